@@ -1,0 +1,27 @@
+# From raw data to finished tables. The experiments come from config/; see docs/architecture.md.
+#
+#   data/<dataset>/                                                  data.smk
+#   results/<preset>/<dataset>/<variant>/trial<k>/model.safetensors  train.smk
+#                                      .../<inference>/predictions.json  evaluate.smk
+#                                      .../<inference>/<metric>.json     evaluate.smk
+#   results/<preset>/metrics.csv, reports/<preset>/                  report.smk
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"reports/{SETTINGS.preset}/index.html",

@@ -1,0 +1,1 @@
+"""PointRend: Image Segmentation as Rendering, reproduced from raw data to finished tables."""

@@ -1,0 +1,239 @@
+"""COCO's on-disk format: a folder of images and one JSON file of instance annotations."""
+
+import logging
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pycocotools.mask as mask_utils
+
+from pointrend_repro.data.coco_checks import annotation_problem
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json
+
+_log = logging.getLogger(__name__)
+
+Segmentation = list[list[float]] | dict[str, Any]
+
+# The faults of the official instances_train2017.json: of its 860001 annotations these two have a
+# box of height 0 (cocodataset/cocoapi issue 355 names both images). They are dropped; in any
+# other place a box of zero area is an error. Image id -> box [x, y, width, height].
+KNOWN_EMPTY_BOXES = {
+    200365: [296.65, 388.33, 1.03, 0.0],
+    550395: [9.98, 188.56, 5.54, 0.0],
+}
+
+
+@dataclass(frozen=True)
+class Category:
+    """A class as its file lists it; ids need be neither contiguous nor start at 1."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One object, or one crowd of objects, in an image.
+
+    Attributes:
+        label: contiguous class from 0, an index into `CocoDataset.categories`.
+        box: (x0, y0, x1, y1) in pixels of the upright image, as annotated (not clipped).
+        segmentation: polygons [x, y, x, y, ...] in pixels, or an RLE (`counts` is a list of run
+            lengths, or their compressed text).
+        is_crowd: a region of many objects, which is neither trained on nor scored.
+    """
+
+    label: int
+    box: tuple[float, float, float, float]
+    segmentation: Segmentation
+    is_crowd: bool
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """An image file, its size in pixels as annotated, and its objects (possibly none)."""
+
+    id: int
+    path: Path
+    width: int
+    height: int
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True)
+class CocoDataset:
+    """Categories sorted by id, so that label k is `categories[k]`, and images sorted by id."""
+
+    categories: tuple[Category, ...]
+    images: tuple[ImageRecord, ...]
+
+
+def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
+    """Read a data set in COCO's format and check all of it, without opening any image.
+
+    Reading is strict: a faulty annotation is an error, since leaving it out in silence changes
+    what a model is trained on. The one exception is `KNOWN_EMPTY_BOXES`, logged as a warning.
+
+    Args:
+        images_dir: folder that the `file_name`s are relative to.
+        annotations: the JSON file, such as `instances_train2017.json`.
+
+    Raises:
+        UserError: the file is missing, truncated or faulty, or an image is not on disk. The
+            message names the file and the id, and counts the faulty annotations.
+    """
+    content = read_json(annotations)
+    categories = _categories(_entries(content, "categories", annotations), annotations)
+    images = _images(_entries(content, "images", annotations), annotations)
+    _require_on_disk(images_dir, images, annotations)
+    entries = _entries(content, "annotations", annotations)
+    by_image = _annotations(entries, images, categories, annotations)
+    records = [
+        ImageRecord(
+            id=image_id,
+            path=images_dir / image["file_name"],
+            width=image["width"],
+            height=image["height"],
+            annotations=tuple(by_image[image_id]),
+        )
+        for image_id, image in sorted(images.items())
+    ]
+    return CocoDataset(categories=tuple(categories), images=tuple(records))
+
+
+def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
+    """Rasterise polygons, or decode an RLE, as pycocotools does.
+
+    Returns:
+        bool array (height, width); the polygons of one object are united.
+
+    Raises:
+        ValueError: an RLE has another size.
+    """
+    if isinstance(segmentation, list):
+        rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
+    else:
+        if list(segmentation["size"]) != [height, width]:
+            raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
+        compressed = not isinstance(segmentation["counts"], list)
+        rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
+    return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
+
+
+def _entries(content: Any, key: str, path: Path) -> list[Any]:
+    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
+    return content[key]
+
+
+def _categories(entries: list[Any], path: Path) -> list[Category]:
+    found: dict[int, Category] = {}
+    for index, entry in enumerate(entries):
+        where = f"{path}: category {_name(entry, index)}"
+        _require(entry, {"id": int, "name": str}, where)
+        if entry["id"] in found:
+            raise UserError(f"{where}: its id stands there twice; give each category its own")
+        found[entry["id"]] = Category(entry["id"], entry["name"])
+    if not found:
+        raise UserError(f"{path}: lists no categories; add them")
+    return [found[key] for key in sorted(found)]
+
+
+def _images(entries: list[Any], path: Path) -> dict[int, dict[str, Any]]:
+    found: dict[int, dict[str, Any]] = {}
+    for index, entry in enumerate(entries):
+        where = f"{path}: image {_name(entry, index)}"
+        _require(entry, {"id": int, "file_name": str, "width": int, "height": int}, where)
+        if entry["width"] <= 0 or entry["height"] <= 0:
+            raise UserError(
+                f"{where}: is {entry['width']} x {entry['height']} pixels; write its true size"
+            )
+        if entry["id"] in found:
+            raise UserError(f"{where}: its id stands there twice; give each image its own")
+        found[entry["id"]] = entry
+    return found
+
+
+def _require(entry: Any, types: dict[str, type], where: str) -> None:
+    for key, kind in types.items():
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
+            wanted = "a whole number" if kind is int else "a text"
+            raise UserError(f"{where}: {key} is {value!r}; write {wanted}")
+
+
+def _require_on_disk(images_dir: Path, images: dict[int, dict[str, Any]], path: Path) -> None:
+    # One listing of each folder: asking for each of COCO's 118 thousand files takes minutes on a
+    # network disk.
+    listings: dict[str, set[str]] = {}
+    for image_id, image in images.items():
+        folder, name = os.path.split(image["file_name"])
+        if folder not in listings:
+            listings[folder] = _listing(images_dir / folder)
+        if name not in listings[folder]:
+            raise UserError(
+                f"{path}: image {image_id}: {images_dir / image['file_name']} is not on disk; "
+                "fetch it, or take it off the list"
+            )
+
+
+def _listing(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries}
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{folder}: no such folder of images; fetch the data set first") from None
+
+
+def _annotations(
+    entries: list[Any], images: dict[int, dict[str, Any]], categories: list[Category], path: Path
+) -> dict[int, list[Annotation]]:
+    sizes = {key: (image["height"], image["width"]) for key, image in images.items()}
+    labels = {category.id: label for label, category in enumerate(categories)}
+    seen: set[int] = set()
+    by_image: dict[int, list[Annotation]] = defaultdict(list)
+    problems: list[str] = []
+    for index, entry in enumerate(entries):
+        if _is_known_empty(entry):
+            _log.warning("%s: dropped annotation %s: known box of no height", path, entry.get("id"))
+            continue
+        problem = annotation_problem(entry, sizes=sizes, category_ids=labels.keys())
+        if problem is None and entry["id"] in seen:
+            problem = "has the id of another annotation; give each its own"
+        if problem is not None:
+            problems.append(f"annotation {_name(entry, index)} {problem}")
+            continue
+        seen.add(entry["id"])
+        by_image[entry["image_id"]].append(_annotation(entry, labels))
+    if problems:
+        raise UserError(f"{path}: {problems[0]} (faulty annotations in all: {len(problems)})")
+    return by_image
+
+
+def _annotation(entry: dict[str, Any], labels: dict[int, int]) -> Annotation:
+    x, y, width, height = entry["bbox"]
+    return Annotation(
+        label=labels[entry["category_id"]],
+        box=(float(x), float(y), float(x + width), float(y + height)),
+        segmentation=entry["segmentation"],
+        is_crowd=bool(entry.get("iscrowd", 0)),
+    )
+
+
+def _is_known_empty(entry: Any) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int):
+        return False
+    box = KNOWN_EMPTY_BOXES.get(entry["image_id"])
+    return box is not None and entry.get("bbox") == box
+
+
+def _name(entry: Any, index: int) -> str:
+    """The entry's id and image, or its place in the list where it has none."""
+    if not isinstance(entry, dict) or "id" not in entry:
+        return f"number {index} (from 0)"
+    image = f" (image {entry['image_id']})" if "image_id" in entry else ""
+    return f"{entry['id']}{image}"

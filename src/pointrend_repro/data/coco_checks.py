@@ -1,0 +1,122 @@
+"""What one COCO annotation must satisfy before it is trained on, and its fault in words."""
+
+import math
+from collections.abc import Mapping, Set
+from typing import Any
+
+_REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
+_MIN_COORDINATES = 6  # three points
+
+
+def annotation_problem(
+    entry: Any, *, sizes: Mapping[int, tuple[int, int]], category_ids: Set[int]
+) -> str | None:
+    """Return what is wrong with an annotation and what to do about it, or None.
+
+    Args:
+        entry: one element of the file's `annotations`.
+        sizes: (height, width) in pixels of each image that the file lists, by image id.
+        category_ids: the categories that the file lists.
+    """
+    if not isinstance(entry, dict):
+        return "is not a JSON object; correct it"
+    for key in _REQUIRED:
+        if key not in entry:
+            return f"has no {key!r}; add it"
+    for key in ("id", "image_id", "category_id"):
+        if type(entry[key]) is not int:
+            return f"has {key} {entry[key]!r}; write a whole number"
+    if entry["image_id"] not in sizes:
+        return f"names image {entry['image_id']}, which is not listed; list it under 'images'"
+    if entry["category_id"] not in category_ids:
+        return (
+            f"names category {entry['category_id']}, which is not listed; "
+            "list it under 'categories'"
+        )
+    if entry.get("iscrowd", 0) not in (0, 1):
+        return f"has iscrowd {entry['iscrowd']!r}; write 0 or 1"
+    return box_problem(entry["bbox"]) or segmentation_problem(
+        entry["segmentation"], sizes[entry["image_id"]]
+    )
+
+
+def box_problem(box: Any) -> str | None:
+    """Return what is wrong with a box [x, y, width, height] in pixels, or None."""
+    if not isinstance(box, list) or len(box) != 4 or not _all_finite(box):
+        return f"has bbox {box!r}; write four finite numbers [x, y, width, height]"
+    if box[2] <= 0 or box[3] <= 0:
+        return f"has bbox {box!r} of zero area; correct its width and height, or remove it"
+    return None
+
+
+def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None:
+    """Return what is wrong with polygons or an RLE for an image of `size` (H, W), or None."""
+    if isinstance(segmentation, dict):
+        return _rle_problem(segmentation, size)
+    if not isinstance(segmentation, list) or not segmentation:
+        return "has a segmentation that is neither polygons nor RLE; correct it"
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or not _all_finite(polygon):
+            return (
+                "has a polygon that is not a list of finite numbers [x, y, x, y, ...]; correct it"
+            )
+        if len(polygon) % 2:
+            return f"has a polygon with an odd number of coordinates, {len(polygon)}; correct it"
+        if len(polygon) < _MIN_COORDINATES:
+            return f"has a polygon of fewer than 3 points, {polygon}; correct or remove it"
+    return None
+
+
+def compressed_runs(counts: str) -> list[int]:
+    """Decode the run lengths of COCO's compressed RLE.
+
+    Each character holds 5 bits, lowest first, plus 48; bit 5 says that more follow. From the
+    fourth run on, the difference to the run two before is stored (pycocotools, maskApi.c).
+
+    Raises:
+        ValueError: a character is out of range, or the text ends inside a number.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in counts:
+        code = ord(character) - 48
+        if not 0 <= code < 64:
+            raise ValueError(f"no RLE character: {character!r}")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if code & 0x20:
+            continue
+        if code & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the RLE ends inside a number")
+    return runs
+
+
+def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
+    if rle.get("size") != list(size):
+        return f"has an RLE of size {rle.get('size')}, not the image's {list(size)}; correct it"
+    counts = rle.get("counts")
+    try:
+        runs = compressed_runs(counts) if isinstance(counts, str) else counts
+    except ValueError as error:
+        return f"has a broken RLE ({error}); correct it"
+    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+        return "has an RLE whose counts are not whole numbers from 0 up; correct it"
+    # pycocotools decodes a short RLE into memory that nobody has set.
+    if sum(runs) != size[0] * size[1]:
+        return (
+            f"has an RLE of {sum(runs)} pixels where the image has {size[0] * size[1]}; correct it"
+        )
+    return None
+
+
+def _all_finite(numbers: list[Any]) -> bool:
+    # One sum in C instead of a test for each of COCO's tens of millions of coordinates: NaN and
+    # infinity survive it, and what is not a number stops it.
+    try:
+        return math.isfinite(sum(numbers))
+    except TypeError:
+        return False

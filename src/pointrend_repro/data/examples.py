@@ -1,0 +1,112 @@
+"""From a record of the data set to what the network sees: resizing, flipping, and masks.
+
+The steps are detectron2's (commit 02b5c4e2, data/dataset_mapper.py): the image is resized by
+Pillow's bilinear filter, polygons are moved analytically and drawn at the new size.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pointrend_repro.data.coco import Annotation, ImageRecord, segmentation_mask
+from pointrend_repro.data.images import read_image
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.structures import Target
+from pointrend_repro.settings import InputSettings
+
+
+def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) -> tuple[int, int]:
+    """Return (height, width) with the shorter side at `short_edge_px`, the longer at most `max_px`.
+
+    No side becomes less than one pixel, however long and thin the image is.
+    """
+    scale = min(short_edge_px / min(height, width), max_px / max(height, width))
+    return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
+
+
+def resize_image(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
+    """Resize an RGB image (H, W, 3) to (3, height, width) uint8."""
+    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
+
+
+def inference_image(image: NDArray[np.uint8], settings: InputSettings) -> Tensor:
+    """Resize an RGB image (H, W, 3) to its size for inference, (3, H', W') uint8."""
+    height, width = resized_size(
+        image.shape[0],
+        image.shape[1],
+        short_edge_px=settings.test_short_edge_px,
+        max_px=settings.max_long_edge_px,
+    )
+    return resize_image(image, height, width)
+
+
+def training_example(
+    record: ImageRecord, settings: InputSettings, rng: np.random.Generator
+) -> tuple[Tensor, Target]:
+    """Read one image with its objects, and augment both (supplement, section 1).
+
+    Crowd regions and objects of which nothing is left after resizing are dropped.
+
+    Returns:
+        The image, (3, H, W) uint8 RGB, and its target at the same size.
+
+    Raises:
+        UserError: the image cannot be read, or has another size than its record says.
+    """
+    image = read_image(record.path)
+    if image.shape[:2] != (record.height, record.width):
+        raise UserError(
+            f"{record.path}: is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
+            f"{record.width}x{record.height}; image and annotation do not belong together"
+        )
+    height, width = resized_size(
+        record.height,
+        record.width,
+        short_edge_px=int(rng.choice(settings.train_short_edges_px)),
+        max_px=settings.max_long_edge_px,
+    )
+    tensor = resize_image(image, height, width)
+    flip = bool(rng.random() < settings.flip_probability)
+    target = _target(record, height, width, flip=flip)
+    return (tensor.flip(2) if flip else tensor), target
+
+
+def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Target:
+    scale = np.array([width / record.width, height / record.height])
+    boxes, labels, masks = [], [], []
+    for annotation in record.annotations:
+        if annotation.is_crowd:
+            continue
+        x0, y0, x1, y1 = np.array(annotation.box) * np.tile(scale, 2)
+        x0, x1 = np.clip([x0, x1], 0, width)
+        y0, y1 = np.clip([y0, y1], 0, height)
+        mask = _resized_mask(annotation, record, scale, (height, width))
+        if x1 <= x0 or y1 <= y0 or not mask.any():
+            continue
+        if flip:
+            x0, x1, mask = width - x1, width - x0, mask[:, ::-1]
+        boxes.append([x0, y0, x1, y1])
+        labels.append(annotation.label)
+        masks.append(np.ascontiguousarray(mask))
+    return Target(
+        boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        labels=torch.tensor(labels, dtype=torch.int64),
+        masks=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, height, width), bool)),
+    )
+
+
+def _resized_mask(
+    annotation: Annotation, record: ImageRecord, scale: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    if isinstance(annotation.segmentation, list):
+        # Polygons keep their sub-pixel outline when their vertices are moved before drawing.
+        polygons = [
+            (np.array(p).reshape(-1, 2) * scale).ravel().tolist() for p in annotation.segmentation
+        ]
+        return segmentation_mask(polygons, *size)
+    mask = segmentation_mask(annotation.segmentation, record.height, record.width)
+    resized = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
+    return np.array(resized)

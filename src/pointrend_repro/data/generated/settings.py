@@ -1,0 +1,75 @@
+"""What a generated data set consists of, and the random streams of its images."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+# Raised whenever the same settings would give other bytes: an older folder is then refused.
+RENDERER_VERSION = 1
+
+Split = Literal["train", "val"]
+ImageKind = Literal["ordinary", "empty", "crowd"]
+
+_SPLIT_SEEDS: dict[Split, int] = {"train": 0, "val": 1}
+
+# The first empty and the first crowd image of a split: among its first eight images.
+_EMPTY_OFFSET = 3
+_CROWD_OFFSET = 5
+
+
+class GeneratedSettings(BaseModel):
+    """The settings that, alone, decide every byte of a generated data set.
+
+    Attributes:
+        train_images: Number of training images.
+        val_images: Number of validation images.
+        width_px: Width of every image in pixels.
+        height_px: Height of every image in pixels.
+        classes: Number of classes of annotated objects; Cityscapes has at most 8.
+        seed: The seed. Image k of a split depends on it, not on how many images there are.
+        empty_image_share: Share of the images without any object.
+        crowd_image_share: Share of the images with a crowd or group annotation.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train_images: int = Field(ge=0, le=1_000_000)
+    val_images: int = Field(ge=1, le=1_000_000)
+    width_px: int = Field(ge=32, le=8192)
+    height_px: int = Field(ge=32, le=8192)
+    classes: int = Field(default=6, ge=5, le=10)
+    seed: int = Field(default=0, ge=0)
+    empty_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
+    crowd_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
+
+    def image_count(self, split: Split) -> int:
+        """Return the number of images of `split`."""
+        return self.train_images if split == "train" else self.val_images
+
+    def image_kind(self, index: int) -> ImageKind:
+        """Return what image `index` shows; decided by the index so that no split lacks a kind."""
+        if _recurs(index, self.empty_image_share, _EMPTY_OFFSET):
+            return "empty"
+        if _recurs(index, self.crowd_image_share, _CROWD_OFFSET):
+            return "crowd"
+        return "ordinary"
+
+
+class ImageStreams(NamedTuple):
+    """Independent random streams of one image, so that more draws in one leave the rest alone."""
+
+    geometry: np.random.Generator
+    texture: np.random.Generator
+    annotation: np.random.Generator
+
+
+def image_streams(seed: int, split: Split, index: int) -> ImageStreams:
+    """Return the random streams of image `index` of `split`."""
+    sequence = np.random.SeedSequence([seed, _SPLIT_SEEDS[split], index])
+    return ImageStreams(*(np.random.default_rng(child) for child in sequence.spawn(3)))
+
+
+def _recurs(index: int, share: float, offset: int) -> bool:
+    """Whether `index` is one of `offset`, `offset + 1 / share`, `offset + 2 / share`, ..."""
+    return share > 0 and index % round(1 / share) == offset

@@ -1,0 +1,69 @@
+"""Reading one picture as the RGB pixels that every model starts from."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pointrend_repro.errors import UserError
+
+_EXIF_ORIENTATION = 274
+
+# What undoes each EXIF orientation; 1 is upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Pillow clips these to 255 when it converts them to RGB, which leaves a white picture.
+_DEEP_MODES = ("I", "F")
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read a picture upright and in RGB, whatever its file holds.
+
+    Grey, CMYK and palette pictures are converted; transparency is dropped, not blended, and the
+    EXIF orientation is applied, both as detectron2's `read_image` does.
+
+    Returns:
+        uint8 array (H, W, 3).
+
+    Raises:
+        UserError: the file is missing, is no picture, is truncated, or has more than 8 bits a
+            channel.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode.split(";")[0] in _DEEP_MODES:
+                raise UserError(
+                    f"{path}: has more than 8 bits a channel (mode {image.mode}); "
+                    "convert it to 8 bits"
+                )
+            image.load()
+            upright = _upright(image)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such image; fetch it, or take it off the list") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not an image") from None
+    # Pillow's decoders tell broken files by any of these (SyntaxError: a broken PNG chunk).
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f"{path}: not a whole image ({error}); the file may be truncated: fetch it again"
+        ) from None
+    # Pillow warns about a palette's transparency, which is dropped here anyway.
+    upright.info.pop("transparency", None)
+    return np.array(upright.convert("RGB"))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # broken EXIF fails in many ways and says nothing about the pixels
+        return image
+    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)

@@ -1,0 +1,50 @@
+"""Where the files of a data set are, given what the user has named."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.config import Dataset
+from pointrend_repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class UserData:
+    """Data that the user has in places of their own."""
+
+    data_root: Path | None = None
+    lvis_annotations: Path | None = None
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """Files and folders of a COCO-layout data set."""
+
+    root: Path
+    train_images: Path
+    train_annotations: Path
+    val_images: Path
+    val_annotations: Path
+    lvis_annotations: Path | None
+
+
+def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
+    """Return the paths of a data set; what the user names wins over its configuration.
+
+    Raises:
+        UserError: the data set has no folder of its own and the user named none.
+    """
+    root = user.data_root or (Path(dataset.root) if dataset.root else None)
+    if root is None:
+        raise UserError(
+            f"data set {name!r} is a folder of yours: name it, as in "
+            f"`snakemake --config preset=tiny data_root=FOLDER`, or with `--data-root FOLDER`"
+        )
+    own_lvis = root / dataset.lvis_annotations if dataset.lvis_annotations else None
+    return DataPaths(
+        root=root,
+        train_images=root / dataset.train_images,
+        train_annotations=root / dataset.train_annotations,
+        val_images=root / dataset.val_images,
+        val_annotations=root / dataset.val_annotations,
+        lvis_annotations=user.lvis_annotations or own_lvis,
+    )

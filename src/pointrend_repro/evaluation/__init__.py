@@ -1,0 +1,38 @@
+"""The official metrics, each computed by its official tool."""
+
+import importlib
+from pathlib import Path
+
+from pointrend_repro.errors import UserError
+
+# Metric -> module of this package and function in it; imported on use, since the tools are slow
+# to load and a metric should not fail for want of another's tool.
+_METRICS = {
+    "coco_ap": ("coco_ap", "coco_ap"),
+    "lvis_ap_star": ("lvis_ap", "lvis_ap_star"),
+}
+
+
+def evaluate_predictions(
+    metric: str, ground_truth: str | Path, predictions: str | Path
+) -> dict[str, float | None]:
+    """Score predictions against the ground truth with an official tool.
+
+    Args:
+        metric: `coco_ap` (COCO mask AP) or `lvis_ap_star` (AP*: the same predictions on the COCO
+            classes of LVIS v0.5).
+        ground_truth: annotations in the data set's official format.
+        predictions: predictions in the data set's official results format.
+
+    Returns:
+        Numbers in percent under the official tool's names, such as `AP` and `AP50`; None where
+        the ground truth has no object that the number speaks of.
+
+    Raises:
+        UserError: the metric is unknown, or a file is faulty.
+    """
+    if metric not in _METRICS:
+        raise UserError(f"there is no metric {metric!r}; there are: {', '.join(_METRICS)}")
+    module, function = _METRICS[metric]
+    score = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    return score(Path(ground_truth), Path(predictions))

@@ -1,0 +1,129 @@
+"""AP*: predictions of COCO's classes scored on the finer annotations of LVIS v0.5.
+
+The protocol is detectron2's (datasets/prepare_cocofied_lvis.py, evaluation/lvis_evaluation.py): the
+LVIS file is cut down to COCO's 80 categories, and the `lvis` package scores the predictions under
+LVIS's federated rules. In an image, a category counts only if LVIS annotated it there or verified
+that it is absent; where it is annotated but not exhaustively, unmatched detections are left out.
+"""
+
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.evaluation._lvis_compat import working_lvis
+from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.evaluation.official_files import (
+    Entry,
+    check_predictions,
+    read_ground_truth,
+    read_predictions,
+)
+
+_log = logging.getLogger(__name__)
+
+_ID_LISTS = ("neg_category_ids", "not_exhaustive_category_ids")
+_REQUIRED = {
+    "images": ("id", "height", "width", *_ID_LISTS),
+    "annotations": ("id", "image_id", "category_id", "bbox", "area", "segmentation"),
+    "categories": ("id", "synset", "frequency"),
+}
+
+# As LVISEval names them; areas as in COCO, r, c and f are categories in 1-10, 11-100 and more
+# than 100 training images.
+_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
+_MAX_DETECTIONS = 300  # an image; LVIS's own limit, and what AP* is measured with
+
+
+def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
+    """Score COCO predictions by AP*.
+
+    Predictions in images that the LVIS file lacks are left out, and their number is logged.
+
+    Args:
+        ground_truth: LVIS v0.5 annotations, such as `lvis_v0.5_val.json`.
+        predictions: predictions in COCO's results format, with COCO's category ids.
+
+    Returns:
+        Mask `AP` (mean over IoU 0.50:0.05:0.95), `AP50`, `AP75`, `APs`, `APm`, `APl`, `APr`, `APc`
+        and `APf` in percent; None stands for a number without any object, where the tool says -1.
+
+    Raises:
+        UserError: a file is faulty, or the two have no image in common.
+    """
+    truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
+    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    if not sizes:
+        raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
+    found = read_predictions(predictions)
+    check_predictions(
+        predictions,
+        found,
+        sizes=sizes,
+        category_ids={row.id for row in COCO_CATEGORIES},
+        other_images="skip",
+    )
+    known = [entry for entry in found if entry["image_id"] in sizes]
+    if found and not known:
+        raise UserError(
+            f"{predictions}: has no image in common with {ground_truth}; "
+            "predict on the images that LVIS annotates (COCO val2017 for v0.5 val)"
+        )
+    if len(known) < len(found):
+        _log.warning(
+            "%s: left out %d of %d predictions, in images that %s does not list",
+            *(predictions, len(found) - len(known), len(found), ground_truth),
+        )
+    return _evaluate(truth, known)
+
+
+def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
+    """Cut LVIS annotations down to COCO's categories, under COCO's category ids.
+
+    Images stay, all of them. A category stays if it has an object, or if it is verified as absent
+    or marked as not exhaustive in some image. The input is not changed.
+    """
+    coco_ids = {row.synset: row.id for row in COCO_CATEGORIES}
+    new_ids = {
+        category["id"]: coco_ids[category["synset"]]
+        for category in lvis["categories"]
+        if category["synset"] in coco_ids
+    }
+    kept = [entry for entry in lvis["annotations"] if entry["category_id"] in new_ids]
+    # Numbered from 1, since LVISEval takes the id 0 for "no match".
+    annotations = [
+        {**entry, "id": index, "category_id": new_ids[entry["category_id"]]}
+        for index, entry in enumerate(kept, start=1)
+    ]
+    images = [
+        {**image, **{key: [new_ids[i] for i in image[key] if i in new_ids] for key in _ID_LISTS}}
+        for image in lvis["images"]
+    ]
+    used = {entry["category_id"] for entry in annotations}
+    used.update(i for image in images for key in _ID_LISTS for i in image[key])
+    categories = [
+        {**category, "id": new_ids[category["id"]]}
+        for category in lvis["categories"]
+        if new_ids.get(category["id"]) in used
+    ]
+    return {**lvis, "annotations": annotations, "images": images, "categories": categories}
+
+
+def _evaluate(truth: dict[str, Any], found: list[Entry]) -> dict[str, float | None]:
+    # Without its box, so that a detection's area is its mask's: LVISResults prefers the box's.
+    masks = [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
+    if not masks:
+        # LVISResults fails on an empty list; of a category that it lacks LVISEval takes no notice.
+        image_id = truth["images"][0]["id"]
+        masks = [{"image_id": image_id, "category_id": -1, "bbox": [0, 0, 0, 0], "score": 0}]
+    with working_lvis() as lvis, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cocofied.json"  # LVIS reads annotations from files only
+        path.write_text(json.dumps(truth), encoding="utf-8")
+        api = lvis.LVIS(str(path))
+        results = lvis.LVISResults(api, masks, max_dets=_MAX_DETECTIONS)
+        evaluation = lvis.LVISEval(api, results, "segm")
+        evaluation.run()
+    numbers = evaluation.get_results()
+    return {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}

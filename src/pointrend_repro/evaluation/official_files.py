@@ -1,0 +1,130 @@
+"""Reading the two files that a COCO or LVIS scorer takes, with complaints that name the entry.
+
+The scorers themselves meet a faulty entry with a KeyError, or with a number that means nothing.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json
+
+Entry = dict[str, Any]
+
+
+def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
+    """Read annotations and require the keys that the scorer is going to use.
+
+    Args:
+        path: annotations in COCO's or LVIS's format.
+        required: `images`, `annotations` and `categories` -> the keys of each of their entries.
+
+    Raises:
+        UserError: the file cannot be read, or a list or key is missing.
+    """
+    content = read_json(path)
+    for name, keys in required.items():
+        entries = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(entries, list):
+            raise UserError(f"{path}: has no list {name!r}; give the official annotations")
+        for index, entry in enumerate(entries):
+            _require_keys(entry, keys, f"{path}: {name}[{index}]")
+    return content
+
+
+def read_predictions(path: Path) -> list[Entry]:
+    """Read instance predictions in COCO's results format.
+
+    Returns:
+        Entries with `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where
+        the file has it, `bbox` [x, y, width, height] in pixels.
+
+    Raises:
+        UserError: the file cannot be read, or an entry is faulty.
+    """
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: must be a list of predictions in COCO's results format")
+    for index, entry in enumerate(entries):
+        where = f"{path}: prediction {index} (from 0)"
+        _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
+        _check_values(entry, where)
+    return entries
+
+
+def check_predictions(
+    path: Path,
+    predictions: list[Entry],
+    *,
+    sizes: Mapping[int, tuple[int, int]],
+    category_ids: Collection[int],
+    other_images: Literal["refuse", "skip"] = "refuse",
+) -> None:
+    """Require that predictions speak of known images, in their sizes, and of known categories.
+
+    Args:
+        path: where the predictions come from, for the message.
+        predictions: what `read_predictions` gave.
+        sizes: (height, width) in pixels by image id.
+        category_ids: the categories of the ground truth.
+        other_images: what to do about predictions in images that `sizes` lacks.
+
+    Raises:
+        UserError: naming the first prediction that does not.
+    """
+    for index, entry in enumerate(predictions):
+        where = f"{path}: prediction {index} (from 0)"
+        if entry["category_id"] not in category_ids:
+            raise UserError(
+                f"{where}: category {entry['category_id']} is not in the ground truth; "
+                "write the data set's own category ids, not contiguous labels"
+            )
+        if entry["image_id"] not in sizes:
+            if other_images == "skip":
+                continue
+            raise UserError(
+                f"{where}: image {entry['image_id']} is not in the ground truth; "
+                "give the annotations that the model was run on"
+            )
+        height, width = sizes[entry["image_id"]]
+        if entry["segmentation"]["size"] != [height, width]:
+            raise UserError(
+                f"{where}: RLE of size {entry['segmentation']['size']}, but image "
+                f"{entry['image_id']} is {[height, width]} (height, width); "
+                "write masks at the image's size"
+            )
+
+
+def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
+    for key in keys:
+        if not isinstance(entry, dict) or key not in entry:
+            raise UserError(f"{where}: has no {key!r}; add it")
+
+
+def _check_values(entry: Entry, where: str) -> None:
+    for key in ("image_id", "category_id"):
+        if type(entry[key]) is not int:
+            raise UserError(f"{where}: {key} is {entry[key]!r}; write a whole number")
+    if not _is_finite(entry["score"]):
+        raise UserError(f"{where}: score is {entry['score']!r}; write a finite number")
+    rle = entry["segmentation"]
+    if (
+        not isinstance(rle, dict)
+        or not isinstance(rle.get("counts"), str)
+        or not isinstance(rle.get("size"), list)
+    ):
+        raise UserError(
+            f"{where}: segmentation must be a compressed RLE "
+            '{"size": [height, width], "counts": text}'
+        )
+    box = entry.get("bbox", [0.0] * 4)
+    if not isinstance(box, list) or len(box) != 4 or not all(_is_finite(value) for value in box):
+        raise UserError(
+            f"{where}: bbox is {box!r}; write four finite numbers [x, y, width, height]"
+        )
+
+
+def _is_finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -1,0 +1,176 @@
+"""The experiment grid: which trainings, predictions and evaluations a preset's tables ask for.
+
+Tables name what they show; nothing else decides what runs. Cells that need the same training or
+the same predictions share them, so each is made once.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.config import (
+    CONFIG_DIR,
+    Dataset,
+    Preset,
+    Table,
+    Variant,
+    load_dataset,
+    load_preset,
+    load_table,
+    load_variant,
+    resolve_inference,
+    resolve_training,
+)
+from pointrend_repro.data.paths import UserData
+from pointrend_repro.settings import InferenceSettings, TrainingSettings
+
+_NO_USER_DATA = UserData()
+
+
+@dataclass(frozen=True, order=True)
+class Training:
+    """One training: a variant on a data set, with the trial that seeds it."""
+
+    dataset: str
+    variant: str
+    trial: int
+
+    @property
+    def folder(self) -> str:
+        """Path of its results below `results/<preset>/`."""
+        return f"{self.dataset}/{self.variant}/trial{self.trial}"
+
+
+@dataclass(frozen=True, order=True)
+class Prediction:
+    """One pass of a trained model over the validation images."""
+
+    training: Training
+    inference: str
+
+    @property
+    def folder(self) -> str:
+        """Path of its results below `results/<preset>/`."""
+        return f"{self.training.folder}/{self.inference}"
+
+
+@dataclass(frozen=True, order=True)
+class Evaluation:
+    """One official metric of one set of predictions."""
+
+    prediction: Prediction
+    metric: str
+
+    @property
+    def path(self) -> str:
+        """Path of its JSON below `results/<preset>/`."""
+        return f"{self.prediction.folder}/{self.metric}.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table, and where it comes from in this preset.
+
+    `evaluations` holds one evaluation a trial; it is empty when the preset does not run the cell,
+    and `not_run_because` then says why.
+    """
+
+    table: str
+    row: str
+    column: str
+    evaluations: tuple[Evaluation, ...]
+    not_run_because: str = ""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A preset with everything that it names, read and checked."""
+
+    name: str
+    preset: Preset
+    tables: dict[str, Table]
+    datasets: dict[str, Dataset]
+    variants: dict[str, Variant]
+    cells: tuple[Cell, ...]
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """Every evaluation that some cell shows, once."""
+        return sorted({e for cell in self.cells for e in cell.evaluations})
+
+    @property
+    def predictions(self) -> list[Prediction]:
+        """Every prediction that some evaluation scores, once."""
+        return sorted({e.prediction for e in self.evaluations})
+
+    @property
+    def trainings(self) -> list[Training]:
+        """Every training that some prediction uses, once."""
+        return sorted({p.training for p in self.predictions})
+
+    def training_settings(self, dataset: str, variant: str) -> TrainingSettings:
+        """Resolved settings of a training in this preset."""
+        return resolve_training(
+            self.preset,
+            self.datasets[dataset],
+            self.variants[variant],
+            where=f"{self.name}/{dataset}/{variant}",
+        )
+
+    def inference_settings(self, variant: str, inference: str) -> InferenceSettings:
+        """Settings of one of a variant's ways to predict."""
+        return resolve_inference(self.variants[variant], inference, where=f"{self.name}/{variant}")
+
+
+def load_grid(
+    preset_name: str, config_dir: Path = CONFIG_DIR, user: UserData = _NO_USER_DATA
+) -> Grid:
+    """Read a preset and all that it names, and lay out its experiments.
+
+    Args:
+        user: data of the user's own; AP* is scored only where there are LVIS annotations.
+
+    Raises:
+        UserError: a file is missing or wrong, or a combination does not resolve.
+    """
+    preset = load_preset(preset_name, config_dir)
+    tables = {name: load_table(name, config_dir) for name in preset.tables}
+    datasets = {name: load_dataset(name, config_dir) for name in set(preset.datasets.values())}
+    names = {row.variant for table in tables.values() for row in table.rows.values()}
+    variants = {name: load_variant(name, config_dir) for name in names}
+    cells = tuple(
+        _cell(name, row, column, tables[name], preset, datasets, user)
+        for name, table in tables.items()
+        for row in table.rows
+        for column in table.columns
+    )
+    grid = Grid(preset_name, preset, tables, datasets, variants, cells)
+    for prediction in grid.predictions:
+        training = prediction.training
+        grid.training_settings(training.dataset, training.variant)
+        grid.inference_settings(training.variant, prediction.inference)
+    return grid
+
+
+def _cell(
+    table_name: str,
+    row_name: str,
+    column_name: str,
+    table: Table,
+    preset: Preset,
+    datasets: dict[str, Dataset],
+    user: UserData,
+) -> Cell:
+    row, column = table.rows[row_name], table.columns[column_name]
+    if column.dataset not in preset.datasets:
+        reason = f"preset does not use the data set {column.dataset}"
+        return Cell(table_name, row_name, column_name, (), reason)
+    dataset = preset.datasets[column.dataset]
+    lvis = user.lvis_annotations or datasets[dataset].lvis_annotations
+    if column.metric == "lvis_ap_star" and not lvis:
+        reason = "no LVIS annotations given; name them by lvis_annotations=FILE"
+        return Cell(table_name, row_name, column_name, (), reason)
+    evaluations = tuple(
+        Evaluation(Prediction(Training(dataset, row.variant, k), row.inference), column.metric)
+        for k in range(preset.trials[column.dataset])
+    )
+    return Cell(table_name, row_name, column_name, evaluations)

@@ -1,0 +1,1 @@
+"""Mask R-CNN, its mask heads and the point rendering of the paper."""

@@ -1,0 +1,68 @@
+"""Mask R-CNN: backbone, region proposals, box head and one of the mask heads."""
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.modeling.backbone import FPNBackbone
+from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.mask_heads import build_mask_head
+from pointrend_repro.modeling.rpn import RegionProposalNetwork
+from pointrend_repro.modeling.structures import Detections, Target
+from pointrend_repro.settings import InferenceSettings, ModelSettings
+
+
+class MaskRCNN(nn.Module):
+    """Detects objects and their masks (1703.06870), with detectron2's semantics throughout.
+
+    Images are (3, H, W) RGB tensors of 0 to 255, of any sizes; boxes and masks are in pixels of
+    these images.
+    """
+
+    def __init__(self, settings: ModelSettings, num_classes: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.num_classes = num_classes
+        self.backbone = FPNBackbone(settings.backbone)
+        channels = self.backbone.channels
+        self.rpn = RegionProposalNetwork(channels, settings.detector)
+        self.box_head = BoxHead(channels, num_classes, settings.detector)
+        self.mask_head = build_mask_head(
+            settings.mask_head, in_channels=channels, num_classes=num_classes
+        )
+
+    def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
+        """Return the losses of one training step, to be summed without weights (section 4)."""
+        features = self.backbone(images)
+        anchors = self.rpn.anchors(features)
+        rpn_logits, rpn_deltas = self.rpn(features)
+        losses = self.rpn.losses(anchors, rpn_logits, rpn_deltas, targets)
+        boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
+
+        proposals = self.box_head.sample(boxes, targets)
+        logits, deltas = self.box_head(features, [p.boxes for p in proposals])
+        losses |= self.box_head.losses(logits, deltas, proposals, targets)
+
+        if self.mask_head.train_on_refined_boxes:
+            proposals = self.box_head.refine(deltas, proposals)
+        foreground = [p.select(p.labels < self.num_classes) for p in proposals]
+        losses |= self.mask_head.losses(features, foreground, targets)
+        return losses
+
+    @torch.no_grad()
+    def detect(self, images: list[Tensor], settings: InferenceSettings) -> list[Detections]:
+        """Return what is found in each image: boxes first, masks inside these boxes after."""
+        sizes = _sizes(images)
+        features = self.backbone(images)
+        anchors = self.rpn.anchors(features)
+        rpn_logits, rpn_deltas = self.rpn(features)
+        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes)
+        logits, deltas = self.box_head(features, proposals)
+        found = self.box_head.detect(logits, deltas, proposals, sizes)
+        boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
+        masks = self.mask_head.predict(features, boxes, labels, settings)
+        parts = masks.split([len(b) for b in boxes])
+        return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+
+
+def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:
+    return [(int(i.shape[1]), int(i.shape[2])) for i in images]

@@ -1,0 +1,53 @@
+"""Mask heads: one file each, behind one small interface.
+
+To add a head: write its module here, give it a settings class with its own `kind` in
+`settings.py`, and add a line to `build_mask_head`.
+"""
+
+from typing import Protocol
+
+from torch import Tensor
+
+from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
+from pointrend_repro.modeling.structures import Proposals, Target
+from pointrend_repro.settings import (
+    Conv4HeadSettings,
+    InferenceSettings,
+    MaskHeadSettings,
+    PointRendHeadSettings,
+)
+
+
+class MaskHead(Protocol):
+    """What the detector asks of a mask head. Every head is a `torch.nn.Module` besides."""
+
+    train_on_refined_boxes: bool
+    """Whether training crops the boxes that the box head has refined, not the proposals."""
+
+    def losses(
+        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return named losses over foreground proposals; zero, with a graph, if there are none."""
+        ...
+
+    def predict(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return mask logits (R, M, M) of each box's own class, over the boxes of all images."""
+        ...
+
+
+def build_mask_head(
+    settings: MaskHeadSettings, *, in_channels: int, num_classes: int
+) -> Conv4Head | PointRendHead:
+    """Make the mask head that `settings.kind` names."""
+    match settings:
+        case Conv4HeadSettings():
+            return Conv4Head(in_channels, num_classes, settings)
+        case PointRendHeadSettings():
+            return PointRendHead(in_channels, num_classes, settings)

@@ -1,0 +1,68 @@
+"""The default mask head of Mask R-CNN, "4x conv" in the paper's tables.
+
+Four 3x3 convolutions on RoI features, a 2x2 deconvolution that doubles the resolution, and a 1x1
+convolution to one mask a class (PointRend, footnote 2; Mask R-CNN 1703.06870, Figure 4).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pointrend_repro.modeling.init import init_msra, init_normal
+from pointrend_repro.modeling.mask_heads.targets import grid_loss
+from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.modeling.structures import Proposals, Target
+from pointrend_repro.settings import Conv4HeadSettings, InferenceSettings
+
+_NUM_CONVS = 4
+
+
+class Conv4Head(nn.Module):
+    """Predicts masks at twice the RoIAlign resolution (28x28 by default)."""
+
+    # Section 4, Training: training as a cascade does not help this head.
+    train_on_refined_boxes = False
+
+    def __init__(self, in_channels: int, num_classes: int, settings: Conv4HeadSettings) -> None:
+        super().__init__()
+        self.roi_resolution = settings.roi_resolution
+        width = settings.channels
+        self.convs = nn.ModuleList(
+            nn.Conv2d(width if i else in_channels, width, 3, padding=1) for i in range(_NUM_CONVS)
+        )
+        self.deconv = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
+        self.predictor = nn.Conv2d(width, num_classes, 1)
+        init_msra(*self.convs, self.deconv)
+        init_normal(self.predictor, std=0.001)
+
+    def losses(
+        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return `loss_mask`, averaged over all cells of all boxes."""
+        logits = self.predictor(self._hidden(features, [p.boxes for p in proposals]))
+        labels = torch.cat([p.labels for p in proposals])
+        return {"loss_mask": grid_loss(logits, labels, proposals, targets)}
+
+    def predict(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return mask logits (R, M, M) of each box's class; M is twice the RoIAlign resolution.
+
+        `settings` says nothing to this head: its resolution is built in.
+        """
+        hidden = self._hidden(features, boxes)
+        classes = torch.cat(labels)
+        weight = self.predictor.weight.flatten(1)[classes]
+        assert self.predictor.bias is not None
+        bias = self.predictor.bias[classes]
+        return torch.einsum("rchw,rc->rhw", hidden, weight) + bias[:, None, None]
+
+    def _hidden(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        x = pool_rois(features, boxes, self.roi_resolution)
+        for conv in self.convs:
+            x = F.relu(conv(x))
+        return F.relu(self.deconv(x))

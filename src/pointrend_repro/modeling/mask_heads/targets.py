@@ -1,0 +1,40 @@
+"""Ground truth for mask heads: a grid over each box, and the binary loss on it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from pointrend_repro.modeling.structures import Proposals, Target
+
+
+def crop_masks(proposals: list[Proposals], targets: list[Target], resolution: int) -> Tensor:
+    """Return the matched masks inside each box on an S x S grid, (R, S, S) float of 0 and 1.
+
+    A cell is foreground where at least half of it is, by RoIAlign of the full-size mask as in
+    detectron2's BitMasks.crop_and_resize (commit 02b5c4e2, structures/masks.py).
+    """
+    crops = []
+    for proposal, target in zip(proposals, targets, strict=True):
+        index = proposal.matched.to(proposal.boxes.dtype).unsqueeze(1)
+        rois = torch.cat([index, proposal.boxes], dim=1)
+        masks = target.masks.to(proposal.boxes.dtype).unsqueeze(1)
+        crops.append(
+            roi_align(masks, rois, resolution, spatial_scale=1.0, sampling_ratio=0, aligned=True)
+        )
+    return (torch.cat(crops).squeeze(1) >= 0.5).to(crops[0].dtype)
+
+
+def grid_loss(
+    logits: Tensor, labels: Tensor, proposals: list[Proposals], targets: list[Target]
+) -> Tensor:
+    """Return the mean binary cross-entropy of each box's own class over an S x S grid.
+
+    Args:
+        logits: (R, K, S, S).
+        labels: (R,), classes.
+    """
+    if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
+        return logits.sum()
+    own = logits[torch.arange(len(labels), device=labels.device), labels]
+    return F.binary_cross_entropy_with_logits(own, crop_masks(proposals, targets, own.shape[-1]))

@@ -1,0 +1,220 @@
+"""PointRend's section 3 as pure functions on tensors: which points, and what is sampled there.
+
+Shapes: R regions (boxes, or whole images), P points a region, C channels, H x W a feature map.
+
+Frames: a point is (x, y). *Box-normalised* points lie in [0, 1] x [0, 1] of their region, where
+(0, 0) is its upper left corner and (1, 1) its lower right corner; pixel (i, j) of an H x W grid
+over the region has its centre at ((j + 0.5) / W, (i + 0.5) / H). *Image* points are in pixels of
+the image that a feature map was computed from. Every interpolation treats pixels as areas, not as
+corner points (`align_corners=False`), and this is written once, in `point_sample`.
+
+Source: PointRend, section 3.1 (point selection) and 3.2 (point-wise representation).
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def point_sample(features: Tensor, points: Tensor) -> Tensor:
+    """Interpolate feature maps bilinearly at points (section 3.2, fine-grained features).
+
+    Args:
+        features: (R, C, H, W).
+        points: (R, P, 2), box-normalised over each map. Outside of [0, 1] a map counts as zero.
+
+    Returns:
+        (R, C, P).
+    """
+    if features.dim() != 4 or points.dim() != 3 or features.shape[0] != points.shape[0]:
+        raise ValueError(
+            f"wanted features (R, C, H, W) and points (R, P, 2), "
+            f"got {tuple(features.shape)} and {tuple(points.shape)}"
+        )
+    grid = 2.0 * points.unsqueeze(2) - 1.0  # grid_sample's frame is [-1, 1]
+    return F.grid_sample(features, grid, mode="bilinear", align_corners=False).squeeze(3)
+
+
+def regular_grid(height: int, width: int, *, device: torch.device | str = "cpu") -> Tensor:
+    """Return the pixel centres of an H x W grid, (H * W, 2), box-normalised, row by row."""
+    y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) / height
+    x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) / width
+    return torch.stack([x.repeat(height), y.repeat_interleave(width)], dim=1)
+
+
+def image_points(points: Tensor, boxes: Tensor) -> Tensor:
+    """Move box-normalised points into their boxes.
+
+    Args:
+        points: (R, P, 2), box-normalised.
+        boxes: (R, 4), xyxy in pixels.
+
+    Returns:
+        (R, P, 2), in pixels.
+    """
+    corner, size = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
+    return corner + points * size
+
+
+def point_sample_in_boxes(
+    features: Tensor, points: Tensor, boxes: list[Tensor], *, stride: float
+) -> Tensor:
+    """Sample a batch's feature map at points inside boxes, each from the map of its own image.
+
+    Args:
+        features: (N, C, H, W), one map an image, `stride` image pixels a cell.
+        points: (R, P, 2), box-normalised, in the order of the boxes of all images.
+        boxes: N tensors (R_n, 4), xyxy in image pixels; R is the sum of the R_n.
+
+    Returns:
+        (R, C, P).
+    """
+    height, width = features.shape[2:]
+    extent = features.new_tensor([width * stride, height * stride])
+    sampled = []
+    for image, points_of_image in enumerate(points.split([len(b) for b in boxes])):
+        where = image_points(points_of_image, boxes[image]) / extent
+        # One image's regions share its map: sample them as one long list of points.
+        flat = point_sample(features[image : image + 1], where.reshape(1, -1, 2))
+        channels = flat.shape[1]
+        sampled.append(flat.view(channels, len(boxes[image]), points.shape[1]).transpose(0, 1))
+    return torch.cat(sampled)
+
+
+def binary_uncertainty(logits: Tensor) -> Tensor:
+    """Return how unsure a foreground prediction is: 0 at probability 0.5, else negative.
+
+    The paper measures |p - 0.5| (section 4); minus the absolute logit ranks points alike, does not
+    saturate, and is what detectron2 uses.
+    """
+    return -logits.abs()
+
+
+def sample_training_points(
+    uncertainty_of: Callable[[Tensor], Tensor],
+    num_regions: int,
+    num_points: int,
+    *,
+    oversample_ratio: float,
+    importance_ratio: float,
+    device: torch.device | str = "cpu",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Choose the points of one training step (section 3.1, Training).
+
+    (i) Over generation: k * N candidates, uniform. (ii) Importance sampling: the beta * N most
+    uncertain of them. (iii) Coverage: the other (1 - beta) * N, fresh and uniform.
+
+    Args:
+        uncertainty_of: maps candidates (R, k * N, 2), box-normalised, to uncertainties
+            (R, k * N), larger where less sure. It must interpolate the *prediction* and measure
+            uncertainty there: interpolating uncertainties hides the zero crossing between a
+            surely positive and a surely negative cell.
+        num_regions: R.
+        num_points: N.
+        oversample_ratio: k, at least 1.
+        importance_ratio: beta, in [0, 1].
+
+    Returns:
+        (R, N, 2), box-normalised; the uncertain points come first.
+    """
+    if oversample_ratio < 1 or not 0 <= importance_ratio <= 1:
+        raise ValueError(
+            f"needs k >= 1 and 0 <= beta <= 1, got k={oversample_ratio}, beta={importance_ratio}"
+        )
+    num_important = int(importance_ratio * num_points)
+
+    def uniform(count: int) -> Tensor:
+        return torch.rand(num_regions, count, 2, device=device, generator=generator)
+
+    candidates = uniform(math.ceil(oversample_ratio * num_points))
+    with torch.no_grad():
+        order = uncertainty_of(candidates).topk(num_important, dim=1).indices
+    important = candidates.gather(1, order.unsqueeze(2).expand(-1, -1, 2))
+    return torch.cat([important, uniform(num_points - num_important)], dim=1)
+
+
+def subdivision_steps(
+    coarse_resolution: int, output_resolution: int, points_per_step: int
+) -> list[tuple[int, int]]:
+    """Return (resolution, number of points predicted) for each step (section 3.1, Inference).
+
+    From M0 to M in log2(M / M0) doublings, at most N points each, and never more than a grid has:
+    7 -> 224 with N = 28 * 28 gives 14 * 14 points, then four times 28 * 28.
+
+    Raises:
+        ValueError: M is not M0 times a power of two.
+    """
+    steps = []
+    resolution = coarse_resolution
+    while resolution < output_resolution:
+        resolution *= 2
+        steps.append((resolution, min(points_per_step, resolution * resolution)))
+    if resolution != output_resolution:
+        raise ValueError(
+            f"output resolution {output_resolution} is not {coarse_resolution} times a power of 2"
+        )
+    return steps
+
+
+def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
+    """Find the most uncertain cells of a grid.
+
+    Args:
+        uncertainty: (R, H, W), larger where less sure.
+        num_points: N, at most H * W.
+
+    Returns:
+        Indices (R, N) into the flattened grid, and the cells' centres (R, N, 2), box-normalised.
+    """
+    regions, height, width = uncertainty.shape
+    index = uncertainty.reshape(regions, height * width).topk(num_points, dim=1).indices
+    x = (index % width).to(uncertainty.dtype)
+    y = torch.div(index, width, rounding_mode="floor").to(uncertainty.dtype)
+    points = torch.stack([(x + 0.5) / width, (y + 0.5) / height], dim=2)
+    return index, points
+
+
+def render_masks(
+    coarse_logits: Tensor,
+    predict_points: Callable[[Tensor], Tensor],
+    *,
+    output_resolution: int,
+    points_per_step: int,
+    uncertainty: Callable[[Tensor], Tensor] = binary_uncertainty,
+) -> Tensor:
+    """Render masks coarse to fine by adaptive subdivision (section 3.1, Inference; Figure 4).
+
+    Each step doubles the grid by bilinear interpolation and predicts the N most uncertain points
+    anew. A step that predicts a whole grid makes all before it void, so rendering begins with the
+    last such step: the masks are those of the full procedure, with fewer predictions.
+
+    Args:
+        coarse_logits: (R, M0, M0).
+        predict_points: maps points (R, P, 2), box-normalised, to logits (R, P).
+        output_resolution: M.
+        points_per_step: N.
+        uncertainty: maps logits to uncertainties of the same shape.
+
+    Returns:
+        Logits (R, M, M).
+    """
+    regions, start = coarse_logits.shape[0], coarse_logits.shape[-1]
+    steps = subdivision_steps(start, output_resolution, points_per_step)
+    dense = [i for i, (side, count) in enumerate(steps) if count == side * side]
+    logits = coarse_logits
+    for side, count in steps[dense[-1] :] if dense else steps:
+        if count == side * side:
+            grid = regular_grid(side, side, device=logits.device)
+            points = grid.unsqueeze(0).expand(regions, -1, -1)
+            logits = predict_points(points).view(regions, side, side)
+            continue
+        logits = F.interpolate(
+            logits.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False
+        ).squeeze(1)
+        index, points = most_uncertain_points(uncertainty(logits), count)
+        logits = logits.flatten(1).scatter(1, index, predict_points(points)).view_as(logits)
+    return logits

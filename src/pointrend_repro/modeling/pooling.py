@@ -1,0 +1,56 @@
+"""RoI features from a feature pyramid, as detectron2's ROIPooler (commit 02b5c4e2)."""
+
+import torch
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from pointrend_repro.modeling.backbone import STRIDES
+
+_LEVELS = ("p2", "p3", "p4", "p5")
+# A box of this side belongs to p4 (FPN, section 4.2).
+_CANONICAL_SIDE_PX = 224
+_CANONICAL_LEVEL = 4
+
+
+def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int) -> Tensor:
+    """Crop each box from the pyramid level that fits its size.
+
+    RoIAlign is the aligned kind (a pixel's centre is at +0.5), with as many samples per bin as the
+    bin covers cells; torchvision's own pooler has neither.
+
+    Args:
+        features: feature maps p2 to p5, each (N, C, H, W).
+        boxes: N tensors (R_n, 4), xyxy in image pixels.
+        resolution: side S of the result.
+
+    Returns:
+        (R, C, S, S), in the order of the boxes of all images.
+    """
+    rois = with_batch_index(boxes)
+    levels = _levels_of(rois[:, 1:])
+    first = features[_LEVELS[0]]
+    pooled = first.new_zeros(len(rois), first.shape[1], resolution, resolution)
+    for level, name in enumerate(_LEVELS, start=2):
+        here = torch.nonzero(levels == level).squeeze(1)
+        crops = roi_align(
+            features[name],
+            rois[here],
+            resolution,
+            1 / STRIDES[name],
+            sampling_ratio=0,
+            aligned=True,
+        )
+        pooled = pooled.index_put((here,), crops)
+    return pooled
+
+
+def with_batch_index(boxes: list[Tensor]) -> Tensor:
+    """Return (R, 5): the image's number before each box, as torchvision's ops want it."""
+    numbers = [b.new_full((len(b), 1), float(i)) for i, b in enumerate(boxes)]
+    return torch.cat([torch.cat(numbers), torch.cat(boxes)], dim=1)
+
+
+def _levels_of(boxes: Tensor) -> Tensor:
+    side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
+    level = torch.floor(_CANONICAL_LEVEL + torch.log2(side / _CANONICAL_SIDE_PX + 1e-8))
+    return level.clamp(2, 5).to(torch.int64)

@@ -1,0 +1,135 @@
+"""Region proposal network, with detectron2's semantics (commit 02b5c4e2, proposal_generator/)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import batched_nms
+
+from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
+from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.modeling.boxes import (
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    is_nonempty,
+    match_boxes,
+    sample_matches,
+)
+from pointrend_repro.modeling.init import init_normal
+from pointrend_repro.modeling.structures import Target
+from pointrend_repro.settings import DetectorSettings
+
+_BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
+_NEGATIVE_IOU, _POSITIVE_IOU = 0.3, 0.7
+_POSITIVE_FRACTION = 0.5
+
+
+class RegionProposalNetwork(nn.Module):
+    """Proposes boxes on p2 to p6, one anchor size a level."""
+
+    def __init__(self, channels: int, settings: DetectorSettings) -> None:
+        super().__init__()
+        if len(settings.anchor_sizes_px) != len(STRIDES):
+            raise ValueError(
+                f"anchor_sizes_px needs one size for each of {list(STRIDES)}, "
+                f"got {settings.anchor_sizes_px}"
+            )
+        self.settings = settings
+        self.cells = [cell_anchors(s, settings.anchor_ratios) for s in settings.anchor_sizes_px]
+        num_anchors = len(settings.anchor_ratios)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        self.objectness_logits = nn.Conv2d(channels, num_anchors, 1)
+        self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, 1)
+        init_normal(self.conv, self.objectness_logits, self.anchor_deltas, std=0.01)
+
+    def forward(self, features: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Return logits (N, A_l) and deltas (N, A_l, 4) of the A_l anchors of each level."""
+        logits, deltas = [], []
+        for name in STRIDES:
+            hidden = F.relu(self.conv(features[name]))
+            logits.append(self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1))
+            delta = self.anchor_deltas(hidden).permute(0, 2, 3, 1)
+            deltas.append(delta.reshape(delta.shape[0], -1, 4))
+        return logits, deltas
+
+    def anchors(self, features: dict[str, Tensor]) -> list[Tensor]:
+        """Return the anchors (A_l, 4) of each level."""
+        return [
+            grid_anchors(cell, features[name], stride)
+            for cell, (name, stride) in zip(self.cells, STRIDES.items(), strict=True)
+        ]
+
+    @torch.no_grad()
+    def propose(
+        self,
+        anchors: list[Tensor],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: list[tuple[int, int]],
+    ) -> list[Tensor]:
+        """Return each image's proposals (R, 4), the surest first.
+
+        The best of every level are taken before NMS, and NMS runs within a level.
+        """
+        pre_nms = (
+            self.settings.rpn_pre_nms_train if self.training else self.settings.rpn_pre_nms_test
+        )
+        boxes, scores, levels = [], [], []
+        for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
+            score, index = logit.topk(min(pre_nms, logit.shape[1]), dim=1)
+            chosen = delta.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
+            boxes.append(decode_boxes(chosen, anchor[index], _BOX_WEIGHTS))
+            scores.append(score)
+            levels.append(torch.full_like(index, level))
+        per_image = zip(
+            torch.cat(boxes, 1),
+            torch.cat(scores, 1),
+            torch.cat(levels, 1),
+            image_sizes,
+            strict=True,
+        )
+        return [self._suppress(*each) for each in per_image]
+
+    def _suppress(
+        self, boxes: Tensor, scores: Tensor, levels: Tensor, image_size: tuple[int, int]
+    ) -> Tensor:
+        boxes = clip_boxes(boxes, image_size)
+        # A diverging training makes NaN boxes; they are no proposals, and its losses tell of it.
+        keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
+        boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
+        best = batched_nms(boxes, scores, levels, self.settings.rpn_nms_iou)
+        return boxes[best[: self.settings.rpn_post_nms]]
+
+    def losses(
+        self,
+        anchors: list[Tensor],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        targets: list[Target],
+    ) -> dict[str, Tensor]:
+        """Return the objectness and box losses over a random sample of anchors."""
+        all_anchors = torch.cat(anchors)
+        all_logits, all_deltas = torch.cat(logits, dim=1), torch.cat(deltas, dim=1)
+        objectness = all_logits.new_zeros(())
+        box = all_logits.new_zeros(())
+        for logit, delta, target in zip(all_logits, all_deltas, targets, strict=True):
+            matched, state = match_boxes(
+                all_anchors,
+                target.boxes,
+                negative_below=_NEGATIVE_IOU,
+                positive_from=_POSITIVE_IOU,
+                keep_best_of_each_gt=True,
+            )
+            positive, negative = sample_matches(
+                state, self.settings.rpn_batch_per_image, _POSITIVE_FRACTION
+            )
+            sampled = torch.cat([positive, negative])
+            objectness = objectness + F.binary_cross_entropy_with_logits(
+                logit[sampled], state[sampled].to(logit.dtype), reduction="sum"
+            )
+            wanted = encode_boxes(
+                target.boxes[matched[positive]], all_anchors[positive], _BOX_WEIGHTS
+            )
+            box = box + F.l1_loss(delta[positive], wanted, reduction="sum")
+        scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
+        return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}

@@ -1,0 +1,56 @@
+"""What goes into and comes out of a detector, one object per image."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Target:
+    """Ground truth of one image, without crowd regions. G objects, possibly none.
+
+    Attributes:
+        boxes: (G, 4) float, xyxy in pixels of the network's input.
+        labels: (G,) int64, 0-based classes.
+        masks: (G, H, W) bool, at the size of the network's input.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Boxes of one image that training has matched to its ground truth.
+
+    Attributes:
+        boxes: (R, 4), xyxy in pixels of the network's input.
+        labels: (R,), the class of the matched object, or `num_classes` for background.
+        matched: (R,), index into the image's target; meaningless for background.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    matched: Tensor
+
+    def select(self, keep: Tensor) -> "Proposals":
+        """Return the boxes at a mask or at indices."""
+        return Proposals(self.boxes[keep], self.labels[keep], self.matched[keep])
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector finds in one image. R objects, the surest first.
+
+    Attributes:
+        boxes: (R, 4), xyxy in pixels of the network's input.
+        scores: (R,), in [0, 1].
+        labels: (R,), 0-based classes.
+        mask_logits: (R, M, M), over the box, of the predicted class.
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    labels: Tensor
+    mask_logits: Tensor

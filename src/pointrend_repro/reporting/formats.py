@@ -1,0 +1,39 @@
+"""How numbers, times and sizes are written for people. Files for machines keep full precision."""
+
+
+def number(value: float) -> str:
+    """Return `value` with one decimal, as the paper prints it."""
+    return f"{value:.1f}"
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and two decimals.
+
+    One decimal could show a deviating +0.24 as the +0.2 that is allowed.
+    """
+    text = f"{value:+.2f}"
+    return "±0.00" if text in {"+0.00", "-0.00"} else text.replace("-", "\N{MINUS SIGN}")
+
+
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units, such as `5 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def memory(megabytes: float) -> str:
+    """Return a size in MB or GB of 1e6 or 1e9 bytes."""
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+def count(n: int, noun: str) -> str:
+    """Return `1 trial` or `3 trials`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

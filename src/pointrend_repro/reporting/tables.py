@@ -1,0 +1,155 @@
+"""The paper's tables with measured numbers beside the published ones, and a verdict by a rule."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from pointrend_repro.config import Column, Row, Table
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Cell, Evaluation, Grid
+
+Status = Literal["reproduced", "deviates", "no-claim", "missing"]
+STATUSES: tuple[Status, ...] = ("reproduced", "deviates", "no-claim", "missing")
+
+# Far below what any metric resolves, far above the rounding error of a subtraction: a difference
+# that is the tolerance on paper counts as within it.
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class MeasuredCell:
+    """One cell of a table: the published number, the trials' values and the verdict.
+
+    `values` holds the trials that have a value; numbers are in `column.unit`.
+    """
+
+    cell: Cell
+    row: Row
+    column: Column
+    values: tuple[tuple[Evaluation, float], ...]
+    status: Status
+    reason: str
+
+    @property
+    def paper(self) -> float | None:
+        """The published number, if there is one."""
+        return self.row.paper.get(self.cell.column)
+
+    @property
+    def trials(self) -> int:
+        """How many trials have a value."""
+        return len(self.values)
+
+    @property
+    def planned(self) -> int:
+        """How many trials the preset asks for."""
+        return len(self.cell.evaluations)
+
+    @property
+    def measured(self) -> float | None:
+        """Median over the trials."""
+        return statistics.median(v for _, v in self.values) if self.values else None
+
+    @property
+    def spread(self) -> float | None:
+        """Largest minus smallest trial; one trial has no spread."""
+        numbers = [v for _, v in self.values]
+        return max(numbers) - min(numbers) if len(numbers) > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Measured minus published."""
+        if self.measured is None or self.paper is None:
+            return None
+        return self.measured - self.paper
+
+
+@dataclass(frozen=True)
+class MeasuredTable:
+    """A table of the paper with its cells by (row, column)."""
+
+    name: str
+    table: Table
+    cells: Mapping[tuple[str, str], MeasuredCell]
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many cells have each status."""
+        found = [cell.status for cell in self.cells.values()]
+        return {status: found.count(status) for status in STATUSES}
+
+
+def measure_tables(grid: Grid, metrics: pd.DataFrame) -> list[MeasuredTable]:
+    """Fill the preset's tables from the numbers of `collect_metrics`.
+
+    Raises:
+        UserError: a table asks for a value that its metric does not have.
+    """
+    values: dict[str, dict[str, float]] = {}
+    for file, key, value in zip(metrics["file"], metrics["key"], metrics["value"], strict=True):
+        values.setdefault(file, {})[key] = value
+    tables = []
+    for name, table in grid.tables.items():
+        cells = {
+            (cell.row, cell.column): _measure(cell, table, values, warning=grid.preset.warning)
+            for cell in grid.cells
+            if cell.table == name
+        }
+        tables.append(MeasuredTable(name, table, cells))
+    return tables
+
+
+def judge(
+    numbers: Sequence[float], *, planned: int, paper: float | None, tolerance: float, claims: bool
+) -> tuple[Status, str]:
+    """Return the verdict on one cell, and the reason wherever there is none.
+
+    Args:
+        numbers: the trials' values.
+        planned: how many trials the preset asks for.
+        paper: the published number, if there is one.
+        tolerance: how far the median may lie from it.
+        claims: whether the preset's numbers mean anything.
+    """
+    if not numbers:
+        return "missing", "not run yet"
+    if not claims:
+        return "no-claim", "this preset makes no claims"
+    if paper is None:
+        return "no-claim", "the paper has no number here"
+    # A median of some of the trials could still move, so it is shown but not judged.
+    if len(numbers) < planned:
+        return "no-claim", f"{len(numbers)} of {planned} trials measured"
+    within = abs(statistics.median(numbers) - paper) <= tolerance + _EDGE
+    return ("reproduced" if within else "deviates"), ""
+
+
+def _measure(
+    cell: Cell, table: Table, values: Mapping[str, Mapping[str, float]], *, warning: str | None
+) -> MeasuredCell:
+    row, column = table.rows[cell.row], table.columns[cell.column]
+    there = [(e, values[e.path]) for e in cell.evaluations if e.path in values]
+    for evaluation, keys in there:
+        if column.value not in keys:
+            raise UserError(
+                f"table {cell.table!r}, column {cell.column!r}: {evaluation.path} has no value "
+                f"{column.value!r}; it has {', '.join(sorted(keys))}"
+            )
+    numbers = [(e, float(keys[column.value])) for e, keys in there]
+    valid = tuple((e, number) for e, number in numbers if not math.isnan(number))
+    status, reason = judge(
+        [number for _, number in valid],
+        planned=len(cell.evaluations),
+        paper=row.paper.get(cell.column),
+        tolerance=column.tolerance,
+        claims=warning is None,
+    )
+    if not cell.evaluations:
+        reason = cell.not_run_because
+    elif there and not valid:
+        reason = "evaluated, but there was nothing to score"
+    return MeasuredCell(cell, row, column, valid, status, reason)

@@ -1,0 +1,159 @@
+"""What one training or one prediction is made of: typed settings with the paper's defaults.
+
+Sources, cited per field: "paper" is PointRend (sections 3 and 4, appendix A in the supplement);
+"d2" is detectron2's configuration at commit 02b5c4e2, which the paper says it uses. Where the two
+differ the paper's value is the default and `docs/paper_and_detectron2.md` lists both.
+
+This module imports neither torch nor Snakemake: a dry run reads it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Strict(BaseModel):
+    """Settings that reject unknown keys and cannot be changed after they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneSettings(Strict):
+    """ResNet trunk with FPN, and the pixels that its weights were trained on."""
+
+    name: Literal["resnet18_narrow", "resnet50", "resnet101", "resnext101_32x8d"]
+    stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
+    norm: Literal["frozen_bn", "gn"] = Field(
+        "frozen_bn", description="paper: BN frozen; gn for training from scratch"
+    )
+    freeze_at: Literal[0, 2] = Field(2, description="d2: stem and res2 are not trained")
+    fpn_channels: PositiveInt = 256
+    channel_order: Literal["RGB", "BGR"] = "BGR"
+    pixel_mean: tuple[float, float, float] = Field(
+        (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
+    )
+    pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    weights: str | None = Field(None, description="ImageNet weights to start from; none: random")
+
+
+class DetectorSettings(Strict):
+    """Region proposals and box head, as in d2's Base-RCNN-FPN."""
+
+    anchor_sizes_px: tuple[int, ...] = (32, 64, 128, 256, 512)
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
+    rpn_batch_per_image: PositiveInt = 256
+    rpn_pre_nms_train: PositiveInt = 2000
+    rpn_pre_nms_test: PositiveInt = 1000
+    rpn_post_nms: PositiveInt = 1000
+    rpn_nms_iou: Fraction = 0.7
+    roi_batch_per_image: PositiveInt = 512
+    roi_positive_fraction: Fraction = 0.25
+    box_head_channels: PositiveInt = 1024
+    score_threshold: Fraction = 0.05
+    nms_iou: Fraction = 0.5
+    detections_per_image: PositiveInt = 100
+
+
+class Conv4HeadSettings(Strict):
+    """The default mask head of Mask R-CNN: four 3x3 convs, a deconv, class-specific logits."""
+
+    kind: Literal["4conv"]
+    channels: PositiveInt = 256
+    roi_resolution: PositiveInt = Field(14, description="RoIAlign side; the mask has twice that")
+
+
+class PointRendHeadSettings(Strict):
+    """PointRend on a light coarse head (paper, section 4)."""
+
+    kind: Literal["pointrend"]
+    coarse_channels: PositiveInt = 1024
+    coarse_resolution: PositiveInt = Field(7, description="paper: M0 = 7")
+    point_channels: PositiveInt = 256
+    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points a box")
+    oversample_ratio: Annotated[float, Field(ge=1)] = Field(3.0, description="paper: k")
+    importance_ratio: Fraction = Field(0.75, description="paper: beta")
+    point_loss: Literal["mean", "sum"] = Field(
+        "mean", description="over a box's points; the paper writes sum, d2 trains with mean"
+    )
+    train_on_refined_boxes: bool = Field(
+        True, description="paper: training as a cascade gains about 0.2 AP"
+    )
+
+
+MaskHeadSettings = Annotated[Conv4HeadSettings | PointRendHeadSettings, Field(discriminator="kind")]
+
+
+class ModelSettings(Strict):
+    """Everything that decides a model's parameters and how it is trained on one image."""
+
+    backbone: BackboneSettings
+    detector: DetectorSettings = DetectorSettings()
+    mask_head: MaskHeadSettings
+
+
+class InferenceSettings(Strict):
+    """How a trained mask head is asked for its masks. The 4x conv head has nothing to set."""
+
+    output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
+    points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+
+
+class InputSettings(Strict):
+    """Image sizes and augmentation (supplement, section 1)."""
+
+    train_short_edges_px: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
+    test_short_edge_px: PositiveInt = 800
+    max_long_edge_px: PositiveInt = 1333
+    flip_probability: Fraction = 0.5
+
+
+class ScheduleSettings(Strict):
+    """How long to train, and when the learning rate drops tenfold."""
+
+    total_iters: PositiveInt
+    lr_drop_iters: tuple[PositiveInt, ...] = ()
+
+    @model_validator(mode="after")
+    def _drops_are_inside(self) -> "ScheduleSettings":
+        if any(i >= self.total_iters for i in self.lr_drop_iters):
+            raise ValueError(
+                f"lr_drop_iters {self.lr_drop_iters} must lie before total_iters {self.total_iters}"
+            )
+        if list(self.lr_drop_iters) != sorted(set(self.lr_drop_iters)):
+            raise ValueError(f"lr_drop_iters {self.lr_drop_iters} must increase")
+        return self
+
+
+class OptimizerSettings(Strict):
+    """SGD with a linear warm-up and steps (supplement, section 1)."""
+
+    images_per_batch: PositiveInt = 16
+    base_lr: PositiveFloat = 0.02
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup_iters: Annotated[int, Field(ge=0)] = 1000
+    warmup_start_lr: PositiveFloat = Field(
+        0.001, description="paper: 0.001; d2 starts at base_lr / 1000"
+    )
+
+
+class RunSettings(Strict):
+    """How often a training speaks and saves. Changing these does not change the weights."""
+
+    log_every_iters: PositiveInt = 20
+    checkpoint_every_iters: PositiveInt = 5000
+    loader_workers: Annotated[int, Field(ge=0)] = 4
+
+
+class TrainingSettings(Strict):
+    """One training, resolved: what `train` needs to know beside the data set and the trial."""
+
+    model: ModelSettings
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings
+    run: RunSettings = RunSettings()
