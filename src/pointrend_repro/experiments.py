@@ -162,7 +162,7 @@ def _cell(
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
     if column.dataset not in preset.datasets:
-        reason = f"preset does not use the data set {column.dataset}"
+        reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)
     dataset = preset.datasets[column.dataset]
     lvis = user.lvis_annotations or datasets[dataset].lvis_annotations

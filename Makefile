@@ -1,0 +1,50 @@
+# Two commands: `make smoke` runs the whole pipeline on generated data, `make test` all tests that
+# this machine can run. Both set up .venv first; nothing else is needed than Python 3.11 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CORES ?= $(shell nproc 2>/dev/null || echo 2)
+BIN := .venv/bin
+# Commands of the rules are found beside the Python that runs them.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: help setup smoke test lint lock clean
+
+help: ## show this
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready ## install everything into .venv, pinned by requirements.lock
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smoke/index.html
+	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke
+	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
+
+test: .venv/.ready lint ## style, types, and all tests that this machine can run
+	@$(RUN) pytest --numprocesses $(CORES)
+
+lint: .venv/.ready ## style and types only
+	@$(RUN) ruff check
+	@$(RUN) ruff format --check --quiet
+	@$(RUN) mypy
+	@$(RUN) snakefmt --check Snakefile workflow
+	@$(RUN) snakemake --lint
+
+lock: ## choose the newest allowed versions anew (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --upgrade -c constraints.txt \
+		-o requirements.lock
+
+clean: ## remove what the smoke run made
+	rm -rf results/smoke reports/smoke data/generated_* logs
