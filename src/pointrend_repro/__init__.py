@@ -1,1 +1,36 @@
-"""PointRend: Image Segmentation as Rendering, reproduced from raw data to finished tables."""
+"""PointRend: Image Segmentation as Rendering, reproduced from raw data to finished tables.
+
+    import pointrend_repro as pr
+    model = pr.load_model("pointrend_r50_fpn_coco", weights="model_final_edd263.pkl")
+    out = model.predict(image)
+
+What is named here is loaded on first use: importing the package costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pointrend_repro.api import load_model
+    from pointrend_repro.errors import UserError
+    from pointrend_repro.evaluation import evaluate_predictions
+    from pointrend_repro.known_models import list_models
+
+_WHERE = {
+    "UserError": "errors",
+    "evaluate_predictions": "evaluation",
+    "list_models": "known_models",
+    "load_model": "api",
+}
+
+__all__ = ["UserError", "evaluate_predictions", "list_models", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,4 +1,4 @@
-"""ResNet-FPN: from a list of images to the feature maps p2 to p6."""
+"""Backbones: from a list of images to feature maps, of a trunk alone or of its feature pyramid."""
 
 from collections import OrderedDict
 
@@ -7,37 +7,31 @@ from torch import Tensor, nn
 from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
+from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.settings import BackboneSettings
 
 # Image pixels per cell of each feature map.
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}
-
-# p2 to p5 halve exactly when the input's sides are multiples of this.
-_SIZE_DIVISOR = 32
+TRUNK_STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}  # of a trunk under a pyramid
 
 
-class FPNBackbone(nn.Module):
-    """Normalises and pads a batch, and computes its feature pyramid (1612.03144).
-
-    p6 is p5 at half the resolution (no weights), for the largest anchors only.
-    """
+class TrunkBackbone(nn.Module):
+    """Normalises and pads a batch, and computes the features of a trunk's stages."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
 
     def __init__(self, settings: BackboneSettings) -> None:
         super().__init__()
-        self.channels = settings.fpn_channels
         self.flip_channels = settings.channel_order == "BGR"
         self.bottom_up = ResNet(
             settings.name,
             norm=settings.norm,
             stride_in_1x1=settings.stride_in_1x1,
             freeze_at=settings.freeze_at,
-        )
-        self.fpn = FeaturePyramidNetwork(
-            list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
+            output_stride=settings.output_stride,
+            multi_grid=settings.multi_grid,
         )
         self.register_buffer("pixel_mean", _column(settings.pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _column(settings.pixel_std), persistent=False)
@@ -49,13 +43,31 @@ class FPNBackbone(nn.Module):
             images: N tensors (3, H_n, W_n), RGB, 0 to 255, uint8 or float.
 
         Returns:
-            `p2` ... `p6`, each (N, C, H / stride, W / stride) for H and W the batch's largest
-            sides, rounded up to a multiple of 32; images lie in the upper left corner.
+            `res2` ... `res5`, each (N, C, H / stride, W / stride) for H and W the batch's
+            `padded_size`; images lie in the upper left corner.
         """
-        batch = self._pad([self._normalise(image) for image in images])
-        trunk = self.bottom_up(batch)
-        maps = self.fpn(OrderedDict(trunk))
-        return dict(zip(STRIDES, maps.values(), strict=True))
+        features: dict[str, Tensor] = self.bottom_up(self._batch(images))
+        return features
+
+    def padded_size(self, images: list[Tensor]) -> tuple[int, int]:
+        """Return a batch's largest height and width, rounded up so that all stages halve exactly.
+
+        All feature maps thus cover the very same area, and a box-normalised point is the same
+        place in each.
+        """
+        divisor = self.bottom_up.output_stride
+        height, width = (
+            -(-max(int(i.shape[axis]) for i in images) // divisor) * divisor for axis in (1, 2)
+        )
+        return height, width
+
+    def _batch(self, images: list[Tensor]) -> Tensor:
+        """Stack into the upper left corners of one zero tensor: zero is the mean colour here."""
+        normal = [self._normalise(image) for image in images]
+        batch = normal[0].new_zeros(len(images), 3, *self.padded_size(images))
+        for slot, image in zip(batch, normal, strict=True):
+            slot[:, : image.shape[1], : image.shape[2]].copy_(image)
+        return batch
 
     def _normalise(self, image: Tensor) -> Tensor:
         image = image.to(self.pixel_mean.dtype)
@@ -63,17 +75,41 @@ class FPNBackbone(nn.Module):
             image = image.flip(0)
         return (image - self.pixel_mean) / self.pixel_std
 
-    @staticmethod
-    def _pad(images: list[Tensor]) -> Tensor:
-        """Stack into the upper left corners of one zero tensor: zero is the mean colour here."""
-        height, width = (
-            -(-max(i.shape[axis] for i in images) // _SIZE_DIVISOR) * _SIZE_DIVISOR
-            for axis in (1, 2)
+
+class FPNBackbone(TrunkBackbone):
+    """A trunk and its feature pyramid (1612.03144).
+
+    p6 is p5 at half the resolution (no weights), for the largest anchors only.
+
+    Raises:
+        UserError: the trunk is dilated; p2 to p5 would not halve.
+    """
+
+    def __init__(self, settings: BackboneSettings) -> None:
+        if settings.output_stride != STRIDES["p5"]:
+            raise UserError(
+                f"backbone.output_stride {settings.output_stride}: a feature pyramid needs 32"
+            )
+        super().__init__(settings)
+        self.channels = settings.fpn_channels
+        self.fpn = FeaturePyramidNetwork(
+            list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )
-        batch = images[0].new_zeros(len(images), 3, height, width)
-        for slot, image in zip(batch, images, strict=True):
-            slot[:, : image.shape[1], : image.shape[2]].copy_(image)
-        return batch
+
+    def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
+        """Compute the feature maps of a batch.
+
+        Args:
+            images: N tensors (3, H_n, W_n), RGB, 0 to 255, uint8 or float.
+
+        Returns:
+            `p2` ... `p6`, and the trunk's `res2` ... `res5`, each (N, C, H / stride, W / stride)
+            for H and W the batch's largest sides, rounded up to a multiple of 32; images lie in
+            the upper left corner.
+        """
+        trunk = super().forward(images)
+        maps = self.fpn(OrderedDict(trunk))
+        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
 
 
 def _column(values: tuple[float, float, float]) -> Tensor:

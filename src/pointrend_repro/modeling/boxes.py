@@ -78,7 +78,8 @@ def match_boxes(
     state[best_iou < negative_below] = 0
     state[best_iou >= positive_from] = 1
     if keep_best_of_each_gt and len(boxes):
-        state[(iou == iou.max(dim=1, keepdim=True).values).any(dim=0)] = 1
+        best_of_gt = iou.max(dim=1, keepdim=True).values
+        state[((iou == best_of_gt) & (iou > 0)).any(dim=0)] = 1
     return index, state
 
 

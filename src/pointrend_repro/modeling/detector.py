@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
+from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.modeling.structures import Detections, Target
 from pointrend_repro.settings import InferenceSettings, ModelSettings
@@ -27,8 +28,27 @@ class MaskRCNN(nn.Module):
         self.rpn = RegionProposalNetwork(channels, settings.detector)
         self.box_head = BoxHead(channels, num_classes, settings.detector)
         self.mask_head = build_mask_head(
-            settings.mask_head, in_channels=channels, num_classes=num_classes
+            settings.mask_head,
+            in_channels=channels,
+            trunk_channels=self.backbone.bottom_up.out_channels,
+            num_classes=num_classes,
         )
+        self._trainable = [p for p in self.parameters() if p.requires_grad]
+
+    def start_iteration(self, iteration: int, total_iters: int) -> None:
+        """Choose what this iteration (from 0) trains: everything, unless the head has stages.
+
+        It follows from the iteration alone, so a continued training does what one that ran
+        through does. SGD leaves alone, weight decay included, what gets no gradient.
+        """
+        if not isinstance(self.mask_head, SharpMaskHead):
+            return
+        stage = self.mask_head.start_stage(iteration / total_iters)
+        if stage == "joint":
+            return
+        for parameter in self._trainable:
+            parameter.requires_grad_(stage == "coarse")
+        self.mask_head.refinement.requires_grad_(stage == "refine")
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the losses of one training step, to be summed without weights (section 4)."""
@@ -62,6 +82,22 @@ class MaskRCNN(nn.Module):
         masks = self.mask_head.predict(features, boxes, labels, settings)
         parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+
+    @torch.no_grad()
+    def masks_in_boxes(
+        self,
+        images: list[Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return mask logits (R, M, M) inside boxes that are given, not detected.
+
+        Args:
+            boxes: (R_n, 4) an image, xyxy in pixels of that image.
+            labels: (R_n,) an image, 0-based classes.
+        """
+        return self.mask_head.predict(self.backbone(images), boxes, labels, settings)
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:

@@ -29,7 +29,8 @@ def point_sample(features: Tensor, points: Tensor) -> Tensor:
     Returns:
         (R, C, P).
     """
-    if features.dim() != 4 or points.dim() != 3 or features.shape[0] != points.shape[0]:
+    shapes_fit = features.dim() == 4 and points.dim() == 3 and points.shape[2] == 2
+    if not shapes_fit or features.shape[0] != points.shape[0]:
         raise ValueError(
             f"wanted features (R, C, H, W) and points (R, P, 2), "
             f"got {tuple(features.shape)} and {tuple(points.shape)}"
@@ -72,6 +73,11 @@ def point_sample_in_boxes(
     Returns:
         (R, C, P).
     """
+    if features.shape[0] != len(boxes) or points.shape[0] != sum(len(b) for b in boxes):
+        raise ValueError(
+            f"wanted a map an image and points a box, got {features.shape[0]} maps, "
+            f"{points.shape[0]} regions of points and {[len(b) for b in boxes]} boxes an image"
+        )
     height, width = features.shape[2:]
     extent = features.new_tensor([width * stride, height * stride])
     sampled = []
@@ -132,7 +138,10 @@ def sample_training_points(
 
     candidates = uniform(math.ceil(oversample_ratio * num_points))
     with torch.no_grad():
-        order = uncertainty_of(candidates).topk(num_important, dim=1).indices
+        # A model that has diverged must reach its loss, which names the images: on a GPU, topk of
+        # NaN gives indices that end the process (detectron2 issues 1403 and 1455).
+        scores = uncertainty_of(candidates).nan_to_num()
+        order = scores.topk(num_important, dim=1).indices
     important = candidates.gather(1, order.unsqueeze(2).expand(-1, -1, 2))
     return torch.cat([important, uniform(num_points - num_important)], dim=1)
 
@@ -146,8 +155,10 @@ def subdivision_steps(
     7 -> 224 with N = 28 * 28 gives 14 * 14 points, then four times 28 * 28.
 
     Raises:
-        ValueError: M is not M0 times a power of two.
+        ValueError: M is not M0 times a power of two, or M0 or N is not positive.
     """
+    if coarse_resolution < 1 or points_per_step < 1:
+        raise ValueError(f"needs M0 >= 1 and N >= 1, got {coarse_resolution} and {points_per_step}")
     steps = []
     resolution = coarse_resolution
     while resolution < output_resolution:
@@ -158,6 +169,19 @@ def subdivision_steps(
             f"output resolution {output_resolution} is not {coarse_resolution} times a power of 2"
         )
     return steps
+
+
+def rendered_steps(
+    coarse_resolution: int, output_resolution: int, points_per_step: int
+) -> list[tuple[int, int]]:
+    """Return the steps of `subdivision_steps` that decide the result.
+
+    A step that predicts a whole grid makes all before it void: the last such step comes first.
+    7 -> 224 with N = 28 * 28 gives four times 28 * 28 points, from the whole 28 x 28 grid on.
+    """
+    steps = subdivision_steps(coarse_resolution, output_resolution, points_per_step)
+    whole = [i for i, (side, count) in enumerate(steps) if count == side * side]
+    return steps[whole[-1] :] if whole else steps
 
 
 def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
@@ -171,6 +195,8 @@ def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor,
         Indices (R, N) into the flattened grid, and the cells' centres (R, N, 2), box-normalised.
     """
     regions, height, width = uncertainty.shape
+    if num_points > height * width:
+        raise ValueError(f"wanted {num_points} points of a {height}x{width} grid")
     index = uncertainty.reshape(regions, height * width).topk(num_points, dim=1).indices
     x = (index % width).to(uncertainty.dtype)
     y = torch.div(index, width, rounding_mode="floor").to(uncertainty.dtype)
@@ -189,8 +215,8 @@ def render_masks(
     """Render masks coarse to fine by adaptive subdivision (section 3.1, Inference; Figure 4).
 
     Each step doubles the grid by bilinear interpolation and predicts the N most uncertain points
-    anew. A step that predicts a whole grid makes all before it void, so rendering begins with the
-    last such step: the masks are those of the full procedure, with fewer predictions.
+    anew. Only `rendered_steps` are carried out: the masks are those of the full procedure, with
+    fewer predictions.
 
     Args:
         coarse_logits: (R, M0, M0).
@@ -202,11 +228,11 @@ def render_masks(
     Returns:
         Logits (R, M, M).
     """
-    regions, start = coarse_logits.shape[0], coarse_logits.shape[-1]
-    steps = subdivision_steps(start, output_resolution, points_per_step)
-    dense = [i for i, (side, count) in enumerate(steps) if count == side * side]
+    if coarse_logits.dim() != 3 or coarse_logits.shape[1] != coarse_logits.shape[2]:
+        raise ValueError(f"wanted coarse logits (R, M0, M0), got {tuple(coarse_logits.shape)}")
+    regions, start = coarse_logits.shape[:2]
     logits = coarse_logits
-    for side, count in steps[dense[-1] :] if dense else steps:
+    for side, count in rendered_steps(start, output_resolution, points_per_step):
         if count == side * side:
             grid = regular_grid(side, side, device=logits.device)
             points = grid.unsqueeze(0).expand(regions, -1, -1)

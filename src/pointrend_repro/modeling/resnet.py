@@ -1,20 +1,27 @@
-"""ResNet trunks: a stem and the stages res2 to res5, whose outputs feed the FPN.
+"""ResNet trunks: a stem and the stages res2 to res5, whose outputs feed the FPN or a decoder.
 
 Module names follow detectron2's checkpoints (`stem.conv1.norm`, `res2.0.conv1`, ...), so that
 weights move between the two without a table of names.
 
 Sources: "Deep Residual Learning" (1512.03385); MSRA's variant has the stride in the first 1x1
-convolution (`stride_in_1x1`), torchvision's and ResNeXt's (1611.05431) in the 3x3.
+convolution (`stride_in_1x1`), torchvision's and ResNeXt's (1611.05431) in the 3x3. Dilation and
+multi-grid: "Rethinking Atrous Convolution" (DeepLabV3, 1706.05587, section 3).
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
-from pointrend_repro.modeling.init import init_msra
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.resnet_blocks import (
+    BasicBlock,
+    BottleneckBlock,
+    DeepLabStem,
+    Stem,
+)
+
+STAGES = ("res2", "res3", "res4", "res5")
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class TrunkShape:
 
     `channels` are the outputs of res2 to res5. A bottleneck block is `groups` x `group_width`
     channels wide in res2, doubling a stage; `groups = 0` makes basic blocks of two 3x3
-    convolutions.
+    convolutions. `stem` is the class of the layers before res2.
     """
 
     blocks: tuple[int, int, int, int]
@@ -31,162 +38,113 @@ class TrunkShape:
     channels: tuple[int, int, int, int]
     groups: int
     group_width: int
+    stem: type[Stem] | type[DeepLabStem] = Stem
 
+
+_WIDE = (256, 512, 1024, 2048)
 
 TRUNKS = {
     "resnet18_narrow": TrunkShape((2, 2, 2, 2), 16, (16, 32, 64, 128), 0, 0),
-    "resnet50": TrunkShape((3, 4, 6, 3), 64, (256, 512, 1024, 2048), 1, 64),
-    "resnet101": TrunkShape((3, 4, 23, 3), 64, (256, 512, 1024, 2048), 1, 64),
-    "resnext101_32x8d": TrunkShape((3, 4, 23, 3), 64, (256, 512, 1024, 2048), 32, 8),
+    "resnet50": TrunkShape((3, 4, 6, 3), 64, _WIDE, 1, 64),
+    "resnet101": TrunkShape((3, 4, 23, 3), 64, _WIDE, 1, 64),
+    "resnet103": TrunkShape((3, 4, 23, 3), 128, _WIDE, 1, 64, DeepLabStem),
+    "resnext101_32x8d": TrunkShape((3, 4, 23, 3), 64, _WIDE, 32, 8),
 }
 
 
-class ConvNorm(nn.Conv2d):
-    """A convolution without bias, followed by its normalisation."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        norm: str,
-        stride: int = 1,
-        groups: int = 1,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=kernel_size // 2,
-            groups=groups,
-            bias=False,
-        )
-        self.norm = _NORMS[norm](out_channels)
-        init_msra(self)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        normed: Tensor = self.norm(super().forward(x))
-        return normed
-
-
-class Stem(nn.Module):
-    """7x7 convolution of stride 2 and a 3x3 max-pooling of stride 2."""
-
-    def __init__(self, channels: int, norm: str) -> None:
-        super().__init__()
-        self.conv1 = ConvNorm(3, channels, 7, stride=2, norm=norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 3, H, W) to (N, C, H / 4, W / 4)."""
-        return F.max_pool2d(F.relu_(self.conv1(x)), kernel_size=3, stride=2, padding=1)
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, norm: str) -> None:
-        super().__init__()
-        self.shortcut = _shortcut(in_channels, out_channels, stride, norm)
-        self.conv1 = ConvNorm(in_channels, out_channels, 3, stride=stride, norm=norm)
-        self.conv2 = ConvNorm(out_channels, out_channels, 3, norm=norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y = self.conv2(F.relu_(self.conv1(x)))
-        return F.relu_(y + self.shortcut(x))
-
-
-class BottleneckBlock(nn.Module):
-    """1x1, (grouped) 3x3 and 1x1 convolutions around a shortcut."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        stride: int,
-        norm: str,
-        *,
-        width: int,
-        groups: int,
-        stride_in_1x1: bool,
-    ) -> None:
-        super().__init__()
-        first, second = (stride, 1) if stride_in_1x1 else (1, stride)
-        self.shortcut = _shortcut(in_channels, out_channels, stride, norm)
-        self.conv1 = ConvNorm(in_channels, width, 1, stride=first, norm=norm)
-        self.conv2 = ConvNorm(width, width, 3, stride=second, groups=groups, norm=norm)
-        self.conv3 = ConvNorm(width, out_channels, 1, norm=norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y = F.relu_(self.conv2(F.relu_(self.conv1(x))))
-        return F.relu_(self.conv3(y) + self.shortcut(x))
-
-
 class ResNet(nn.Module):
-    """Stem and stages; the output stride of res2 is 4, of res5 32."""
+    """Stem and stages; the stride of res2 is 4, of res5 32, or less where stages are dilated.
 
-    def __init__(self, name: str, *, norm: str, stride_in_1x1: bool, freeze_at: int) -> None:
+    Args:
+        name: a key of `TRUNKS`.
+        norm: `frozen_bn`, `bn`, `sync_bn` or `gn`. Of the parts that are not trained, batch
+            normalisation is frozen too.
+        stride_in_1x1: whether a stage's stride is in the first 1x1 convolution of its first block.
+        freeze_at: 2 leaves stem and res2 untrained, 0 trains all.
+        output_stride: image pixels per cell of res5: 32, 16 (res5 is dilated) or 8 (res4 too).
+        multi_grid: what the dilation of each res5 block is multiplied by; empty: by 1.
+
+    Raises:
+        UserError: `multi_grid` has not one number for each block of res5.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        norm: str,
+        stride_in_1x1: bool,
+        freeze_at: int,
+        output_stride: int = 32,
+        multi_grid: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         shape = TRUNKS[name]
+        if multi_grid and len(multi_grid) != shape.blocks[3]:
+            raise UserError(
+                f"backbone.multi_grid {multi_grid}: res5 of {name} has {shape.blocks[3]} blocks; "
+                "give one number for each"
+            )
         self.out_channels = shape.channels
-        self.stem = Stem(shape.stem_channels, norm)
-        self.res2, self.res3, self.res4, self.res5 = (
-            _stage(shape, index, norm, stride_in_1x1) for index in range(4)
+        self.multi_grid = multi_grid or (1,) * shape.blocks[3]
+        frozen = freeze_at >= 2
+        first_norm = "frozen_bn" if frozen and norm in ("bn", "sync_bn") else norm
+        self.stem = shape.stem(shape.stem_channels, first_norm)
+        self.res2 = _stage(shape, 0, first_norm, stride_in_1x1)
+        self.res3, self.res4, self.res5 = (
+            _stage(shape, index, norm, stride_in_1x1) for index in (1, 2, 3)
         )
-        if freeze_at >= 2:
+        if frozen:
             for module in (self.stem, self.res2):
                 module.requires_grad_(False)
+        self.set_output_stride(output_stride)
+
+    def set_output_stride(self, output_stride: int) -> None:
+        """Make res5 finer, or coarser again, with the same weights (DeepLabV3, section 3.1).
+
+        Where a stage would go beyond `output_stride` it keeps its input's resolution, and its 3x3
+        convolutions are dilated by as much instead, as detectron2 dilates them (commit 02b5c4e2,
+        projects/DeepLab/deeplab/resnet.py): from the stage's first block on.
+        """
+        self.output_stride = output_stride
+        for index, name in enumerate(STAGES):
+            plain_stride = 4 * 2**index
+            stride = 2 if index and plain_stride <= output_stride else 1
+            dilation = max(1, plain_stride // output_stride)
+            blocks = list(getattr(self, name))
+            grid = self.multi_grid if name == "res5" else (1,) * len(blocks)
+            for number, (block, factor) in enumerate(zip(blocks, grid, strict=True)):
+                block.set_geometry(1 if number else stride, dilation * factor)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Map images (N, 3, H, W) to `res2` ... `res5`, at strides 4, 8, 16, 32."""
+        """Map images (N, 3, H, W) to `res2` ... `res5`, at strides 4, 8, 16, 32 or less."""
         features = {}
         x = self.stem(x)
-        for name in ("res2", "res3", "res4", "res5"):
+        for name in STAGES:
             x = getattr(self, name)(x)
             features[name] = x
         return features
 
 
 def _stage(shape: TrunkShape, index: int, norm: str, stride_in_1x1: bool) -> nn.Sequential:
+    return nn.Sequential(*_blocks(shape, index, norm, stride_in_1x1))
+
+
+def _blocks(
+    shape: TrunkShape, index: int, norm: str, stride_in_1x1: bool
+) -> Iterator[BasicBlock | BottleneckBlock]:
     out_channels = shape.channels[index]
     in_channels = shape.channels[index - 1] if index else shape.stem_channels
-    blocks: list[nn.Module] = []
-    for number in range(shape.blocks[index]):
-        stride = 2 if index and not number else 1
+    for _ in range(shape.blocks[index]):
         if shape.groups == 0:
-            blocks.append(BasicBlock(in_channels, out_channels, stride, norm))
+            yield BasicBlock(in_channels, out_channels, norm)
         else:
-            width = shape.groups * shape.group_width * 2**index
-            blocks.append(
-                BottleneckBlock(
-                    in_channels,
-                    out_channels,
-                    stride,
-                    norm,
-                    width=width,
-                    groups=shape.groups,
-                    stride_in_1x1=stride_in_1x1,
-                )
+            yield BottleneckBlock(
+                in_channels,
+                out_channels,
+                norm,
+                width=shape.groups * shape.group_width * 2**index,
+                groups=shape.groups,
+                stride_in_1x1=stride_in_1x1,
             )
         in_channels = out_channels
-    return nn.Sequential(*blocks)
-
-
-def _shortcut(in_channels: int, out_channels: int, stride: int, norm: str) -> nn.Module:
-    if in_channels == out_channels and stride == 1:
-        return nn.Identity()
-    return ConvNorm(in_channels, out_channels, 1, stride=stride, norm=norm)
-
-
-def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(num_groups=max(1, channels // 8), num_channels=channels)
-
-
-_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "frozen_bn": FrozenBatchNorm2d,
-    "gn": _group_norm,
-}

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -18,6 +19,10 @@ class Target:
     boxes: Tensor
     labels: Tensor
     masks: Tensor
+
+    def to(self, device: torch.device) -> "Target":
+        """Return the target on a device."""
+        return Target(self.boxes.to(device), self.labels.to(device), self.masks.to(device))
 
 
 @dataclass(frozen=True)

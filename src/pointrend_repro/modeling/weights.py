@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -11,21 +12,33 @@ from pydantic import ValidationError
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings import InputSettings, ModelSettings
+from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.settings import InputSettings, ModelSettings, SemanticModelSettings
+
+Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
 
 _METADATA_KEY = "pointrend_repro"
 
 
 @dataclass(frozen=True)
-class SavedModel:
+class SavedModel(Generic[Network]):
     """A trained model and what it was trained for.
 
     `categories` are the data set's (id, name), in the order of the model's classes.
     """
 
-    model: MaskRCNN
+    model: Network
     input: InputSettings
     categories: list[tuple[int, str]]
+
+
+def build_model(
+    settings: ModelSettings | SemanticModelSettings, num_classes: int
+) -> MaskRCNN | SemanticModel:
+    """Make the model of some settings, with random weights."""
+    if isinstance(settings, SemanticModelSettings):
+        return SemanticModel(settings, num_classes)
+    return MaskRCNN(settings, num_classes)
 
 
 def save_model(path: Path, saved: SavedModel) -> None:
@@ -40,6 +53,15 @@ def save_model(path: Path, saved: SavedModel) -> None:
         safetensors.torch.save_file(tensors, part, {_METADATA_KEY: json.dumps(metadata)})
 
 
+def is_saved_model(path: Path) -> bool:
+    """Return whether a file was written by `save_model`: other tools write safetensors too."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return _METADATA_KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False
+
+
 def load_saved_model(path: Path) -> SavedModel:
     """Read a model that `save_model` wrote, ready for inference on the CPU.
 
@@ -52,10 +74,12 @@ def load_saved_model(path: Path) -> SavedModel:
         with safetensors.safe_open(path, "pt") as file:
             text = (file.metadata() or {})[_METADATA_KEY]
         metadata = json.loads(text)
-        settings = ModelSettings.model_validate(metadata["model"])
+        is_semantic = "decoder" in metadata["model"]
+        schema = SemanticModelSettings if is_semantic else ModelSettings
+        settings = schema.model_validate(metadata["model"])
         model_input = InputSettings.model_validate(metadata["input"])
         categories = [(int(id_), str(name)) for id_, name in metadata["categories"]]
-        model = MaskRCNN(settings, num_classes=len(categories))
+        model = build_model(settings, num_classes=len(categories))
         model.load_state_dict(safetensors.torch.load_file(path))
     except (safetensors.SafetensorError, ValidationError, KeyError, ValueError) as error:
         raise UserError(

@@ -10,12 +10,14 @@ from torch import Tensor
 
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
+from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.structures import Proposals, Target
 from pointrend_repro.settings import (
     Conv4HeadSettings,
     InferenceSettings,
     MaskHeadSettings,
     PointRendHeadSettings,
+    SharpMaskHeadSettings,
 )
 
 
@@ -43,11 +45,22 @@ class MaskHead(Protocol):
 
 
 def build_mask_head(
-    settings: MaskHeadSettings, *, in_channels: int, num_classes: int
-) -> Conv4Head | PointRendHead:
-    """Make the mask head that `settings.kind` names."""
+    settings: MaskHeadSettings,
+    *,
+    in_channels: int,
+    trunk_channels: tuple[int, int, int, int],
+    num_classes: int,
+) -> Conv4Head | PointRendHead | SharpMaskHead:
+    """Make the mask head that `settings.kind` names.
+
+    Args:
+        in_channels: of p2 to p5.
+        trunk_channels: of res2 to res5.
+    """
     match settings:
         case Conv4HeadSettings():
             return Conv4Head(in_channels, num_classes, settings)
         case PointRendHeadSettings():
             return PointRendHead(in_channels, num_classes, settings)
+        case SharpMaskHeadSettings():
+            return SharpMaskHead(in_channels, trunk_channels, settings)

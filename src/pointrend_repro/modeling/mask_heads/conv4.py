@@ -39,7 +39,7 @@ class Conv4Head(nn.Module):
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
         """Return `loss_mask`, averaged over all cells of all boxes."""
-        logits = self.predictor(self._hidden(features, [p.boxes for p in proposals]))
+        logits = self.predictor(self._hidden_of(features, [p.boxes for p in proposals]))
         labels = torch.cat([p.labels for p in proposals])
         return {"loss_mask": grid_loss(logits, labels, proposals, targets)}
 
@@ -54,15 +54,19 @@ class Conv4Head(nn.Module):
 
         `settings` says nothing to this head: its resolution is built in.
         """
-        hidden = self._hidden(features, boxes)
+        hidden = self._hidden_of(features, boxes)
         classes = torch.cat(labels)
         weight = self.predictor.weight.flatten(1)[classes]
         assert self.predictor.bias is not None
         bias = self.predictor.bias[classes]
         return torch.einsum("rchw,rc->rhw", hidden, weight) + bias[:, None, None]
 
-    def _hidden(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        x = pool_rois(features, boxes, self.roi_resolution)
+    def _hidden_of(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        return self.hidden(pool_rois(features, boxes, self.roi_resolution))
+
+    def hidden(self, roi_features: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to what the predictor sees, (R, C', 2 S, 2 S)."""
+        x = roi_features
         for conv in self.convs:
             x = F.relu(conv(x))
         return F.relu(self.deconv(x))

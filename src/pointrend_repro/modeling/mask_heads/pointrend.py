@@ -4,6 +4,9 @@ Shapes: R boxes of all images, P points a box, K classes, C channels of p2. Poin
 box-normalised (see `modeling.points`).
 """
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,9 +52,13 @@ class CoarseHead(nn.Module):
         num_boxes = sum(len(b) for b in boxes)
         grid = regular_grid(side, side, device=boxes[0].device).expand(num_boxes, -1, -1)
         x = point_sample_in_boxes(features[_LEVEL], grid, boxes, stride=STRIDES[_LEVEL])
-        x = F.relu(self.reduce(x.reshape(num_boxes, x.shape[1], side, side))).flatten(1)
+        return self.from_samples(x.reshape(num_boxes, x.shape[1], side, side))
+
+    def from_samples(self, sampled: Tensor) -> Tensor:
+        """Map features sampled over the boxes, (R, C, 2 M0, 2 M0), to logits (R, K, M0, M0)."""
+        x = F.relu(self.reduce(sampled)).flatten(1)
         x = self.prediction(F.relu(self.fc2(F.relu(self.fc1(x)))))
-        return x.view(num_boxes, self.num_classes, self.resolution, self.resolution)
+        return x.view(len(sampled), self.num_classes, self.resolution, self.resolution)
 
 
 class PointHead(nn.Module):
@@ -78,13 +85,17 @@ class PointHead(nn.Module):
         Returns:
             (R, P).
         """
-        x = fine
-        for layer in self.layers:
-            x = F.relu(layer(torch.cat([x, coarse], dim=1)))
-        x = torch.cat([x, coarse], dim=1)
+        x = self.hidden(fine, coarse)
         weight = self.predictor.weight.squeeze(2)[labels].unsqueeze(1)
         assert self.predictor.bias is not None
         return torch.bmm(weight, x).squeeze(1) + self.predictor.bias[labels].unsqueeze(1)
+
+    def hidden(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Return what the predictor sees: the last layer's output beside the coarse logits."""
+        x = fine
+        for layer in self.layers:
+            x = F.relu(layer(torch.cat([x, coarse], dim=1)))
+        return torch.cat([x, coarse], dim=1)
 
 
 class PointRendHead(nn.Module):
@@ -119,16 +130,35 @@ class PointRendHead(nn.Module):
         settings: InferenceSettings,
     ) -> Tensor:
         """Return mask logits (R, M, M) of each box's class, by adaptive subdivision."""
-        classes = torch.cat(labels)
-        coarse = self.coarse_head(features, boxes)
+        coarse, predict_points = self.prepare(features, boxes, labels)
         return render_masks(
-            _own_class(coarse, classes),
-            lambda points: self._point_logits(features, boxes, classes, coarse, points),
+            coarse,
+            predict_points,
             output_resolution=settings.output_resolution,
             points_per_step=settings.points_per_step,
         )
 
+    def prepare(
+        self, features: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor]
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return what rendering starts from and asks, both for each box's own class.
+
+        Returns:
+            The coarse logits (R, M0, M0), and a function from points (R, P, 2), box-normalised,
+            to logits (R, P).
+        """
+        classes = torch.cat(labels)
+        coarse = self.coarse_head(features, boxes)
+
+        def predict_points(points: Tensor) -> Tensor:
+            return self._point_logits(features, boxes, classes, coarse, points)
+
+        return _own_class(coarse, classes), predict_points
+
     def _training_points(self, coarse: Tensor, labels: Tensor) -> Tensor:
+        if self.settings.train_selection == "regular_grid":
+            side = math.isqrt(self.settings.train_points)
+            return regular_grid(side, side, device=coarse.device).expand(len(labels), -1, -1)
         own = _own_class(coarse, labels).unsqueeze(1)
         return sample_training_points(
             lambda points: binary_uncertainty(point_sample(own, points)).squeeze(1),

@@ -1,0 +1,1 @@
+"""Checkpoints of other projects: reading them safely, and moving weights to and from them."""

@@ -1,0 +1,114 @@
+"""Starting a training from the weights of an ImageNet classifier.
+
+Such weights belong to the pixels that they were trained on, and to one place of the stride. Both
+are settings of the variant, which are recorded with every result; so weights that contradict them
+are refused here, rather than settings changed behind the user's back.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
+from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
+from pointrend_repro.errors import UserError
+from pointrend_repro.settings import BackboneSettings
+
+_URL = "https://dl.fbaipublicfiles.com/detectron2/"
+# detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models", and projects/DeepLab/README.md.
+_PUBLISHED = {
+    "resnet50": f"{_URL}ImageNetPretrained/MSRA/R-50.pkl",
+    "resnet101": f"{_URL}ImageNetPretrained/MSRA/R-101.pkl",
+    "resnext101_32x8d": f"{_URL}ImageNetPretrained/FAIR/X-101-32x8d.pkl",
+    "resnet103": f"{_URL}DeepLab/R-103.pkl",
+}
+
+_BGR_MEAN = (103.530, 116.280, 123.675)
+_RGB = {
+    "channel_order": "RGB",
+    "pixel_mean": (123.675, 116.280, 103.530),
+    "pixel_std": (58.395, 57.120, 57.375),
+    "stride_in_1x1": False,
+}
+_MSRA = {
+    "channel_order": "BGR",
+    "pixel_mean": _BGR_MEAN,
+    "pixel_std": (1.0, 1.0, 1.0),
+    "stride_in_1x1": True,
+}
+_FAIR_RESNEXT = {
+    "channel_order": "BGR",
+    "pixel_mean": _BGR_MEAN,
+    "pixel_std": (57.375, 57.120, 58.395),
+    "stride_in_1x1": False,
+}
+
+
+def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
+    """Load `settings.weights` into a trunk.
+
+    The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103), or
+    a ResNet of torchvision.
+
+    Raises:
+        UserError: the file is missing (the message says where to get it) or faulty, does not fit
+            the trunk, or belongs to other pixels or another stride than the settings say.
+    """
+    assert settings.weights is not None
+    path = Path(settings.weights)
+    if not path.exists():
+        url = _PUBLISHED.get(settings.name)
+        where = f"fetch it from {url}, or set" if url else "set"
+        raise UserError(f"{path}: no such file; {where} model.backbone.weights to null or a file")
+    checkpoint = read_checkpoint(path)
+    if checkpoint.source == "model":
+        raise UserError(f"{path}: is not an ImageNet backbone; model.backbone.weights needs one")
+    _check_pixels(path, checkpoint, settings)
+    model_shapes = shapes_of(trunk.state_dict())
+    tensors = checkpoint.tensors
+    if checkpoint.source == "caffe2":
+        tensors = _with_statistics(tensors, model_shapes)
+    fit = compare_shapes(model_shapes, shapes_of(tensors))
+    if not fit.is_exact:
+        raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
+    trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
+
+
+def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings) -> None:
+    wanted = _wanted_settings(checkpoint)
+    wrong = {key: value for key, value in wanted.items() if getattr(settings, key) != value}
+    if wrong:
+        told = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in wrong.items())
+        raise UserError(f"{path}: these weights need other settings in model.backbone: {told}")
+
+
+def _wanted_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return the settings that the weights were trained with, as far as the file tells."""
+    if checkpoint.source == "caffe2":
+        grouped = checkpoint.tensors["res2.0.conv2.weight"]
+        return _FAIR_RESNEXT if grouped.shape[1] < grouped.shape[0] else _MSRA
+    if checkpoint.source == "torchvision" or "stem.conv3.weight" in checkpoint.tensors:
+        return _RGB
+    return {}
+
+
+def _with_statistics(
+    tensors: dict[str, Tensor], model_shapes: dict[str, tuple[int, ...]]
+) -> dict[str, Tensor]:
+    """Add neutral statistics where Caffe2 has folded them into scale and bias, as detectron2."""
+    full = dict(tensors)
+    for name, shape in model_shapes.items():
+        kind = name.rsplit(".", 1)[-1]
+        if kind == "running_mean":
+            full.setdefault(name, torch.zeros(shape))
+        elif kind == "running_var":
+            full.setdefault(name, torch.ones(shape))
+    return full
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,135 @@
+"""From a file to a known model and back: `load_model` and `pointrend-repro convert`."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from pointrend_repro.checkpoints.detectron2_names import to_detectron2
+from pointrend_repro.checkpoints.fit import (
+    compare_shapes,
+    known_shapes,
+    looks_like,
+    shapes_of,
+)
+from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import atomic_path
+from pointrend_repro.known_models import KnownModel, known_model
+from pointrend_repro.modeling.weights import (
+    SavedModel,
+    build_model,
+    is_saved_model,
+    load_saved_model,
+    save_model,
+)
+from pointrend_repro.settings import BackboneSettings, ModelSettings, SemanticModelSettings
+
+
+def new_model(name: str) -> SavedModel:
+    """Make a known model with random weights.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    known = known_model(name)
+    model = build_model(known.model, num_classes=len(known.categories))
+    return SavedModel(model.eval(), known.input, known.categories)
+
+
+def load_known_model(name: str, path: Path) -> SavedModel:
+    """Load a known model's weights from a file of any kind, ready for inference on the CPU.
+
+    A file of our own brings its settings and the names of its classes along. In other files only
+    the pixels' mean and standard deviation can stand, and win over the known model's.
+
+    Raises:
+        UserError: there is no such model, or the file is faulty or does not fit; the message says
+            what is missing, unexpected or misshapen, and which model the file looks like.
+    """
+    known = known_model(name)
+    if path.suffix == ".safetensors" and is_saved_model(path):
+        saved = load_saved_model(path)
+        _check_same_architecture(name, path, saved)
+        return saved
+    checkpoint = read_checkpoint(path)
+    _check_fit(name, path, checkpoint)
+    settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
+    model = build_model(settings, num_classes=len(known.categories))
+    model.load_state_dict(checkpoint.tensors)
+    return SavedModel(model.eval(), known.input, known.categories)
+
+
+def convert(source: Path, target: Path, name: str) -> None:
+    """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's).
+
+    Raises:
+        UserError: as `load_known_model`, or `target` ends in neither.
+    """
+    writers = {".safetensors": save_model, ".pkl": save_detectron2}
+    if target.suffix not in writers:
+        raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")
+    writers[target.suffix](target, load_known_model(name, source))
+
+
+def save_detectron2(path: Path, saved: SavedModel) -> None:
+    """Write a model as a pickle that detectron2's `DetectionCheckpointer` loads.
+
+    The pixels' mean and standard deviation go along, as in detectron2's own early files; it takes
+    them from its configuration and mentions them as unused.
+    """
+    backbone = saved.model.settings.backbone
+    tensors = to_detectron2(saved.model.state_dict())
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    for key, values in (("pixel_mean", backbone.pixel_mean), ("pixel_std", backbone.pixel_std)):
+        arrays[key] = np.array(values, dtype=np.float32).reshape(3, 1, 1)
+    # The names are exact: detectron2 need not guess.
+    content = {"model": arrays, "__author__": "pointrend-repro", "matching_heuristics": False}
+    with atomic_path(path) as part, part.open("wb") as file:
+        pickle.dump(content, file, protocol=4)
+
+
+def _check_same_architecture(name: str, path: Path, saved: SavedModel) -> None:
+    """A file of ours fits its own settings; it only has to be the kind of model that was asked for.
+
+    It may be narrower, have other classes, or the paper's value of a setting where the known model
+    has detectron2's.
+    """
+    wanted, found = _architecture(known_model(name).model), _architecture(saved.model.settings)
+    if wanted != found:
+        raise UserError(
+            f"{path}: holds {' with '.join(found)}, but {name} is {' with '.join(wanted)}"
+        )
+
+
+def _architecture(settings: ModelSettings | SemanticModelSettings) -> tuple[str, ...]:
+    if isinstance(settings, ModelSettings):
+        return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
+    points = "PointRend" if settings.pointrend else "no PointRend"
+    return (settings.backbone.name, f"decoder {settings.decoder.kind}", points)
+
+
+def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
+    if checkpoint.source != "model":
+        raise UserError(
+            f"{path}: is an ImageNet backbone without heads, not {name}; to train from it, name "
+            "it as model.backbone.weights of a variant"
+        )
+    shapes = shapes_of(checkpoint.tensors)
+    fit = compare_shapes(known_shapes(name), shapes)
+    if fit.is_exact:
+        return
+    alike = looks_like(shapes)
+    if alike is None:
+        hint = "it looks like none of the known models"
+    elif alike == name:
+        hint = f"it looks most like {alike} all the same: trained for other classes, or changed?"
+    else:
+        hint = f"it looks like {alike}"
+    raise UserError(f"{path}: does not fit {name}: {fit}; {hint}")
+
+
+def _backbone(known: KnownModel, checkpoint: Checkpoint) -> BackboneSettings:
+    found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
+    update = {key: values for key, values in found.items() if values is not None}
+    return BackboneSettings.model_validate(known.model.backbone.model_dump() | update)

@@ -1,0 +1,135 @@
+"""Checkpoint files of any kind, read safely into tensors under our names."""
+
+import pickle
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from pointrend_repro.checkpoints.detectron2_names import from_caffe2, from_detectron2, is_caffe2
+from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
+from pointrend_repro.errors import UserError
+
+_TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
+# Under which key a file keeps its weights: detectron2 and most trainers; Caffe2; others.
+_STATE_KEYS = ("model", "blobs", "state_dict", "model_state")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds.
+
+    Attributes:
+        tensors: by our names; names that we do not know stay as they are.
+        source: `caffe2` or `torchvision` for an ImageNet classifier of theirs, `trunk` for one
+            with a trunk's names, `model` for everything else.
+        pixel_mean: in the file's channel order, of 0 to 255, or None where the file has none.
+        pixel_std: likewise.
+    """
+
+    tensors: dict[str, Tensor]
+    source: str
+    pixel_mean: tuple[float, ...] | None = None
+    pixel_std: tuple[float, ...] | None = None
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read `.pkl` (detectron2, Caffe2), `.pth` (detectron2, torchvision) or `.safetensors`.
+
+    Raises:
+        UserError: the file is missing, damaged, of another kind, or would run code.
+    """
+    if path.suffix == ".safetensors":
+        state: Any = _read_safetensors(path)
+    elif path.suffix in _TORCH_SUFFIXES:
+        state = _read_torch(path)
+    elif path.suffix == ".pkl":
+        state = read_pickle(path)
+    else:
+        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth or .safetensors")
+    author = state.get("__author__") if isinstance(state, dict) else None
+    tensors = _tensors_of(state)
+    if not tensors:
+        raise UserError(f"{path}: holds no weights")
+    return _with_our_names(tensors, author)
+
+
+def _with_our_names(tensors: dict[str, Tensor], author: Any) -> Checkpoint:
+    if is_caffe2(tensors):
+        return Checkpoint(from_caffe2(tensors), "caffe2")
+    if is_torchvision(tensors):
+        return Checkpoint(from_torchvision(tensors), "torchvision")
+    if "stem.conv1.weight" in tensors:
+        # The classifier is in `stem.fc` or `linear`, by the tool that converted the file.
+        trunk = {k: v for k, v in tensors.items() if re.match(r"(stem\.conv|res[2-5]\.)", k)}
+        kept = {k: v for k, v in trunk.items() if not k.endswith("num_batches_tracked")}
+        return Checkpoint(kept, "torchvision" if author == "torchvision" else "trunk")
+    return Checkpoint(
+        from_detectron2(tensors),
+        "model",
+        _triple(tensors.get("pixel_mean")),
+        _triple(tensors.get("pixel_std")),
+    )
+
+
+def _triple(values: Tensor | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(round(v, 3) for v in values.flatten().tolist())
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        return safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a whole safetensors file ({error})") from None
+
+
+def _read_torch(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        asked = found[1] if found else " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: refused, since it asks for {asked}: a checkpoint needs only tensors and "
+            "plain containers; do not open this file by other means"
+        ) from None
+    except Exception as error:  # a damaged archive fails in many ways
+        raise UserError(
+            f"{path}: not a whole PyTorch file ({type(error).__name__}); "
+            "it may be truncated: fetch it again"
+        ) from None
+
+
+def _tensors_of(state: Any) -> dict[str, Tensor]:
+    for key in _STATE_KEYS:
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+            break
+    if not isinstance(state, dict):
+        return {}
+    found = {str(name): _as_tensor(value) for name, value in state.items()}
+    return {
+        name: tensor
+        for name, tensor in found.items()
+        if tensor is not None and not name.endswith("_momentum")
+    }
+
+
+def _as_tensor(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+        return None
+    # A copy in this machine's byte order: what a pickle holds cannot be written to.
+    return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), copy=True))

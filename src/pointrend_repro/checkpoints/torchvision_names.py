@@ -1,0 +1,39 @@
+"""Names of torchvision's ImageNet ResNets and ResNeXts, turned into those of our trunks."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_LAYER = re.compile(r"^layer([1-4])\.(\d+)\.(.+)$")
+_RENAMED = {"downsample.0.": "shortcut.", "downsample.1.": "shortcut.norm."} | {
+    f"bn{i}.": f"conv{i}.norm." for i in (1, 2, 3)
+}
+
+
+def is_torchvision(names: Iterable[str]) -> bool:
+    """Return whether these are torchvision's names of a ResNet."""
+    return "layer1.0.conv1.weight" in set(names)
+
+
+def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Rename a torchvision ResNet to a trunk's names; its classifier `fc` is dropped."""
+    renamed = {}
+    for name, value in tensors.items():
+        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+            continue
+        layer = _LAYER.match(name)
+        if layer:
+            module, rest = f"res{int(layer[1]) + 1}.{layer[2]}.", layer[3]
+        else:
+            module, rest = "stem.", name
+        renamed[module + _rename(rest)] = value
+    return renamed
+
+
+def _rename(name: str) -> str:
+    for theirs, ours in _RENAMED.items():
+        if name.startswith(theirs):
+            return ours + name[len(theirs) :]
+    return name

@@ -1,0 +1,209 @@
+"""A SharpMask-style mask head for Mask R-CNN (Pinheiro et al., 1603.08695).
+
+"Section" and "Figure" are SharpMask's. A coarse mask encoding M^1 of 7x7 comes from a low-rank
+fully connected bottleneck; four refinement modules each double its resolution and halve its
+channels, each adding skip features from the trunk's stage of its own resolution: res5 at 7x7, res4
+at 14x14, res3 at 28x28, res2 at 56x56. A last convolution makes the mask at 112x112.
+
+SharpMask segments image patches of one size. What it leaves open for boxes is decided so:
+
+- **What the bottleneck sees:** the box's 7x7 RoI features from the FPN, as the box head's; then as
+  in section 5.1 a 1x1 convolution to 128 channels, and 512 numbers without a ReLU (DeepMask.lua).
+- **Skip features** S^i come from two 3x3 convolutions with ReLUs over the whole image (first to 64
+  channels everywhere, section 5.2), so boxes share them, and are cropped by RoIAlign at module i's
+  resolution, always from its own stage: at 224 pixels a box's bins are that stage's cells.
+- **Figure 7 and the crop:** conv(concat(M, S)) is conv_M(M) + conv_S(S) only on one grid, which for
+  a box of any size is that of its bins. So conv_S comes after the crop, and the two forms are equal
+  for every box. The two convolutions that make S, nearly all of the work, stay shared; conv_S costs
+  0.2 M multiply-adds a box and module.
+- **One mask for all classes**, as in SharpMask. Mask R-CNN calls that "nearly as effective": 29.7
+  AP against 30.3 with a mask for each class (section 4.2 of 1703.06870).
+- **Zero padding**, as in the rest of Mask R-CNN. SharpMask pads by reflection because it trains on
+  patches and predicts on whole images (section 5); RoI features are the same in both.
+- **Weights start uniform** (section 3.3), with variance one over the fan-in: the sum of two
+  convolutions, halved by the ReLU, then keeps the scale from module to module.
+- **Boxes are the proposals**, not the refined ones, as for the 4x conv head.
+
+The released Lua code (facebookresearch/deepmask, commit 445aad3b, SharpMask.lua) differs from the
+paper, which is followed here: it upsamples by nearest neighbour and not bilinearly, has one more
+3x3 convolution with a ReLU on M in each module, takes the last module's skip features through 32
+channels, and pads by repeating the border.
+
+**Training** is joint by default. With `coarse_stage_share` it has the two stages of section 3.3:
+first a linear layer on the 512 numbers predicts a coarse mask of 28x28 (DeepMask's has 56x56), and
+all is trained but the refinement; then only the refinement is trained, with the layer that makes
+M^1. Both stages run through the one learning-rate schedule.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+from pointrend_repro.modeling.backbone import TRUNK_STRIDES
+from pointrend_repro.modeling.init import init_xavier
+from pointrend_repro.modeling.mask_heads.targets import grid_loss
+from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
+from pointrend_repro.modeling.structures import Proposals, Target
+from pointrend_repro.settings import InferenceSettings, SharpMaskHeadSettings
+
+Stage = Literal["joint", "coarse", "refine"]
+
+ENCODING_RESOLUTION = 7
+_COARSE_RESOLUTION = 28
+
+
+class Bottleneck(nn.Module):
+    """The feedforward path: a low-rank vector for each box (section 4.2, head C)."""
+
+    def __init__(self, in_channels: int, settings: SharpMaskHeadSettings) -> None:
+        super().__init__()
+        width = settings.reduced_channels
+        self.reduce = nn.Conv2d(in_channels, width, 1)
+        self.fc = nn.Linear(width * ENCODING_RESOLUTION**2, settings.bottleneck_channels)
+        init_xavier(self.reduce, self.fc)
+
+    def forward(self, roi_features: Tensor) -> Tensor:
+        """Map RoI features (R, C, 7, 7) to vectors (R, D)."""
+        vectors: Tensor = self.fc(F.relu(self.reduce(roi_features)).flatten(1))
+        return vectors
+
+
+class SkipEncoder(nn.Sequential):
+    """Makes S^i from a stage of the trunk (N, C, H, W), once for all boxes: (N, k_s, H, W)."""
+
+    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int) -> None:
+        first = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
+        second = nn.Conv2d(hidden_channels, out_channels, 3, padding=1)
+        init_xavier(first, second)
+        super().__init__(first, nn.ReLU(), second, nn.ReLU())
+
+
+class RefinementModule(nn.Module):
+    """R^i in the form of Figure 7b: a convolution on M, one on S, and their sum."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv_mask = nn.Conv2d(channels, channels // 2, 3, padding=1)
+        # The sum needs one bias only.
+        self.conv_skip = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False)
+        init_xavier(self.conv_mask, self.conv_skip)
+
+    def forward(self, mask: Tensor, skip: Tensor) -> Tensor:
+        """Map M^i and the box's S^i, both (R, k, S, S), to M^(i+1) of (R, k / 2, 2 S, 2 S)."""
+        merged = F.relu(self.conv_mask(mask) + self.conv_skip(skip))
+        return F.interpolate(merged, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class Refinement(nn.Module):
+    """The top-down path, from the bottleneck's vector and the trunk's stages to a mask."""
+
+    def __init__(
+        self, trunk_channels: tuple[int, int, int, int], settings: SharpMaskHeadSettings
+    ) -> None:
+        super().__init__()
+        k = settings.encoding_channels
+        # Coarse to fine, as the modules go; schedule (b) of section 5.2 halves the channels.
+        self.stages = tuple(reversed(TRUNK_STRIDES))
+        self.widths = widths = [k // 2**i for i in range(len(self.stages))]
+        self.encoding = nn.Linear(settings.bottleneck_channels, k * ENCODING_RESOLUTION**2)
+        self.skips = nn.ModuleList(
+            SkipEncoder(channels, settings.skip_channels, width)
+            for channels, width in zip(reversed(trunk_channels), widths, strict=True)
+        )
+        self.refine = nn.ModuleList(RefinementModule(width) for width in widths)
+        self.predictor = nn.Conv2d(widths[-1] // 2, 1, 3, padding=1)
+        init_xavier(self.encoding, self.predictor)
+
+    def crop_skips(self, features: dict[str, Tensor], boxes: list[Tensor]) -> list[Tensor]:
+        """Return each module's S^i in the boxes: (R, 32, 7, 7), (R, 16, 14, 14) and so on."""
+        rois = with_batch_index(boxes)
+        return [
+            roi_align(
+                skip(features[stage]),
+                rois,
+                ENCODING_RESOLUTION * 2**i,
+                1 / TRUNK_STRIDES[stage],
+                sampling_ratio=0,
+                aligned=True,
+            )
+            for i, (stage, skip) in enumerate(zip(self.stages, self.skips, strict=True))
+        ]
+
+    def forward(self, vectors: Tensor, skips: list[Tensor]) -> Tensor:
+        """Map vectors (R, D) and `crop_skips` to logits (R, 1, 112, 112)."""
+        side = ENCODING_RESOLUTION
+        mask = self.encoding(vectors).unflatten(1, (-1, side, side))
+        for refine, skip in zip(self.refine, skips, strict=True):
+            mask = refine(mask, skip)
+        logits: Tensor = self.predictor(mask)
+        return logits
+
+
+class SharpMaskHead(nn.Module):
+    """A coarse encoding of the mask, refined top-down; class-agnostic, 112x112."""
+
+    train_on_refined_boxes = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        trunk_channels: tuple[int, int, int, int],
+        settings: SharpMaskHeadSettings,
+    ) -> None:
+        super().__init__()
+        self.coarse_stage_share = settings.coarse_stage_share
+        self.stage: Stage = "joint"
+        self.bottleneck = Bottleneck(in_channels, settings)
+        self.refinement = Refinement(trunk_channels, settings)
+        if self.coarse_stage_share is not None:
+            self.coarse_mask = nn.Linear(settings.bottleneck_channels, _COARSE_RESOLUTION**2)
+            init_xavier(self.coarse_mask)
+
+    def start_stage(self, progress: float) -> Stage:
+        """Set, and return, what is trained at this share (0 to 1) of the iterations.
+
+        `coarse` trains all of the model but `refinement`, `refine` only `refinement`, `joint` all.
+        """
+        if self.coarse_stage_share is not None:
+            self.stage = "coarse" if progress < self.coarse_stage_share else "refine"
+        return self.stage
+
+    def losses(
+        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return `loss_mask` at 112x112, or `loss_mask_coarse` at 28x28 in the coarse stage."""
+        boxes = [p.boxes for p in proposals]
+        vectors = self._vectors(features, boxes)
+        if self.stage == "coarse":
+            side = _COARSE_RESOLUTION
+            logits = self.coarse_mask(vectors).unflatten(1, (1, side, side))
+            return {"loss_mask_coarse": _agnostic_loss(logits, proposals, targets)}
+        logits = self.refinement(vectors, self.refinement.crop_skips(features, boxes))
+        return {"loss_mask": _agnostic_loss(logits, proposals, targets)}
+
+    def predict(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return mask logits (R, 112, 112), the same for every class.
+
+        Neither `labels` nor `settings` says anything to this head.
+        """
+        vectors = self._vectors(features, boxes)
+        logits: Tensor = self.refinement(vectors, self.refinement.crop_skips(features, boxes))
+        return logits.squeeze(1)
+
+    def _vectors(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        vectors: Tensor = self.bottleneck(pool_rois(features, boxes, ENCODING_RESOLUTION))
+        return vectors
+
+
+def _agnostic_loss(logits: Tensor, proposals: list[Proposals], targets: list[Target]) -> Tensor:
+    one_class = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+    return grid_loss(logits, one_class, proposals, targets)

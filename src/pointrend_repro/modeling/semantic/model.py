@@ -1,0 +1,162 @@
+"""The assembled semantic model: backbone, decoder and, if it has one, PointRend."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
+from pointrend_repro.modeling.semantic.deeplabv3 import DeepLabV3Decoder
+from pointrend_repro.modeling.semantic.losses import IGNORED
+from pointrend_repro.modeling.semantic.point_refine import PointRefiner, RefinementStep
+from pointrend_repro.modeling.semantic.semantic_fpn import SemanticFPNDecoder
+from pointrend_repro.modeling.semantic.upsampling import Size, label_map
+from pointrend_repro.settings import (
+    DeepLabV3Settings,
+    SemanticFPNSettings,
+    SemanticInferenceSettings,
+    SemanticModelSettings,
+)
+
+
+class SemanticModel(nn.Module):
+    """Labels every pixel of an image with one of K classes.
+
+    Images are (3, H, W) RGB tensors of 0 to 255, of any sizes; label maps are (H, W), of train ids
+    0 to K - 1 and 255 where a pixel does not count.
+
+    `decoder` holds what learns at another rate than the trunk in DeepLabV3's recipe: ASPP and the
+    prediction convolution (supplement, section 2).
+    """
+
+    def __init__(self, settings: SemanticModelSettings, num_classes: int) -> None:
+        super().__init__()
+        self.settings = settings
+        self.num_classes = num_classes
+        self.backbone: TrunkBackbone
+        self.decoder: DeepLabV3Decoder | SemanticFPNDecoder
+        match settings.decoder:
+            case DeepLabV3Settings() as decoder:
+                self.backbone = TrunkBackbone(settings.backbone)
+                res2, _, _, res5 = self.backbone.bottom_up.out_channels
+                fine_channels = res2
+                self.decoder = DeepLabV3Decoder(res5, num_classes, decoder)
+                self.decoder.set_output_stride(settings.backbone.output_stride)
+            case SemanticFPNSettings() as decoder:
+                self.backbone = FPNBackbone(settings.backbone)
+                fine_channels = self.backbone.channels
+                self.decoder = SemanticFPNDecoder(fine_channels, num_classes, decoder)
+        self.refiner: PointRefiner | None = None
+        if settings.pointrend is not None:
+            self.refiner = PointRefiner(fine_channels, num_classes, settings.pointrend)
+
+    def start_iteration(self, iteration: int, total_iters: int) -> None:
+        """Choose what this iteration trains, as a detector does: here always everything."""
+
+    def forward(self, images: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
+        """Return the losses of one training step, to be summed without weights.
+
+        Args:
+            images: N tensors (3, H_n, W_n).
+            labels: N label maps (H_n, W_n), of any integer type.
+        """
+        features = self.backbone(images)
+        coarse = self.decoder(features)
+        wanted = _pad_labels(labels, self.backbone.padded_size(images))
+        losses = {"loss_sem_seg": self.decoder.loss(coarse, wanted)}
+        if self.refiner is not None:
+            fine = features[self.decoder.fine_level]
+            losses["loss_sem_seg_point"] = self.refiner.loss(coarse, fine, wanted)
+        return losses
+
+    @torch.no_grad()
+    def predict(
+        self,
+        images: list[Tensor],
+        settings: SemanticInferenceSettings,
+        sizes: list[Size] | None = None,
+    ) -> list[Tensor]:
+        """Return the label map of each image.
+
+        Args:
+            images: N tensors (3, H_n, W_n).
+            settings: how to predict.
+            sizes: height and width of each label map to return; none: those of the images.
+
+        Returns:
+            N label maps (H_n, W_n) uint8.
+
+        Raises:
+            UserError: the model cannot have the output stride that the settings ask for.
+        """
+        inputs = [(int(i.shape[1]), int(i.shape[2])) for i in images]
+        with self._at_output_stride(settings.output_stride):
+            padded = self.backbone.padded_size(images)
+            logits = self._logits(images, settings)
+        return [
+            label_map(one, padded_size=padded, input_size=size, output_size=wanted)
+            for one, size, wanted in zip(logits, inputs, sizes or inputs, strict=True)
+        ]
+
+    @torch.no_grad()
+    def refinement(
+        self, images: list[Tensor], settings: SemanticInferenceSettings
+    ) -> list[RefinementStep]:
+        """Return PointRend's prediction step by step (Figure 9), the coarse one first.
+
+        The coarse step has no points; a model without PointRend has no other. All steps are held
+        in memory, the last at the resolution of the padded batch.
+        """
+        with self._at_output_stride(settings.output_stride):
+            return list(self._steps(images, settings))
+
+    def _logits(self, images: list[Tensor], settings: SemanticInferenceSettings) -> Tensor:
+        """Return the last step's logits (N, K, h, w); those before it are dropped on the way."""
+        for step in self._steps(images, settings):
+            logits = step.logits
+        return logits
+
+    def _steps(
+        self, images: list[Tensor], settings: SemanticInferenceSettings
+    ) -> Iterator[RefinementStep]:
+        features = self.backbone(images)
+        coarse = self.decoder(features)
+        yield RefinementStep(coarse, coarse.new_zeros(len(images), 0, 2))
+        if self.refiner is not None:
+            fine = features[self.decoder.fine_level]
+            del features  # the large maps of the other stages
+            size = self.backbone.padded_size(images)
+            yield from self.refiner.steps(
+                coarse, fine, size, points_per_step=settings.points_per_step
+            )
+
+    @contextmanager
+    def _at_output_stride(self, output_stride: int | None) -> Iterator[None]:
+        """Predict at another output stride than the model was trained at, with its weights."""
+        trained = self.settings.backbone.output_stride
+        if output_stride is None or output_stride == trained:
+            yield
+            return
+        self._set_output_stride(output_stride)
+        try:
+            yield
+        finally:
+            self._set_output_stride(trained)
+
+    def _set_output_stride(self, output_stride: int) -> None:
+        if not isinstance(self.decoder, DeepLabV3Decoder):
+            raise UserError(
+                f"output_stride {output_stride}: only DeepLabV3 can change its output stride"
+            )
+        self.backbone.bottom_up.set_output_stride(output_stride)
+        self.decoder.set_output_stride(output_stride)
+
+
+def _pad_labels(labels: list[Tensor], size: Size) -> Tensor:
+    """Stack into the upper left corners of one map (N, H, W) int64 of pixels that do not count."""
+    batch = labels[0].new_full((len(labels), *size), IGNORED, dtype=torch.int64)
+    for slot, one in zip(batch, labels, strict=True):
+        slot[: one.shape[0], : one.shape[1]] = one
+    return batch

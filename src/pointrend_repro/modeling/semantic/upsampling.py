@@ -1,0 +1,42 @@
+"""Logits at a higher resolution, and the label maps that they give."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Size = tuple[int, int]
+
+
+def upsample(logits: Tensor, size: Size) -> Tensor:
+    """Interpolate (N, K, h, w) bilinearly to (N, K, H, W), cells taken as areas."""
+    if logits.shape[2:] == size:
+        return logits
+    return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+
+
+def label_map(logits: Tensor, *, padded_size: Size, input_size: Size, output_size: Size) -> Tensor:
+    """Return the most likely class of each pixel of one image.
+
+    The logits are brought to the network's padded input, the padding is cut off, and what is left
+    is brought to the output size; all in one class at a time, so that the memory taken is that of a
+    few output maps whatever the number of classes.
+
+    Args:
+        logits: (K, h, w), of the padded input; K at most 255.
+        padded_size: height and width of the padded input, in its pixels.
+        input_size: height and width of the image in its upper left corner.
+        output_size: height and width of the map to return.
+
+    Returns:
+        (H, W) uint8 train ids. Of equal logits the lower class wins.
+    """
+    best = torch.full(output_size, -torch.inf, device=logits.device, dtype=logits.dtype)
+    labels = torch.zeros(output_size, device=logits.device, dtype=torch.uint8)
+    for index, of_class in enumerate(logits):
+        at_input = upsample(of_class[None, None], padded_size)[
+            ..., : input_size[0], : input_size[1]
+        ]
+        score = upsample(at_input, output_size)[0, 0]
+        labels.masked_fill_(score > best, index)
+        best = torch.maximum(best, score)
+    return labels

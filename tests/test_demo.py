@@ -1,0 +1,125 @@
+"""Overlays: what is drawn, what stays visible, and the command that writes one."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from pointrend_repro.checkpoints.loading import load_known_model
+from pointrend_repro.cli import app
+from pointrend_repro.demo import draw_instances
+from pointrend_repro.errors import UserError
+from pointrend_repro.known_models import KNOWN_MODELS
+from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
+from pointrend_repro.prediction import Instances
+from pointrend_repro.settings import InputSettings
+
+HEIGHT, WIDTH = 120, 160
+NAME = "mask_rcnn_r50_fpn_cityscapes"
+
+
+def _instances(*scores: float) -> Instances:
+    masks = np.zeros((len(scores), HEIGHT, WIDTH), bool)
+    for k in range(len(scores)):
+        masks[k, 50:100, 10 + 50 * k : 50 + 50 * k] = True
+    boxes = np.array([[10 + 50 * k, 50, 50 + 50 * k, 100] for k in range(len(scores))])
+    return Instances(
+        boxes.reshape(-1, 4).astype(np.float32),
+        np.array(scores, np.float32),
+        np.zeros(len(scores), np.int64),
+        masks,
+    )
+
+
+def _draw(image: np.ndarray, instances: Instances) -> np.ndarray:
+    return draw_instances(image, instances, ["person"], score_threshold=0.5)
+
+
+def test_masks_are_tinted_and_all_else_stays():
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    before = image.copy()
+    drawn = _draw(image, _instances(0.9, 0.8))
+    np.testing.assert_array_equal(image, before)
+    assert (drawn[60:90, 20:40] != image[60:90, 20:40]).any(axis=2).mean() > 0.99
+    np.testing.assert_array_equal(drawn[102:], image[102:])
+    np.testing.assert_array_equal(drawn[60:, 51:59], image[60:, 51:59])
+    # The picture shows through: inside a mask it still varies.
+    assert drawn[60:90, 20:40].std(axis=(0, 1)).min() > 20
+
+
+def test_objects_have_different_colours_and_outlines_of_full_colour():
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    drawn = _draw(grey, _instances(0.9, 0.8))
+    first, second = drawn[75, 30], drawn[75, 80]
+    assert np.abs(first.astype(int) - second).max() > 50
+    outline = drawn[99, 30].astype(int)
+    assert np.abs(outline - 128).sum() > np.abs(first.astype(int) - 128).sum()
+
+
+def test_below_the_threshold_nothing_is_drawn():
+    image = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
+    np.testing.assert_array_equal(_draw(image, _instances(0.49)), image)
+    np.testing.assert_array_equal(_draw(image, _instances()), image)
+
+
+def test_the_name_is_written_above_the_mask():
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    drawn = _draw(grey, _instances(0.9))
+    assert (drawn[30:50, 10:60] != 128).any()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (200, 3)])
+def test_pictures_without_room_for_a_name(size):
+    image = np.zeros((*size, 3), np.uint8)
+    whole = Instances(
+        np.array([[0, 0, size[1], size[0]]], np.float32),
+        np.array([0.9], np.float32),
+        np.zeros(1, np.int64),
+        np.ones((1, *size), bool),
+    )
+    assert _draw(image, whole).shape == image.shape
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A model that finds the class `car` everywhere, in small pictures."""
+    torch.manual_seed(0)
+    known = KNOWN_MODELS[NAME]
+    network = build_model(known.model, num_classes=8)
+    with torch.no_grad():
+        network.box_head.cls_score.bias[2] += 5.0
+    small = InputSettings(test_short_edge_px=64, max_long_edge_px=256)
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_model(path, SavedModel(network, small, known.categories))
+    return path
+
+
+def _run(*arguments: object) -> None:
+    result = CliRunner().invoke(app, [str(a) for a in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def test_demo_command_writes_an_overlay(checkpoint, tmp_path):
+    Image.new("L", (60, 30), 90).save(tmp_path / "grey.png")
+    out = tmp_path / "overlay.png"
+    _run("demo", tmp_path / "grey.png", "--model", NAME, "--weights", checkpoint, "--output", out)
+    drawn = np.array(Image.open(out))
+    assert drawn.shape == (30, 60, 3)
+    assert (drawn != 90).any()
+
+
+def test_convert_command(checkpoint, tmp_path):
+    out = tmp_path / "model.pkl"
+    _run("convert", checkpoint, out, "--model", NAME)
+    wanted = load_known_model(NAME, checkpoint).model.state_dict()
+    back = load_known_model(NAME, out).model.state_dict()
+    assert all(torch.equal(back[key], tensor) for key, tensor in wanted.items())
+
+
+def test_demo_of_an_unknown_format(checkpoint, tmp_path):
+    with pytest.raises(UserError, match=r"overlay\.txt: the name of the overlay must end in"):
+        _run(
+            "demo", "x.png", "--model", "m", "--weights", checkpoint,
+            "--output", tmp_path / "overlay.txt", "--device", "cpu",
+        )  # fmt: skip
