@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from shapely.geometry import Point
 
+from pointrend_repro.config import load_dataset
 from pointrend_repro.data.generated import cityscapes_layout
 from pointrend_repro.data.generated.cityscapes_layout import (
     generate_cityscapes,
@@ -220,3 +221,37 @@ def test_any_size_works(tmp_path_factory, width_px, height_px, seed):
         labels = np.asarray(Image.open(path))
         assert labels.shape == (height_px, width_px)
         assert (labels > 0).all()
+
+
+def test_streets_have_all_nineteen_classes_and_pixels_that_do_not_count(tmp_path):
+    shipped = load_dataset("generated_cityscapes").generate
+    generate_cityscapes(tmp_path / "data", shipped)
+    for split in ("train", "val"):
+        seen = set()
+        for path in tmp_path.glob(f"data/gtFine/{split}/*/*_labelTrainIds.png"):
+            seen |= set(np.unique(np.asarray(Image.open(path))).tolist())
+        assert seen == {*range(19), 255}
+
+
+def test_poles_and_riders_are_a_few_pixels_wide():
+    widths = {"pole": [], "rider": []}
+    for index in range(24):
+        for item in sample_street(SETTINGS, "train", index):
+            if item.label in widths:
+                # A band of length l and width w has the area l * w and the outline 2 * (l + w).
+                widths[item.label].append(2 * item.outline.area / item.outline.length)
+    assert min(len(found) for found in widths.values()) >= 5
+    assert np.median(widths["pole"]) < 3
+    assert np.median(widths["rider"]) < 6
+
+
+def test_borders_of_terrain_and_fences_are_ragged():
+    """A smooth outline is hardly longer than that of its convex hull."""
+    longer = {"terrain": [], "fence": []}
+    for index in range(24):
+        for item in sample_street(SETTINGS, "train", index):
+            if item.label in longer:
+                longer[item.label].append(item.outline.length / item.outline.convex_hull.length)
+    for label, found in longer.items():
+        assert len(found) >= 5, label
+        assert np.median(found) > 1.1, label

@@ -72,7 +72,7 @@ def test_dispatch_by_name(truth: Path, tmp_path: Path) -> None:
     predictions = write(tmp_path / "p.json", truth_as_predictions(truth)[:3])
     by_name = evaluate_predictions("coco_ap", str(truth), str(predictions))
     assert by_name == coco_ap(truth, predictions)
-    with pytest.raises(UserError, match="no metric 'ap'; there are: coco_ap, lvis_ap_star"):
+    with pytest.raises(UserError, match=r"no metric .ap.; there are: .*coco_ap"):
         evaluate_predictions("ap", truth, predictions)
 
 

@@ -22,8 +22,11 @@ def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) ->
 
     No side becomes less than one pixel, however long and thin the image is.
     """
-    scale = min(short_edge_px / min(height, width), max_px / max(height, width))
-    return max(int(height * scale + 0.5), 1), max(int(width * scale + 0.5), 1)
+    # detectron2's arithmetic step by step: another order of it rounds some halves another way.
+    short, long = float(short_edge_px), short_edge_px / min(height, width) * max(height, width)
+    shrink = min(max_px / max(short, long), 1.0)
+    new_short, new_long = (max(int(side * shrink + 0.5), 1) for side in (short, long))
+    return (new_short, new_long) if height < width else (new_long, new_short)
 
 
 def resize_image(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
@@ -43,6 +46,21 @@ def inference_image(image: NDArray[np.uint8], settings: InputSettings) -> Tensor
     return resize_image(image, height, width)
 
 
+def read_record(record: ImageRecord) -> NDArray[np.uint8]:
+    """Read a record's image, RGB (H, W, 3).
+
+    Raises:
+        UserError: the image cannot be read, or has another size than its record says.
+    """
+    image = read_image(record.path)
+    if image.shape[:2] != (record.height, record.width):
+        raise UserError(
+            f"{record.path}: is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
+            f"{record.width}x{record.height}; image and annotation do not belong together"
+        )
+    return image
+
+
 def training_example(
     record: ImageRecord, settings: InputSettings, rng: np.random.Generator
 ) -> tuple[Tensor, Target]:
@@ -56,12 +74,7 @@ def training_example(
     Raises:
         UserError: the image cannot be read, or has another size than its record says.
     """
-    image = read_image(record.path)
-    if image.shape[:2] != (record.height, record.width):
-        raise UserError(
-            f"{record.path}: is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
-            f"{record.width}x{record.height}; image and annotation do not belong together"
-        )
+    image = read_record(record)
     height, width = resized_size(
         record.height,
         record.width,

@@ -17,7 +17,10 @@ class UserData:
 
 @dataclass(frozen=True)
 class DataPaths:
-    """Files and folders of a COCO-layout data set."""
+    """Files and folders of a data set, whose annotations are in COCO's format.
+
+    Those of Cityscapes are made by `data prepare`, the others come with the data.
+    """
 
     root: Path
     train_images: Path
@@ -39,6 +42,8 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
             f"data set {name!r} is a folder of yours: name it, as in "
             f"`snakemake --config preset=tiny data_root=FOLDER`, or with `--data-root FOLDER`"
         )
+    if dataset.layout == "cityscapes":
+        return _cityscapes_paths(name, root)
     own_lvis = root / dataset.lvis_annotations if dataset.lvis_annotations else None
     return DataPaths(
         root=root,
@@ -47,4 +52,17 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
         val_images=root / dataset.val_images,
         val_annotations=root / dataset.val_annotations,
         lvis_annotations=user.lvis_annotations or own_lvis,
+    )
+
+
+def _cityscapes_paths(name: str, root: Path) -> DataPaths:
+    # Not below `root`: the official folder stays as it was unpacked, and may be read-only.
+    prepared = Path("data") / f"{name}_instances"
+    return DataPaths(
+        root=root,
+        train_images=root / "leftImg8bit" / "train",
+        train_annotations=prepared / "instances_train.json",
+        val_images=root / "leftImg8bit" / "val",
+        val_annotations=prepared / "instances_val.json",
+        lvis_annotations=None,
     )

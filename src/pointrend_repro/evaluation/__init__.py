@@ -8,8 +8,12 @@ from pointrend_repro.errors import UserError
 # Metric -> module of this package and function in it; imported on use, since the tools are slow
 # to load and a metric should not fail for want of another's tool.
 _METRICS = {
+    "boundary_ap": ("boundary_ap", "boundary_ap"),
+    "cityscapes_ap": ("cityscapes_ap", "cityscapes_ap"),
     "coco_ap": ("coco_ap", "coco_ap"),
     "lvis_ap_star": ("lvis_ap", "lvis_ap_star"),
+    "cityscapes_miou": ("semantic_iou", "cityscapes_miou"),
+    "trimap_miou": ("trimap", "trimap_miou"),
 }
 
 
@@ -20,8 +24,11 @@ def evaluate_predictions(
 
     Args:
         metric: `coco_ap` (COCO mask AP) or `lvis_ap_star` (AP*: the same predictions on the COCO
-            classes of LVIS v0.5).
-        ground_truth: annotations in the data set's official format.
+            classes of LVIS v0.5); `cityscapes_ap` (mask AP of its instances);
+            `cityscapes_miou` (mean IoU) or `trimap_miou` (mean IoU near the borders of classes,
+            docs/trimap.md).
+        ground_truth: annotations in the data set's official format; of Cityscapes, the folder that
+            holds `gtFine/`.
         predictions: predictions in the data set's official results format.
 
     Returns:

@@ -26,7 +26,7 @@ _REQUIRED = {
 
 # The first six numbers of COCOeval.summarize(); areas in square pixels of the mask:
 # s up to 32**2, m up to 96**2, l beyond.
-_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -44,6 +44,22 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     Raises:
         UserError: a file is faulty, or the two do not belong together.
     """
+    content, found = read_coco_results(ground_truth, predictions)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        truth = _index(content)
+        scores = dict(zip(STATS, _evaluate(truth, without_boxes(found), "segm"), strict=True))
+        scores["AP_box"] = _box_ap(truth, found)
+    _log.debug("pycocotools: %s", printed.getvalue())
+    return scores
+
+
+def read_coco_results(ground_truth: Path, predictions: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """Read and check annotations and predictions that a COCO scorer is to compare.
+
+    Returns:
+        The annotations' content, with annotation ids from 1, and the predictions.
+    """
     content = read_ground_truth(ground_truth, _REQUIRED)
     found = read_predictions(predictions)
     check_predictions(
@@ -52,26 +68,27 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
         category_ids={category["id"] for category in content["categories"]},
     )
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        truth = _load_truth(content)
-        # loadRes would take a detection's area from its box, and so sort masks into APs, APm and
-        # APl by the size of their boxes; without the box it takes the mask's area.
-        masks = [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
-        scores = dict(zip(_STATS, _evaluate(truth, masks, "segm"), strict=True))
-        scores["AP_box"] = _box_ap(truth, found)
-    _log.debug("pycocotools: %s", printed.getvalue())
-    return scores
-
-
-def _load_truth(content: dict[str, Any]) -> COCO:
     # COCOeval marks a match by the annotation's id and takes 0 for "no match", so that an object
     # with id 0 would never be found: number them from 1.
     annotations = [
         {"iscrowd": 0, **entry, "id": index}
         for index, entry in enumerate(content["annotations"], start=1)
     ]
-    return _index({**content, "annotations": annotations})
+    return {**content, "annotations": annotations}, found
+
+
+def without_boxes(found: list[Entry]) -> list[Entry]:
+    """Return predictions without their boxes.
+
+    loadRes would take a detection's area from its box, and so sort masks into APs, APm and APl by
+    the size of their boxes; without the box it takes the mask's area.
+    """
+    return [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
+
+
+def percent(number: float) -> float | None:
+    """Return a scorer's fraction in percent; its -1 stands for a number without any object."""
+    return None if number < 0 else 100 * float(number)
 
 
 def _box_ap(truth: COCO, found: list[Entry]) -> float | None:
@@ -88,8 +105,7 @@ def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> list[float | No
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    numbers = evaluation.stats[: len(_STATS)]
-    return [None if number < 0 else 100 * float(number) for number in numbers]
+    return [percent(number) for number in evaluation.stats[: len(STATS)]]
 
 
 def _index(dataset: dict[str, Any]) -> COCO:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 # Raised whenever the same settings would give other bytes: an older folder is then refused.
-RENDERER_VERSION = 1
+RENDERER_VERSION = 2
 
 Split = Literal["train", "val"]
 ImageKind = Literal["ordinary", "empty", "crowd"]

@@ -1,0 +1,64 @@
+"""Random changes of an image's colours, as SSD trains with (1512.02325; its released code).
+
+The numbers are those of detectron2 (commit 02b5c4e2, projects/PointRend/point_rend/
+color_augmentation.py).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_BRIGHTNESS = 32.0  # at most so much is added, of 0 to 255
+_CONTRAST = (0.5, 1.5)  # what pixels are multiplied by
+_SATURATION = (0.5, 1.5)
+_HUE = 18  # of OpenCV's 180 steps
+_HUE_STEPS = 180
+
+Pixels = NDArray[np.uint8]
+
+
+def jitter_colors(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Change brightness, contrast, saturation and hue, each with a chance of one half.
+
+    Contrast comes second or last, by the toss of a coin.
+
+    Args:
+        image: RGB (H, W, 3) uint8.
+        rng: decides what changes, and how much.
+    """
+    image = _brightness(image, rng)
+    if rng.random() < 0.5:
+        return _hue(_saturation(_contrast(image, rng), rng), rng)
+    return _contrast(_hue(_saturation(image, rng), rng), rng)
+
+
+def _brightness(image: Pixels, rng: np.random.Generator) -> Pixels:
+    if rng.random() < 0.5:
+        return image
+    return _clipped(image + np.float32(rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)))
+
+
+def _contrast(image: Pixels, rng: np.random.Generator) -> Pixels:
+    if rng.random() < 0.5:
+        return image
+    return _clipped(image * np.float32(rng.uniform(*_CONTRAST)))
+
+
+def _saturation(image: Pixels, rng: np.random.Generator) -> Pixels:
+    if rng.random() < 0.5:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    hsv[:, :, 1] = _clipped(hsv[:, :, 1] * np.float32(rng.uniform(*_SATURATION)))
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
+
+
+def _hue(image: Pixels, rng: np.random.Generator) -> Pixels:
+    if rng.random() < 0.5:
+        return image
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    hsv[:, :, 0] = (hsv[:, :, 0].astype(int) + rng.integers(-_HUE, _HUE + 1)) % _HUE_STEPS
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
+
+
+def _clipped(values: NDArray[np.float32]) -> Pixels:
+    return np.clip(values, 0, 255).astype(np.uint8)

@@ -1,0 +1,203 @@
+"""Cityscapes' label images: which there are, and how one becomes a training crop.
+
+    leftImg8bit/{train,val}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
+    gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png
+
+Train ids are looked up from the official ids that gtFine comes with, so the labelTrainIds images of
+`csCreateTrainIdLabelImgs`, which hold the same, need not be made.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from cityscapesscripts.helpers.labels import labels
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pointrend_repro.data.cityscapes import Split, image_files, image_size, label_files
+from pointrend_repro.data.coco import Category
+from pointrend_repro.data.color import jitter_colors
+from pointrend_repro.data.examples import resized_size
+from pointrend_repro.data.images import read_image
+from pointrend_repro.errors import UserError
+from pointrend_repro.evaluation.label_images import ID_COUNT, LabelIds, read_label_ids
+from pointrend_repro.settings import SemanticInputSettings
+
+IGNORED = 255
+
+# Label k of a model is the class whose train id is k; its category id is the official label id.
+TRAIN_CLASSES: tuple[Category, ...] = tuple(
+    Category(label.id, label.name)
+    for label in sorted(labels, key=lambda label: label.trainId)
+    if label.id >= 0 and not label.ignoreInEval
+)
+
+_TRAIN_IDS: LabelIds = np.full(ID_COUNT, IGNORED, dtype=np.uint8)  # by official id
+_TRAIN_IDS[[c.id for c in TRAIN_CLASSES]] = np.arange(len(TRAIN_CLASSES), dtype=np.uint8)
+
+# What images are padded with: the mean of ImageNet, which the network's normalisation makes zero,
+# but for rounding.
+_MEAN_RGB = (124, 116, 104)
+
+_CROP_TRIES = 10  # detectron2's RandomCrop_CategoryAreaConstraint
+
+
+@dataclass(frozen=True)
+class LabelledImage:
+    """An image, its label image and their size in pixels; `id` is `<city>_<sequence>_<frame>`."""
+
+    id: str
+    path: Path
+    labels: Path
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """One split of Cityscapes: label k is `categories[k]`, images are sorted by name."""
+
+    categories: tuple[Category, ...]
+    images: tuple[LabelledImage, ...]
+
+
+def read_labelled_images(root: Path, split: Split) -> LabelledImages:
+    """List the images of a split with their label images, whose headers alone are read.
+
+    Args:
+        root: the folder that holds leftImg8bit/ and gtFine/.
+        split: which of its splits.
+
+    Raises:
+        UserError: there are none, an image lacks its label image, or their sizes differ.
+    """
+    label_images = label_files(root, split, "labelIds")
+    photographs = image_files(root, split, label_images, "labelIds")
+    images = []
+    for name, path in label_images.items():
+        height, width = image_size(photographs[name])
+        if image_size(path) != (height, width):
+            raise UserError(
+                f"{path}: is not {width}x{height} pixels as {photographs[name]}; unpack both again"
+            )
+        images.append(LabelledImage(name, photographs[name], path, width, height))
+    return LabelledImages(TRAIN_CLASSES, tuple(images))
+
+
+def read_train_ids(path: Path) -> LabelIds:
+    """Read a labelIds image as train ids (H, W): 0 to 18, or 255 where a pixel does not count.
+
+    Raises:
+        UserError: it is no whole image of label ids.
+    """
+    return _TRAIN_IDS[read_label_ids(path)]
+
+
+def label_ids(train_ids: LabelIds) -> LabelIds:
+    """Return the official ids of predicted train ids 0 to 18."""
+    return np.array([c.id for c in TRAIN_CLASSES], dtype=np.uint8)[train_ids]
+
+
+def semantic_example(
+    record: LabelledImage, settings: SemanticInputSettings, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Read one image with its labels, and augment both (supplement, section 2).
+
+    In detectron2's order: scale, crop, colours, flip.
+
+    Returns:
+        The image, (3, H, W) uint8 RGB, and its train ids, (H, W) uint8, of the size `crop_px`.
+
+    Raises:
+        UserError: a file cannot be read, or the two differ in size.
+    """
+    image, train_ids = read_image(record.path), read_train_ids(record.labels)
+    if image.shape[:2] != train_ids.shape:
+        raise UserError(f"{record.labels}: is not of the size of {record.path}; unpack both again")
+    height, width = train_ids.shape
+    short_edge_px = int(rng.choice(settings.train_short_edges_px))
+    size = resized_size(height, width, short_edge_px=short_edge_px, max_px=_NO_LIMIT_PX)
+    scaled = np.array(Image.fromarray(train_ids).resize(size[::-1], Image.Resampling.NEAREST))
+    y, x = choose_crop(scaled, settings.crop_px, settings.crop_bootstrapping, rng)
+    crop = scaled[y : y + settings.crop_px[0], x : x + settings.crop_px[1]]
+    pixels = crop_of_resized(image, size, corner=(y, x), crop_size=crop.shape)
+    if settings.color_augmentation == "ssd":
+        pixels = jitter_colors(pixels, rng)
+    if rng.random() < settings.flip_probability:
+        pixels, crop = pixels[:, ::-1], crop[:, ::-1]
+    return _padded(pixels, crop, settings.crop_px)
+
+
+_NO_LIMIT_PX = 2**31
+
+
+def choose_crop(
+    train_ids: LabelIds,
+    crop_px: tuple[int, int],
+    max_share: float | None,
+    rng: np.random.Generator,
+) -> tuple[int, int]:
+    """Return the upper left corner (y, x) of a random crop.
+
+    Args:
+        train_ids: of the scaled image, (H, W).
+        crop_px: height and width; what is larger than the image is cut down to it.
+        max_share: draw anew, ten times at most, while some class has this share or more of the
+            crop's labelled pixels (detectron2's SINGLE_CATEGORY_MAX_AREA); none: take the first.
+        rng: draws the corners.
+    """
+    height, width = (min(c, side) for c, side in zip(crop_px, train_ids.shape, strict=True))
+    for _ in range(_CROP_TRIES):
+        y = int(rng.integers(train_ids.shape[0] - height + 1))
+        x = int(rng.integers(train_ids.shape[1] - width + 1))
+        if max_share is None:
+            break
+        counts = np.bincount(train_ids[y : y + height, x : x + width].ravel(), minlength=256)
+        counts[IGNORED] = 0
+        if 0 < counts.max() < max_share * counts.sum():
+            break
+    return y, x
+
+
+def crop_of_resized(
+    image: NDArray[np.uint8],
+    size: tuple[int, int],
+    *,
+    corner: tuple[int, int],
+    crop_size: tuple[int, ...],
+) -> NDArray[np.uint8]:
+    """Return a crop of the resized image, without computing the rest of it.
+
+    Args:
+        image: RGB (H, W, 3).
+        size: height and width of the resized image.
+        corner: upper left corner (y, x) of the crop in it.
+        crop_size: height and width of the crop.
+    """
+    y, x = corner
+    scale_y, scale_x = image.shape[0] / size[0], image.shape[1] / size[1]
+    box = (
+        x * scale_x,
+        y * scale_y,
+        min((x + crop_size[1]) * scale_x, image.shape[1]),
+        min((y + crop_size[0]) * scale_y, image.shape[0]),
+    )
+    resized = Image.fromarray(image).resize(
+        (crop_size[1], crop_size[0]), Image.Resampling.BILINEAR, box
+    )
+    return np.array(resized)
+
+
+def _padded(
+    pixels: NDArray[np.uint8], train_ids: LabelIds, size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Put image and labels into the upper left corners of a crop of the full size."""
+    height, width = train_ids.shape
+    image = torch.tensor(_MEAN_RGB, dtype=torch.uint8).view(3, 1, 1).repeat(1, *size)
+    target = torch.full(size, IGNORED, dtype=torch.uint8)
+    image[:, :height, :width] = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    target[:height, :width] = torch.from_numpy(train_ids.copy())
+    return image, target

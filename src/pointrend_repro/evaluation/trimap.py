@@ -1,0 +1,121 @@
+"""Mean IoU in trimaps, the bands along the borders of classes (supplement, section 3).
+
+A pixel is in the trimap of half-width r if it has an evaluated class and the centre of some pixel
+of another evaluated class is at most r away from its own centre, both in the ground truth. Pixels
+without an evaluated class neither make a trimap nor count. docs/trimap.md has the reasons.
+
+That is: the disc of radius r around the pixel holds two classes, so the largest and the smallest
+id in the disc differ. No distance is ever computed, and nothing is rounded.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pointrend_repro.evaluation.label_images import (
+    CLASS_NAMES,
+    ID_COUNT,
+    LabelIds,
+    find_pairs,
+    read_pair,
+)
+from pointrend_repro.evaluation.semantic_iou import mean_iou
+
+# The supplement's widths are 8 and 20: on each side of the border, or in all.
+HALF_WIDTHS_PX = (4, 8, 10, 20)
+
+_IS_EVALUATED = np.isin(np.arange(ID_COUNT), list(CLASS_NAMES))  # by label id
+
+
+def trimap_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
+    """Score label images by their mean IoU in trimaps of several widths, and over all pixels.
+
+    Args:
+        ground_truth: folder that holds gtFine/; the split val is scored.
+        predictions: folder of label images, as `cityscapes_miou` takes it.
+
+    Returns:
+        `mIoU@r=<r>` for each half-width r in pixels, and `mIoU`, the same as `cityscapes_miou`
+        gives, in percent; None where no pixel counts. Each is the mean of one confusion matrix
+        over all images, averaged as the official tool averages.
+
+    Raises:
+        UserError: an image is missing or faulty.
+    """
+    confusion = np.zeros((len(HALF_WIDTHS_PX) + 1, ID_COUNT, ID_COUNT), dtype=np.int64)
+    for pair in find_pairs(ground_truth, predictions):
+        confusion += trimap_confusion(*read_pair(pair), HALF_WIDTHS_PX)
+    names = [*(f"mIoU@r={half_width}" for half_width in HALF_WIDTHS_PX), "mIoU"]
+    return {name: mean_iou(matrix) for name, matrix in zip(names, confusion, strict=True)}
+
+
+def trimap_confusion(
+    truth: LabelIds, predicted: LabelIds, half_widths_px: tuple[int, ...]
+) -> npt.NDArray[np.int64]:
+    """Count the pixels of one image in each trimap.
+
+    Args:
+        truth: label ids, (H, W).
+        predicted: label ids, (H, W).
+        half_widths_px: K half-widths in pixels, ascending.
+
+    Returns:
+        Numbers of pixels (K + 1, 34, 34): [trimap, ground truth, prediction]; the last matrix is
+        that of all pixels.
+    """
+    trimaps = trimap_count(truth, half_widths_px)
+    cell = (trimaps * np.uint32(ID_COUNT) + truth) * np.uint32(ID_COUNT) + predicted
+    shape = (len(half_widths_px) + 1, ID_COUNT, ID_COUNT)
+    by_count = np.bincount(cell.ravel(), minlength=math.prod(shape)).reshape(shape)
+    # Each trimap holds the narrower ones: the narrowest has the pixels that are in all K, the next
+    # those in at least K - 1, and all pixels are in at least none.
+    return by_count[::-1].cumsum(axis=0)
+
+
+def trimap_count(truth: LabelIds, half_widths_px: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    """Return in how many of the trimaps each pixel is.
+
+    Args:
+        truth: label ids, (H, W).
+        half_widths_px: half-widths in pixels.
+
+    Returns:
+        Counts (H, W); 0 wherever the ground truth has no evaluated class.
+    """
+    is_evaluated = _IS_EVALUATED[truth]
+    # Other pixels take the value that never wins.
+    largest = _disc_filter(np.maximum, np.where(is_evaluated, truth, 0), half_widths_px, outside=0)
+    smallest = _disc_filter(
+        np.minimum, np.where(is_evaluated, truth, 255), half_widths_px, outside=255
+    )
+    count = np.zeros(truth.shape, dtype=np.uint8)
+    for high, low in zip(largest, smallest, strict=True):
+        count += high != low
+    return count * is_evaluated
+
+
+def _disc_filter(
+    extreme: np.ufunc, image: LabelIds, radii_px: tuple[int, ...], *, outside: int
+) -> list[LabelIds]:
+    """Return, for each radius, the extreme of `image` in the disc around each pixel.
+
+    A disc is a stack of rows: the one that is dy away from its centre reaches isqrt(r² - dy²)
+    pixels to either side. So the rows' extremes are widened pixel by pixel, once for all discs, and
+    each disc takes its rows when they have the width.
+    """
+    height, width = image.shape
+    margin = max(radii_px)
+    padded = np.pad(image, margin, constant_values=outside)
+    rows = padded[:, margin : margin + width].copy()
+    discs = [image.copy() for _ in radii_px]
+    for reach in range(margin + 1):
+        if reach:
+            extreme(rows, padded[:, margin - reach :][:, :width], out=rows)
+            extreme(rows, padded[:, margin + reach :][:, :width], out=rows)
+        for disc, radius in zip(discs, radii_px, strict=True):
+            for dy in range(-radius, radius + 1):
+                if math.isqrt(radius**2 - dy**2) == reach:
+                    extreme(disc, rows[margin + dy :][:height], out=disc)
+    return discs

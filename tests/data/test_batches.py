@@ -1,0 +1,150 @@
+"""The order of training images is a function of the seed, wherever a training starts."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointrend_repro.data.batches import Batch, batch_order, to_device, training_batches
+from pointrend_repro.data.coco import ImageRecord, read_coco
+from pointrend_repro.data.examples import training_example
+from pointrend_repro.errors import UserError
+from pointrend_repro.settings import InputSettings
+
+SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
+
+
+def batches(
+    records: list[ImageRecord], *, first: int = 0, stop: int = 6, workers: int = 0, seed: int = 3
+) -> Iterator[Batch]:
+    return training_batches(
+        records,
+        partial(training_example, settings=SMALL),
+        batch_size=2,
+        seed=seed,
+        iterations=range(first, stop),
+        workers=workers,
+    )
+
+
+@pytest.fixture
+def records(coco_builder: Callable[..., Path]) -> list[ImageRecord]:
+    root = coco_builder(train_images=5)
+    dataset = read_coco(root / "train2017", root / "annotations/instances_train2017.json")
+    return list(dataset.images)
+
+
+def assert_equal(some: list[Batch], others: list[Batch]) -> None:
+    assert len(some) == len(others) > 0
+    for a, b in zip(some, others, strict=True):
+        assert a.image_ids == b.image_ids
+        for x, y in zip(a.images, b.images, strict=True):
+            assert torch.equal(x, y)
+        for x, y in zip(a.targets, b.targets, strict=True):
+            assert torch.equal(x.boxes, y.boxes)
+            assert torch.equal(x.labels, y.labels)
+            assert torch.equal(x.masks, y.masks)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    wide=st.lists(st.booleans(), min_size=1, max_size=15),
+    batch_size=st.integers(1, 4),
+    seed=st.integers(0, 1000),
+)
+def test_order_groups_by_aspect_and_shows_all_images_equally_often(
+    wide: list[bool], batch_size: int, seed: int
+) -> None:
+    order = list(islice(batch_order(wide, batch_size, seed=seed), 40))
+    assert order == list(islice(batch_order(wide, batch_size, seed=seed), 40))
+    for batch in order:
+        assert len(batch) == batch_size
+        assert len({wide[i] for i in batch}) == 1
+    # Within its group an image is once more shown only when all others have had their turn,
+    # but for those few that waited for a batch to fill.
+    for kind in set(wide):
+        group = [i for i, w in enumerate(wide) if w is kind]
+        shown = [i for batch in order for i in batch if wide[i] is kind]
+        for start in range(0, len(shown) - len(group) + 1, len(group)):
+            assert sorted(shown[start : start + len(group)]) == group
+
+
+@settings(max_examples=30, deadline=None)
+@given(count=st.integers(2, 12), seed=st.integers(0, 1000))
+def test_epochs_are_shuffled_differently(count: int, seed: int) -> None:
+    shown = list(islice(batch_order([True] * 12, 1, seed=seed), 24))
+    assert sorted(shown[:12]) == sorted(shown[12:]) == [[i] for i in range(12)]
+    assert shown[:12] != shown[12:]
+    assert shown[:count] != list(islice(batch_order([True] * 12, 1, seed=seed + 1), 24))[:24]
+
+
+def test_the_smaller_group_gets_its_share() -> None:
+    wide = [True] * 9 + [False]
+    shown = Counter(i for b in islice(batch_order(wide, 2, seed=0), 200) for i in b)
+    assert max(shown.values()) - min(shown.values()) <= 2
+
+
+def test_a_training_continues_with_the_batches_that_it_would_have_had(
+    records: list[ImageRecord],
+) -> None:
+    whole = list(batches(records))
+    assert len(whole) == 6
+    assert_equal(list(batches(records, first=4)), whole[4:])
+    assert list(batches(records, first=6)) == []
+
+
+def test_workers_change_nothing(records: list[ImageRecord]) -> None:
+    assert_equal(list(batches(records, workers=2)), list(batches(records, workers=0)))
+
+
+def test_seeds_change_the_order_and_the_augmentation(records: list[ImageRecord]) -> None:
+    ids = [[b.image_ids for b in batches(records, seed=seed, stop=8)] for seed in (1, 2)]
+    assert ids[0] != ids[1]
+    one = batches(records[:1] * 2, stop=12)  # always the same image
+    sizes = {tuple(image.shape) for batch in one for image in batch.images}
+    assert len(sizes) == 2
+
+
+def test_batches_carry_the_ids_and_sizes_of_their_images(records: list[ImageRecord]) -> None:
+    by_id = {record.id: record for record in records}
+    for batch in batches(records):
+        assert len(batch.images) == len(batch.targets) == len(batch.image_ids) == 2
+        for image, target, image_id in zip(
+            batch.images, batch.targets, batch.image_ids, strict=True
+        ):
+            assert image.shape[1:] == target.masks.shape[1:]
+            assert len(target.boxes) == len(by_id[image_id].annotations)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loading_leaves_the_global_random_state_alone(
+    records: list[ImageRecord], workers: int
+) -> None:
+    """Or a continued training, which starts loading once more, would draw other points."""
+    before = torch.get_rng_state()
+    list(batches(records, stop=2, workers=workers))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_is_told_in_one_line(records: list[ImageRecord], workers: int) -> None:
+    records[2].path.write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"000000000003\.jpg") as caught:
+        list(batches(records, workers=workers))
+    assert "\n" not in str(caught.value)
+
+
+def test_nothing_to_train_on_is_refused() -> None:
+    with pytest.raises(UserError, match="nothing to train on"):
+        next(batches([]))
+
+
+def test_moving_a_batch_keeps_it(records: list[ImageRecord]) -> None:
+    batch = next(batches(records))
+    assert_equal([to_device(batch, torch.device("cpu"))], [batch])

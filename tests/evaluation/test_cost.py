@@ -1,0 +1,86 @@
+"""The counts of Table 2, against arithmetic by hand and the paper's printed digits."""
+
+import pytest
+
+from pointrend_repro.config import load_table, load_variant
+from pointrend_repro.evaluation.cost import mask_head_cost
+from pointrend_repro.settings import InferenceSettings
+
+CLASSES = 80
+
+
+def count(variant, **inference):
+    return mask_head_cost(load_variant(variant).model, InferenceSettings(**inference))
+
+
+def conv4_by_hand(roi_side):
+    """Four 3x3 convolutions, a 2x2 deconvolution of stride 2 and a 1x1 convolution, 256 wide."""
+    cells, mask_cells = roi_side**2, (2 * roi_side) ** 2
+    multiply_adds = 4 * cells * 256 * 256 * 9 + mask_cells * 256 * 256 + mask_cells * 256 * CLASSES
+    roi_features = cells * 256
+    activations = roi_features + 4 * cells * 256 + mask_cells * 256 + mask_cells * CLASSES
+    return multiply_adds / 1e9, activations / 1e6
+
+
+@pytest.mark.parametrize(
+    ("variant", "roi_side"),
+    [("mask_rcnn_r50_fpn", 14), ("mask_rcnn_56_r50_fpn", 28), ("mask_rcnn_224_r50_fpn", 112)],
+)
+def test_the_4x_conv_head_costs_what_its_layers_cost(variant, roi_side):
+    cost = count(variant)
+    assert (cost["multiply_adds"], cost["activations"]) == pytest.approx(conv4_by_hand(roi_side))
+
+
+def pointrend_by_hand(points_of_steps):
+    coarse = 49 * 256 * 256 * 4 + 49 * 256 * 1024 + 1024 * 1024 + 1024 * CLASSES * 49
+    per_point = 3 * (256 + CLASSES) * 256 + (256 + CLASSES) * CLASSES
+    coarse_activations = 49 * 256 + 1024 + 1024 + CLASSES * 49
+    peak = max(points_of_steps) * (3 * 256 + CLASSES)
+    return (coarse + sum(points_of_steps) * per_point) / 1e9, (coarse_activations + peak) / 1e6
+
+
+@pytest.mark.parametrize(
+    ("inference", "points_of_steps"),
+    [
+        ({"output_resolution": 28}, [784]),
+        ({"output_resolution": 224}, [784] * 4),
+        ({"output_resolution": 224, "points_per_step": 196}, [196] * 5),
+        ({"output_resolution": 224, "points_per_step": 1000}, [784, 1000, 1000, 1000]),
+    ],
+)
+def test_pointrend_costs_its_points_and_its_coarse_head(inference, points_of_steps):
+    cost = count("pointrend_r50_fpn", **inference)
+    by_hand = pointrend_by_hand(points_of_steps)
+    assert (cost["multiply_adds"], cost["activations"]) == pytest.approx(by_hand)
+
+
+def test_every_count_of_table_2_rounds_to_the_papers_digits():
+    table = load_table("table2")
+    compared = 0
+    for row in table.rows.values():
+        variant = load_variant(row.variant)
+        cost = mask_head_cost(variant.model, variant.inference[row.inference])
+        for name, printed in row.paper.items():
+            decimals = 0 if isinstance(printed, int) else 1
+            assert round(cost[table.columns[name].value], decimals) == printed, (row.title, name)
+            compared += 1
+    assert compared == 6
+
+
+def test_pointrend_is_more_than_thirty_times_cheaper_than_the_4x_conv_head_at_224():
+    """Section 4.1: "more than 30 times less compute (FLOPs) and memory"."""
+    ours, plain = count("pointrend_r50_fpn"), count("mask_rcnn_224_r50_fpn")
+    assert plain["multiply_adds"] > 30 * ours["multiply_adds"]
+    assert plain["activations"] > 30 * ours["activations"]
+
+
+def test_the_sharpmask_style_head_costs_what_its_layers_cost():
+    bottleneck = 49 * 256 * 128 + 49 * 128 * 512 + 512 * 49 * 32
+    modules = sum(2 * (7 * 2**i) ** 2 * (32 // 2**i) * (16 // 2**i) * 9 for i in range(4))
+    last = 112**2 * 2 * 9
+    cost = count("sharpmask_r50_fpn")
+    assert cost["multiply_adds"] == pytest.approx((bottleneck + modules + last) / 1e9)
+    crops = 49 * 256 + sum((7 * 2**i) ** 2 * (32 // 2**i) for i in range(4))
+    outputs = 49 * 128 + 512 + 49 * 32 + 112**2
+    outputs += sum(2 * (7 * 2**i) ** 2 * (16 // 2**i) for i in range(4))
+    assert cost["activations"] == pytest.approx((crops + outputs) / 1e6)
