@@ -4,6 +4,7 @@
 #   results/<preset>/<dataset>/<variant>/trial<k>/model.safetensors  train.smk
 #                                      .../<inference>/predictions.json  evaluate.smk
 #                                      .../<inference>/<metric>.json     evaluate.smk
+#   reports/<preset>/figures/                                        figures.smk
 #   results/<preset>/metrics.csv, reports/<preset>/                  report.smk
 
 from snakemake.utils import min_version
@@ -18,6 +19,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -43,6 +43,7 @@ LvisAnnotations = Annotated[Path | None, typer.Option(help="LVIS v0.5 annotation
 ConfigDir = Annotated[Path, typer.Option(help="folder with presets, variants, datasets, tables")]
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
+ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]
 Output = Annotated[Path, typer.Option(help="the file to write")]
 ResultsDir = Annotated[Path, typer.Option(help="holds <preset>/...")]
 ReportsDir = Annotated[Path, typer.Option(help="gets <preset>/...")]
@@ -54,12 +55,30 @@ def data_generate(
 ) -> None:
     """Draw a generated data set in its official layout."""
     from pointrend_repro.config import load_dataset
+    from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
-    generate_coco(data_paths(dataset, config, UserData(data_root)).root, config.generate)
+    generate = {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout]
+    generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
+) -> None:
+    """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
+    from pointrend_repro.config import load_dataset
+    from pointrend_repro.data.cityscapes import prepare_instances
+
+    config = load_dataset(dataset, config_dir)
+    if config.layout != "cityscapes":
+        raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
+    paths = data_paths(dataset, config, UserData(data_root))
+    prepare_instances(paths.root, "train", paths.train_annotations)
+    prepare_instances(paths.root, "val", paths.val_annotations)
 
 
 @data_app.command("check")
@@ -130,8 +149,8 @@ def predict(
 
 @app.command()
 def evaluate(
-    metric: Annotated[str, typer.Argument(help="coco_ap or lvis_ap_star")],
-    ground_truth: Annotated[Path, typer.Option(help="annotations in the official format")],
+    metric: Annotated[str, typer.Argument(help="coco_ap, lvis_ap_star, cityscapes_ap, ...")],
+    ground_truth: Annotated[Path, typer.Option(help="official annotations, or Cityscapes' folder")],
     predictions: Annotated[Path, typer.Option(help="predictions.json of a prediction")],
     output: Output,
 ) -> None:
@@ -139,6 +158,50 @@ def evaluate(
     from pointrend_repro.steps import run_evaluation
 
     run_evaluation(metric, ground_truth, predictions, output=output)
+
+
+@app.command()
+def cost(
+    preset: Preset,
+    variant: VariantName,
+    inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
+    output: Output,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
+    from pointrend_repro.config import SemanticVariant, load_variant, resolve_inference
+    from pointrend_repro.settings import SemanticInferenceSettings
+    from pointrend_repro.steps import run_cost
+
+    config = load_variant(variant, config_dir)
+    settings = resolve_inference(config, inference, where=f"variants/{variant}.yaml")
+    if isinstance(config, SemanticVariant) or isinstance(settings, SemanticInferenceSettings):
+        raise UserError(f"variants/{variant}.yaml: a semantic model has no mask head to count")
+    experiment = {"preset": preset, "variant": variant, "inference": inference}
+    run_cost(experiment, config.model, settings, output=output)
+
+
+@app.command()
+def figure(
+    name: Annotated[str, typer.Argument(help="such as figure5")],
+    preset: Preset,
+    output: Annotated[Path, typer.Option(help="the PNG; PDF and JSON are written beside it")],
+    results_dir: ResultsDir = Path("results"),
+    data_root: DataRoot = None,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw a figure of the paper from a preset's trained models, on the CPU."""
+    from pointrend_repro.figures.plan import known_figure
+
+    chosen = known_figure(name)
+    grid = load_grid(preset, config_dir)
+    dataset = grid.figure_trainings(chosen)[0].dataset
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    _prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.figures.making import make_figure
+
+    make_figure(grid, chosen, paths, results_dir=results_dir / preset, png=output)
 
 
 @app.command()
@@ -168,6 +231,37 @@ def report(
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
     write_report(grid, results_dir / preset, reports_dir / preset)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="a .pkl, .pth or .safetensors to read")],
+    target: Annotated[Path, typer.Argument(help="the .safetensors or detectron2 .pkl to write")],
+    model: ModelName,
+) -> None:
+    """Rewrite a checkpoint of detectron2 as one of this project, or the other way round."""
+    from pointrend_repro.checkpoints.loading import convert as convert_checkpoint
+
+    convert_checkpoint(source, target, model)
+
+
+@app.command()
+def demo(
+    image: Annotated[Path, typer.Argument(help="the picture to look at")],
+    model: ModelName,
+    weights: Annotated[Path, typer.Option(help="a .pkl, .pth or .safetensors")],
+    output: Output,
+    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="objects to draw")] = 0.5,
+    device: DeviceName = Device.auto,
+    threads: Threads = 1,
+) -> None:
+    """Draw what a model finds over a picture."""
+    where = _prepare_device(device, threads, needs_gpu=False)
+    from pointrend_repro.demo import write_overlay
+
+    write_overlay(
+        image, output, model=model, weights=weights, score_threshold=score_threshold, device=where
+    )
 
 
 def main() -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from pointrend_repro.config import (
     CONFIG_DIR,
+    SEMANTIC_METRICS,
+    AnyVariant,
     Dataset,
     Preset,
+    SemanticVariant,
     Table,
-    Variant,
     load_dataset,
     load_preset,
     load_table,
@@ -21,7 +23,10 @@ from pointrend_repro.config import (
     resolve_training,
 )
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.errors import UserError
+from pointrend_repro.figures import plan
+from pointrend_repro.figures.plan import FigureName
+from pointrend_repro.settings import AnyInferenceSettings, AnyTrainingSettings
 
 _NO_USER_DATA = UserData()
 
@@ -66,18 +71,31 @@ class Evaluation:
         return f"{self.prediction.folder}/{self.metric}.json"
 
 
+@dataclass(frozen=True, order=True)
+class Cost:
+    """The count of one mask head's operations, for which nothing is trained."""
+
+    variant: str
+    inference: str
+
+    @property
+    def path(self) -> str:
+        """Path of its JSON below `results/<preset>/`."""
+        return f"cost/{self.variant}/{self.inference}.json"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One number of a table, and where it comes from in this preset.
 
-    `evaluations` holds one evaluation a trial; it is empty when the preset does not run the cell,
-    and `not_run_because` then says why.
+    `evaluations` holds one evaluation a trial, or a cost; it is empty when the preset does not run
+    the cell, and `not_run_because` then says why.
     """
 
     table: str
     row: str
     column: str
-    evaluations: tuple[Evaluation, ...]
+    evaluations: tuple[Evaluation | Cost, ...]
     not_run_because: str = ""
 
 
@@ -89,13 +107,20 @@ class Grid:
     preset: Preset
     tables: dict[str, Table]
     datasets: dict[str, Dataset]
-    variants: dict[str, Variant]
+    variants: dict[str, AnyVariant]
     cells: tuple[Cell, ...]
 
     @property
     def evaluations(self) -> list[Evaluation]:
         """Every evaluation that some cell shows, once."""
-        return sorted({e for cell in self.cells for e in cell.evaluations})
+        return sorted(
+            {e for cell in self.cells for e in cell.evaluations if isinstance(e, Evaluation)}
+        )
+
+    @property
+    def costs(self) -> list[Cost]:
+        """Every count that some cell shows, once."""
+        return sorted({e for cell in self.cells for e in cell.evaluations if isinstance(e, Cost)})
 
     @property
     def predictions(self) -> list[Prediction]:
@@ -107,18 +132,36 @@ class Grid:
         """Every training that some prediction uses, once."""
         return sorted({p.training for p in self.predictions})
 
-    def training_settings(self, dataset: str, variant: str) -> TrainingSettings:
+    def figure_trainings(self, figure: FigureName) -> list[Training]:
+        """The trainings whose models a figure shows: always the first trial.
+
+        Raises:
+            UserError: they are not among those that the preset's tables use.
+        """
+        dataset = self.preset.datasets.get(plan.DATASET, "")
+        wanted = [Training(dataset, variant, 0) for variant in plan.VARIANTS[figure]]
+        for training in wanted:
+            if training not in self.trainings:
+                raise UserError(
+                    f"presets/{self.name}.yaml: {figure} needs variant {training.variant!r} "
+                    f"trained on data set {plan.DATASET!r}, which no table of the preset asks "
+                    f"for; add table1 to its tables and {plan.DATASET} to its datasets, or take "
+                    f"{figure} off its figures"
+                )
+        return wanted
+
+    def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
         """Resolved settings of a training in this preset."""
+        files = f"presets/{self.name}.yaml with variants/{variant}.yaml on datasets/{dataset}.yaml"
         return resolve_training(
-            self.preset,
-            self.datasets[dataset],
-            self.variants[variant],
-            where=f"{self.name}/{dataset}/{variant}",
+            self.preset, self.datasets[dataset], self.variants[variant], where=files
         )
 
-    def inference_settings(self, variant: str, inference: str) -> InferenceSettings:
+    def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
         """Settings of one of a variant's ways to predict."""
-        return resolve_inference(self.variants[variant], inference, where=f"{self.name}/{variant}")
+        return resolve_inference(
+            self.variants[variant], inference, where=f"variants/{variant}.yaml"
+        )
 
 
 def load_grid(
@@ -143,11 +186,15 @@ def load_grid(
         for row in table.rows
         for column in table.columns
     )
+    for name, table in tables.items():
+        _check_metrics(name, table, variants)
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
     for prediction in grid.predictions:
         training = prediction.training
         grid.training_settings(training.dataset, training.variant)
         grid.inference_settings(training.variant, prediction.inference)
+    for figure in preset.figures:
+        grid.figure_trainings(figure)
     return grid
 
 
@@ -161,6 +208,8 @@ def _cell(
     user: UserData,
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
+    if column.dataset is None:
+        return Cell(table_name, row_name, column_name, (Cost(row.variant, row.inference),))
     if column.dataset not in preset.datasets:
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)
@@ -174,3 +223,16 @@ def _cell(
         for k in range(preset.trials[column.dataset])
     )
     return Cell(table_name, row_name, column_name, evaluations)
+
+
+def _check_metrics(name: str, table: Table, variants: dict[str, AnyVariant]) -> None:
+    """Refuse a table that scores label maps as instances, or the other way round."""
+    for row_name, row in table.rows.items():
+        is_semantic = isinstance(variants[row.variant], SemanticVariant)
+        for column in table.columns.values():
+            if is_semantic != (column.metric in SEMANTIC_METRICS):
+                kind = "a semantic" if is_semantic else "an instance"
+                raise UserError(
+                    f"tables/{name}.yaml: row {row_name!r}: variant {row.variant!r} is {kind} "
+                    f"model, which metric {column.metric} does not score"
+                )

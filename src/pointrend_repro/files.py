@@ -4,14 +4,16 @@ import contextlib
 import errno
 import json
 import os
-import tempfile
+import re
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.errors import UserError
 
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @contextlib.contextmanager
@@ -22,25 +24,69 @@ def atomic_path(path: Path) -> Iterator[Path]:
     stays as it was.
 
     Raises:
-        UserError: the disk is full, or the folder cannot be written to.
+        UserError: the disk is full, or the file cannot be written.
     """
-    try:
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise _as_user_error(error, path) from error
-    os.close(handle)
-    part = Path(name)
+        part.touch(exist_ok=False)
+        mode = part.stat().st_mode
     try:
-        yield part
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())
-        part.chmod(0o666 & ~_umask())
-        part.replace(path)
-    except OSError as error:
-        raise _as_user_error(error, path) from error
+        with write_errors(path):
+            yield part
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            part.chmod(mode)  # safetensors puts a private file of its own in place of it
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which takes its place when the block ends well.
+
+    Whatever goes wrong inside the block, the temporary folder is removed and an older `path` stays
+    as it was.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    old = part.with_suffix(".old")
+    try:
+        with write_errors(path):
+            part.mkdir(parents=True)
+            yield part
+            if path.exists():
+                path.rename(old)
+            part.rename(path)
+    finally:
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors in a block that writes `path` into one line for the user.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
+            raise
+        if number in _DISK_FULL:
+            raise UserError(
+                f"{path}: cannot be written: {os.strerror(number)}; "
+                "free some space and run the same command again"
+            ) from error
+        raise UserError(
+            f"{path}: cannot be written: {os.strerror(number)}; choose another place"
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -66,23 +112,17 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a JSON file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); the file may be truncated: fetch or make it again"
         ) from None
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _as_user_error(error: OSError, path: Path) -> Exception:
-    if error.errno in _DISK_FULL:
-        return UserError(
-            f"{path}: the disk is full; free some space and run the same command again"
-        )
-    if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
-        return UserError(f"{path}: cannot be written ({error.strerror}); choose another folder")
-    return error
+def _system_error(error: Exception) -> int | None:
+    """The system's error number, also where a library in Rust (safetensors) only tells it."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,10 @@ from rich.progress import track
 from torch import Tensor
 
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
-from pointrend_repro.data.examples import inference_image
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.examples import inference_image, read_record
+from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.errors import UserError
+from pointrend_repro.files import write_json
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import paste_mask
 from pointrend_repro.modeling.structures import Detections
@@ -44,7 +46,7 @@ def predict_image(
 ) -> Instances:
     """Find the objects in one RGB image, (H, W, 3) uint8."""
     height, width = image.shape[:2]
-    found = _detect(saved, image, settings)
+    found = detect(saved, image, settings)
     masks = [paste_mask(m, b, height, width) for m, b in _pairs(found)]
     return Instances(
         boxes=found.boxes.cpu().numpy(),
@@ -52,6 +54,13 @@ def predict_image(
         labels=found.labels.cpu().numpy(),
         masks=np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool),
     )
+
+
+def write_results(
+    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings, path: Path
+) -> None:
+    """Predict every image of a data set and write the results of `predict_dataset` as JSON."""
+    write_json(path, predict_dataset(saved, dataset, settings), indent=None)
 
 
 def predict_dataset(
@@ -64,7 +73,21 @@ def predict_dataset(
         image size), in pixels of the image on disk.
 
     Raises:
-        UserError: the data set's categories are not those that the model was trained for.
+        UserError: the data set's categories are not those that the model was trained for, or an
+            image cannot be read or has another size than its record says.
+    """
+    require_same_categories(saved, dataset)
+    results: list[dict[str, Any]] = []
+    for record in track(dataset.images, "predicting"):
+        results += _results_of(saved, record, settings)
+    return results
+
+
+def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledImages) -> None:
+    """Refuse a data set with other categories than a model was trained for.
+
+    Raises:
+        UserError: the data set's categories are not the model's.
     """
     categories = [(c.id, c.name) for c in dataset.categories]
     if categories != saved.categories:
@@ -72,16 +95,12 @@ def predict_dataset(
             f"the model was trained for the categories {_names(saved.categories)}, "
             f"the data set has {_names(categories)}"
         )
-    results: list[dict[str, Any]] = []
-    for record in track(dataset.images, "predicting"):
-        results += _results_of(saved, record, settings)
-    return results
 
 
 def _results_of(
     saved: SavedModel, record: ImageRecord, settings: InferenceSettings
 ) -> Iterable[dict[str, Any]]:
-    found = _detect(saved, read_image(record.path), settings)
+    found = detect(saved, read_record(record), settings)
     for (mask_logits, box), score, label in zip(
         _pairs(found), found.scores.tolist(), found.labels.tolist(), strict=True
     ):
@@ -96,7 +115,7 @@ def _results_of(
         }
 
 
-def _detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:
+def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:
     """Detect at the network's input size, with boxes moved back to the image's own pixels."""
     height, width = image.shape[:2]
     tensor = inference_image(image, saved.input)

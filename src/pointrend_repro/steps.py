@@ -4,16 +4,23 @@ Beside every result lies `<result>.origin.json`: which experiment it belongs to,
 the steps that led to it.
 """
 
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.files import read_json, write_json
 from pointrend_repro.provenance import cpu_name, start_record
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.settings import (
+    AnyInferenceSettings,
+    AnyTrainingSettings,
+    InferenceSettings,
+    InputSettings,
+    ModelSettings,
+)
 
 
 def origin_path(result: Path) -> Path:
@@ -23,7 +30,7 @@ def origin_path(result: Path) -> Path:
 
 def run_training(
     experiment: dict[str, Any],
-    settings: TrainingSettings,
+    settings: AnyTrainingSettings,
     data: DataPaths,
     *,
     output: Path,
@@ -36,42 +43,49 @@ def run_training(
         output: the model; logs and checkpoints go to its folder.
     """
     from pointrend_repro.modeling.weights import SavedModel, save_model
+    from pointrend_repro.tasks import task_of
     from pointrend_repro.training.loop import train
 
     seed = int(experiment["trial"])
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=seed, device=device_name(device)
     )
-    dataset = read_coco(data.train_images, data.train_annotations)
+    dataset = task_of(settings).read(data, "train")
     model = train(settings, dataset, seed=seed, folder=output.parent, device=device)
     categories = [(c.id, c.name) for c in dataset.categories]
-    write_json(origin_path(output), {**experiment, "train": finish()})
-    save_model(output, SavedModel(model, settings.input, categories))
+    with _origin_written_last(output, lambda: {**experiment, "train": finish()}):
+        save_model(output, SavedModel(model, _of_inference(settings.input), categories))
 
 
 def run_prediction(
     inference: str,
-    settings: InferenceSettings,
+    settings: AnyInferenceSettings,
     data: DataPaths,
     *,
     model: Path,
     output: Path,
     device: str,
 ) -> None:
-    """Predict the validation images with a trained model, into COCO's results format."""
+    """Predict the validation images with a trained model.
+
+    Args:
+        output: a file in COCO's results format or, of a semantic model, a folder of label images.
+    """
     from pointrend_repro.modeling.weights import load_saved_model
-    from pointrend_repro.prediction import predict_dataset
+    from pointrend_repro.tasks import task_of
 
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
     saved = load_saved_model(model)
+    origin = read_json(origin_path(model))
     saved.model.to(device)
-    dataset = read_coco(data.val_images, data.val_annotations)
-    results = predict_dataset(saved, dataset, settings)
-    origin = read_json(origin_path(model)) | {"inference": inference, "predict": finish()}
-    write_json(origin_path(output), origin)
-    write_json(output, results, indent=None)
+    task = task_of(settings)
+    dataset = task.read(data, "val")
+    with _origin_written_last(
+        output, lambda: origin | {"inference": inference, "predict": finish()}
+    ):
+        task.predict(saved, dataset, settings, output)
 
 
 def run_evaluation(metric: str, ground_truth: Path, predictions: Path, *, output: Path) -> None:
@@ -80,6 +94,49 @@ def run_evaluation(metric: str, ground_truth: Path, predictions: Path, *, output
     values = evaluate_predictions(metric, ground_truth, predictions)
     origin = read_json(origin_path(predictions)) | {"evaluate": finish()}
     write_json(output, {"metric": metric, "values": values, "origin": origin})
+
+
+@contextlib.contextmanager
+def _origin_written_last(result: Path, origin: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Let the block write `result`; if it fails, no older result is left with a false origin."""
+    path = origin_path(result)
+    path.unlink(missing_ok=True)
+    yield
+    write_json(path, origin())
+
+
+def _of_inference(settings: InputSettings) -> InputSettings:
+    """What a saved model needs: crops and the like are of the training alone."""
+    values = settings.model_dump()
+    return InputSettings(**{key: values[key] for key in InputSettings.model_fields})
+
+
+def run_cost(
+    experiment: dict[str, Any],
+    model: ModelSettings,
+    inference: InferenceSettings,
+    *,
+    output: Path,
+) -> None:
+    """Count the operations of a variant's mask head and write them with their origin."""
+    from pointrend_repro.evaluation.cost import COST_UNITS, mask_head_cost
+
+    settings = {
+        "mask_head": model.mask_head.model_dump(mode="json"),
+        "fpn_channels": model.backbone.fpn_channels,
+        "inference": inference.model_dump(mode="json"),
+    }
+    finish = start_record(settings=settings, seed=None, device=device_name("cpu"))
+    values = mask_head_cost(model, inference)
+    write_json(
+        output,
+        {
+            "metric": "mask_head_cost",
+            "values": values,
+            "units": COST_UNITS,
+            "origin": experiment | {"evaluate": finish()},
+        },
+    )
 
 
 def device_name(device: str) -> str:

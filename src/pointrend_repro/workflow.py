@@ -17,18 +17,29 @@ class WorkflowConfig(Strict):
 
     preset: str
     data_root: Path | None = None
+    cityscapes_root: Path | None = None
     lvis_annotations: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     @property
     def user_data(self) -> UserData:
-        """The data that the user has named."""
+        """The data in COCO's layout that the user has named."""
         return UserData(self.data_root, self.lvis_annotations)
+
+    @property
+    def cityscapes_data(self) -> UserData:
+        """The data in Cityscapes' layout that the user has named."""
+        return UserData(self.cityscapes_root)
 
     @property
     def data_root_option(self) -> str:
         """The command-line option that says the same as `data_root`."""
         return _option("--data-root", self.data_root)
+
+    @property
+    def cityscapes_root_option(self) -> str:
+        """The command-line option that says the same as `cityscapes_root`."""
+        return _option("--data-root", self.cityscapes_root)
 
     @property
     def lvis_option(self) -> str:
@@ -45,7 +56,8 @@ def read_workflow_config(config: dict[str, Any]) -> WorkflowConfig:
     try:
         return WorkflowConfig.model_validate(config)
     except ValidationError as error:
-        raise UserError(f"snakemake --config: {one_line(error, WorkflowConfig)}") from None
+        problem = one_line(error, WorkflowConfig)
+        raise UserError(f"config/config.yaml or snakemake --config: {problem}") from None
 
 
 def _option(name: str, value: Path | None) -> str:

@@ -12,6 +12,8 @@ rule predict:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        device=SETTINGS.device,
     params:
         settings=lambda wildcards: digest(
             GRID.inference_settings(wildcards.variant, wildcards.inference).model_dump(
@@ -19,28 +21,34 @@ rule predict:
             )
         ),
         preset=SETTINGS.preset,
-        data_root=SETTINGS.data_root_option,
-        device=SETTINGS.device,
+        data_root=data_root_option,
     message:
         "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
         " trial {wildcards.trial}"
     shell:
         "pointrend-repro predict --preset {params.preset} --dataset {wildcards.dataset}"
         " --variant {wildcards.variant} --inference {wildcards.inference} {params.data_root}"
-        " --device {params.device} --threads {threads} --model {input.model}"
-        " --output {output.predictions} >{log} 2>&1"
+        " --device {resources.device} --threads {threads} --config-dir config"
+        " --model {input.model} --output {output.predictions} >{log} 2>&1"
+
+
+# The same command: of a semantic model it fills a folder, one label image for each photograph.
+use rule predict as predict_labels with:
+    output:
+        predictions=directory(f"{PREDICTION_DIR}/labels"),
+        origin=f"{PREDICTION_DIR}/labels.origin.json",
 
 
 rule evaluate:
     input:
-        predictions=f"{PREDICTION_DIR}/predictions.json",
-        origin=f"{PREDICTION_DIR}/predictions.origin.json",
+        predictions=predictions,
+        origin=predictions_origin,
     output:
         f"{PREDICTION_DIR}/{{metric}}.json",
     log:
         f"{PREDICTION_DIR}/{{metric}}.log",
     wildcard_constraints:
-        metric="coco_ap|lvis_ap_star",
+        metric="|".join(get_args(Metric)),
     conda:
         "../../environment.yml"
     params:

@@ -1,6 +1,25 @@
+rule count_cost:
+    output:
+        f"{RESULTS}/cost/{{variant}}/{{inference}}.json",
+    log:
+        f"{RESULTS}/cost/{{variant}}/{{inference}}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        settings=lambda wildcards: digest(
+            GRID.variants[wildcards.variant].model.model_dump(mode="json")
+        ),
+        preset=SETTINGS.preset,
+    message:
+        "Counting the operations of {wildcards.variant} ({wildcards.inference})"
+    shell:
+        "pointrend-repro cost --preset {params.preset} --variant {wildcards.variant}"
+        " --inference {wildcards.inference} --output {output} --config-dir config >{log} 2>&1"
+
+
 rule collect:
     input:
-        [f"{RESULTS}/{evaluation.path}" for evaluation in GRID.evaluations],
+        [f"{RESULTS}/{number.path}" for number in [*GRID.evaluations, *GRID.costs]],
     output:
         f"{RESULTS}/metrics.csv",
     log:
@@ -14,12 +33,19 @@ rule collect:
     message:
         "Collecting {output}"
     shell:
-        "pointrend-repro collect --preset {params.preset} {params.lvis} >{log} 2>&1"
+        "pointrend-repro collect --preset {params.preset} {params.lvis}"
+        " --config-dir config >{log} 2>&1"
 
 
 rule report:
     input:
         f"{RESULTS}/metrics.csv",
+        expand(
+            "reports/{preset}/figures/{figure}.{format}",
+            preset=SETTINGS.preset,
+            figure=GRID.preset.figures,
+            format=["png", "json"],
+        ),
     output:
         page=f"reports/{SETTINGS.preset}/index.html",
         tables=expand(
@@ -40,4 +66,5 @@ rule report:
     message:
         "Rendering {output.page}"
     shell:
-        "pointrend-repro report --preset {params.preset} {params.lvis} >{log} 2>&1"
+        "pointrend-repro report --preset {params.preset} {params.lvis}"
+        " --config-dir config >{log} 2>&1"

@@ -4,7 +4,9 @@ They lie in a folder that no Snakemake rule declares as output, since Snakemake 
 outputs before it runs a job again.
 """
 
+import io
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +23,44 @@ _KEEP = 2
 
 def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None:
     """Save the state after `iteration` updates, and remove all but the two newest checkpoints."""
+    # Through memory: torch tells a full disk by an internal error of its file format.
+    content = io.BytesIO()
+    torch.save({"iteration": iteration, **state}, content)
     with atomic_path(_path(folder, iteration)) as part:
-        torch.save({"iteration": iteration, **state}, part)
+        part.write_bytes(content.getbuffer())
     for old in _newest_first(folder)[_KEEP:]:
         old.unlink()
 
 
-def load_checkpoint(folder: Path, *, settings_digest: str) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | None:
     """Return the newest state that can be read, or None where there is none.
 
     Raises:
-        UserError: it belongs to other settings than `settings_digest`.
+        UserError: it belongs to another training than that of `training_digest`.
     """
     for path in _newest_first(folder):
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            state = _read(path)
         except Exception as error:  # a damaged file fails in many ways, none of them documented
-            _log.warning("%s cannot be read (%s); trying the checkpoint before", path, error)
+            reason = " ".join(str(error).split())
+            _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
             continue
-        if state["settings_digest"] != settings_digest:
+        if state["training_digest"] != training_digest:
             raise UserError(
-                f"{path}: belongs to a training with other settings; "
+                f"{path}: belongs to a training with other settings, data or seed; "
                 f"remove the folder {folder} to start afresh"
             )
         return state
     return None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"wrong checksum of {damaged}")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 def _path(folder: Path, iteration: int) -> Path:

@@ -6,6 +6,8 @@ from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
+from pointrend_repro.files import write_errors, write_text
+
 
 class TrainingLog:
     """Appends to `<folder>/log.jsonl` and `<folder>/tensorboard/`.
@@ -15,19 +17,19 @@ class TrainingLog:
     """
 
     def __init__(self, folder: Path, start_iteration: int) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "log.jsonl"
-        kept = _lines_before(path, start_iteration)
-        self._lines = path.open("w", encoding="utf-8")
-        self._lines.writelines(kept)
-        self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration)
+        self._path = folder / "log.jsonl"
+        write_text(self._path, "".join(_lines_before(self._path, start_iteration)))
+        with write_errors(self._path):
+            self._lines = self._path.open("a", encoding="utf-8")
+            self._curves = SummaryWriter(str(folder / "tensorboard"), purge_step=start_iteration)
 
     def write(self, iteration: int, numbers: dict[str, float]) -> None:
         """Log the numbers of one iteration."""
-        self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
-        self._lines.flush()
-        for name, value in numbers.items():
-            self._curves.add_scalar(name, value, iteration)
+        with write_errors(self._path):
+            self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
+            self._lines.flush()
+            for name, value in numbers.items():
+                self._curves.add_scalar(name, value, iteration)
 
     def __enter__(self) -> "TrainingLog":
         return self
@@ -38,18 +40,19 @@ class TrainingLog:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._lines.close()
-        self._curves.close()
+        with write_errors(self._path):
+            self._lines.close()
+            self._curves.close()
 
 
 def _lines_before(path: Path, iteration: int) -> list[str]:
     if not path.exists():
         return []
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["iteration"] < iteration:
-                kept.append(line)
-        except (json.JSONDecodeError, KeyError):
+                kept.append(line + "\n")
+        except (json.JSONDecodeError, KeyError, TypeError):
             continue  # the last line of a process that was killed
     return kept

@@ -1,4 +1,4 @@
-"""Learning rate as a function of the iteration (supplement, section 1)."""
+"""Learning rate as a function of the iteration (supplement, sections 1 and 2)."""
 
 from pointrend_repro.settings import OptimizerSettings, ScheduleSettings
 
@@ -11,11 +11,18 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and falls
-    tenfold at each of `lr_drop_iters`.
+    tenfold at each of `lr_drop_iters`, or by the power `poly_power` of what is left to do. The
+    warm-up multiplies a rate that already falls, as in detectron2.
     """
-    rate = optimizer.base_lr * _DROP ** sum(i <= iteration for i in schedule.lr_drop_iters)
+    rate = optimizer.base_lr * _decay(iteration, schedule)
     if iteration >= optimizer.warmup_iters:
         return rate
     progress = iteration / optimizer.warmup_iters
     start = min(optimizer.warmup_start_lr / optimizer.base_lr, 1.0)
     return rate * (start + (1.0 - start) * progress)
+
+
+def _decay(iteration: int, schedule: ScheduleSettings) -> float:
+    if schedule.poly_power is not None:
+        return float((1.0 - iteration / schedule.total_iters) ** schedule.poly_power)
+    return float(_DROP ** sum(i <= iteration for i in schedule.lr_drop_iters))

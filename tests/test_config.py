@@ -1,0 +1,403 @@
+import copy
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pointrend_repro.config import (
+    CONFIG_DIR,
+    load_dataset,
+    load_preset,
+    load_table,
+    load_variant,
+    read_yaml,
+)
+from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import load_grid
+from pointrend_repro.settings import BackboneSettings, PointRendHeadSettings
+from pointrend_repro.workflow import WorkflowConfig, read_workflow_config
+
+LOADERS = {
+    "presets": load_preset,
+    "variants": load_variant,
+    "datasets": load_dataset,
+    "tables": load_table,
+}
+SHIPPED = [(kind, path.stem) for kind in LOADERS for path in (CONFIG_DIR / kind).glob("*.yaml")]
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(CONFIG_DIR, tmp_path / "config"))
+
+
+def edit(path: Path, *keys: Any, value: Any) -> None:
+    """Set the value at a path of keys in a YAML file."""
+    content = yaml.safe_load(path.read_text())
+    part = content
+    for key in keys[:-1]:
+        part = part.setdefault(key, {})
+    part[keys[-1]] = value
+    path.write_text(yaml.safe_dump(content))
+
+
+def refusal(load: Callable[[], object]) -> str:
+    with pytest.raises(UserError) as told:
+        load()
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(("kind", "name"), SHIPPED)
+def test_every_shipped_file_loads(kind: str, name: str) -> None:
+    assert LOADERS[kind](name).title
+
+
+@pytest.mark.parametrize("name", [name for kind, name in SHIPPED if kind == "presets"])
+def test_every_preset_resolves(name: str) -> None:
+    grid = load_grid(name)
+    assert grid.trainings
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        variant = grid.variants[training.variant]
+        assert type(settings.model) is type(variant.model)
+        for part in ("mask_head", "decoder"):
+            if hasattr(variant.model, part):
+                assert getattr(settings.model, part).kind == getattr(variant.model, part).kind
+
+
+def test_preset_paper_is_the_paper() -> None:
+    """Nothing is scaled: section 4 and the supplement, and the ImageNet weights of MSRA."""
+    grid = load_grid("paper")
+    assert grid.preset.warning is None
+    settings = grid.training_settings("coco", "pointrend_r50_fpn")
+    head = settings.model.mask_head
+    assert isinstance(head, PointRendHeadSettings)
+    assert (head.coarse_resolution, head.train_points) == (7, 14 * 14)
+    assert (head.oversample_ratio, head.importance_ratio) == (3, 0.75)
+    assert settings.model.backbone == BackboneSettings(
+        name="resnet50", weights="data/imagenet/R-50.pkl"
+    )
+    assert settings.optimizer.model_dump() == {
+        "images_per_batch": 16,
+        "base_lr": 0.02,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+        "warmup_iters": 1000,
+        "warmup_start_lr": 0.001,
+        "on_non_finite_loss": "stop",
+        "max_skipped_updates": 20,
+    }
+    assert settings.input.train_short_edges_px == tuple(range(640, 801, 32))
+    assert (settings.input.test_short_edge_px, settings.input.flip_probability) == (800, 0.5)
+    assert settings.schedule.total_iters == 90_000
+    inference = grid.inference_settings("pointrend_r50_fpn", "res224")
+    assert (inference.output_resolution, inference.points_per_step) == (224, 28 * 28)
+
+
+def test_overrides_of_a_preset_are_merged_by_key() -> None:
+    settings = load_grid("smoke").training_settings("generated_coco", "pointrend_r50_fpn")
+    assert settings.model.backbone.name == "resnet18_narrow"
+    assert settings.model.backbone.weights is None
+    assert settings.model.backbone.channel_order == "BGR"  # not overridden
+    assert settings.model.mask_head.kind == "pointrend"
+    assert settings.optimizer.base_lr == 0.01
+    assert settings.optimizer.momentum == 0.9  # not overridden
+    assert settings.schedule.lr_drop_iters == (60, 75)
+
+
+UNKNOWN_KEYS = [
+    ("variants/pointrend_r50_fpn", ("sourc",), "sourc", "source"),
+    ("variants/pointrend_r50_fpn", ("model", "backbone", "nrom"), "model.backbone.nrom", "norm"),
+    (
+        "variants/pointrend_r50_fpn",
+        ("model", "mask_head", "train_point"),
+        "model.mask_head.pointrend.train_point",
+        "train_points",
+    ),
+    (
+        "variants/pointrend_r50_fpn",
+        ("inference", "res28", "output_resolutoin"),
+        "inference.res28.output_resolutoin",
+        "output_resolution",
+    ),
+    ("datasets/coco", ("num_clases",), "num_clases", "num_classes"),
+    (
+        "datasets/coco",
+        ("recipe", "optimizer", "base_rl"),
+        "recipe.optimizer.base_rl",
+        "base_lr",
+    ),
+    (
+        "datasets/generated_coco",
+        ("generate", "train_image"),
+        "generate.train_image",
+        "train_images",
+    ),
+    ("tables/table1", ("captoin",), "captoin", "caption"),
+    (
+        "tables/table1",
+        ("columns", "coco_ap", "tolerence"),
+        "columns.coco_ap.tolerence",
+        "tolerance",
+    ),
+    ("tables/table1", ("rows", "4conv_28", "variants"), "rows.4conv_28.variants", "variant"),
+    ("presets/smoke", ("trails",), "trails", "trials"),
+    ("presets/smoke", ("overrides", "optimiser"), "overrides.optimiser", "optimizer"),
+    (
+        "presets/smoke",
+        ("overrides", "model", "backbone", "fpn_chanels"),
+        "model.backbone.fpn_chanels",
+        "fpn_channels",
+    ),
+    (
+        "presets/smoke",
+        ("overrides", "mask_head", "pointrend", "point_chanels"),
+        "model.mask_head.pointrend.point_chanels",
+        "point_channels",
+    ),
+    ("presets/smoke", ("overrides", "schedule", "total_iter"), "schedule.total_iter", "total_iter"),
+    ("presets/smoke", ("overrides", "run", "log_evry_iters"), "run.log_evry_iters", "log_every"),
+]
+
+
+@pytest.mark.parametrize(("file", "keys", "told", "suggested"), UNKNOWN_KEYS)
+def test_unknown_key_is_refused_with_a_suggestion(
+    config_dir: Path, file: str, keys: tuple[str, ...], told: str, suggested: str
+) -> None:
+    edit(config_dir / f"{file}.yaml", *keys, value=1)
+    preset = "paper" if file == "datasets/coco" else "smoke"
+    message = refusal(lambda: load_grid(preset, config_dir))
+    assert f"{file}.yaml" in message
+    assert f"unknown key {told}; did you mean '{suggested}" in message
+
+
+def test_override_for_a_mask_head_that_does_not_exist(config_dir: Path) -> None:
+    path = config_dir / "presets/smoke.yaml"
+    edit(path, "overrides", "mask_head", "pointrnd", value={"point_channels": 8})
+    message = refusal(lambda: load_preset("smoke", config_dir))
+    assert str(path) in message
+    assert "mask_head has no kind 'pointrnd'; did you mean 'pointrend'?" in message
+
+
+WRONG_VALUES = [
+    ("variants/pointrend_r50_fpn", ("title",), 3, "title: Input should be a valid string"),
+    (
+        "variants/pointrend_r50_fpn",
+        ("model", "backbone", "name"),
+        "resnet5",
+        "model.backbone.name: Input should be 'resnet18_narrow'",
+    ),
+    ("variants/pointrend_r50_fpn", ("model", "mask_head", "kind"), "pointrnd", "model.mask_head"),
+    (
+        "variants/pointrend_r50_fpn",
+        ("inference", "res28", "output_resolution"),
+        0,
+        "inference.res28.output_resolution: Input should be greater than 0",
+    ),
+    ("datasets/generated_coco", ("num_classes",), "six", "num_classes: Input should be a valid"),
+    ("datasets/generated_coco", ("layout",), "voc", "layout: Input should be 'coco'"),
+    (
+        "datasets/generated_coco",
+        ("recipe", "schedules", "1x", "lr_drop_iters"),
+        [60_000, 90_000],
+        "lr_drop_iters (60000, 90000) must lie before total_iters 90000",
+    ),
+    (
+        "datasets/generated_coco",
+        ("recipe", "schedules", "1x", "lr_drop_iters"),
+        [80_000, 60_000],
+        "lr_drop_iters (80000, 60000) must increase",
+    ),
+    (
+        "tables/table1",
+        ("columns", "coco_ap", "metric"),
+        "coco_app",
+        "columns.coco_ap.metric: Input should be '",
+    ),
+    (
+        "tables/table1",
+        ("rows", "4conv_28", "paper", "coco_app"),
+        35.2,
+        "row '4conv_28' has numbers for ['coco_app'], which are no columns",
+    ),
+    ("tables/table1", ("rows", "4conv_28", "paper", "coco_ap"), "n/a", "valid number"),
+    ("presets/smoke", ("trials", "coco"), 0, "trials.coco: Input should be greater than 0"),
+    ("presets/smoke", ("overrides", "schedule"), 5, "overrides.schedule: Input should be a valid"),
+    (
+        "presets/smoke",
+        ("overrides", "schedule", "total_iters"),
+        75,
+        "lr_drop_iters (60, 75) must lie before total_iters 75",
+    ),
+    (
+        "presets/smoke",
+        ("overrides", "optimizer", "base_lr"),
+        "fast",
+        "optimizer.base_lr: Input should be a valid number",
+    ),
+    (
+        "presets/smoke",
+        ("trials",),
+        {"coco": 2},
+        "trials ['coco'] must name ['cityscapes', 'coco']",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "keys", "value", "told"), WRONG_VALUES)
+def test_wrong_value_is_refused(
+    config_dir: Path, file: str, keys: tuple[str, ...], value: Any, told: str
+) -> None:
+    edit(config_dir / f"{file}.yaml", *keys, value=value)
+    message = refusal(lambda: load_grid("smoke", config_dir))
+    assert f"{file}.yaml" in message
+    assert told in message
+
+
+MISSING_NAMES = [
+    (
+        "presets/smoke",
+        ("tables",),
+        ["table11"],
+        "there is no table 'table11' in {}/tables; did you mean 'table1'?",
+    ),
+    (
+        "presets/smoke",
+        ("datasets", "coco"),
+        "generated_cocoa",
+        "there is no dataset 'generated_cocoa' in {}/datasets; did you mean 'generated_coco'?",
+    ),
+    (
+        "tables/table1",
+        ("rows", "4conv_28", "variant"),
+        "mask_rcnn_r50",
+        "there is no variant 'mask_rcnn_r50' in {}/variants; did you mean 'mask_rcnn_r50_fpn'?",
+    ),
+    (
+        "tables/table1",
+        ("rows", "pointrend_28", "inference"),
+        "res29",
+        "variants/pointrend_r50_fpn.yaml: inference 'res29' is not one of ['res",
+    ),
+    (
+        "variants/pointrend_r50_fpn",
+        ("schedule",),
+        "2x",
+        "variants/pointrend_r50_fpn.yaml on datasets/generated_cityscapes.yaml: schedule '2x' is "
+        "not one of the data set's ['1x']",
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "keys", "value", "told"), MISSING_NAMES)
+def test_name_of_nothing_is_refused(
+    config_dir: Path, file: str, keys: tuple[str, ...], value: Any, told: str
+) -> None:
+    edit(config_dir / f"{file}.yaml", *keys, value=value)
+    assert told.format(config_dir) in refusal(lambda: load_grid("smoke", config_dir))
+
+
+def test_preset_or_config_folder_that_does_not_exist(config_dir: Path) -> None:
+    assert refusal(lambda: load_grid("papr", config_dir)) == (
+        f"there is no preset 'papr' in {config_dir}/presets; did you mean 'paper'?"
+    )
+    assert "there are: " in refusal(lambda: load_grid("xyz", config_dir))
+    assert refusal(lambda: load_grid("paper", config_dir / "none")).endswith("none/presets")
+
+
+def test_missing_key_is_named(config_dir: Path) -> None:
+    path = config_dir / "datasets/coco.yaml"
+    content = yaml.safe_load(path.read_text())
+    del content["recipe"]
+    path.write_text(yaml.safe_dump(content))
+    assert refusal(lambda: load_dataset("coco", config_dir)) == f"{path}: recipe: Field required"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: 1\nb: {c: 1, d: 2, c: 3}\n", "key 'c' stands here twice.*line 2"),
+        ("title: x\nother: 1\ntitle: y\n", "key 'title' stands here twice.*line 3"),
+        ("a: [1, 2\n", "not valid YAML"),
+        ("a:\n\t- 1\n", "not valid YAML"),
+        ("? [a, b]\n: 1\n", "not valid YAML"),
+        ("a: !!python/object:os.system {}\n", "not valid YAML"),
+        ("- 1\n- 2\n", "must be a mapping"),
+        ("", "must be a mapping"),
+    ],
+)
+def test_file_that_is_no_mapping_of_unique_keys(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "file.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=told) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_file_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.yaml"
+    assert refusal(lambda: read_yaml(path)) == f"{path}: no such file"
+    assert "cannot be read: Is a directory" in refusal(lambda: read_yaml(tmp_path))
+    path.write_bytes(b"a: \xff\xfe\n")
+    assert "not valid YAML" in refusal(lambda: read_yaml(path))
+
+
+def test_scientific_notation_without_a_dot_is_a_number(config_dir: Path) -> None:
+    """YAML 1.1 reads 1e-4 as a text."""
+    path = config_dir / "presets/smoke.yaml"
+    path.write_text(path.read_text().replace("base_lr: 0.01", "base_lr: 1e-4"))
+    grid = load_grid("smoke", config_dir)
+    rate = grid.training_settings("generated_coco", "pointrend_r50_fpn").optimizer.base_lr
+    assert rate == 0.0001
+
+
+def test_merging_leaves_its_inputs_alone() -> None:
+    grid = load_grid("smoke")
+    before = copy.deepcopy((grid.preset, grid.variants, grid.datasets))
+    grid.training_settings("generated_coco", "mask_rcnn_r50_fpn")
+    assert (grid.preset, grid.variants, grid.datasets) == before
+
+
+def test_snakemakes_own_keys() -> None:
+    settings = read_workflow_config({"preset": "tiny", "data_root": "my data", "device": "cpu"})
+    assert settings.user_data == UserData(Path("my data"), None)
+    assert settings.data_root_option == "--data-root 'my data'"
+    assert settings.lvis_option == ""
+    shipped = yaml.safe_load((CONFIG_DIR / "config.yaml").read_text())
+    assert set(shipped) == set(WorkflowConfig.model_fields)
+    assert read_workflow_config(shipped).preset == "smoke"
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"prest": "paper"}, "unknown key prest; did you mean 'preset'?"),
+        ({"preset": "smoke", "device": "gpu"}, "device: Input should be 'auto', 'cpu' or 'cuda'"),
+        ({}, "preset: Field required"),
+    ],
+)
+def test_snakemakes_wrong_keys(values: dict[str, Any], told: str) -> None:
+    message = refusal(lambda: read_workflow_config(values))
+    assert message.startswith("config/config.yaml or snakemake --config: ")
+    assert told in message
+
+
+def test_data_paths() -> None:
+    coco, folder = load_dataset("coco"), load_dataset("coco_folder")
+    own = data_paths("coco", coco, UserData())
+    assert own.train_images == Path("data/coco/train2017")
+    assert own.lvis_annotations == Path("data/coco/annotations/lvis_v0.5_val.json")
+    named = data_paths("coco_folder", folder, UserData(Path("/mine"), Path("/else/lvis.json")))
+    assert named.val_annotations == Path("/mine/annotations/instances_val2017.json")
+    assert named.lvis_annotations == Path("/else/lvis.json")
+    moved = data_paths("coco", coco, UserData(Path("/mine")))
+    assert moved.lvis_annotations == Path("/mine/annotations/lvis_v0.5_val.json")
+    message = refusal(lambda: data_paths("coco_folder", folder, UserData()))
+    assert "snakemake --config preset=tiny data_root=FOLDER" in message
+    assert "--data-root FOLDER" in message

@@ -1,0 +1,158 @@
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointrend_repro import provenance
+from pointrend_repro.provenance import (
+    PACKAGE_DIR,
+    code_digest,
+    command_line,
+    digest,
+    git_commit,
+    peak_memory_mb,
+    start_record,
+    versions,
+)
+from pointrend_repro.reporting.results import Record
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+def test_record_tells_where_a_number_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/pointrend-repro", "train", "--preset", "a b"])
+    finish = start_record(settings={"lr": 0.1}, seed=3, device="cpu (a name)")
+    time.sleep(0.02)
+    record = finish()
+    assert set(record) == {
+        *("command", "settings", "settings_digest", "seed", "device", "started", "wall_s"),
+        *("peak_memory_mb", "git_commit", "code_digest", "versions"),
+    }
+    assert record["command"] == "pointrend-repro train --preset 'a b'"
+    assert record["settings"] == {"lr": 0.1}
+    assert record["settings_digest"] == digest({"lr": 0.1})
+    assert (record["seed"], record["device"]) == (3, "cpu (a name)")
+    assert record["started"].endswith("+00:00")
+    assert 0.02 <= record["wall_s"] < 5
+    assert record["code_digest"] == code_digest()
+    assert record["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert Record.model_validate(json.loads(json.dumps(record)))  # what the report reads
+
+
+@given(JSON)
+@settings(max_examples=25, deadline=None)
+def test_digest_does_not_depend_on_the_order_of_keys(value: object) -> None:
+    def reverse(part: object) -> object:
+        if isinstance(part, dict):
+            return {key: reverse(part[key]) for key in reversed(part)}
+        return [reverse(item) for item in part] if isinstance(part, list) else part
+
+    assert digest(reverse(value)) == digest(value)
+    assert len(digest(value)) == 12
+
+
+@given(JSON, JSON)
+@settings(max_examples=25, deadline=None)
+def test_digest_tells_values_apart(one: object, other: object) -> None:
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (digest(one) == digest(other)) == same
+
+
+def test_digest_does_depend_on_the_order_of_a_list() -> None:
+    assert digest([1, 2]) != digest([2, 1])
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    copy = tmp_path / "pointrend_repro"
+    shutil.copytree(PACKAGE_DIR, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert code_digest(copy) == code_digest()
+    return copy
+
+
+@pytest.mark.parametrize(
+    "name", ["modeling/points.py", "training/loop.py", "settings.py", "evaluation/coco_ap.py"]
+)
+def test_code_digest_changes_with_code_that_decides_a_number(package: Path, name: str) -> None:
+    before = code_digest(package)
+    path = package / name
+    path.write_text(path.read_text() + "# changed\n")
+    assert code_digest(package) != before
+
+
+@pytest.mark.parametrize("name", ["reporting/page.py", "reporting/new.py", "cli.py", "README.md"])
+def test_code_digest_stays_when_only_the_showing_changes(package: Path, name: str) -> None:
+    before = code_digest(package)
+    with (package / name).open("a") as stream:
+        stream.write("# changed\n")
+    assert code_digest(package) == before
+
+
+def test_code_digest_sees_new_and_renamed_files(package: Path) -> None:
+    before = code_digest(package)
+    (package / "modeling" / "new.py").write_text("")
+    added = code_digest(package)
+    (package / "modeling" / "new.py").rename(package / "modeling" / "newer.py")
+    assert len({before, added, code_digest(package)}) == 3
+
+
+def git(folder: Path, *args: str) -> str:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    command = ["git", "-C", str(folder), *who, *args]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_git_commit_of_a_clean_and_a_changed_tree(tmp_path: Path) -> None:
+    git(tmp_path, "init")
+    assert git_commit(tmp_path) is None  # no commit yet
+    (tmp_path / "code.py").write_text("one\n")
+    git(tmp_path, "add", "code.py")
+    git(tmp_path, "commit", "-m", "first")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert git_commit(tmp_path) == commit
+    (tmp_path / "notes.txt").write_text("not tracked\n")
+    assert git_commit(tmp_path) == commit
+    (tmp_path / "code.py").write_text("two\n")
+    assert git_commit(tmp_path) == f"{commit}+changes"
+
+
+def test_no_commit_outside_git_or_without_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert git_commit(folder) is None
+    monkeypatch.setenv("PATH", str(folder))
+    assert git_commit(PACKAGE_DIR) is None
+
+
+def test_versions_leave_out_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "_LIBRARIES", ("torch", "no-such-library"))
+    assert set(versions()) == {"python", "torch"}
+
+
+def test_peak_memory_is_in_mb_and_never_falls() -> None:
+    before = peak_memory_mb()
+    block = bytearray(200_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    after = peak_memory_mb()
+    del block
+    assert 50 < before < 100_000
+    assert peak_memory_mb() >= after >= before
+
+
+def test_command_line_is_what_a_person_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/a/b/pointrend-repro", "report", "--reports-dir", "my out"])
+    assert command_line() == "pointrend-repro report --reports-dir 'my out'"

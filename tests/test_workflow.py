@@ -1,0 +1,252 @@
+"""The pipeline as Snakemake plans it: dry runs, and runs of a stub in place of the commands."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from working_copy import REPOSITORY, WorkingCopy, make_copy
+
+# Writes every declared output of the command that it is called in place of.
+STUB = """#!/bin/sh
+set -e
+command=$1
+[ "$command" = data ] && command=$2
+while [ $# -gt 0 ]; do
+    case $1 in
+        --output) output=$2 ;;
+        --dataset) dataset=$2 ;;
+        --preset) preset=$2 ;;
+    esac
+    shift
+done
+case $command in
+    generate) mkdir -p "data/$dataset"; date >"data/$dataset/made" ;;
+    check | evaluate | cost) date >"$output" ;;
+    train | predict) date >"$output"; date >"${output%.*}.origin.json" ;;
+    collect) date >"results/$preset/metrics.csv" ;;
+    report)
+        mkdir -p "reports/$preset/tables"
+        for kind in csv md tex; do date >"reports/$preset/tables/table1.$kind"; done
+        date >"reports/$preset/index.html" ;;
+    *) echo "the stub knows no $command" >&2; exit 1 ;;
+esac
+"""
+
+TABLE_1_OF_SMOKE = {
+    "generate_data": 1,
+    "check_data": 1,
+    "train": 4,  # 2 variants x 2 trials
+    "predict": 6,  # 3 rows x 2 trials
+    "evaluate": 12,  # AP and AP*
+    "collect": 1,
+    "report": 1,
+    "all": 1,
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> WorkingCopy:
+    return make_copy(tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
+    """A copy in which a stub has made all results of preset smoke."""
+    copy = make_copy(tmp_path_factory.mktemp("finished") / "copy")
+    stub = copy.folder / "bin" / "pointrend-repro"
+    stub.parent.mkdir()
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    done = copy.snakemake("--cores", "1", "--quiet", "all")
+    assert done.returncode == 0, done.stderr
+    return copy
+
+
+@pytest.fixture
+def finished(finished_once: WorkingCopy, tmp_path: Path) -> WorkingCopy:
+    shutil.copytree(finished_once.folder, tmp_path / "copy")
+    return WorkingCopy(tmp_path / "copy")
+
+
+def test_plan_of_the_papers_table_1(copy: WorkingCopy) -> None:
+    """Without data, without network, before anybody has waited long."""
+    start = time.monotonic()
+    jobs = copy.plan("--config", "preset=paper")
+    assert time.monotonic() - start < 15
+    assert {rule: jobs[rule] for rule in ("train", "predict", "evaluate")} == {
+        "train": 6,
+        "predict": 9,
+        "evaluate": 18,
+    }
+    assert "generate_data" not in jobs
+
+
+def test_plan_names_every_training(copy: WorkingCopy) -> None:
+    text = copy.snakemake("--dry-run", "--config", "preset=paper").stdout
+    commands = re.findall(r"pointrend-repro train .*--variant (\w+) --trial (\d)", text)
+    assert sorted(commands) == [
+        (variant, str(trial))
+        for variant in ("mask_rcnn_r50_fpn", "pointrend_r50_fpn")
+        for trial in range(3)
+    ]
+
+
+def test_plan_of_smoke_draws_its_data_first(copy: WorkingCopy) -> None:
+    assert copy.plan() == TABLE_1_OF_SMOKE
+
+
+def test_shipped_presets_have_a_plan() -> None:
+    """As they stand, with all their tables."""
+    here = WorkingCopy(REPOSITORY)
+    for preset in ("smoke", "paper"):
+        done = here.snakemake("--dry-run", "--nolock", "--config", f"preset={preset}")
+        assert done.returncode == 0, done.stderr
+
+
+def refusal(copy: WorkingCopy, *arguments: str) -> str:
+    """The one line with which Snakemake refuses, beside its own about profiles and config."""
+    done = copy.snakemake("--dry-run", *arguments)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_wrong_keys_are_refused_in_one_line(copy: WorkingCopy) -> None:
+    line = refusal(copy, "--config", "prest=paper")
+    assert line.startswith("error: config/config.yaml or snakemake --config: unknown key prest")
+    assert "did you mean 'preset'?" in line
+    line = refusal(copy, "--config", "preset=papre")
+    assert line == "error: there is no preset 'papre' in config/presets; did you mean 'paper'?"
+    assert "device" in refusal(copy, "--config", "device=gpu")
+
+
+def test_wrong_files_are_refused_in_one_line(copy: WorkingCopy) -> None:
+    copy.edit("config/presets/smoke.yaml", "base_lr", "base_rl")
+    line = refusal(copy)
+    assert "presets/smoke.yaml" in line
+    assert "unknown key optimizer.base_rl; did you mean 'base_lr'?" in line
+
+
+def test_tiny_says_what_to_type(copy: WorkingCopy) -> None:
+    line = refusal(copy, "--config", "preset=tiny")
+    assert "snakemake --config preset=tiny data_root=FOLDER" in line
+    jobs = copy.plan("--config", "preset=tiny", "data_root=somewhere else")
+    assert (jobs["train"], jobs["predict"], jobs["evaluate"]) == (2, 3, 3)
+    lvis = ["data_root=somewhere else", "lvis_annotations=lvis.json"]
+    assert copy.plan("--config", "preset=tiny", *lvis)["evaluate"] == 6
+
+
+def test_names_with_spaces_are_quoted(copy: WorkingCopy) -> None:
+    arguments = ["preset=tiny", "data_root=my data", "lvis_annotations=my lvis.json"]
+    text = copy.snakemake("--dry-run", "--config", *arguments).stdout
+    assert "--data-root 'my data'" in text
+    assert "--ground-truth 'my data/annotations/instances_val2017.json'" in text
+    assert "--ground-truth 'my lvis.json'" in text
+
+
+def test_reading_the_snakefile_imports_no_torch() -> None:
+    source = (REPOSITORY / "workflow/rules/common.smk").read_text()
+    imports = re.findall(r"^(?:from|import) .*$", source, re.M)
+    assert len(imports) > 4
+    code = "\n".join([*imports, "load_grid('paper')", "assert 'torch' not in sys.modules"])
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_snakefile_is_formatted_and_lints_clean(copy: WorkingCopy) -> None:
+    command = [sys.executable, "-m", "snakefmt", "--check", "Snakefile", "workflow"]
+    done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    done = copy.snakemake("--lint")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+TRAIN_AGAIN = {key: count for key, count in TABLE_1_OF_SMOKE.items() if not key.endswith("_data")}
+NO_MATTER: dict[str, tuple[str, str, str]] = {
+    "a comment in a preset": ("config/presets/smoke.yaml", "tables:", "# A comment\ntables:"),
+    "a comment in a variant": (
+        "config/variants/pointrend_r50_fpn.yaml",
+        "model:",
+        "# A comment\nmodel:",
+    ),
+    "a comment in a rule": ("workflow/rules/train.smk", "rule train:", "# A comment\nrule train:"),
+    "how often a training logs": ("config/presets/smoke.yaml", "log_every_iters: 5", ""),
+    "loader workers": ("config/presets/smoke.yaml", "loader_workers: 0", "loader_workers: 1"),
+    "a title of a variant": ("config/variants/pointrend_r50_fpn.yaml", "title: ", "title: A "),
+    "another preset": ("config/presets/paper.yaml", "title: ", "title: A "),
+}
+
+
+def test_what_does_not_matter_runs_nothing(finished: WorkingCopy) -> None:
+    for file, old, new in NO_MATTER.values():
+        finished.edit(file, old, new)
+    done = finished.snakemake("--dry-run", "--config", "device=cpu")
+    assert "Nothing to be done" in done.stdout + done.stderr, done.stdout
+
+
+def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
+    finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
+    assert finished.plan() == TRAIN_AGAIN
+
+
+def test_a_head_trains_its_own_variant_again(finished: WorkingCopy) -> None:
+    finished.edit("config/presets/smoke.yaml", "point_channels: 32", "point_channels: 16")
+    jobs = finished.plan()
+    assert (jobs["train"], jobs["predict"], jobs["evaluate"]) == (2, 4, 8)
+
+
+def test_a_way_to_predict_predicts_again(finished: WorkingCopy) -> None:
+    name = "config/variants/pointrend_r50_fpn.yaml"
+    path = finished.folder / name
+    content = yaml.safe_load(path.read_text())
+    content["inference"]["res28"]["points_per_step"] = 100
+    path.write_text(yaml.safe_dump(content))
+    jobs = finished.plan()
+    assert "train" not in jobs
+    assert (jobs["predict"], jobs["evaluate"]) == (2, 4)
+
+
+def test_a_number_of_the_table_renders_again(finished: WorkingCopy) -> None:
+    finished.edit("config/tables/table1.yaml", "tolerance: 0.2", "tolerance: 0.3")
+    assert finished.plan() == {"report": 1, "all": 1}
+
+
+def test_other_scenes_make_everything_again(finished: WorkingCopy) -> None:
+    finished.edit("config/datasets/generated_coco.yaml", "seed: 0", "seed: 1")
+    assert finished.plan() == TABLE_1_OF_SMOKE
+
+
+def test_lvis_annotations_of_ones_own_score_again_but_train_nothing(finished: WorkingCopy) -> None:
+    jobs = finished.plan("--config", "lvis_annotations=mine.json")
+    assert jobs == {"evaluate": 6, "collect": 1, "report": 1, "all": 1}
+
+
+def test_another_folder_of_data_trains_again(finished: WorkingCopy) -> None:
+    (finished.folder / "folder").mkdir()
+    first, second = "data_root=folder", "data_root=another"
+    done = finished.snakemake("--cores", "1", "--config", "preset=tiny", first)
+    assert done.returncode == 0, done.stderr
+    assert finished.plan("--config", "preset=tiny", first) == {}
+    jobs = finished.plan("--config", "preset=tiny", second)
+    assert (jobs["check_data"], jobs["train"], jobs["predict"]) == (1, 2, 3)
+
+
+def test_checkpoints_survive_a_training_that_runs_again(finished: WorkingCopy) -> None:
+    """Snakemake deletes declared outputs before a job; a cut training needs its checkpoints."""
+    folder = finished.folder / "results/smoke/generated_coco/pointrend_r50_fpn/trial0"
+    checkpoint = folder / "checkpoints" / "iter_00000060.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_text("a state")
+    target = str((folder / "model.safetensors").relative_to(finished.folder))
+    done = finished.snakemake("--cores", "1", "--forcerun", "train", "--", target)
+    assert done.returncode == 0, done.stderr
+    assert "Training pointrend_r50_fpn" in done.stderr
+    assert checkpoint.read_text() == "a state"
