@@ -12,12 +12,12 @@ from pointrend_repro.reporting.collect import write_metrics
 
 @pytest.fixture
 def smoke() -> Grid:
-    return only_table1(load_grid("smoke"))
+    return only_table1(load_grid("smoke"), trials=2)
 
 
 @pytest.fixture
 def paper() -> Grid:
-    return only_table1(load_grid("paper"))
+    return only_table1(load_grid("paper"), trials=3)
 
 
 @pytest.fixture

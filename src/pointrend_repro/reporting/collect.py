@@ -6,20 +6,20 @@ from typing import Any
 
 import pandas as pd
 
-from pointrend_repro.experiments import Evaluation, Grid
+from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_text
 from pointrend_repro.reporting.results import Result, load_results
 
 METRICS_FILE = "metrics.csv"
-UNIT = "%"  # every official tool's value is written in percent
+PERCENT = "%"  # every official tool's value is written in percent
 
-# `settings_digest` to `train_command` tell of the training: it is what decides a number. The
-# records of all three steps are in `file`, relative to the folder that holds metrics.csv.
+# `settings_digest` to `started` tell of the training, which is what decides a number, or of the
+# count where nothing is trained. All records are in `file`, relative to the folder of metrics.csv.
 COLUMNS = {
     "preset": "string",
     "dataset": "string",
     "variant": "string",
-    "trial": "int64",
+    "trial": "Int64",
     "inference": "string",
     "metric": "string",
     "key": "string",
@@ -57,11 +57,11 @@ def collect_metrics(grid: Grid, results_dir: Path) -> pd.DataFrame:
     return metrics_frame(load_results(grid, results_dir))
 
 
-def metrics_frame(results: Mapping[Evaluation, Result]) -> pd.DataFrame:
+def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> pd.DataFrame:
     """Return the frame of `collect_metrics` for results that are already read."""
     rows = [
         _row(evaluation, result, key)
-        for evaluation, result in sorted(results.items(), key=lambda item: item[0])
+        for evaluation, result in sorted(results.items(), key=lambda item: item[0].path)
         for key in sorted(result.values)
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
@@ -77,8 +77,9 @@ def metrics_csv(metrics: pd.DataFrame) -> str:
     return metrics.to_csv(index=False, lineterminator="\n")
 
 
-def _row(evaluation: Evaluation, result: Result, key: str) -> dict[str, Any]:
-    origin, train = result.origin, result.origin.train
+def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, Any]:
+    origin = result.origin
+    main = origin.train or origin.evaluate
     return {
         "preset": origin.preset,
         "dataset": origin.dataset,
@@ -88,18 +89,18 @@ def _row(evaluation: Evaluation, result: Result, key: str) -> dict[str, Any]:
         "metric": result.metric,
         "key": key,
         "value": result.values[key],
-        "unit": UNIT,
-        "seed": train.seed,
-        "settings_digest": train.settings_digest,
-        "git_commit": train.git_commit,
-        "code_digest": train.code_digest,
-        "torch": train.versions.get("torch"),
-        "device": train.device,
-        "started": train.started,
-        "train_wall_s": train.wall_s,
-        "train_peak_memory_mb": train.peak_memory_mb,
-        "train_command": train.command,
-        "predict_command": origin.predict.command,
+        "unit": result.units.get(key, PERCENT),
+        "seed": main.seed,
+        "settings_digest": main.settings_digest,
+        "git_commit": main.git_commit,
+        "code_digest": main.code_digest,
+        "torch": main.versions.get("torch"),
+        "device": main.device,
+        "started": main.started,
+        "train_wall_s": origin.train and origin.train.wall_s,
+        "train_peak_memory_mb": origin.train and origin.train.peak_memory_mb,
+        "train_command": origin.train and origin.train.command,
+        "predict_command": origin.predict and origin.predict.command,
         "evaluate_command": origin.evaluate.command,
         "file": evaluation.path,
     }

@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 
+from pointrend_repro.config import Column
 from pointrend_repro.experiments import Grid
 from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
@@ -54,8 +55,8 @@ def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
     table = measured.table
     columns = [_markdown_text(column.title) for column in table.columns.values()]
     lines = [f"# {_markdown_text(table.title)}", ""]
-    if grid.preset.warning:
-        lines += [f"> **{_markdown_text(grid.preset.warning)}**", ""]
+    if measured.warning:
+        lines += [f"> **{_markdown_text(measured.warning)}**", ""]
     lines += [_markdown_text(table.caption), "", _pipes(["", *columns])]
     lines.append(_pipes(["---", *["---:" for _ in columns]]))
     for row_name, row in table.rows.items():
@@ -84,8 +85,8 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
         lines.append(_ampersands([_tex_text(row.title), *cells]))
     marks = r"$^\dagger$ deviates; $^\ddagger$ no claim; -- not measured; paper in parentheses."
     texts = [_tex_text(note) for note in notes(grid, measured)]
-    if grid.preset.warning:
-        texts.insert(0, rf"\textbf{{{_tex_text(grid.preset.warning)}}}")
+    if measured.warning:
+        texts.insert(0, rf"\textbf{{{_tex_text(measured.warning)}}}")
     lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip"]
     lines.append(r"\parbox{0.9\linewidth}{\footnotesize " + " ".join([*texts, marks]) + "}")
     lines.append(r"\end{table}")
@@ -95,27 +96,31 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
 def notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     """Return what a reader must know to judge the numbers: rules, tolerances and data."""
     columns = measured.table.columns.values()
-    used = {c.dataset: grid.preset.datasets.get(c.dataset) for c in columns}
+    used = {c.dataset: grid.preset.datasets.get(c.dataset) for c in columns if c.dataset}
     data = [
         f"{wanted} is {grid.datasets[name].title}" if name else f"{wanted} is not part of it"
         for wanted, name in used.items()
     ]
-    lines = [
-        f"Source: {measured.table.source}.",
-        "Measured is the median over the trials; the spread (after ±) is the largest minus the "
-        "smallest trial.",
-        f"Preset {grid.name}: {'; '.join(data)}.",
-    ]
-    if grid.preset.warning is None:
+    lines = [f"Source: {measured.table.source}."]
+    if data:
+        lines += [
+            "Measured is the median over the trials; the spread (after ±) is the largest minus "
+            "the smallest trial.",
+            f"Preset {grid.name}: {'; '.join(data)}.",
+        ]
+    judged = [c for c in columns if grid.preset.warning is None or c.dataset is None]
+    if judged:
         lines.append(
             "Reproduced: the median, before rounding, lies within the tolerance of the paper's "
             "number, and every trial is measured."
         )
-        lines += [
-            f"Tolerance for {c.title}: {c.tolerance:g} {c.unit} ({c.tolerance_source})."
-            for c in columns
-        ]
-    return lines
+    return lines + [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
+
+
+def _tolerance_text(column: Column) -> str:
+    if column.tolerance == "rounding":
+        return column.tolerance_source
+    return f"{column.tolerance:g} {column.unit} ({column.tolerance_source})"
 
 
 def _markdown_cell(cell: MeasuredCell) -> str:

@@ -2,7 +2,9 @@
 
 
 def number(value: float) -> str:
-    """Return `value` with one decimal, as the paper prints it."""
+    """Return `value` with one decimal, as the paper prints it; whole numbers as they are."""
+    if isinstance(value, int):
+        return str(value)
     return f"{value:.1f}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.experiments import Evaluation
+from pointrend_repro.experiments import Cost, Evaluation
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.results import Record, Result
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
@@ -23,9 +23,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a cell. Paths are relative to `results/<preset>`."""
+    """One trial of a cell, or its count. Paths are relative to `results/<preset>`."""
 
-    number: int
+    number: int | None
     value: float
     file: str
     steps: tuple[Step, ...]
@@ -53,7 +53,7 @@ class Settings:
 
 def trace_origins(
     tables: list[MeasuredTable],
-    results: Mapping[Evaluation, Result],
+    results: Mapping[Evaluation | Cost, Result],
     *,
     results_dir: Path,
     code_digest: str,
@@ -69,7 +69,7 @@ def trace_origins(
         for cell in measured.cells.values():
             trials = tuple(
                 Trial(
-                    number=evaluation.prediction.training.trial,
+                    number=results[evaluation].origin.trial,
                     value=value,
                     file=evaluation.path,
                     steps=_steps(results[evaluation], code_digest),
@@ -88,7 +88,7 @@ def anchor(cell: MeasuredCell) -> str:
     return f"origin-{cell.cell.table}-{cell.cell.row}-{cell.cell.column}"
 
 
-def collect_settings(results: Mapping[Evaluation, Result]) -> list[Settings]:
+def collect_settings(results: Mapping[Evaluation | Cost, Result]) -> list[Settings]:
     """Return each distinct set of settings once, sorted by what ran with it.
 
     A training is behind many cells; writing its settings into each would make the page huge.
@@ -96,12 +96,10 @@ def collect_settings(results: Mapping[Evaluation, Result]) -> list[Settings]:
     texts: dict[str, str] = {}
     users: dict[str, set[str]] = {}
     for evaluation, result in results.items():
-        prediction = evaluation.prediction
-        places = {
-            "train": prediction.training.folder,
-            "predict": prediction.folder,
-            "evaluate": evaluation.path,
-        }
+        places = {"evaluate": evaluation.path}
+        if isinstance(evaluation, Evaluation):
+            places["train"] = evaluation.prediction.training.folder
+            places["predict"] = evaluation.prediction.folder
         for name, record in result.origin.steps.items():
             key = _settings_id(record)
             texts[key] = json.dumps(record.settings, indent=2, ensure_ascii=False)
@@ -122,7 +120,9 @@ def _settings_id(record: Record) -> str:
     return f"settings-{digest(record.settings)}"
 
 
-def _logs(evaluation: Evaluation, results_dir: Path) -> tuple[str, ...]:
-    folders = (evaluation.prediction.training.folder, evaluation.prediction.folder)
-    paths = [path for folder in folders for path in (results_dir / folder).glob("*.log")]
+def _logs(evaluation: Evaluation | Cost, results_dir: Path) -> tuple[str, ...]:
+    folders = [(results_dir / evaluation.path).parent]
+    if isinstance(evaluation, Evaluation):
+        folders.append(results_dir / evaluation.prediction.training.folder)
+    paths = [path for folder in folders for path in folder.glob("*.log")]
     return tuple(sorted(str(path.relative_to(results_dir)) for path in paths))

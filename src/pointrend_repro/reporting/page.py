@@ -6,9 +6,10 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from pointrend_repro.experiments import Evaluation, Grid
+from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.reporting import formats
 from pointrend_repro.reporting.exports import notes
+from pointrend_repro.reporting.figures import ShownFigure
 from pointrend_repro.reporting.origins import anchor, collect_settings, trace_origins
 from pointrend_repro.reporting.results import Result
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
@@ -26,14 +27,16 @@ def render_page(
     grid: Grid,
     tables: list[MeasuredTable],
     metrics: pd.DataFrame,
-    results: Mapping[Evaluation, Result],
+    results: Mapping[Evaluation | Cost, Result],
     *,
+    figures: Mapping[str, ShownFigure | None],
     results_dir: Path,
     code_digest: str,
 ) -> str:
     """Return the page as HTML. The same results give the same text, byte for byte.
 
     Args:
+        figures: by name, None for one that is not drawn yet.
         results_dir: the preset's folder, `results/<preset>`; logs are looked for there.
         code_digest: digest of today's code, to tell results of other code.
     """
@@ -41,6 +44,7 @@ def render_page(
     return template.render(
         grid=grid,
         tables=tables,
+        figures=figures,
         statuses=_STATUS_WORDS,
         counts={status: sum(t.counts[status] for t in tables) for status in STATUSES},
         conditions=_conditions(grid, metrics, results, code_digest),
@@ -71,10 +75,14 @@ def _environment() -> jinja2.Environment:
 
 
 def _conditions(
-    grid: Grid, metrics: pd.DataFrame, results: Mapping[Evaluation, Result], code_digest: str
+    grid: Grid,
+    metrics: pd.DataFrame,
+    results: Mapping[Evaluation | Cost, Result],
+    code_digest: str,
 ) -> dict[str, list[str]]:
     """Return what all numbers of the page were made with and under, by heading."""
-    trainings = metrics.drop_duplicates(["dataset", "variant", "trial"])
+    trained = metrics.dropna(subset=["train_command"])
+    trainings = trained.drop_duplicates(["dataset", "variant", "trial"])
     seconds = float(trainings["train_wall_s"].sum())
     done = f"{len(trainings)} of {formats.count(len(grid.trainings), 'training')}"
     time = f", {formats.duration(seconds)} of wall time" if len(trainings) else ""

@@ -1,4 +1,4 @@
-"""A preset's whole report: every table in three formats, and the page."""
+"""A preset's whole report: every table in three formats, and the page with tables and figures."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from pointrend_repro.experiments import Grid
 from pointrend_repro.files import write_text
 from pointrend_repro.reporting.collect import METRICS_FILE, metrics_csv, metrics_frame
 from pointrend_repro.reporting.exports import to_csv, to_latex, to_markdown
+from pointrend_repro.reporting.figures import load_figures
 from pointrend_repro.reporting.page import render_page
 from pointrend_repro.reporting.results import load_results
 from pointrend_repro.reporting.tables import measure_tables
@@ -18,10 +19,11 @@ def write_report(grid: Grid, results_dir: Path, reports_dir: Path) -> None:
 
     Args:
         results_dir: the preset's folder, `results/<preset>`, with an up-to-date metrics.csv.
-        reports_dir: where to write, `reports/<preset>`.
+        reports_dir: where to write, `reports/<preset>`; the figures are in `figures/` there.
 
     Raises:
-        UserError: metrics.csv is missing or is not what the metric files say.
+        UserError: metrics.csv is missing or is not what the metric files say, or a figure is
+            damaged.
     """
     results = load_results(grid, results_dir)
     metrics = metrics_frame(results)
@@ -37,6 +39,7 @@ def write_report(grid: Grid, results_dir: Path, reports_dir: Path) -> None:
         tables,
         metrics,
         results,
+        figures=load_figures(grid, reports_dir / "figures"),
         results_dir=results_dir,
         code_digest=provenance.code_digest(),
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Evaluation, Grid
+from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import read_json
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -35,32 +35,50 @@ class Record(_Frozen):
 
 
 class Origin(_Frozen):
-    """Which cell of the experiment grid a number belongs to, and the three steps that made it."""
+    """Which part of the experiment grid a number belongs to, and the steps that made it.
+
+    A count has neither data set nor trial: nothing was trained for it.
+    """
 
     preset: str
-    dataset: str
+    dataset: str | None = None
     variant: str
-    trial: int
+    trial: int | None = None
     inference: str
-    train: Record
-    predict: Record
+    train: Record | None = None
+    predict: Record | None = None
     evaluate: Record
 
     @property
     def steps(self) -> dict[str, Record]:
         """The steps by name, in the order in which they ran."""
-        return {"train": self.train, "predict": self.predict, "evaluate": self.evaluate}
+        steps = {"train": self.train, "predict": self.predict, "evaluate": self.evaluate}
+        return {name: record for name, record in steps.items() if record is not None}
+
+    @property
+    def path(self) -> str:
+        """Where a result with this origin lies below `results/<preset>/`, but for its metric."""
+        if self.dataset is None:
+            return f"cost/{self.variant}/{self.inference}"
+        return f"{self.dataset}/{self.variant}/trial{self.trial}/{self.inference}"
 
 
 class Result(_Frozen):
-    """One metric file. A value of None means that there was nothing to score."""
+    """One metric file. A value of None means that there was nothing to score.
+
+    Values are in percent unless `units` says otherwise.
+    """
 
     metric: str
     values: dict[str, Number | None]
+    units: dict[str, str] = {}
     origin: Origin
 
 
-def load_results(grid: Grid, results_dir: Path) -> dict[Evaluation, Result]:
+Results = dict[Evaluation | Cost, Result]
+
+
+def load_results(grid: Grid, results_dir: Path) -> Results:
     """Read the metric files of a preset that are there.
 
     Args:
@@ -69,15 +87,16 @@ def load_results(grid: Grid, results_dir: Path) -> dict[Evaluation, Result]:
     Raises:
         UserError: a file is damaged, or holds the result of another experiment.
     """
-    found = {}
-    for evaluation in grid.evaluations:
+    found: Results = {}
+    sources: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
+    for evaluation in sources:
         path = results_dir / evaluation.path
         if path.exists():
             found[evaluation] = _load(path, evaluation, grid.name)
     return found
 
 
-def _load(path: Path, evaluation: Evaluation, preset: str) -> Result:
+def _load(path: Path, evaluation: Evaluation | Cost, preset: str) -> Result:
     try:
         result = Result.model_validate(read_json(path))
     except ValidationError as error:
@@ -87,11 +106,8 @@ def _load(path: Path, evaluation: Evaluation, preset: str) -> Result:
             f"{path}: not a metric file ({key}: {first['msg']}); delete it and evaluate again"
         ) from None
     # A file copied from elsewhere would lend its number a false origin.
-    origin = result.origin
-    says = (
-        f"{origin.preset}/{origin.dataset}/{origin.variant}/trial{origin.trial}/"
-        f"{origin.inference}/{result.metric}.json"
-    )
+    name = f"/{result.metric}.json" if result.origin.dataset else ".json"
+    says = f"{result.origin.preset}/{result.origin.path}{name}"
     if says != f"{preset}/{evaluation.path}":
         raise UserError(f"{path}: holds the result of {says}; delete it and evaluate again")
     return result

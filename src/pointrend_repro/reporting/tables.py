@@ -10,7 +10,7 @@ import pandas as pd
 
 from pointrend_repro.config import Column, Row, Table
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Cell, Evaluation, Grid
+from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
 
 Status = Literal["reproduced", "deviates", "no-claim", "missing"]
 STATUSES: tuple[Status, ...] = ("reproduced", "deviates", "no-claim", "missing")
@@ -30,7 +30,7 @@ class MeasuredCell:
     cell: Cell
     row: Row
     column: Column
-    values: tuple[tuple[Evaluation, float], ...]
+    values: tuple[tuple[Evaluation | Cost, float], ...]
     status: Status
     reason: str
 
@@ -38,6 +38,11 @@ class MeasuredCell:
     def paper(self) -> float | None:
         """The published number, if there is one."""
         return self.row.paper.get(self.cell.column)
+
+    @property
+    def counted(self) -> bool:
+        """Whether the number is a count, which needs neither data nor trials."""
+        return self.column.dataset is None
 
     @property
     def trials(self) -> int:
@@ -70,10 +75,14 @@ class MeasuredCell:
 
 @dataclass(frozen=True)
 class MeasuredTable:
-    """A table of the paper with its cells by (row, column)."""
+    """A table of the paper with its cells by (row, column).
+
+    `warning` is the preset's, where the numbers depend on what the preset trains.
+    """
 
     name: str
     table: Table
+    warning: str | None
     cells: Mapping[tuple[str, str], MeasuredCell]
 
     @property
@@ -99,7 +108,8 @@ def measure_tables(grid: Grid, metrics: pd.DataFrame) -> list[MeasuredTable]:
             for cell in grid.cells
             if cell.table == name
         }
-        tables.append(MeasuredTable(name, table, cells))
+        trained = any(column.dataset for column in table.columns.values())
+        tables.append(MeasuredTable(name, table, grid.preset.warning if trained else None, cells))
     return tables
 
 
@@ -145,11 +155,20 @@ def _measure(
         [number for _, number in valid],
         planned=len(cell.evaluations),
         paper=row.paper.get(cell.column),
-        tolerance=column.tolerance,
-        claims=warning is None,
+        tolerance=_tolerance(column, row.paper.get(cell.column)),
+        claims=warning is None or column.dataset is None,  # a count is the same in every preset
     )
     if not cell.evaluations:
         reason = cell.not_run_because
     elif there and not valid:
         reason = "evaluated, but there was nothing to score"
     return MeasuredCell(cell, row, column, valid, status, reason)
+
+
+def _tolerance(column: Column, paper: float | None) -> float:
+    """Return how far the median may lie from the paper's number."""
+    if column.tolerance != "rounding":
+        return column.tolerance
+    # 34 stands for anything from 33.5 to 34.5, 0.9 for anything from 0.85 to 0.95.
+    decimals = 0 if isinstance(paper, int) else len(str(paper).partition(".")[2])
+    return 0.5 * 10.0**-decimals

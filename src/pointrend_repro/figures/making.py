@@ -1,0 +1,81 @@
+"""One figure of a preset on disk: PNG, PDF, and a JSON with its text and its origin."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pointrend_repro import provenance
+from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Grid
+from pointrend_repro.figures import figure2, figure4, figure5, figure6, figure7
+from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
+from pointrend_repro.figures.plan import FigureName
+from pointrend_repro.figures.record import FigureRecord, ModelUsed
+from pointrend_repro.files import read_json, write_json
+from pointrend_repro.modeling.weights import SavedModel, load_saved_model
+from pointrend_repro.prediction import require_same_categories
+from pointrend_repro.steps import origin_path
+
+_DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
+    "figure2": figure2.draw,
+    "figure4": figure4.draw,
+    "figure5": figure5.draw,
+    "figure6": figure6.draw,
+    "figure7": figure7.draw,
+}
+
+
+def make_figure(
+    grid: Grid, figure: FigureName, data: DataPaths, *, results_dir: Path, png: Path
+) -> None:
+    """Draw a figure from a preset's trained models, on the CPU.
+
+    The PDF and the JSON are written beside `png`. The same models, data and code give the same
+    bytes.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`.
+
+    Raises:
+        UserError: the preset does not train what the figure needs, a model is missing or does not
+            fit, or the data have nothing to show.
+    """
+    trainings = grid.figure_trainings(figure)
+    files = {t.variant: f"{t.folder}/model.safetensors" for t in trainings}
+    models = {variant: load_saved_model(results_dir / file) for variant, file in files.items()}
+    used = [_model_used(results_dir, file) for file in files.values()]
+    dataset = read_coco(data.val_images, data.val_annotations)
+    for saved in models.values():
+        require_same_categories(saved, dataset)
+    with shared_style():
+        picture = _DRAW[figure](models, dataset)
+        if grid.preset.warning:
+            add_warning(picture.figure, grid.preset.warning)
+        save_figure(picture.figure, png)
+    record = FigureRecord(
+        preset=grid.name,
+        figure=figure,
+        title=picture.title,
+        caption=picture.caption,
+        alternative_text=picture.alternative_text,
+        warning=grid.preset.warning,
+        dataset=trainings[0].dataset,
+        image_ids=picture.image_ids,
+        models=used,
+        command=provenance.command_line(),
+        git_commit=provenance.git_commit(),
+        code_digest=provenance.code_digest(),
+    )
+    write_json(png.with_suffix(".json"), record.model_dump(mode="json"))
+
+
+def _model_used(results_dir: Path, file: str) -> ModelUsed:
+    path = origin_path(results_dir / file)
+    origin = read_json(path)
+    try:
+        return ModelUsed.model_validate({**origin["train"], "file": file})
+    except (KeyError, TypeError, ValidationError):
+        raise UserError(f"{path}: not the origin of a training; train the model again") from None

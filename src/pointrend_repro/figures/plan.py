@@ -1,0 +1,34 @@
+"""Which figures there are and which trained models each needs; a dry run reads it."""
+
+from typing import Literal, get_args
+
+from pointrend_repro.errors import UserError
+
+FigureName = Literal["figure2", "figure4", "figure5", "figure6", "figure7"]
+
+# The table's data set (see `config.Preset.datasets`) whose images all figures show.
+DATASET = "coco"
+
+BASELINE = "mask_rcnn_r50_fpn"
+POINTREND = "pointrend_r50_fpn"
+
+VARIANTS: dict[FigureName, tuple[str, ...]] = {
+    "figure2": (BASELINE, POINTREND),
+    "figure4": (POINTREND,),
+    "figure5": (POINTREND,),
+    "figure6": (POINTREND,),
+    "figure7": (POINTREND,),
+}
+
+
+def known_figure(name: str) -> FigureName:
+    """Return `name` if there is such a figure.
+
+    Raises:
+        UserError: there is none.
+    """
+    for figure in get_args(FigureName):
+        if name == figure:
+            known: FigureName = figure
+            return known
+    raise UserError(f"there is no figure {name!r}; there are: {', '.join(get_args(FigureName))}")

@@ -1,0 +1,43 @@
+"""What is told about a figure beside it, in `<figure>.json`: its text and its origin."""
+
+from pydantic import BaseModel, ConfigDict
+
+from pointrend_repro.figures.plan import FigureName
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ModelUsed(_Frozen):
+    """One trained model. `file` is relative to `results/<preset>/`; the rest tells its training."""
+
+    file: str
+    settings_digest: str
+    git_commit: str | None
+    code_digest: str
+
+
+class FigureRecord(_Frozen):
+    """A figure in words, and what it was made from.
+
+    Attributes:
+        title: which figure of the paper it is.
+        caption: what it shows, and how that was chosen.
+        alternative_text: what can be seen, for who cannot see it.
+        image_ids: of the validation images, in the order in which they are shown.
+        git_commit: of the code that drew it, and `code_digest` likewise.
+    """
+
+    preset: str
+    figure: FigureName
+    title: str
+    caption: str
+    alternative_text: str
+    warning: str | None
+    dataset: str
+    image_ids: list[int]
+    models: list[ModelUsed]
+    command: str
+    git_commit: str | None
+    code_digest: str

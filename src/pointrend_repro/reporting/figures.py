@@ -1,0 +1,68 @@
+"""The figures of a preset, as the page shows them: read, checked and made small enough to embed."""
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+from pydantic import ValidationError
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Grid
+from pointrend_repro.figures.record import FigureRecord
+from pointrend_repro.files import read_json
+
+# Photographs as PNG would make the page ten times as large; print uses the files beside it.
+_JPEG_QUALITY = 88
+
+
+@dataclass(frozen=True)
+class ShownFigure:
+    """A figure on the page.
+
+    Attributes:
+        source: the picture as a `data:` URL.
+        width: of the picture in pixels, and `height` likewise.
+    """
+
+    record: FigureRecord
+    source: str
+    width: int
+    height: int
+
+
+def load_figures(grid: Grid, folder: Path) -> dict[str, ShownFigure | None]:
+    """Read the figures that a preset asks for, by name; None stands for one not drawn yet.
+
+    Args:
+        folder: `reports/<preset>/figures`.
+
+    Raises:
+        UserError: a file is damaged, or is of another preset or figure.
+    """
+    return {name: _load(folder / f"{name}.png", grid.name, name) for name in grid.preset.figures}
+
+
+def _load(png: Path, preset: str, name: str) -> ShownFigure | None:
+    path = png.with_suffix(".json")
+    if not path.exists() or not png.exists():
+        return None
+    try:
+        record = FigureRecord.model_validate(read_json(path))
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UserError(f"{path}: not of a figure ({key}); draw the figure again") from None
+    if (record.preset, record.figure) != (preset, name):
+        raise UserError(
+            f"{path}: is of {record.figure} of preset {record.preset}; draw the figure again"
+        )
+    try:
+        with Image.open(png) as image:
+            buffer = io.BytesIO()
+            image.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+            width, height = image.size
+    except (OSError, SyntaxError) as error:
+        raise UserError(f"{png}: not a whole picture ({error}); draw the figure again") from None
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return ShownFigure(record, f"data:image/jpeg;base64,{text}", width, height)
