@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from pointrend_repro.errors import UserError
-from pointrend_repro.files import atomic_path, read_json, write_json, write_text
+from pointrend_repro.files import atomic_folder, atomic_path, read_json, write_json, write_text
 
 
 @pytest.fixture
@@ -198,3 +198,30 @@ def test_json_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         read_json(tmp_path)
     with pytest.raises(UserError, match="cannot be read: Not a directory"):
         read_json(path / "below")
+
+
+def test_folder_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
+    folder = tmp_path / "below" / "labels"
+    for content in ("old", "new"):
+        with atomic_folder(folder) as part:
+            assert not (part / "a.txt").exists()
+            (part / "a.txt").write_text(content)
+            assert not folder.exists() or (folder / "a.txt").read_text() == "old"
+        assert (folder / "a.txt").read_text() == content
+        assert [path.name for path in folder.parent.iterdir()] == ["labels"]
+
+
+def test_full_disk_leaves_the_older_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "labels"
+    with atomic_folder(folder) as part:
+        (part / "a.txt").write_text("old")
+
+    def fill() -> None:
+        with atomic_folder(folder) as part:
+            (part / "a.txt").write_text("new")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserError, match="labels: cannot be written: No space left on device"):
+        fill()
+    assert (folder / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["labels"]

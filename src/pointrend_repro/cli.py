@@ -130,7 +130,7 @@ def predict(
     variant: VariantName,
     inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
-    output: Output,
+    output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -151,7 +151,7 @@ def predict(
 def evaluate(
     metric: Annotated[str, typer.Argument(help="coco_ap, lvis_ap_star, cityscapes_ap, ...")],
     ground_truth: Annotated[Path, typer.Option(help="official annotations, or Cityscapes' folder")],
-    predictions: Annotated[Path, typer.Option(help="predictions.json of a prediction")],
+    predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
     output: Output,
 ) -> None:
     """Score predictions with the official tool of a metric."""

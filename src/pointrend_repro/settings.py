@@ -239,6 +239,9 @@ class SemanticOptimizerSettings(OptimizerSettings):
         description="paper: 10 for DeepLabV3's ASPP and prediction convolution; d2: 1. The point "
         "head, of which the paper says nothing, learns at the trunk's rate",
     )
+    norm_weight_decay: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="of the scales and shifts of BN and GN; d2: 0, the paper does not say"
+    )
 
 
 class RunSettings(Strict):

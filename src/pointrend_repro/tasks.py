@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointrend_repro.data.batches import Record
 from pointrend_repro.data.cityscapes import Split
@@ -70,27 +71,30 @@ def task_of(settings: AnyTrainingSettings | AnyInferenceSettings) -> Task:
 
 
 def parameter_groups(model: nn.Module, optimizer: OptimizerSettings) -> list[dict[str, Any]]:
-    """Return what an optimizer trains, each group with the `lr_factor` of its learning rate.
+    """Return what an optimizer trains, each group with its weight decay and `lr_factor`.
 
-    Of semantic models, ASPP and the prediction convolution make a group of their own (supplement,
-    section 2).
+    Of semantic models, ASPP and the prediction convolution learn at a rate of their own
+    (supplement, section 2), and normalisation has a weight decay of its own.
     """
-    factor = 1.0
+    norm_decay, decoder_factor = optimizer.weight_decay, 1.0
     if isinstance(optimizer, SemanticOptimizerSettings):
-        factor = optimizer.decoder_lr_factor
-    if factor == 1.0:
-        return [{"params": _trainable(model.named_parameters()), "lr_factor": 1.0}]
-    named = list(model.named_parameters())
-    decoder = [(name, p) for name, p in named if name.startswith("decoder.")]
-    others = [(name, p) for name, p in named if not name.startswith("decoder.")]
+        norm_decay, decoder_factor = optimizer.norm_weight_decay, optimizer.decoder_lr_factor
+    norms = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, _BatchNorm | nn.GroupNorm)
+        for parameter in module.parameters()
+    }
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factor = decoder_factor if name.startswith("decoder.") else 1.0
+            decay = norm_decay if id(parameter) in norms else optimizer.weight_decay
+            groups.setdefault((factor, decay), []).append(parameter)
     return [
-        {"params": _trainable(others), "lr_factor": 1.0},
-        {"params": _trainable(decoder), "lr_factor": factor},
+        {"params": parameters, "lr_factor": factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
     ]
-
-
-def _trainable(named: Any) -> list[nn.Parameter]:
-    return [parameter for _, parameter in named if parameter.requires_grad]
 
 
 def _read_instances(data: DataPaths, split: Split) -> CocoDataset:

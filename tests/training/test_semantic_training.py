@@ -18,6 +18,7 @@ from pointrend_repro.settings import OptimizerSettings, ScheduleSettings, Semant
 from pointrend_repro.tasks import parameter_groups
 from pointrend_repro.training import loop
 from pointrend_repro.training.schedule import learning_rate
+from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 
 LAST = "checkpoints/iter_00000008.pt"
@@ -176,8 +177,9 @@ def test_only_aspp_and_the_prediction_convolution_learn_faster(pointrend: bool) 
     model = build_model(settings.model, num_classes=19)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     groups = parameter_groups(model, settings.optimizer)
-    by_factor = {g["lr_factor"]: {names[id(p)] for p in g["params"]} for g in groups}
-    assert by_factor.keys() == {1.0, 10.0}
+    by_factor: dict[float, set[str]] = {1.0: set(), 10.0: set()}
+    for group in groups:
+        by_factor[group["lr_factor"]] |= {names[id(p)] for p in group["params"]}
     assert {name.split(".")[0] for name in by_factor[1.0]} == {"backbone"} | (
         {"refiner"} if pointrend else set()
     )
@@ -186,6 +188,25 @@ def test_only_aspp_and_the_prediction_convolution_learn_faster(pointrend: bool) 
         "decoder.predictor",
     }
     assert by_factor[1.0] | by_factor[10.0] == set(names.values())
+
+
+def test_norms_have_a_weight_decay_of_their_own() -> None:
+    settings = small_semantic_settings("semantic_fpn", optimizer={"norm_weight_decay": 0.5})
+    model = build_model(settings.model, num_classes=19)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = parameter_groups(model, settings.optimizer)
+    decays = {names[id(p)]: g["weight_decay"] for g in groups for p in g["params"]}
+    assert decays.keys() == set(names.values())
+    of_norms = {name for name in decays if ".norm." in name}
+    assert len(of_norms) > 20
+    assert {name for name, decay in decays.items() if decay == 0.5} == of_norms
+    assert set(decays.values()) == {0.5, 1e-4}
+
+
+def test_a_detector_has_one_rate_and_one_weight_decay() -> None:
+    settings = small_settings()
+    (group,) = parameter_groups(build_model(settings.model, 3), settings.optimizer)
+    assert (group["lr_factor"], group["weight_decay"]) == (1.0, settings.optimizer.weight_decay)
 
 
 def test_a_tenfold_rate_moves_the_decoder_ten_times_as_far(
