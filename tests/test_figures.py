@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from pointrend_repro import cli
-from pointrend_repro.config import Preset, load_preset
+from pointrend_repro.config import load_preset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
@@ -37,6 +37,7 @@ from pointrend_repro.figures.regions import coarse_and_points, mask_logits
 from pointrend_repro.modeling.points import point_sample
 from pointrend_repro.modeling.structures import Detections
 from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
+from pointrend_repro.schema import Preset
 from pointrend_repro.settings import InputSettings
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 

@@ -10,7 +10,8 @@ from pointrend_repro.checkpoints.loading import convert, load_known_model, new_m
 from pointrend_repro.demo import draw_labels
 from pointrend_repro.known_models import KNOWN_MODELS
 from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
-from pointrend_repro.settings import InputSettings, SemanticModelSettings
+from pointrend_repro.semantic_settings import SemanticModelSettings
+from pointrend_repro.settings import InputSettings
 
 NAMES = [n for n, known in KNOWN_MODELS.items() if isinstance(known.model, SemanticModelSettings)]
 

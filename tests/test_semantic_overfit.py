@@ -12,8 +12,9 @@ from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.experiments import load_grid
 from pointrend_repro.label_prediction import write_label_maps
 from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.settings import InputSettings, SemanticInferenceSettings
-from pointrend_repro.settings import SemanticTrainingSettings as Settings
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.semantic_settings import SemanticTrainingSettings as Settings
+from pointrend_repro.settings import InputSettings
 from pointrend_repro.training.loop import train
 
 # Seed 0 reached mIoU 65 (DeepLabV3 with PointRend) and 77 (SemanticFPN).

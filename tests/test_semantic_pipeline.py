@@ -20,7 +20,8 @@ from pointrend_repro.experiments import Evaluation, Prediction, Training, load_g
 from pointrend_repro.files import read_json
 from pointrend_repro.label_prediction import write_label_maps
 from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model
-from pointrend_repro.settings import InputSettings, SemanticInferenceSettings
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings import InputSettings
 from small_semantic_experiment import (
     DATASET,
     PRESET,

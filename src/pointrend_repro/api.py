@@ -14,7 +14,8 @@ from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.modeling.semantic.prediction import LabelMap, predict_label_map
 from pointrend_repro.modeling.weights import SavedModel
 from pointrend_repro.prediction import Instances, predict_image
-from pointrend_repro.settings import InferenceSettings, SemanticInferenceSettings
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings import InferenceSettings
 
 
 @dataclass(frozen=True)

@@ -169,8 +169,9 @@ def cost(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
-    from pointrend_repro.config import SemanticVariant, load_variant, resolve_inference
-    from pointrend_repro.settings import SemanticInferenceSettings
+    from pointrend_repro.config import load_variant, resolve_inference
+    from pointrend_repro.schema import SemanticVariant
+    from pointrend_repro.semantic_settings import SemanticInferenceSettings
     from pointrend_repro.steps import run_cost
 
     config = load_variant(variant, config_dir)

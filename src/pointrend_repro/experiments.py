@@ -9,12 +9,6 @@ from pathlib import Path
 
 from pointrend_repro.config import (
     CONFIG_DIR,
-    SEMANTIC_METRICS,
-    AnyVariant,
-    Dataset,
-    Preset,
-    SemanticVariant,
-    Table,
     load_dataset,
     load_preset,
     load_table,
@@ -26,7 +20,15 @@ from pointrend_repro.data.paths import UserData
 from pointrend_repro.errors import UserError
 from pointrend_repro.figures import plan
 from pointrend_repro.figures.plan import FigureName
-from pointrend_repro.settings import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.schema import (
+    SEMANTIC_METRICS,
+    AnyVariant,
+    Dataset,
+    Preset,
+    SemanticVariant,
+    Table,
+)
+from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
 
 _NO_USER_DATA = UserData()
 

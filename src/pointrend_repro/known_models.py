@@ -4,24 +4,25 @@ A name is `<head>_<backbone>_<dataset>`. To add a model, add an entry to `KNOWN_
 imports no torch.
 """
 
-import difflib
 from dataclasses import dataclass, field
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import UserError, suggest
 from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.semantic_settings import (
+    DeepLabV3Settings,
+    SemanticFPNSettings,
+    SemanticInferenceSettings,
+    SemanticModelSettings,
+    SemanticPointRendSettings,
+)
 from pointrend_repro.settings import (
     BackboneSettings,
     Conv4HeadSettings,
-    DeepLabV3Settings,
     InferenceSettings,
     InputSettings,
     MaskHeadSettings,
     ModelSettings,
     PointRendHeadSettings,
-    SemanticFPNSettings,
-    SemanticInferenceSettings,
-    SemanticModelSettings,
-    SemanticPointRendSettings,
     SharpMaskHeadSettings,
 )
 
@@ -169,9 +170,7 @@ def known_model(name: str) -> KnownModel:
     """
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name]
-    close = difflib.get_close_matches(name, KNOWN_MODELS, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(KNOWN_MODELS)}"
-    raise UserError(f"there is no model {name!r}; {hint}")
+    raise UserError(f"there is no model {name!r}{suggest(name, list_models())}")
 
 
 def list_models() -> list[str]:

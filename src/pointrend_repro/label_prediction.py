@@ -12,7 +12,7 @@ from pointrend_repro.files import atomic_folder
 from pointrend_repro.modeling.semantic.prediction import predict_label_map
 from pointrend_repro.modeling.weights import SavedModel
 from pointrend_repro.prediction import require_same_categories
-from pointrend_repro.settings import SemanticInferenceSettings
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
 
 _ENDING = "_pred_labelIds.png"
 

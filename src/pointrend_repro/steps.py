@@ -14,13 +14,8 @@ from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.files import read_json, write_json
 from pointrend_repro.provenance import cpu_name, start_record
-from pointrend_repro.settings import (
-    AnyInferenceSettings,
-    AnyTrainingSettings,
-    InferenceSettings,
-    InputSettings,
-    ModelSettings,
-)
+from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
 
 
 def origin_path(result: Path) -> Path:

@@ -24,14 +24,14 @@ from pointrend_repro.data.semantic import (
 )
 from pointrend_repro.label_prediction import write_label_maps
 from pointrend_repro.prediction import write_results
-from pointrend_repro.settings import (
+from pointrend_repro.semantic_settings import (
     AnyInferenceSettings,
     AnyTrainingSettings,
-    OptimizerSettings,
     SemanticInferenceSettings,
     SemanticOptimizerSettings,
     SemanticTrainingSettings,
 )
+from pointrend_repro.settings import OptimizerSettings
 
 AnyDataset = CocoDataset | LabelledImages
 

@@ -10,7 +10,7 @@ from cityscapesscripts.helpers.labels import labels, name2label
 from PIL import Image
 
 from pointrend_repro.cli import data_check, data_generate, data_prepare
-from pointrend_repro.config import Dataset, load_dataset
+from pointrend_repro.config import load_dataset
 from pointrend_repro.data.cityscapes import (
     INSTANCE_CLASSES,
     class_of,
@@ -25,6 +25,7 @@ from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.errors import UserError
+from pointrend_repro.schema import Dataset
 
 SETTINGS = GeneratedSettings(
     train_images=3, val_images=14, width_px=192, height_px=96, classes=8, crowd_image_share=0.125

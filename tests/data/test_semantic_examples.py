@@ -28,7 +28,7 @@ from pointrend_repro.data.semantic import (
     semantic_example,
 )
 from pointrend_repro.errors import UserError
-from pointrend_repro.settings import SemanticInputSettings
+from pointrend_repro.semantic_settings import SemanticInputSettings
 
 SIZE = GeneratedSettings(train_images=4, val_images=1, width_px=96, height_px=48, classes=8)
 

@@ -8,11 +8,7 @@ from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import (
-    Conv4HeadSettings,
-    PointRendHeadSettings,
-    SharpMaskHeadSettings,
-)
+from pointrend_repro.settings import Conv4HeadSettings, PointRendHeadSettings, SharpMaskHeadSettings
 
 AnyHead = Conv4Head | PointRendHead | SharpMaskHead
 CLASS_SPECIFIC = ["4conv", "pointrend"]

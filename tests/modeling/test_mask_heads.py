@@ -19,10 +19,7 @@ from torchvision.ops import roi_align
 
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.points import point_sample, point_sample_in_boxes
-from pointrend_repro.settings import (
-    InferenceSettings,
-    PointRendHeadSettings,
-)
+from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 
 
 @pytest.mark.parametrize("resolution", [7, 14, 28, 56])

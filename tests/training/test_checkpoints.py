@@ -106,13 +106,20 @@ def test_write_that_fails_leaves_the_older_ones(
     assert iteration_of(load(tmp_path)) == 20
 
 
-def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    save(tmp_path, 10, training="another")
-    with pytest.raises(UserError, match=r"other settings, data or seed; remove the folder") as told:
-        load(tmp_path)
-    assert str(tmp_path) in str(told.value)
-    assert "\n" not in str(told.value)
-    assert names(tmp_path) == ["iter_00000010.pt"]
+def test_checkpoints_of_another_training_are_kept_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "checkpoints"
+    save(folder, 10, training="another")
+    save(folder, 20, training="another")
+    with caplog.at_level(logging.WARNING):
+        assert load(folder) is None
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert "of other settings, data or seed; moved to" in message
+    assert names(folder) == []
+    assert names(tmp_path / "checkpoints.another") == ["iter_00000010.pt", "iter_00000020.pt"]
+    save(folder, 5)
+    assert iteration_of(load(folder)) == 5
 
 
 def test_others_may_read_it(tmp_path: Path) -> None:

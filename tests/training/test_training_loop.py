@@ -171,23 +171,21 @@ def test_finished_training_is_not_trained_again(
     assert len(log_lines(tmp_path)) == 8
 
 
-def test_checkpoint_of_other_settings_seed_or_data_is_refused(
-    tmp_path: Path, dataset: CocoDataset
-) -> None:
-    run(tmp_path, dataset)
-    other_data = CocoDataset(dataset.categories, dataset.images[1:])
-    refused = pytest.raises(UserError, match=r"other settings, data or seed; remove the folder")
-    with refused:
-        run(tmp_path, dataset, small_settings(optimizer={"base_lr": 0.02}))
-    with refused:
-        run(tmp_path, dataset, small_settings(schedule={"total_iters": 9}))
-    with refused:
-        run(tmp_path, dataset, small_settings("4conv"))
-    with refused:
-        run(tmp_path, dataset, seed=1)
-    with refused:
-        run(tmp_path, other_data)
-    assert checkpoints(tmp_path) == ["iter_00000006.pt", "iter_00000008.pt"]
+def test_other_settings_seed_or_data_start_afresh(tmp_path: Path, dataset: CocoDataset) -> None:
+    changes: list[dict[str, Any]] = [
+        {"settings": small_settings(optimizer={"base_lr": 0.02})},
+        {"settings": small_settings("4conv")},
+        {"seed": 1},
+        {"dataset": CocoDataset(dataset.categories, dataset.images[1:])},
+    ]
+    for number, change in enumerate(changes):
+        both, alone = tmp_path / f"both{number}", tmp_path / f"alone{number}"
+        run(both, dataset)
+        run(both, **{"dataset": dataset} | change)
+        run(alone, **{"dataset": dataset} | change)
+        assert_same(saved(both), saved(alone))
+        (aside,) = both.glob("checkpoints.*")
+        assert (aside / "iter_00000008.pt").is_file()
 
 
 def test_how_often_it_speaks_and_saves_changes_nothing_else(

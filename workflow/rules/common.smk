@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-from pointrend_repro.config import SEMANTIC_METRICS, Metric
+from pointrend_repro.schema import SEMANTIC_METRICS, Metric
 from pointrend_repro.data.generated.settings import RENDERER_VERSION
 from pointrend_repro.data.paths import data_paths
 from pointrend_repro.errors import UserError

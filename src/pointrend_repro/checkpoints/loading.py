@@ -23,7 +23,8 @@ from pointrend_repro.modeling.weights import (
     load_saved_model,
     save_model,
 )
-from pointrend_repro.settings import BackboneSettings, ModelSettings, SemanticModelSettings
+from pointrend_repro.semantic_settings import SemanticModelSettings
+from pointrend_repro.settings import BackboneSettings, ModelSettings
 
 
 def new_model(name: str) -> SavedModel:

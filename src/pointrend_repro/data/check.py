@@ -4,12 +4,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.config import Dataset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
+from pointrend_repro.schema import Dataset
 
 
 def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, Any]:

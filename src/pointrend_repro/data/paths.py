@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config import Dataset
 from pointrend_repro.errors import UserError
+from pointrend_repro.schema import Dataset
 
 
 @dataclass(frozen=True)

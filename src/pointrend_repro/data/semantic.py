@@ -24,7 +24,7 @@ from pointrend_repro.data.examples import resized_size
 from pointrend_repro.data.images import read_image
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation.label_images import ID_COUNT, LabelIds, read_label_ids
-from pointrend_repro.settings import SemanticInputSettings
+from pointrend_repro.semantic_settings import SemanticInputSettings
 
 IGNORED = 255
 

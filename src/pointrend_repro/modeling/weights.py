@@ -13,7 +13,8 @@ from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings import InputSettings, ModelSettings, SemanticModelSettings
+from pointrend_repro.semantic_settings import SemanticModelSettings
+from pointrend_repro.settings import InputSettings, ModelSettings
 
 Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
 

@@ -4,10 +4,10 @@ import re
 
 import pandas as pd
 
-from pointrend_repro.config import Column
 from pointrend_repro.experiments import Grid
 from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
+from pointrend_repro.schema import Column
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 

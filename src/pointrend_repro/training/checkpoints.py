@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
 
 _log = logging.getLogger(__name__)
@@ -35,8 +34,8 @@ def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None
 def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | None:
     """Return the newest state that can be read, or None where there is none.
 
-    Raises:
-        UserError: it belongs to another training than that of `training_digest`.
+    Checkpoints of another training than that of `training_digest` are moved aside and kept: days
+    of work may be in them, and a changed setting should not need a hand to train again.
     """
     for path in _newest_first(folder):
         try:
@@ -45,13 +44,21 @@ def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | N
             reason = " ".join(str(error).split())
             _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
             continue
-        if state["training_digest"] != training_digest:
-            raise UserError(
-                f"{path}: belongs to a training with other settings, data or seed; "
-                f"remove the folder {folder} to start afresh"
-            )
-        return state
+        other = state["training_digest"]
+        if other == training_digest:
+            return state
+        aside = _move_aside(folder, other)
+        _log.warning("%s: of other settings, data or seed; moved to %s", path, aside)
+        return None
     return None
+
+
+def _move_aside(folder: Path, training_digest: str) -> Path:
+    aside = folder.with_name(f"{folder.name}.{training_digest}")
+    aside.mkdir(exist_ok=True)
+    for path in _newest_first(folder):
+        path.replace(aside / path.name)
+    return aside
 
 
 def _read(path: Path) -> dict[str, Any]:

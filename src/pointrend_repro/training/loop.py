@@ -22,7 +22,8 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.modeling.weights import build_model
 from pointrend_repro.provenance import digest
-from pointrend_repro.settings import AnyTrainingSettings, OptimizerSettings
+from pointrend_repro.semantic_settings import AnyTrainingSettings
+from pointrend_repro.settings import OptimizerSettings
 from pointrend_repro.tasks import AnyDataset, parameter_groups, task_of
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 from pointrend_repro.training.log import TrainingLog
@@ -56,8 +57,7 @@ def train(
         device: `cpu`, or `cuda` for the first GPU.
 
     Raises:
-        UserError: nothing to train on, unreadable images, a loss that is not finite, or a
-            checkpoint of another training.
+        UserError: nothing to train on, unreadable images, or a loss that is not finite.
     """
     accelerator = Accelerator(cpu=device == "cpu")
     state = _initial_state(settings, dataset, seed, accelerator)

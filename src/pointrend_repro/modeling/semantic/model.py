@@ -13,7 +13,7 @@ from pointrend_repro.modeling.semantic.losses import IGNORED
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner, RefinementStep
 from pointrend_repro.modeling.semantic.semantic_fpn import SemanticFPNDecoder
 from pointrend_repro.modeling.semantic.upsampling import Size, label_map
-from pointrend_repro.settings import (
+from pointrend_repro.semantic_settings import (
     DeepLabV3Settings,
     SemanticFPNSettings,
     SemanticInferenceSettings,

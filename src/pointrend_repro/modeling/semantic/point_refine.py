@@ -20,7 +20,7 @@ from pointrend_repro.modeling.points import (
 )
 from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
-from pointrend_repro.settings import SemanticPointRendSettings
+from pointrend_repro.semantic_settings import SemanticPointRendSettings
 
 _HIDDEN_LAYERS = 3
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings import InputSettings, SemanticInferenceSettings
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings import InputSettings
 
 
 @dataclass(frozen=True)
