@@ -13,6 +13,7 @@ from pointrend_repro.reporting.figures import ShownFigure
 from pointrend_repro.reporting.origins import anchor, collect_settings, trace_origins
 from pointrend_repro.reporting.results import Result
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
+from pointrend_repro.schema import Preset
 
 # A sign beside each word: a status must not be told by its colour alone.
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {
@@ -91,12 +92,23 @@ def _conditions(
     names = sorted(grid.datasets)
     return {
         "Data": [f"{grid.datasets[name].title} ({name})" for name in names],
+        "Scale": _scale(grid.preset),
         "Device": sorted({record.device for record in records}) or ["–"],
         "Training": [done + time],
         "Run": [" to ".join(dict.fromkeys([days[0], days[-1]]))] if days else ["not yet"],
         "Commit": sorted({short_commit(record.git_commit) for record in records}) or ["–"],
         "Code": [_code_state(list(results.values()), code_digest)],
     }
+
+
+def _scale(preset: Preset) -> list[str]:
+    """Return what the preset makes of the paper's models and schedules."""
+    overrides = preset.overrides
+    trunk = overrides.model.get("backbone", {}).get("name")
+    updates = overrides.schedule.get("total_iters")
+    lines = [f"trunk {trunk} in every detector"] if trunk else []
+    lines += [f"{updates} updates of a detector"] if updates else []
+    return lines or ["as in the paper"]
 
 
 def _code_state(results: list[Result], code_digest: str) -> str:
