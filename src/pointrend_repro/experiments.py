@@ -140,15 +140,15 @@ class Grid:
         Raises:
             UserError: they are not among those that the preset's tables use.
         """
-        dataset = self.preset.datasets.get(plan.DATASET, "")
+        role = plan.DATASETS[figure]
+        dataset = self.preset.datasets.get(role, "")
         wanted = [Training(dataset, variant, 0) for variant in plan.VARIANTS[figure]]
         for training in wanted:
             if training not in self.trainings:
                 raise UserError(
                     f"presets/{self.name}.yaml: {figure} needs variant {training.variant!r} "
-                    f"trained on data set {plan.DATASET!r}, which no table of the preset asks "
-                    f"for; add table1 to its tables and {plan.DATASET} to its datasets, or take "
-                    f"{figure} off its figures"
+                    f"trained on data set {role!r}, which no table of the preset asks for; add "
+                    f"such a table, and {role} to its datasets, or take {figure} off its figures"
                 )
         return wanted
 

@@ -99,6 +99,11 @@ def figure_data(wildcards):
     return f"{RESULTS}/{training.dataset}/dataset.json"
 
 
+def figure_data_root_option(wildcards):
+    """The command-line option that names the user's own folder of what a figure shows."""
+    return data_root_option(GRID.figure_trainings(wildcards.figure)[0])
+
+
 def figure_models(wildcards):
     """The trained models that a figure shows, and where they come from."""
     return [

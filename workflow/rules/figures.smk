@@ -16,7 +16,7 @@ rule draw_figure:
     params:
         preset=SETTINGS.preset,
         warning=digest(GRID.preset.warning),
-        data_root=SETTINGS.data_root_option,
+        data_root=figure_data_root_option,
     message:
         "Drawing {wildcards.figure}"
     shell:

@@ -10,11 +10,20 @@ from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid
-from pointrend_repro.figures import figure2, figure4, figure5, figure6, figure7
+from pointrend_repro.figures import (
+    figure2,
+    figure4,
+    figure5,
+    figure6,
+    figure7,
+    figure8,
+    figure9,
+)
 from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
 from pointrend_repro.figures.plan import FigureName
 from pointrend_repro.figures.record import FigureRecord, ModelUsed
 from pointrend_repro.files import read_json, write_json
+from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.weights import SavedModel, load_saved_model
 from pointrend_repro.prediction import require_same_categories
 from pointrend_repro.steps import origin_path
@@ -25,6 +34,8 @@ _DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Pictur
     "figure5": figure5.draw,
     "figure6": figure6.draw,
     "figure7": figure7.draw,
+    "figure8": figure8.draw,
+    "figure9": figure9.draw,
 }
 
 
@@ -49,7 +60,8 @@ def make_figure(
     used = [_model_used(results_dir, file) for file in files.values()]
     dataset = read_coco(data.val_images, data.val_annotations)
     for saved in models.values():
-        require_same_categories(saved, dataset)
+        if isinstance(saved.model, MaskRCNN):  # label maps are of other classes than objects
+            require_same_categories(saved, dataset)
     with shared_style():
         picture = _DRAW[figure](models, dataset)
         if grid.preset.warning:

@@ -4,13 +4,12 @@ from typing import Literal, get_args
 
 from pointrend_repro.errors import UserError
 
-FigureName = Literal["figure2", "figure4", "figure5", "figure6", "figure7"]
-
-# The table's data set (see `config.Preset.datasets`) whose images all figures show.
-DATASET = "coco"
+FigureName = Literal["figure2", "figure4", "figure5", "figure6", "figure7", "figure8", "figure9"]
 
 BASELINE = "mask_rcnn_r50_fpn"
 POINTREND = "pointrend_r50_fpn"
+DEEPLAB = "deeplabv3_r103"
+DEEPLAB_POINTREND = "deeplabv3_pointrend_r103"
 
 VARIANTS: dict[FigureName, tuple[str, ...]] = {
     "figure2": (BASELINE, POINTREND),
@@ -18,6 +17,14 @@ VARIANTS: dict[FigureName, tuple[str, ...]] = {
     "figure5": (POINTREND,),
     "figure6": (POINTREND,),
     "figure7": (POINTREND,),
+    "figure8": (BASELINE, POINTREND, DEEPLAB, DEEPLAB_POINTREND),
+    "figure9": (DEEPLAB_POINTREND,),
+}
+
+# The table's data set (see `schema.Preset.datasets`) whose images a figure shows.
+DATASETS: dict[FigureName, str] = dict.fromkeys(VARIANTS, "coco") | {
+    "figure8": "cityscapes",
+    "figure9": "cityscapes",
 }
 
 

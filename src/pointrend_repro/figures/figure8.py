@@ -1,0 +1,99 @@
+"""Figure 8: streets, segmented by objects and by pixels, without PointRend and with it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.examples import read_record
+from pointrend_repro.figures.drawing import (
+    COLORS,
+    WIDTH_IN,
+    Picture,
+    new_figure,
+    show_mask,
+    show_view,
+    view_window,
+)
+from pointrend_repro.figures.figure2 import by_one_rule, corresponding
+from pointrend_repro.figures.plan import BASELINE, DEEPLAB, DEEPLAB_POINTREND, POINTREND
+from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
+from pointrend_repro.modeling.semantic.prediction import predict_label_map
+from pointrend_repro.modeling.structures import Detections
+from pointrend_repro.modeling.weights import SavedModel
+from pointrend_repro.prediction import detect
+from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings import InferenceSettings
+
+_NUM_STREETS = 2
+_LONGER_SIDE_PX = 1024
+_DETECTORS = {BASELINE: "Mask R-CNN, 4× conv", POINTREND: "Mask R-CNN + PointRend"}
+_LABELLERS = {DEEPLAB: "DeepLabV3", DEEPLAB_POINTREND: "DeepLabV3 + PointRend"}
+
+
+def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
+    """Draw a column a street: the image, two detectors' objects, two label maps.
+
+    Raises:
+        UserError: there is nothing to show, or an image cannot be read.
+    """
+    records = choose_streets(dataset, _NUM_STREETS)
+    images = [read_record(record) for record in records]
+    found = [
+        [detect(models[variant], image, InferenceSettings()) for variant in _DETECTORS]
+        for image in images
+    ]
+    selected, rule = by_one_rule(found)
+    titles = ["image", *_DETECTORS.values(), *_LABELLERS.values()]
+    figure = new_figure(_height_in(images, len(titles)))
+    axes = figure.subplots(len(titles), len(images), squeeze=False)
+    for row, title in zip(axes, titles, strict=True):
+        row[0].set_ylabel(title)
+    for column, image, detections in zip(axes.T, images, selected, strict=True):
+        _show(column[0], image)
+        _show_objects(column[1:3], image, *detections)
+        for ax, variant in zip(column[3:], _LABELLERS, strict=True):
+            saved = models[variant]
+            settings = SemanticInferenceSettings()
+            train_ids = predict_label_map(saved.model, image, settings, saved.input)
+            _show(ax, colored_over(image, train_ids))
+    return Picture(
+        figure,
+        title="Figure 8: Cityscapes results for instance and semantic segmentation",
+        caption=(
+            "Streets as they are; as Mask R-CNN sees them with its standard mask head and with "
+            "PointRend; and as DeepLabV3 labels them at output stride 16, without PointRend and "
+            f"with it. Objects: {rule} An object that both detectors find has one colour; label "
+            f"maps have Cityscapes' colours. Shown are {STREET_CHOICE}."
+        ),
+        alternative_text=(
+            f"{len(images)} street scenes in columns, each five times: the image, the objects of "
+            "two detectors outlined, and two label maps laid over it in colours."
+        ),
+        image_ids=[record.id for record in records],
+    )
+
+
+def _height_in(images: list[NDArray[np.uint8]], rows: int) -> float:
+    height, width = max((image.shape[:2] for image in images), key=lambda s: s[0] / s[1])
+    return 0.2 + rows * WIDTH_IN / len(images) * height / width
+
+
+def _show(ax: Axes, image: NDArray[np.uint8]) -> None:
+    height, width = image.shape[:2]
+    show_view(ax, view_window(image, (0, 0, width, height), max(_LONGER_SIDE_PX, width)))
+
+
+def _show_objects(
+    axes: NDArray[np.object_], image: NDArray[np.uint8], left: Detections, right: Detections
+) -> None:
+    height, width = image.shape[:2]
+    view = view_window(image, (0, 0, width, height), max(_LONGER_SIDE_PX, width))
+    numbers = [list(range(len(left.boxes))), corresponding(right.boxes, left.boxes)]
+    for ax, found, colors in zip(axes, (left, right), numbers, strict=True):
+        show_view(ax, view)
+        for i in reversed(range(len(found.boxes))):  # the surest on top
+            mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
+            show_mask(ax, mask, COLORS[colors[i] % len(COLORS)], line_pt=0.6)
