@@ -17,7 +17,7 @@ from pointrend_repro.semantic_settings import SemanticTrainingSettings as Settin
 from pointrend_repro.settings import InputSettings
 from pointrend_repro.training.loop import train
 
-# Seed 0 reached mIoU 65 (DeepLabV3 with PointRend) and 77 (SemanticFPN).
+# Seed 0 reached mIoU 52 (DeepLabV3 at output stride 16), 65 (with PointRend), 77 (SemanticFPN).
 TOTAL_ITERS = 250
 STREETS = GeneratedSettings(train_images=2, val_images=1, width_px=128, height_px=64, classes=8)
 
@@ -40,8 +40,11 @@ def overfit_settings(variant: str) -> Settings:
     return Settings.model_validate(settings)
 
 
-@pytest.mark.parametrize("variant", ["deeplabv3_pointrend_r103", "semantic_fpn_r101"])
-def test_two_streets_are_learnt(tmp_path: Path, variant: str) -> None:
+@pytest.mark.parametrize(
+    ("variant", "at_least"),
+    [("deeplabv3_r103", 40), ("deeplabv3_pointrend_r103", 45), ("semantic_fpn_r101", 45)],
+)
+def test_two_streets_are_learnt(tmp_path: Path, variant: str, at_least: float) -> None:
     root = tmp_path / "streets"
     generate_cityscapes(root, STREETS)
     dataset = read_labelled_images(root, "train")
@@ -55,4 +58,4 @@ def test_two_streets_are_learnt(tmp_path: Path, variant: str) -> None:
     (root / "gtFine/train").rename(root / "gtFine/val")  # the official tool scores that split
     values = evaluate_predictions("cityscapes_miou", root, tmp_path / "labels")
     assert values["mIoU"] is not None
-    assert values["mIoU"] > 45
+    assert values["mIoU"] > at_least
