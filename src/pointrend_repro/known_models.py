@@ -6,6 +6,7 @@ imports no torch.
 
 from dataclasses import dataclass, field
 
+from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.errors import UserError, suggest
 from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.semantic_settings import (
@@ -60,17 +61,8 @@ _HEADS: dict[str, MaskHeadSettings] = {
     "pointrend": PointRendHeadSettings(kind="pointrend"),
 }
 
-# Ids and order of cityscapesscripts' labels that have instances.
-_CITYSCAPES_INSTANCES: Categories = [
-    (24, "person"),
-    (25, "rider"),
-    (26, "car"),
-    (27, "truck"),
-    (28, "bus"),
-    (31, "train"),
-    (32, "motorcycle"),
-    (33, "bicycle"),
-]
+_CITYSCAPES_INSTANCES: Categories = list(INSTANCE_CLASSES.items())
+_CITYSCAPES_CLASSES: Categories = [(c.id, c.name) for c in TRAIN_CLASSES]
 
 _CITYSCAPES_INPUT = InputSettings(
     train_short_edges_px=(800, 832, 864, 896, 928, 960, 992, 1024),
@@ -106,21 +98,6 @@ _R103 = BackboneSettings(
     pixel_std=(58.395, 57.120, 57.375),
 )
 
-# cityscapesscripts' labels in the order of their train ids.
-_CITYSCAPES_STUFF: Categories = [
-    (7, "road"),
-    (8, "sidewalk"),
-    (11, "building"),
-    (12, "wall"),
-    (13, "fence"),
-    (17, "pole"),
-    (19, "traffic light"),
-    (20, "traffic sign"),
-    (21, "vegetation"),
-    (22, "terrain"),
-    (23, "sky"),
-]
-
 
 def _semantic_models() -> dict[str, KnownModel]:
     """Settings are those of the weights: detectron2's where it has published some.
@@ -152,7 +129,7 @@ def _semantic_models() -> dict[str, KnownModel]:
         f"{name}_cityscapes": KnownModel(
             settings,
             _CITYSCAPES_INPUT,
-            _CITYSCAPES_STUFF + _CITYSCAPES_INSTANCES,
+            _CITYSCAPES_CLASSES,
             SemanticInferenceSettings(points_per_step=points_per_step.get(name, 8096)),
         )
         for name, settings in models.items()

@@ -85,7 +85,8 @@ def run_prediction(
 
 def run_evaluation(metric: str, ground_truth: Path, predictions: Path, *, output: Path) -> None:
     """Score predictions and write the numbers with their whole origin."""
-    finish = start_record(settings={"metric": metric}, seed=None, device=device_name("cpu"))
+    # No scorer needs torch, and to import it would take longer than most of them do.
+    finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
     values = evaluate_predictions(metric, ground_truth, predictions)
     origin = read_json(origin_path(predictions)) | {"evaluate": finish()}
     write_json(output, {"metric": metric, "values": values, "origin": origin})

@@ -7,7 +7,12 @@ rule count_cost:
         "../../environment.yml"
     params:
         settings=lambda wildcards: digest(
-            GRID.variants[wildcards.variant].model.model_dump(mode="json")
+            [
+                GRID.variants[wildcards.variant].model.model_dump(mode="json"),
+                GRID.inference_settings(
+                    wildcards.variant, wildcards.inference
+                ).model_dump(mode="json"),
+            ]
         ),
         preset=SETTINGS.preset,
     message:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
+from pointrend_repro.data.coco import Category
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_json
 
@@ -29,6 +30,13 @@ LabelKind = Literal["instanceIds", "labelIds"]
 INSTANCE_CLASSES: dict[int, str] = {
     label.id: label.name for label in labels if label.hasInstances and not label.ignoreInEval
 }
+
+# Label k of a model is the class whose train id is k; its category id is the official label id.
+TRAIN_CLASSES: tuple[Category, ...] = tuple(
+    Category(label.id, label.name)
+    for label in sorted(labels, key=lambda label: label.trainId)
+    if label.id >= 0 and not label.ignoreInEval
+)
 
 # Of the values in an instanceIds image. Below the first object are stuff, void and groups.
 FIRST_OBJECT_ID = 1000

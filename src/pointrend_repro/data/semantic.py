@@ -12,12 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from cityscapesscripts.helpers.labels import labels
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pointrend_repro.data.cityscapes import Split, image_files, image_size, label_files
+from pointrend_repro.data.cityscapes import (
+    TRAIN_CLASSES,
+    Split,
+    image_files,
+    image_size,
+    label_files,
+)
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.examples import resized_size
@@ -27,13 +32,6 @@ from pointrend_repro.evaluation.label_images import ID_COUNT, LabelIds, read_lab
 from pointrend_repro.semantic_settings import SemanticInputSettings
 
 IGNORED = 255
-
-# Label k of a model is the class whose train id is k; its category id is the official label id.
-TRAIN_CLASSES: tuple[Category, ...] = tuple(
-    Category(label.id, label.name)
-    for label in sorted(labels, key=lambda label: label.trainId)
-    if label.id >= 0 and not label.ignoreInEval
-)
 
 _TRAIN_IDS: LabelIds = np.full(ID_COUNT, IGNORED, dtype=np.uint8)  # by official id
 _TRAIN_IDS[[c.id for c in TRAIN_CLASSES]] = np.arange(len(TRAIN_CLASSES), dtype=np.uint8)

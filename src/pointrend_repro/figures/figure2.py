@@ -62,8 +62,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     pairs = axes.reshape(-1, len(_HEADS))
     for pair, (_, view), (left, right) in zip(pairs, views, selected, strict=False):
         own = list(range(len(left.boxes)))
-        _show(pair[0], view, left, own)
-        _show(pair[1], view, right, corresponding(right.boxes, left.boxes))
+        show_detections(pair[0], view, left, own)
+        show_detections(pair[1], view, right, corresponding(right.boxes, left.boxes))
     return Picture(
         figure,
         title="Figure 2: Result pairs, standard mask head and PointRend",
@@ -130,7 +130,8 @@ def _at(d: Detections, keep: Tensor | slice) -> Detections:
     return Detections(d.boxes[keep], d.scores[keep], d.labels[keep], d.mask_logits[keep])
 
 
-def _show(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
+def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
+    """Draw a view with the masks found in it, each in the colour of its number."""
     show_view(ax, view)
     for i in reversed(range(len(found.boxes))):  # the surest on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))

@@ -9,15 +9,14 @@ from numpy.typing import NDArray
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
-    COLORS,
     WIDTH_IN,
     Picture,
+    View,
     new_figure,
-    show_mask,
     show_view,
     view_window,
 )
-from pointrend_repro.figures.figure2 import by_one_rule, corresponding
+from pointrend_repro.figures.figure2 import by_one_rule, corresponding, show_detections
 from pointrend_repro.figures.plan import BASELINE, DEEPLAB, DEEPLAB_POINTREND, POINTREND
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
 from pointrend_repro.modeling.semantic.prediction import predict_label_map
@@ -82,18 +81,17 @@ def _height_in(images: list[NDArray[np.uint8]], rows: int) -> float:
 
 
 def _show(ax: Axes, image: NDArray[np.uint8]) -> None:
+    show_view(ax, _whole(image))
+
+
+def _whole(image: NDArray[np.uint8]) -> View:
     height, width = image.shape[:2]
-    show_view(ax, view_window(image, (0, 0, width, height), max(_LONGER_SIDE_PX, width)))
+    return view_window(image, (0, 0, width, height), max(_LONGER_SIDE_PX, width))
 
 
 def _show_objects(
     axes: NDArray[np.object_], image: NDArray[np.uint8], left: Detections, right: Detections
 ) -> None:
-    height, width = image.shape[:2]
-    view = view_window(image, (0, 0, width, height), max(_LONGER_SIDE_PX, width))
-    numbers = [list(range(len(left.boxes))), corresponding(right.boxes, left.boxes)]
-    for ax, found, colors in zip(axes, (left, right), numbers, strict=True):
-        show_view(ax, view)
-        for i in reversed(range(len(found.boxes))):  # the surest on top
-            mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
-            show_mask(ax, mask, COLORS[colors[i] % len(COLORS)], line_pt=0.6)
+    view = _whole(image)
+    show_detections(axes[0], view, left, list(range(len(left.boxes))))
+    show_detections(axes[1], view, right, corresponding(right.boxes, left.boxes))
