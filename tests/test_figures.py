@@ -15,7 +15,7 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 from torch import Tensor
 
-from pointrend_repro import cli
+from pointrend_repro.commands import pipeline
 from pointrend_repro.config import load_preset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
@@ -422,10 +422,10 @@ def test_the_command_draws_what_it_is_asked_for(
         "config_dir": config_dir,
         "output": tmp_path / "reports" / "figure5.png",
     }
-    cli.figure("figure5", PRESET, **places)
+    pipeline.figure("figure5", PRESET, **places)
     assert json.loads((tmp_path / "reports/figure5.json").read_text())["figure"] == "figure5"
     with pytest.raises(UserError, match="there is no figure 'figure3'; there are: figure2, "):
-        cli.figure("figure3", PRESET, **places)
+        pipeline.figure("figure3", PRESET, **places)
 
 
 def change_preset(config_dir: Path, **values: object) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 
-_SHOWS_NUMBERS_ONLY = {"figures", "reporting", "cli.py", "workflow.py"}
+_SHOWS_NUMBERS_ONLY = {"figures", "reporting", "commands", "cli.py", "workflow.py"}
 
 _LIBRARIES = (
     "accelerate",

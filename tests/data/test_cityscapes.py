@@ -9,7 +9,7 @@ from cityscapesscripts.evaluation.instances2dict import instances2dict
 from cityscapesscripts.helpers.labels import labels, name2label
 from PIL import Image
 
-from pointrend_repro.cli import data_check, data_generate, data_prepare
+from pointrend_repro.commands import data as data_commands
 from pointrend_repro.config import load_dataset
 from pointrend_repro.data.cityscapes import (
     INSTANCE_CLASSES,
@@ -231,19 +231,19 @@ def test_commands_from_nothing_to_a_checked_data_set(
     monkeypatch.chdir(tmp_path)
     name = "generated_cityscapes"
     with pytest.raises(UserError, match=r"no such folder; .*: leftImg8bit/, gtFine/$"):
-        data_check(name, Path("dataset.json"))
-    data_generate(name)
+        data_commands.check(name, Path("dataset.json"))
+    data_commands.generate(name)
     with pytest.raises(UserError, match=f"pointrend-repro data prepare --dataset {name}"):
-        data_check(name, Path("dataset.json"))
-    data_prepare(name)
-    data_check(name, Path("dataset.json"))
+        data_commands.check(name, Path("dataset.json"))
+    data_commands.prepare(name)
+    data_commands.check(name, Path("dataset.json"))
     description = json.loads(Path("dataset.json").read_text())
     assert description["categories"] == list(INSTANCE_CLASSES.values())
     assert description["train"]["images"] == 24
     assert description["val"]["images"] == 8
     assert description["val"]["crowd_regions"] >= 1
     with pytest.raises(UserError, match="has layout coco: nothing to prepare"):
-        data_prepare("generated_coco")
+        data_commands.prepare("generated_coco")
 
 
 def test_paths_and_settings() -> None:

@@ -1,0 +1,52 @@
+"""Options that several commands share, and the device they compute on."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointrend_repro.errors import UserError
+
+
+class Device(StrEnum):
+    """Where to compute; `auto` is a GPU if there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+Preset = Annotated[str, typer.Option(help="a file of config/presets, such as smoke")]
+DatasetName = Annotated[str, typer.Option(help="a file of config/datasets")]
+VariantName = Annotated[str, typer.Option(help="a file of config/variants")]
+DataRoot = Annotated[Path | None, typer.Option(help="the data set's folder, if not the usual one")]
+LvisAnnotations = Annotated[Path | None, typer.Option(help="LVIS v0.5 annotations for AP*")]
+ConfigDir = Annotated[Path, typer.Option(help="folder with presets, variants, datasets, tables")]
+DeviceName = Annotated[Device, typer.Option(help="where to compute")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
+ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]
+Output = Annotated[Path, typer.Option(help="the file to write")]
+ResultsDir = Annotated[Path, typer.Option(help="holds <preset>/...")]
+ReportsDir = Annotated[Path, typer.Option(help="gets <preset>/...")]
+
+
+def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
+    """Limit torch to some threads, and say which device it is to be.
+
+    Raises:
+        UserError: a GPU is needed, none is there, and nobody said to go without.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    if device is not Device.auto:
+        return device.value
+    if torch.cuda.is_available():
+        return Device.cuda.value
+    if needs_gpu:
+        raise UserError(
+            "this preset trains on a GPU and this machine has none: run it on a cluster, or say "
+            "`--device cpu` (`snakemake --config device=cpu`) to train on the CPU all the same"
+        )
+    return Device.cpu.value

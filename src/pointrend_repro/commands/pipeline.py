@@ -1,0 +1,163 @@
+"""The arrows of the pipeline behind the data: from training to the report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointrend_repro.commands.options import (
+    ConfigDir,
+    DataRoot,
+    DatasetName,
+    Device,
+    DeviceName,
+    LvisAnnotations,
+    Output,
+    Preset,
+    ReportsDir,
+    ResultsDir,
+    Threads,
+    VariantName,
+    prepare_device,
+)
+from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Grid, load_grid
+
+
+def train(
+    preset: Preset,
+    dataset: DatasetName,
+    variant: VariantName,
+    trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")],
+    output: Output,
+    data_root: DataRoot = None,
+    device: DeviceName = Device.auto,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Train one model; run again, it continues from its newest checkpoint."""
+    grid = load_grid(preset, config_dir)
+    _require_experiment(grid, dataset, variant)
+    settings = grid.training_settings(dataset, variant)
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
+    from pointrend_repro.steps import run_training
+
+    experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
+    run_training(experiment, settings, paths, output=output, device=where)
+
+
+def predict(
+    preset: Preset,
+    dataset: DatasetName,
+    variant: VariantName,
+    inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
+    model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
+    output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
+    data_root: DataRoot = None,
+    device: DeviceName = Device.auto,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Predict the validation images with a trained model."""
+    grid = load_grid(preset, config_dir)
+    _require_experiment(grid, dataset, variant)
+    settings = grid.inference_settings(variant, inference)
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    where = prepare_device(device, threads, needs_gpu=False)
+    from pointrend_repro.steps import run_prediction
+
+    run_prediction(inference, settings, paths, model=model, output=output, device=where)
+
+
+def evaluate(
+    metric: Annotated[str, typer.Argument(help="coco_ap, lvis_ap_star, cityscapes_ap, ...")],
+    ground_truth: Annotated[Path, typer.Option(help="official annotations, or Cityscapes' folder")],
+    predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
+    output: Output,
+) -> None:
+    """Score predictions with the official tool of a metric."""
+    from pointrend_repro.steps import run_evaluation
+
+    run_evaluation(metric, ground_truth, predictions, output=output)
+
+
+def cost(
+    preset: Preset,
+    variant: VariantName,
+    inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
+    output: Output,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
+    from pointrend_repro.config import load_variant, resolve_inference
+    from pointrend_repro.schema import SemanticVariant
+    from pointrend_repro.semantic_settings import SemanticInferenceSettings
+    from pointrend_repro.steps import run_cost
+
+    config = load_variant(variant, config_dir)
+    settings = resolve_inference(config, inference, where=f"variants/{variant}.yaml")
+    if isinstance(config, SemanticVariant) or isinstance(settings, SemanticInferenceSettings):
+        raise UserError(f"variants/{variant}.yaml: a semantic model has no mask head to count")
+    experiment = {"preset": preset, "variant": variant, "inference": inference}
+    run_cost(experiment, config.model, settings, output=output)
+
+
+def figure(
+    name: Annotated[str, typer.Argument(help="such as figure5")],
+    preset: Preset,
+    output: Annotated[Path, typer.Option(help="the PNG; PDF and JSON are written beside it")],
+    results_dir: ResultsDir = Path("results"),
+    data_root: DataRoot = None,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw a figure of the paper from a preset's trained models, on the CPU."""
+    from pointrend_repro.figures.plan import known_figure
+
+    chosen = known_figure(name)
+    grid = load_grid(preset, config_dir)
+    dataset = grid.figure_trainings(chosen)[0].dataset
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.figures.making import make_figure
+
+    make_figure(grid, chosen, paths, results_dir=results_dir / preset, png=output)
+
+
+def collect(
+    preset: Preset,
+    results_dir: ResultsDir = Path("results"),
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Gather all numbers of a preset into results/<preset>/metrics.csv."""
+    from pointrend_repro.reporting.collect import write_metrics
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    write_metrics(grid, results_dir / preset)
+
+
+def report(
+    preset: Preset,
+    results_dir: ResultsDir = Path("results"),
+    reports_dir: ReportsDir = Path("reports"),
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Render the tables and the page of a preset into reports/<preset>/."""
+    from pointrend_repro.reporting.report import write_report
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    write_report(grid, results_dir / preset, reports_dir / preset)
+
+
+def _require_experiment(grid: Grid, dataset: str, variant: str) -> None:
+    known = {(t.dataset, t.variant) for t in grid.trainings}
+    if (dataset, variant) not in known:
+        raise UserError(
+            f"preset {grid.name!r} has no experiment of variant {variant!r} on data set "
+            f"{dataset!r}; it has: {', '.join(f'{v} on {d}' for d, v in sorted(known))}"
+        )
