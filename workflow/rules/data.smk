@@ -1,3 +1,29 @@
+# Only the record is declared: Snakemake deletes declared outputs before it runs a job again, and
+# nobody wants to fetch COCO twice.
+rule fetch_data:
+    output:
+        "data/.fetched/{download}.json",
+    log:
+        "logs/fetch/{download}.log",
+    wildcard_constraints:
+        download=one_of(FETCHED),
+    localrule: True
+    conda:
+        "../../environment.yml"
+    message:
+        "Fetching {wildcards.download}"
+    shell:
+        "pointrend-repro data fetch {wildcards.download} --config-dir config >{log} 2>&1"
+
+
+# The same command: where the data lie in place, it counts them and fetches nothing.
+use rule fetch_data as count_data with:
+    wildcard_constraints:
+        download=one_of(FOUND),
+    message:
+        "Counting {wildcards.download}, which is already there"
+
+
 rule generate_data:
     output:
         directory("data/{dataset}"),
@@ -5,6 +31,9 @@ rule generate_data:
         "logs/{dataset}/generate.log",
     conda:
         "../../environment.yml"
+    threads: ASKED["generate_data"].threads
+    resources:
+        **ASKED["generate_data"].resources,
     params:
         settings=lambda wildcards: digest(
             [
@@ -22,6 +51,7 @@ rule generate_data:
 rule prepare_cityscapes:
     input:
         generated_folder,
+        data_records,
     output:
         "data/{dataset}_instances/instances_train.json",
         "data/{dataset}_instances/instances_val.json",
@@ -29,6 +59,9 @@ rule prepare_cityscapes:
         "logs/{dataset}/prepare.log",
     conda:
         "../../environment.yml"
+    threads: ASKED["prepare_cityscapes"].threads
+    resources:
+        **ASKED["prepare_cityscapes"].resources,
     params:
         data_root=data_root_option,
     message:
@@ -38,9 +71,11 @@ rule prepare_cityscapes:
         " --config-dir config >{log} 2>&1"
 
 
-# LVIS annotations of the user's own are not checked here: naming them later must not train anew.
+# LVIS annotations of the user's own are a resource, not a parameter: naming them later checks
+# nothing again.
 rule check_data:
     input:
+        data_records,
         data_files,
     output:
         f"{RESULTS}/{{dataset}}/dataset.json",
@@ -49,10 +84,36 @@ rule check_data:
     localrule: True
     conda:
         "../../environment.yml"
+    resources:
+        lvis=SETTINGS.lvis_option,
     params:
         data_root=data_root_option,
     message:
         "Checking the data set {wildcards.dataset}"
     shell:
         "pointrend-repro data check --dataset {wildcards.dataset} --output {output}"
-        " {params.data_root} --config-dir config >{log} 2>&1"
+        " {params.data_root} {resources.lvis} --config-dir config >{log} 2>&1"
+
+
+# What there is when the report is made, to mark the numbers that were made of other data. Nothing
+# is trained for it: days of work are not thrown away because a file has changed.
+rule check_data_again:
+    input:
+        f"{RESULTS}/metrics.csv",
+        changeable_data,
+    output:
+        f"{RESULTS}/{{dataset}}/data_today.json",
+    log:
+        f"{RESULTS}/{{dataset}}/check_again.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    resources:
+        lvis=SETTINGS.lvis_option,
+    params:
+        data_root=data_root_option,
+    message:
+        "Checking whether the data set {wildcards.dataset} has changed"
+    shell:
+        "pointrend-repro data check --dataset {wildcards.dataset} --output {output}"
+        " {params.data_root} {resources.lvis} --config-dir config >{log} 2>&1"

@@ -1,5 +1,8 @@
 """`pointrend-repro data ...`: make, prepare and check data sets."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from pointrend_repro.commands.options import (
@@ -7,13 +10,39 @@ from pointrend_repro.commands.options import (
     DataRoot,
     DatasetName,
     LvisAnnotations,
-    Output,
 )
 from pointrend_repro.config import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.errors import UserError
 
-app = typer.Typer(help="Make data sets.", no_args_is_help=True)
+app = typer.Typer(help="Fetch, make, prepare and check data sets.", no_args_is_help=True)
+
+
+@app.command("fetch")
+def fetch(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="coco, lvis, cityscapes, imagenet, checkpoints, ...")
+    ] = None,
+    list_all: Annotated[
+        bool, typer.Option("--list", help="only show what there is, and whether it is there")
+    ] = False,
+    data_dir: Annotated[Path, typer.Option(help="holds all data sets and weights")] = Path("data"),
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Fetch data sets and weights; what is there is counted, not fetched again."""
+    from pointrend_repro.data.fetch.catalogue import load_catalogue
+
+    catalogue = load_catalogue(config_dir)
+    if list_all:
+        from pointrend_repro.data.fetch.planning import listing
+
+        print("\n".join(listing(catalogue, data_dir)))
+    elif names:
+        from pointrend_repro.data.fetch.fetch import fetch as fetch_downloads
+
+        fetch_downloads(names, catalogue, data_dir)
+    else:
+        raise UserError("name what to fetch, or say `data fetch --list` to see what there is")
 
 
 @app.command("generate")
@@ -44,23 +73,77 @@ def prepare(
     if config.layout != "cityscapes":
         raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
     paths = data_paths(dataset, config, UserData(data_root))
+    if not paths.root.is_dir():
+        raise UserError(
+            f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "
+            "your account, or name yours: `snakemake --config cityscapes_root=FOLDER`"
+        )
     prepare_instances(paths.root, "train", paths.train_annotations)
     prepare_instances(paths.root, "val", paths.val_annotations)
 
 
 @app.command("check")
 def check(
-    dataset: DatasetName,
-    output: Output,
+    folder: Annotated[Path | None, typer.Argument(help="data of your own")] = None,
+    name: Annotated[str, typer.Option(help="what to call it")] = "mine",
+    write: Annotated[bool, typer.Option("--write", help="write config/datasets/NAME.yaml")] = False,
+    train: Annotated[Path | None, typer.Option(help="its COCO file to train on")] = None,
+    val: Annotated[Path | None, typer.Option(help="its COCO file to validate on")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="open so many images of each split; else all")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="instead of a folder: a file of config/datasets")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="gets all of it as JSON")] = None,
     data_root: DataRoot = None,
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Check that a data set is there, whole and consistent, and record what it is."""
-    from pointrend_repro.config import load_dataset
-    from pointrend_repro.data.check import describe_dataset
-    from pointrend_repro.files import write_json
+    """Check and describe a folder of yours and propose settings; or check a data set by its name.
 
-    config = load_dataset(dataset, config_dir)
-    paths = data_paths(dataset, config, UserData(data_root, lvis_annotations))
-    write_json(output, describe_dataset(dataset, config, paths))
+    By its name, as the pipeline does: that it is there, whole and consistent, and what it is.
+    """
+    if folder is not None and dataset is None:
+        _check_folder(folder, name, config_dir if write else None, (train, val), sample, output)
+    elif folder is None and dataset is not None and output is not None:
+        from pointrend_repro.config import load_dataset
+        from pointrend_repro.data.check import describe_dataset
+        from pointrend_repro.files import write_json
+
+        config = load_dataset(dataset, config_dir)
+        paths = data_paths(dataset, config, UserData(data_root, lvis_annotations))
+        write_json(output, describe_dataset(dataset, config, paths))
+    else:
+        raise UserError(
+            "name a folder, as in `data check FOLDER`; or a data set and a file for what is found, "
+            "as in `data check --dataset NAME --output FILE`"
+        )
+
+
+def _check_folder(
+    folder: Path,
+    name: str,
+    config_dir: Path | None,
+    split_files: tuple[Path | None, Path | None],
+    sample: int | None,
+    output: Path | None,
+) -> None:
+    """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
+    from pointrend_repro.files import write_json
+    from pointrend_repro.survey.taking import as_data, take_survey
+    from pointrend_repro.survey.text import to_text
+    from pointrend_repro.survey.writing import dataset_path, next_step, write_dataset
+
+    path = dataset_path(name, config_dir) if config_dir else None
+    survey = take_survey(folder, train=split_files[0], val=split_files[1], sample=sample)
+    print(to_text(survey))
+    if output:
+        write_json(output, as_data(survey))
+    if survey.faults:
+        raise UserError(
+            f"{folder}: {len(survey.faults)} to mend, named above; then say the same again"
+        )
+    if path:
+        write_dataset(survey, path)
+        print(f"\nWritten: {path}. Next: {next_step(name)}")

@@ -1,0 +1,152 @@
+"""`config/downloads.yaml`: what can be fetched, from where, and how to know that it is right."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from pointrend_repro.config import CONFIG_DIR, one_line, read_yaml
+from pointrend_repro.errors import UserError, suggest
+from pointrend_repro.schema import Name
+from pointrend_repro.settings import PositiveInt, Strict
+
+PIN = "pin at first download"
+
+
+def _below(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts:
+        raise ValueError("must be a relative path without '..'")
+    return path
+
+
+def _web_address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must begin with http:// or https://")
+    return url
+
+
+RelativePath = Annotated[str, AfterValidator(_below)]
+Url = Annotated[str, AfterValidator(_web_address)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Unpack(Strict):
+    """Which parts of a ZIP archive are wanted; the others are not unpacked."""
+
+    places: list[RelativePath] = Field(
+        min_length=1, description="folders or files of the archive, put below the download's `into`"
+    )
+    max_bytes: PositiveInt = Field(description="no more than this is unpacked")
+
+
+class RemoteFile(Strict):
+    """One file on a server: an archive that is unpacked, or a file that stays as it is."""
+
+    urls: list[Url] = Field([], description="the first that works is taken")
+    package: str | None = Field(None, description="Cityscapes' name of it, in place of `urls`")
+    size_bytes: PositiveInt | None = Field(None, description="where its size is published")
+    max_bytes: PositiveInt | None = Field(None, description="the most it may have, where it is not")
+    sha256: Sha256 | Literal["pin at first download"]
+    md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
+    md5_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{6,31}$")
+    hash_source: str
+    unpack: Unpack | None = None
+    counts: dict[RelativePath, PositiveInt] = Field(
+        {}, description="how many files match a pattern below `into`"
+    )
+    json_counts: dict[RelativePath, dict[str, PositiveInt]] = Field(
+        {}, description="how many entries the lists of a JSON file below `into` have"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source_and_a_size(self) -> "RemoteFile":
+        if bool(self.urls) == bool(self.package):
+            raise ValueError("give either urls or package")
+        if (self.size_bytes is None) == (self.max_bytes is None):
+            raise ValueError("give either size_bytes or max_bytes")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return self.package or PurePosixPath(urlsplit(self.urls[0]).path).name
+
+    @property
+    def most_bytes(self) -> int:
+        """Its size or, where that is not published, what it may have at most."""
+        return self.size_bytes or self.max_bytes or 0
+
+    @property
+    def has_published_hash(self) -> bool:
+        """Whether wrong bytes would be noticed at the first download."""
+        return self.sha256 != PIN or bool(self.md5 or self.md5_prefix)
+
+    @property
+    def places(self) -> list[str]:
+        """What it leaves on disk, below `into`."""
+        return list(self.unpack.places) if self.unpack else [self.name]
+
+
+class Download(Strict):
+    """What one name on the command line fetches."""
+
+    title: str
+    group: Name | None = Field(None, description="a name that fetches all of its members")
+    into: RelativePath = Field(description="folder below data/")
+    site: Url | None = Field(None, description="of Cityscapes' packages, which need an account")
+    terms: str = Field(description="the licence, or where to read it")
+    files: list[RemoteFile] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _packages_have_a_site(self) -> "Download":
+        if any((file.package is None) == (self.site is not None) for file in self.files):
+            raise ValueError("files of a download with `site` have a `package`, others have `urls`")
+        return self
+
+
+class Catalogue(Strict):
+    """All downloads by name."""
+
+    downloads: dict[Name, Download]
+
+    def expand(self, names: list[str]) -> list[str]:
+        """Return names of downloads, once each, for names of downloads and of groups.
+
+        Raises:
+            UserError: there is no such download or group.
+        """
+        found: dict[str, None] = {}
+        for name in names:
+            members = [
+                key for key, download in self.downloads.items() if name in (key, download.group)
+            ]
+            if not members:
+                groups = {d.group for d in self.downloads.values() if d.group}
+                hint = suggest(name, sorted({*self.downloads, *groups}))
+                raise UserError(f"there is no download {name!r}{hint}; see `data fetch --list`")
+            found.update(dict.fromkeys(members))
+        return list(found)
+
+    def provider(self, path: Path, data: Path) -> str | None:
+        """Return the name of the download that puts a file or folder at `path`, or None."""
+        for name, download in self.downloads.items():
+            into = data / download.into
+            if path in [into / place for file in download.files for place in file.places]:
+                return name
+        return next((n for n, d in self.downloads.items() if path == data / d.into), None)
+
+
+def load_catalogue(config_dir: Path = CONFIG_DIR) -> Catalogue:
+    """Read `config/downloads.yaml`.
+
+    Raises:
+        UserError: it is missing, not YAML, or has an unknown key or a wrong value.
+    """
+    path = config_dir / "downloads.yaml"
+    try:
+        return Catalogue.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise UserError(f"{path}: {one_line(error, Catalogue)}") from None

@@ -1,0 +1,33 @@
+"""Is everything there? The numbers of images, label images and annotations that are published."""
+
+from pathlib import Path
+
+from pointrend_repro.data.fetch.catalogue import RemoteFile
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json
+
+
+def count(into: Path, file: RemoteFile) -> tuple[dict[str, int], str | None]:
+    """Count what a file of the catalogue leaves below `into`.
+
+    Returns:
+        The numbers by pattern or list, and the first that is wrong, in words, or None.
+    """
+    found: dict[str, int] = {}
+    problems: list[str] = []
+    for pattern, wanted in file.counts.items():
+        found[pattern] = sum(1 for _ in into.glob(pattern))
+        if found[pattern] != wanted:
+            problems.append(f"{into / pattern}: {found[pattern]} files, not {wanted}")
+    for name, lists in file.json_counts.items():
+        try:
+            content = read_json(into / name)
+        except UserError as error:
+            return found, str(error)
+        for key, wanted in lists.items():
+            entries = content.get(key) if isinstance(content, dict) else None
+            number = len(entries) if isinstance(entries, list) else 0
+            found[f"{name}: {key}"] = number
+            if number != wanted:
+                problems.append(f"{into / name}: {number} {key}, not {wanted}")
+    return found, problems[0] if problems else None

@@ -1,0 +1,229 @@
+"""Fetch downloads of the catalogue: only what is not there, checked before it is put in place."""
+
+import contextlib
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from pointrend_repro.data.fetch import records
+from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
+from pointrend_repro.data.fetch.catalogue import Catalogue
+from pointrend_repro.data.fetch.counts import count
+from pointrend_repro.data.fetch.jobs import Job, require_no_broken_link, space_needed
+from pointrend_repro.data.fetch.progress import shown
+from pointrend_repro.data.fetch.sources import Sessions, require_credentials
+from pointrend_repro.data.fetch.space import require_space
+from pointrend_repro.data.fetch.transfer import Retry, Wanted, discard, download
+from pointrend_repro.data.fetch.verify import Digests, digests_of, wrong_bytes
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import write_errors, write_json
+
+_log = logging.getLogger(__name__)
+_PATIENT = Retry()
+
+
+class _WrongBytesError(Exception):
+    """What was fetched is not what was published, or not what was fetched before."""
+
+
+def fetch(names: list[str], catalogue: Catalogue, data: Path, retry: Retry = _PATIENT) -> None:
+    """Fetch downloads, or take what is there; a second call finds nothing to do.
+
+    Args:
+        names: of downloads or groups.
+        data: the folder that holds all data sets and weights.
+        retry: of each file.
+
+    Raises:
+        UserError: a disk is too small, a server refuses, the bytes or the counts are wrong, or an
+            archive is unsafe. What is finished stays, and the next call continues.
+    """
+    jobs = {
+        name: [Job(data, name, catalogue.downloads[name], file, retry) for file in files]
+        for name in catalogue.expand(names)
+        for files in [catalogue.downloads[name].files]
+    }
+    missing = [job for group in jobs.values() for job in group if not job.is_in_place]
+    for job in missing:
+        require_no_broken_link(job.into)
+        if job.file.package and not job.given.exists():
+            require_credentials(job)
+    require_space(space_needed(job) for job in missing)
+    for name, group in jobs.items():
+        with _only_one(data, name):
+            sessions = Sessions()
+            entries = [_obtain(job, sessions) for job in group]
+            records.write_download_record(data, name, catalogue.downloads[name].title, entries)
+
+
+def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
+    """Make one file be in its place, and return its record."""
+    if job.is_in_place:
+        return _taken(job)
+    if job.given.exists():
+        return _put_in_place(job, job.given, records.GIVEN, str(job.given))
+    session, urls = sessions.sources(job)
+    for number, url in enumerate(urls, start=1):
+        try:
+            return _fetched(job, session, url)
+        except UnsafeArchiveError:
+            raise
+        except UserError as error:
+            if number == len(urls):
+                raise
+            _log.warning("%s; trying %s", error, urls[number])
+    raise AssertionError("a file has a URL")
+
+
+def _taken(job: Job) -> dict[str, Any]:
+    """The record of what lies in place: that of its download, or a new one of what was found."""
+    record = records.read_record(job.record)
+    if record is not None and not _has_changed(job, record):
+        return record
+    counts = _required_counts(job)
+    discard(job.part)  # of a run that was killed after it had put everything in place
+    path = job.into / job.file.places[0]
+    digests = None
+    if job.file.unpack is None:
+        with shown(f"checking {job.file.name}") as report:
+            digests = digests_of(path, report)
+        if problem := _problem(job, path, digests):
+            raise UserError(f"{path}: {problem}; move it away and run the same command again")
+    found = records.new_record(
+        job.file, origin=records.FOUND, source=str(path), digests=digests, counts=counts
+    )
+    if job.file.unpack is None:
+        write_json(job.record, found)
+    return found
+
+
+def _has_changed(job: Job, record: dict[str, Any]) -> bool:
+    """Whether a file's size is another than recorded; of folders the counts tell."""
+    if job.file.unpack is None:
+        path = job.into / job.file.name
+        return bool(path.stat().st_size != record.get("bytes"))
+    _required_counts(job)
+    return False
+
+
+def _required_counts(job: Job) -> dict[str, int]:
+    found, problem = count(job.into, job.file)
+    if problem:
+        raise UserError(
+            f"{problem}; complete the folder, or move it away and run the same command again to "
+            "fetch it"
+        )
+    return found
+
+
+def _fetched(job: Job, session: requests.Session, url: str) -> dict[str, Any]:
+    wanted = Wanted(
+        url=url,
+        size_bytes=job.file.size_bytes,
+        max_bytes=job.file.most_bytes,
+        has_published_hash=job.file.has_published_hash,
+        advice=job.advice,
+        follow_redirects=job.file.package is None,
+    )
+    for is_last in (False, True):
+        with shown(job.file.name) as report:
+            in_one_piece = download(session, wanted, job.part, report=report, retry=job.retry)
+        try:
+            return _put_in_place(job, job.part, records.FETCHED, url)
+        except _WrongBytesError as problem:
+            discard(job.part)
+            if in_one_piece or is_last:
+                raise UserError(f"{url}: {problem}; {job.advice}") from None
+            _log.warning("%s: %s; the pieces do not belong together: starting over", url, problem)
+        except UnsafeArchiveError:
+            discard(job.part)
+            raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _put_in_place(job: Job, source: Path, origin: str, told: str) -> dict[str, Any]:
+    """Check a complete file, unpack or move it, count, and record it."""
+    with shown(f"checking {job.file.name}") as report:
+        digests = digests_of(source, report)
+    if problem := _problem(job, source, digests):
+        if origin == records.FETCHED:
+            raise _WrongBytesError(problem)
+        raise UserError(f"{source}: {problem}; remove it and run the same command again")
+    if job.file.unpack is not None:
+        places, max_bytes = job.file.unpack.places, job.file.unpack.max_bytes
+        with shown(f"unpacking {job.file.name}") as report:
+            unpack(
+                source,
+                job.into,
+                places,
+                max_bytes=max_bytes,
+                report=report,
+                check=lambda folder: count(folder, job.file)[1],
+            )
+    elif origin == records.GIVEN:
+        _link(source, job.into / job.file.name)
+    else:
+        with write_errors(job.into):
+            source.rename(job.into / job.file.name)
+    record = _recorded(job, digests, origin, told)
+    if origin == records.FETCHED:
+        discard(job.part)
+    return record
+
+
+def _recorded(job: Job, digests: Digests, origin: str, told: str) -> dict[str, Any]:
+    counts = _required_counts(job)
+    first = records.read_record(job.record)
+    if first is not None and first.get("sha256") == digests.sha256:
+        return first  # the same bytes once more: what depends on the record need not run again
+    record = records.new_record(
+        job.file, origin=origin, source=told, digests=digests, counts=counts
+    )
+    write_json(job.record, record)
+    return record
+
+
+def _link(source: Path, target: Path) -> None:
+    with write_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
+
+
+def _problem(job: Job, path: Path, found: Digests) -> str | None:
+    """Return why these are not the bytes of the catalogue or of the first download, or None."""
+    if problem := wrong_bytes(path, job.file, found):
+        return problem
+    first = records.read_record(job.record)
+    pinned = first.get("sha256") if first else None
+    if pinned is None or pinned == found.sha256:
+        return None
+    return (
+        f"has sha256 {found.sha256}, but the first time it had {pinned} ({job.record}): the file "
+        "has changed; to accept the new one, remove that record"
+    )
+
+
+@contextlib.contextmanager
+def _only_one(data: Path, name: str) -> Iterator[None]:
+    """Keep a second process from writing the same files; it goes free when this one ends."""
+    path = data / records.FOLDER / f"{name}.lock"
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{path}: another process is fetching {name}; wait until it has finished"
+            ) from None
+        except OSError:
+            _log.warning("%s: this disk has no locks; fetch %s only once at a time", path, name)
+        yield
+    finally:
+        os.close(number)

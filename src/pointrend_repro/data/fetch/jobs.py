@@ -1,0 +1,92 @@
+"""One file to fetch: where it goes, what is there of it, and what is known of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.data.fetch import records
+from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
+from pointrend_repro.data.fetch.space import Need
+from pointrend_repro.data.fetch.transfer import Retry
+from pointrend_repro.errors import UserError
+
+_GIVEN_FOLDER = "downloads"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One file of one download, and where it goes."""
+
+    data: Path
+    name: str
+    download: Download
+    file: RemoteFile
+    retry: Retry
+
+    @property
+    def into(self) -> Path:
+        """The folder that holds its places."""
+        return self.data / self.download.into
+
+    @property
+    def part(self) -> Path:
+        """The part that has arrived, in the folder of its places: a rename needs one disk."""
+        return self.into / f".{self.file.name}.part"
+
+    @property
+    def given(self) -> Path:
+        """Where users put what they have fetched by other means; it stays there."""
+        return self.data / _GIVEN_FOLDER / self.file.name
+
+    @property
+    def record(self) -> Path:
+        """What is known of it, and its pin."""
+        return records.file_record(self.data, self.name, self.file)
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether all that it leaves on disk is there; nothing is counted."""
+        return all((self.into / place).exists() for place in self.file.places)
+
+    @property
+    def advice(self) -> str:
+        """What a person can do who cannot fetch it."""
+        return (
+            f"get {self.file.name} by other means, put it at {self.given} and run "
+            "the same command again"
+        )
+
+
+def is_in_place(data: Path, download: Download) -> bool:
+    """Return whether all folders and files of a download are there; they are not counted."""
+    return all(
+        (data / download.into / place).exists() for file in download.files for place in file.places
+    )
+
+
+def missing_files(data: Path, download: Download) -> list[RemoteFile]:
+    """Return the files of a download whose places are not all there."""
+    into = data / download.into
+    return [f for f in download.files if not all((into / place).exists() for place in f.places)]
+
+
+def space_needed(job: Job) -> Need:
+    """Return what fetching a file will take on its disk."""
+    have = job.part.stat().st_size if job.part.exists() else 0
+    to_come = 0 if job.given.exists() else max(job.file.most_bytes - have, 0)
+    if job.file.unpack is None:
+        return Need(job.into, stays_bytes=to_come)
+    return Need(job.into, stays_bytes=job.file.unpack.max_bytes, passes_bytes=to_come)
+
+
+def require_no_broken_link(folder: Path) -> None:
+    """Refuse a folder that is, or lies behind, a link to nowhere.
+
+    Raises:
+        UserError: there is such a link.
+    """
+    for path in (folder, *folder.parents):
+        if path.is_symlink() and not path.exists():
+            raise UserError(
+                f"{path}: is a link to {path.readlink()}, which is not there; make that folder or "
+                "remove the link"
+            )

@@ -1,0 +1,89 @@
+"""What the pipeline has to fetch, by the paths that it needs: for the Snakefile, without network.
+
+Rules name a download's record as their input, never its folder: Snakemake deletes declared outputs
+before it runs a job.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.data.fetch import cityscapes, records
+from pointrend_repro.data.fetch.catalogue import Catalogue
+from pointrend_repro.data.fetch.jobs import is_in_place, missing_files
+from pointrend_repro.errors import UserError
+
+DATA = Path("data")
+
+
+@dataclass(frozen=True)
+class DownloadPlan:
+    """Which downloads the pipeline uses, and which of them are already there.
+
+    Attributes:
+        catalogue: all downloads.
+        data: the folder that holds all data sets and weights.
+    """
+
+    catalogue: Catalogue
+    data: Path = DATA
+
+    def record(self, path: str | Path | None) -> list[str]:
+        """Return the record that has to be there before `path` is used; none for others' paths.
+
+        None, either, for Cityscapes where nobody has an account or the data: the step that needs
+        them says so.
+        """
+        name = self.catalogue.provider(Path(path), self.data) if path else None
+        if name is None or (self.catalogue.downloads[name].site and not self._can_have(name)):
+            return []
+        return [str(records.download_record(self.data, name))]
+
+    def found(self) -> list[str]:
+        """Return the downloads that lie in place without having been fetched: counted only.
+
+        Once there is a record it tells by which rule it was made, so that it stays that rule's.
+        """
+        return [name for name in self.catalogue.downloads if self._is_found(name)]
+
+    def fetched(self) -> list[str]:
+        """Return all others."""
+        return [name for name in self.catalogue.downloads if not self._is_found(name)]
+
+    def _is_found(self, name: str) -> bool:
+        record = self._read(name)
+        if record is not None:
+            return record.get("origin") == records.FOUND
+        return is_in_place(self.data, self.catalogue.downloads[name])
+
+    def _read(self, name: str) -> dict[str, object] | None:
+        try:
+            return records.read_record(records.download_record(self.data, name))
+        except UserError:
+            return None
+
+    def _can_have(self, name: str) -> bool:
+        if self._read(name) is not None or is_in_place(self.data, self.catalogue.downloads[name]):
+            return True
+        try:
+            return cityscapes.find_credentials() is not None
+        except UserError:
+            return True  # somebody means to; the rule that fetches says what is wrong
+
+
+def listing(catalogue: Catalogue, data: Path) -> list[str]:
+    """Return a line for each download: its name, size, whether it is there, and what it is."""
+    rows = []
+    for name, download in catalogue.downloads.items():
+        exact = all(file.size_bytes for file in download.files)
+        size = sum(file.most_bytes for file in download.files) / 1e6
+        missing = len(missing_files(data, download))
+        state = f"{missing} of {len(download.files)} files missing" if missing else "there"
+        if missing == len(download.files):
+            state = "not there"
+        group = f" [{download.group}]" if download.group else ""
+        rows.append((name, f"{'' if exact else '< '}{size:.0f} MB", state, download.title + group))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [
+        f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]}"
+        for row in rows
+    ]

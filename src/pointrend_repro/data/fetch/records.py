@@ -1,0 +1,82 @@
+"""What was fetched, from where, when, and with which bytes: small JSON files in `data/.fetched/`.
+
+`coco.json` is the record of a whole download, which rules and other records point to;
+`coco/train2017.zip.json` is that of a file, whose sha256 pins the next download of it.
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.data.fetch.catalogue import RemoteFile
+from pointrend_repro.data.fetch.verify import Digests
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json, write_json
+
+FOLDER = ".fetched"
+FETCHED, GIVEN, FOUND = "fetched", "given", "found"
+
+
+def download_record(data: Path, name: str) -> Path:
+    """Return the path of the record of a whole download."""
+    return data / FOLDER / f"{name}.json"
+
+
+def file_record(data: Path, name: str, file: RemoteFile) -> Path:
+    """Return the path of the record of one file of a download."""
+    return data / FOLDER / name / f"{file.name}.json"
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """Return a record, or None if there is none.
+
+    Raises:
+        UserError: it is not a record.
+    """
+    if not path.exists():
+        return None
+    record = read_json(path)
+    if not isinstance(record, dict):
+        raise UserError(f"{path}: is no record of a download; remove it")
+    return record
+
+
+def new_record(
+    file: RemoteFile, *, origin: str, source: str, digests: Digests | None, counts: dict[str, int]
+) -> dict[str, Any]:
+    """Describe one file.
+
+    Args:
+        origin: `fetched` over the network, `given` as an archive, or `found` in its place.
+        source: the URL, or the path of what was given or found.
+        digests: none for folders that were found: their archive was never seen.
+    """
+    return {
+        "file": file.name,
+        "origin": origin,
+        "source": source,
+        "bytes": digests.size_bytes if digests else None,
+        "sha256": digests.sha256 if digests else None,
+        "md5": digests.md5 if digests else None,
+        "published_hash": file.has_published_hash,
+        "when": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "places": file.places,
+        "counts": counts,
+    }
+
+
+def write_download_record(data: Path, name: str, title: str, files: list[dict[str, Any]]) -> None:
+    """Write the record of a whole download; one that says the same is not touched.
+
+    Snakemake would run everything that depends on it again.
+    """
+    path = download_record(data, name)
+    fetched = any(entry["origin"] != FOUND for entry in files)
+    record = {
+        "download": name,
+        "title": title,
+        "origin": FETCHED if fetched else FOUND,
+        "files": files,
+    }
+    if read_record(path) != record:
+        write_json(path, record)

@@ -1,0 +1,42 @@
+"""Where a file comes from: its URLs, or a site that somebody has to log in to."""
+
+import requests
+
+from pointrend_repro.data.fetch import cityscapes
+from pointrend_repro.data.fetch.jobs import Job
+from pointrend_repro.errors import UserError
+
+
+class Sessions:
+    """Opens the session of a download when it is first needed: most runs need none."""
+
+    def __init__(self) -> None:
+        self._session: requests.Session | None = None
+
+    def sources(self, job: Job) -> tuple[requests.Session, list[str]]:
+        """Return a session and the URLs that it can fetch a file from.
+
+        Raises:
+            UserError: nobody can log in, or may have the file.
+        """
+        site = job.download.site
+        if site is None or job.file.package is None:
+            self._session = self._session or requests.Session()
+            return self._session, list(job.file.urls)
+        self._session = self._session or cityscapes.login(site, require_credentials(job))
+        return self._session, [cityscapes.package_url(site, self._session, job.file.package)]
+
+
+def require_credentials(job: Job) -> cityscapes.Credentials:
+    """Return the credentials that a file needs.
+
+    Raises:
+        UserError: there are none; the message says how to give them, or to do without.
+    """
+    found = cityscapes.find_credentials()
+    if found is None:
+        raise UserError(
+            f"{job.download.site}: {job.file.name} needs your account there: set "
+            f"{cityscapes.USERNAME_VARIABLE} and {cityscapes.PASSWORD_VARIABLE}; or {job.advice}"
+        )
+    return found

@@ -1,0 +1,50 @@
+"""Is the disk large enough? Asked before anything starts, not after a night."""
+
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.errors import UserError
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one file will take in a folder.
+
+    Attributes:
+        stays_bytes: what lies there in the end.
+        passes_bytes: what lies there only until it is unpacked.
+    """
+
+    folder: Path
+    stays_bytes: int
+    passes_bytes: int = 0
+
+
+def require_space(needs: Iterable[Need]) -> None:
+    """Refuse if a disk cannot hold what will be fetched, one file after the other.
+
+    Raises:
+        UserError: a disk is too small; quotas are not seen here.
+    """
+    by_disk: dict[int, list[Need]] = defaultdict(list)
+    for need in needs:
+        by_disk[_existing(need.folder).stat().st_dev].append(need)
+    for group in by_disk.values():
+        wanted = sum(n.stays_bytes for n in group) + max(n.passes_bytes for n in group)
+        folder = _existing(group[0].folder)
+        free = shutil.disk_usage(folder).free
+        if wanted > free:
+            raise UserError(
+                f"{folder}: {wanted / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+                "free some, or make data/ a link to a larger disk"
+            )
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    return folder

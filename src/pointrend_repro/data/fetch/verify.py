@@ -1,0 +1,58 @@
+"""Are these the right bytes? Size, hashes, and, where no hash is published, is the file whole?"""
+
+import hashlib
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.data.fetch.catalogue import PIN, RemoteFile
+from pointrend_repro.data.fetch.transfer import Report
+
+_CHUNK_BYTES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Size and hashes of a file."""
+
+    size_bytes: int
+    sha256: str
+    md5: str
+
+
+def digests_of(path: Path, report: Report) -> Digests:
+    """Read a file once, piece by piece."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            sha256.update(chunk)
+            md5.update(chunk)
+            done += len(chunk)
+            report(done, total)
+    return Digests(done, sha256.hexdigest(), md5.hexdigest())
+
+
+def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
+    """Return what shows that `path` does not hold the file that was published, or None."""
+    if file.size_bytes is not None and found.size_bytes != file.size_bytes:
+        return f"has {found.size_bytes} bytes, not {file.size_bytes}"
+    if file.sha256 != PIN and found.sha256 != file.sha256:
+        return f"has sha256 {found.sha256}, not {file.sha256}"
+    md5 = file.md5 or file.md5_prefix
+    if md5 and not found.md5.startswith(md5):
+        return f"has md5 {found.md5}, not {md5}{'' if file.md5 else '...'}"
+    return _not_whole(path, file)
+
+
+def _not_whole(path: Path, file: RemoteFile) -> str | None:
+    if file.unpack is not None:
+        return None if zipfile.is_zipfile(path) else "is not a whole ZIP archive"
+    if file.name.endswith(".pkl"):
+        with path.open("rb") as stream:
+            first = stream.read(1)
+            stream.seek(-1, 2)
+            # The opcodes PROTO and STOP (pickletools).
+            if (first, stream.read(1)) != (b"\x80", b"."):
+                return "is not a whole pickle"
+    return None

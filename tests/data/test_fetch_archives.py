@@ -1,0 +1,200 @@
+"""Archives from elsewhere: what is unsafe is refused before anything is put in place."""
+
+import stat
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointrend_repro.data.fetch import archives
+from pointrend_repro.data.fetch.archives import UnsafeArchiveError, problem_of, unpack
+
+FILES = {"images/a.jpg": b"a" * 50, "images/deep/b.jpg": b"b" * 70, "README": b"unwanted"}
+
+
+def write_zip(path: Path, files: dict[str, bytes] | list[tuple[str, bytes]]) -> Path:
+    pairs = files.items() if isinstance(files, dict) else files
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")  # about names that stand there twice
+        for name, content in pairs:
+            archive.writestr(name, content)
+    return path
+
+
+def unpack_images(
+    archive: Path,
+    into: Path,
+    *,
+    max_bytes: int = 10**6,
+    check: Callable[[Path], str | None] = lambda folder: None,
+) -> None:
+    unpack(
+        archive,
+        into,
+        ["images"],
+        max_bytes=max_bytes,
+        report=lambda done, total: None,
+        check=check,
+    )
+
+
+def refuses(archive: Path, *told: str) -> None:
+    """One line, and not a trace below the folder or beside it."""
+    into = archive.parent / "data" / "into"
+    with pytest.raises(UnsafeArchiveError) as caught:
+        unpack_images(archive, into)
+    for part in told:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(archive) in str(caught.value)
+    found = sorted(p for p in archive.parent.rglob("*") if p.is_file() or p.is_symlink())
+    assert found == [archive]
+
+
+def test_puts_only_the_wanted_in_place(tmp_path: Path) -> None:
+    unpack_images(write_zip(tmp_path / "a.zip", FILES), tmp_path / "into")
+    found = {
+        p.relative_to(tmp_path / "into").as_posix(): p.read_bytes()
+        for p in (tmp_path / "into").rglob("*")
+        if p.is_file()
+    }
+    assert found == {name: content for name, content in FILES.items() if name != "README"}
+
+
+def test_what_is_there_stays(tmp_path: Path) -> None:
+    own = tmp_path / "into" / "images" / "mine.jpg"
+    own.parent.mkdir(parents=True)
+    own.write_bytes(b"mine")
+    unpack_images(write_zip(tmp_path / "a.zip", FILES), tmp_path / "into")
+    assert [p.name for p in own.parent.iterdir()] == ["mine.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("../evil", "climbs out"),
+        ("images/../../evil", "climbs out"),
+        ("/etc/evil", "absolute"),
+        ("C:/evil", "absolute"),
+        ("images\\..\\evil", "backslash"),
+        ("images/a\0.jpg", "control character"),
+        ("images/./b", "empty part"),
+        ("images//b", "empty part"),
+    ],
+)
+def test_paths_that_climb_out(tmp_path: Path, name: str, told: str) -> None:
+    members = [zipfile.ZipInfo("images/a.jpg"), zipfile.ZipInfo("plain")]
+    members[1].orig_filename = members[1].filename = name
+    assert told in str(problem_of(members))
+    if "\0" not in name:  # zipfile writes no such name
+        refuses(write_zip(tmp_path / "a.zip", {"images/a.jpg": b"a", name: b"evil"}), told)
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO])
+def test_links_and_devices(tmp_path: Path, kind: int) -> None:
+    member = zipfile.ZipInfo("images/link")
+    member.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("images/a.jpg", b"a")
+        archive.writestr(member, "/etc/passwd")
+    refuses(tmp_path / "a.zip", "link or a device", "images/link")
+
+
+def test_one_path_twice(tmp_path: Path) -> None:
+    twice = [("images/a", b"1"), ("images/a", b"2")]
+    refuses(write_zip(tmp_path / "a.zip", twice), "twice")
+    refuses(write_zip(tmp_path / "a.zip", {"images/a": b"1", "images/A": b"2"}), "twice")
+    both = {"images/a": b"1", "images/a/b": b"2"}
+    refuses(write_zip(tmp_path / "a.zip", both), "as a file and as a folder")
+
+
+def test_an_encrypted_member(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"images/a": b"1"})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 8] |= 1  # the flag in the list of contents
+    path.write_bytes(content)
+    refuses(path, "encrypted")
+
+
+def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_zip(tmp_path / "a.zip", {"images/zeros": b"\0" * 10**7})
+    refuses(path, "unpacks to 10000000 bytes where at most 1000000 are expected")
+    with pytest.raises(UnsafeArchiveError, match="more than 100 times its own size"):
+        unpack_images(path, tmp_path / "into", max_bytes=10**8)
+    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    many = {f"images/{number}": b"" for number in range(3)}
+    refuses(write_zip(tmp_path / "a.zip", many), "more than 2 members")
+
+
+def test_a_bomb_that_lies_about_its_size(tmp_path: Path) -> None:
+    """Declared small in the list of contents, in truth large."""
+    path = write_zip(tmp_path / "a.zip", {"images/zeros": bytes(range(256)) * 4000})
+    content = bytearray(path.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 24 : central + 28] = struct.pack("<I", 100)
+    path.write_bytes(content)
+    refuses(path, "damaged")
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    whole = write_zip(tmp_path / "a.zip", FILES).read_bytes()
+    (tmp_path / "a.zip").write_bytes(whole[:-30])
+    refuses(tmp_path / "a.zip", "damaged")
+    start = whole.index(b"images/a.jpg") + len("images/a.jpg")
+    (tmp_path / "a.zip").write_bytes(whole[:start] + b"\xff\xff" + whole[start + 2 :])
+    refuses(tmp_path / "a.zip", "damaged")
+    refuses(write_zip(tmp_path / "a.zip", {"pictures/a": b"1"}), "has no images")
+
+
+def test_a_wrong_count_puts_nothing_in_place(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", FILES)
+    seen = []
+
+    def check(folder: Path) -> str:
+        seen.append(sorted(p.name for p in (folder / "images").iterdir()))
+        return "has 2 files, not 3"
+
+    with pytest.raises(UnsafeArchiveError, match="has 2 files, not 3"):
+        unpack_images(path, tmp_path / "into", check=check)
+    assert seen == [["a.jpg", "deep"]]
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_a_kill_leaves_nothing_for_ever(tmp_path: Path) -> None:
+    left = tmp_path / "into" / ".a.zip.1234abcd.unpacking"
+    left.mkdir(parents=True)
+    unpack_images(write_zip(tmp_path / "a.zip", FILES), tmp_path / "into")
+    assert not left.exists()
+
+
+PARTS = st.sampled_from(["..", ".", "", "images", "a", "A", "a.jpg", "C:", "~", " ", "\\", "é"])
+NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join) | st.text(min_size=1, max_size=8)
+
+
+@given(names=st.lists(NAMES, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_whatever_the_names_nothing_lands_outside(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("names")
+    try:
+        archive = write_zip(folder / "a.zip", [(name, b"x") for name in ["images/z", *names]])
+    except (UnicodeEncodeError, IndexError):
+        return  # zipfile writes no such name
+    into = folder / "data" / "into"
+    try:
+        unpack_images(archive, into)
+    except UnsafeArchiveError:
+        assert [p for p in folder.rglob("*") if not p.is_dir()] == [archive]
+        return
+    assert {p.name for p in folder.iterdir()} == {"a.zip", "data"}
+    assert {p.name for p in into.iterdir()} == {"images"}
+    assert (into / "images" / "z").read_bytes() == b"x"
+    inside = [n for n in names if n.startswith("images/") and not n.endswith("/")]
+    assert all((into / name).read_bytes() == b"x" for name in inside)
