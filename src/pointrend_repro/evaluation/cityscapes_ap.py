@@ -59,6 +59,14 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
     Raises:
         UserError: a file is missing or faulty, or the two do not belong together.
     """
+    return _averages(average_precisions(match_images(ground_truth, predictions)))
+
+
+def match_images(ground_truth: Path, predictions: Path) -> dict[str, Matches]:
+    """Count the pixels that predictions and objects share, by image.
+
+    Arguments and errors are those of `cityscapes_ap`.
+    """
     files = label_files(ground_truth, "val")
     if predictions.is_dir():
         read = folder_reader(predictions, files)
@@ -68,7 +76,7 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
     for name, path in files.items():
         ids = read_instance_ids(path)
         matches[name] = match_image(ids, read(name, ids.shape))
-    return _averages(average_precisions(matches))
+    return matches
 
 
 def match_image(ids: NDArray[np.integer], predicted: Iterable[PredictedInstance]) -> Matches:

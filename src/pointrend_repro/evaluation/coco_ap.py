@@ -47,7 +47,7 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     content, found = read_coco_results(ground_truth, predictions)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        truth = _index(content)
+        truth = coco_index(content)
         scores = dict(zip(STATS, _evaluate(truth, without_boxes(found), "segm"), strict=True))
         scores["AP_box"] = _box_ap(truth, found)
     _log.debug("pycocotools: %s", printed.getvalue())
@@ -98,17 +98,23 @@ def _box_ap(truth: COCO, found: list[Entry]) -> float | None:
     return _evaluate(truth, boxes, "bbox")[0]
 
 
-def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> list[float | None]:
+def coco_evaluation(truth: COCO, found: list[Entry], iou_type: str) -> COCOeval:
+    """Return pycocotools' evaluation of predictions, before its first step."""
     # loadRes looks at the first prediction, and fails where there is none.
-    results = truth.loadRes(found) if found else _index({**truth.dataset, "annotations": []})
-    evaluation = COCOeval(truth, results, iou_type)
+    results = truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
+    return COCOeval(truth, results, iou_type)
+
+
+def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> list[float | None]:
+    evaluation = coco_evaluation(truth, found, iou_type)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
     return [percent(number) for number in evaluation.stats[: len(STATS)]]
 
 
-def _index(dataset: dict[str, Any]) -> COCO:
+def coco_index(dataset: dict[str, Any]) -> COCO:
+    """Return annotations as pycocotools reads them, without a file."""
     coco = COCO()
     coco.dataset = dataset
     coco.createIndex()

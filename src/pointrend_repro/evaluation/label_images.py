@@ -3,7 +3,9 @@
 cityscapesscripts itself meets a fault by printing a line and ending the program.
 """
 
+import bisect
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,12 +59,18 @@ def find_pairs(ground_truth: Path, predictions: Path) -> list[LabelPair]:
     if not predictions.is_dir():
         raise UserError(f"{predictions}: no such folder; give the folder of the predicted images")
     files = [
-        Path(folder, name)
+        (name, Path(folder, name))
         for folder, _, names in os.walk(predictions)
         for name in names
         if name.endswith(".png")
     ]
+    files.sort()
     return [LabelPair(truth, _find_prediction(truth, files, predictions)) for truth in truths]
+
+
+def image_name(pair: LabelPair) -> str:
+    """Return the photograph's name, `<city>_<sequence>_<frame>`."""
+    return pair.truth.name.removesuffix(_TRUTH_ENDING)
 
 
 def read_pair(pair: LabelPair) -> tuple[LabelIds, LabelIds]:
@@ -110,9 +118,12 @@ def read_label_ids(path: Path) -> LabelIds:
     return ids.astype(np.uint8, copy=False)
 
 
-def _find_prediction(truth: Path, files: list[Path], folder: Path) -> Path:
+def _find_prediction(truth: Path, files: list[tuple[str, Path]], folder: Path) -> Path:
+    """Find the file whose name starts with that of the image; `files` are sorted by name."""
     image = truth.name.removesuffix(_TRUTH_ENDING)
-    found = sorted(file for file in files if file.name.startswith(image))
+    first = bisect.bisect_left(files, (image,))
+    behind = bisect.bisect_left(files, (image + chr(sys.maxunicode),))
+    found = sorted(path for _, path in files[first:behind])
     if not found:
         raise UserError(f"{folder}: has no prediction {image}*.png; predict on all images of val")
     if len(found) > 1:

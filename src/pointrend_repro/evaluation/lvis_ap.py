@@ -6,9 +6,11 @@ LVIS's federated rules. In an image, a category counts only if LVIS annotated it
 that it is absent; where it is annotated but not exhaustively, unmatched detections are left out.
 """
 
+import contextlib
 import json
 import logging
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +55,15 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
     Raises:
         UserError: a file is faulty, or the two have no image in common.
     """
+    return _evaluate(*read_lvis_results(ground_truth, predictions))
+
+
+def read_lvis_results(ground_truth: Path, predictions: Path) -> tuple[dict[str, Any], list[Entry]]:
+    """Read and check annotations and predictions that the LVIS scorer is to compare.
+
+    Returns:
+        The annotations' content, cut down to COCO's categories, and the predictions in its images.
+    """
     truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     if not sizes:
@@ -76,7 +87,7 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
             "%s: left out %d of %d predictions, in images that %s does not list",
             *(predictions, len(found) - len(known), len(found), ground_truth),
         )
-    return _evaluate(truth, known)
+    return truth, known
 
 
 def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +123,15 @@ def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
 
 
 def _evaluate(truth: dict[str, Any], found: list[Entry]) -> dict[str, float | None]:
+    with lvis_evaluation(truth, found) as evaluation:
+        evaluation.run()
+    numbers = evaluation.get_results()
+    return {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
+
+
+@contextlib.contextmanager
+def lvis_evaluation(truth: dict[str, Any], found: list[Entry]) -> Iterator[Any]:
+    """Yield the `lvis` package's evaluation of predictions, before its first step."""
     # Without its box, so that a detection's area is its mask's: LVISResults prefers the box's.
     masks = [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
     if not masks:
@@ -123,7 +143,4 @@ def _evaluate(truth: dict[str, Any], found: list[Entry]) -> dict[str, float | No
         path.write_text(json.dumps(truth), encoding="utf-8")
         api = lvis.LVIS(str(path))
         results = lvis.LVISResults(api, masks, max_dets=_MAX_DETECTIONS)
-        evaluation = lvis.LVISEval(api, results, "segm")
-        evaluation.run()
-    numbers = evaluation.get_results()
-    return {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
+        yield lvis.LVISEval(api, results, "segm")

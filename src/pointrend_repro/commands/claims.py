@@ -1,0 +1,28 @@
+"""The command that judges the paper's claims."""
+
+from pathlib import Path
+
+from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
+from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.data.paths import UserData
+from pointrend_repro.experiments import load_grid
+
+
+def claims(
+    preset: Preset,
+    results_dir: ResultsDir = Path("results"),
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Judge the paper's claims by a preset's numbers, into results/<preset>/claims/."""
+    from pointrend_repro.reporting.claims.files import write_claims
+    from pointrend_repro.reporting.claims.judging import judge_claims
+    from pointrend_repro.reporting.claims.schema import load_claims
+    from pointrend_repro.reporting.results import load_results
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    folder = results_dir / preset
+    judged = judge_claims(grid, load_claims(config_dir), load_results(grid, folder))
+    write_claims(judged, folder)
+    for claim in judged:
+        print(f"{claim.verdict:16} {claim.name}")

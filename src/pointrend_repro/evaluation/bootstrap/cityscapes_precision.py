@@ -1,0 +1,192 @@
+"""Cityscapes' average precision as a function of the images' weights, vectorised.
+
+What an image adds to the official precision-recall curve does not depend on other images: scores
+of true and of false positives, and objects that nobody found. The curve itself is
+`evaluateMatches` of evalInstanceLevelSemanticLabeling.py with weights: a threshold at each
+score, and steps that are half those on both sides of a point.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from cityscapesscripts.evaluation import (
+    evalInstanceLevelSemanticLabeling as official,  # noqa: N813
+)
+from numpy.typing import NDArray
+
+from pointrend_repro.data.cityscapes import INSTANCE_CLASSES
+from pointrend_repro.evaluation.bootstrap.sums import running_sum
+from pointrend_repro.evaluation.cityscapes_ap import Matches, match_images
+
+_Ints = NDArray[np.int64]
+
+_THRESHOLDS: NDArray[np.float64] = np.asarray(official.args.overlaps)
+_LEAST_PIXELS = int(official.args.minRegionSizes[0])
+_FIRST_OBJECT = 1000  # ids below it are of groups
+
+
+@dataclass(frozen=True)
+class CurveCounts:
+    """What AP needs of each image.
+
+    A list is one class at one threshold of overlap, C * T in all. An entry is a true or false
+    positive; entries are sorted by list and then by rising score. A group is the entries of a list
+    with one score: a point of the curve.
+
+    Attributes:
+        images: names of the N images.
+        objects: numbers of objects (N, C).
+        missed: numbers of objects that no prediction overlaps (N, C * T).
+        image: of each entry.
+        is_true: whether the entry is a true positive.
+        group_start: index of each group's first entry.
+        group_list: list of each group.
+    """
+
+    images: tuple[str, ...]
+    objects: _Ints
+    missed: _Ints
+    image: _Ints
+    is_true: NDArray[np.bool_]
+    group_start: _Ints
+    group_list: _Ints
+
+    def score(self, weights: _Ints) -> dict[str, float]:
+        """Return `AP` in percent for weights (N,) of the images; nan without any object."""
+        is_there = weights @ self.objects > 0
+        if not is_there.any():
+            return {"AP": float("nan")}
+        precisions = self._precisions(weights).reshape(len(is_there), -1)
+        return {"AP": 100 * float(precisions[is_there].mean())}
+
+    def _precisions(self, weights: _Ints) -> NDArray[np.float64]:
+        """Area under each list's curve, (C * T,); 0 for a list without an entry."""
+        areas = np.zeros(self.missed.shape[1])
+        if not len(self.group_list):
+            return areas
+        places = self._places
+        entries = weights[self.image]
+        counted, true = (
+            sums[places.end_entry] - sums[self.group_start]
+            for sums in (running_sum(entries), running_sum(entries * self.is_true))
+        )
+        # No entry of this score or a higher one is in the sample: the curve's first point, at 1.
+        precision = np.where(counted > 0, true / np.maximum(counted, 1), 1.0)
+        found = true[places.first] + (weights @ self.missed)[places.lists]
+        recall = true / np.repeat(np.maximum(found, 1), places.sizes)
+        before = np.roll(recall, 1)
+        before[places.first] = recall[places.first]
+        after = np.roll(recall, -1)
+        after[places.last] = 0.0
+        areas[places.lists] = np.add.reduceat(precision * (before - after) / 2, places.first)
+        areas[places.lists] += (
+            recall[places.last] / 2
+        )  # the artificial point: precision 1, recall 0
+        return areas
+
+    @functools.cached_property
+    def _places(self) -> "_Places":
+        lists, first = np.unique(self.group_list, return_index=True)
+        ends = np.append(first[1:], len(self.group_list))
+        end_entry = np.append(self.group_start, len(self.image))[ends]
+        sizes = ends - first
+        return _Places(lists, first, ends - 1, sizes, np.repeat(end_entry, sizes))
+
+
+class _Places(NamedTuple):
+    """Where the lists lie among the groups; a list without an entry is not among them.
+
+    Attributes:
+        lists: numbers of the lists.
+        first: first group of each.
+        last: its last group.
+        sizes: how many groups it has.
+        end_entry: for each group, the end of its list among the entries.
+    """
+
+    lists: _Ints
+    first: _Ints
+    last: _Ints
+    sizes: _Ints
+    end_entry: _Ints
+
+
+def cityscapes_counts(ground_truth: Path, predictions: Path) -> CurveCounts:
+    """Return what Cityscapes' AP needs of each image."""
+    return curve_counts(match_images(ground_truth, predictions))
+
+
+def curve_counts(matches: Mapping[str, Matches]) -> CurveCounts:
+    """Sort the matches of all images into one `CurveCounts`."""
+    classes = list(INSTANCE_CLASSES.values())
+    count = len(_THRESHOLDS)
+    objects = np.zeros((len(matches), len(classes)), dtype=np.int64)
+    missed = np.zeros((len(matches), len(classes) * count), dtype=np.int64)
+    entries: list[tuple[int, float, int, bool]] = []  # list, score, image, whether true
+    for image, found in enumerate(matches.values()):
+        for index, name in enumerate(classes):
+            truth = [item for item in found["groundTruth"][name] if _counts(item)]
+            predicted = found["prediction"][name]
+            objects[image, index] = len(truth)
+            for step, threshold in enumerate(_THRESHOLDS):
+                where = index * count + step
+                for item in truth:
+                    over = _scores_over(item, threshold)
+                    missed[image, where] += not over
+                    # Only the surest of several is true.
+                    entries += [(where, score, image, k == 0) for k, score in enumerate(over)]
+                entries += [
+                    (where, p["confidence"], image, False)
+                    for p in predicted
+                    if _is_false(p, threshold)
+                ]
+    entries.sort(key=lambda entry: entry[:2])
+    lists = np.array([entry[0] for entry in entries], dtype=np.int64)
+    scores = np.array([entry[1] for entry in entries], dtype=np.float64)
+    is_first = (np.diff(lists, prepend=-1) != 0) | (np.diff(scores, prepend=0.0) != 0)
+    starts = np.flatnonzero(is_first)
+    return CurveCounts(
+        images=tuple(matches),
+        objects=objects,
+        missed=missed,
+        image=np.array([entry[2] for entry in entries], dtype=np.int64),
+        is_true=np.array([entry[3] for entry in entries], dtype=bool),
+        group_start=starts,
+        group_list=lists[starts],
+    )
+
+
+def _counts(item: dict[str, Any]) -> bool:
+    return item["instID"] >= _FIRST_OBJECT and item["pixelCount"] >= _LEAST_PIXELS
+
+
+def _scores_over(item: dict[str, Any], threshold: float) -> list[float]:
+    """Scores of the predictions that overlap an object by more than the threshold, falling."""
+    return sorted(
+        (
+            p["confidence"]
+            for p in item["matchedPred"]
+            if _overlap(item, p, p["intersection"]) > threshold
+        ),
+        reverse=True,
+    )
+
+
+def _is_false(prediction: dict[str, Any], threshold: float) -> bool:
+    """Whether a prediction overlaps nothing, and does not mostly lie on what is left out."""
+    ignored = prediction["voidIntersection"]
+    for item in prediction["matchedGt"]:
+        if _overlap(item, prediction, item["intersection"]) > threshold:
+            return False
+        # As the official code: of a group that is small both times.
+        ignored += item["intersection"] * (item["instID"] < _FIRST_OBJECT)
+        ignored += item["intersection"] * (item["pixelCount"] < _LEAST_PIXELS)
+    return ignored / prediction["pixelCount"] <= threshold
+
+
+def _overlap(item: dict[str, Any], prediction: dict[str, Any], shared: int) -> float:
+    return float(shared) / (item["pixelCount"] + prediction["pixelCount"] - shared)

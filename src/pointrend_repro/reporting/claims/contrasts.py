@@ -1,0 +1,101 @@
+"""A claim as differences of cells that are above zero where it holds."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pointrend_repro.reporting.claims.schema import (
+    Claim,
+    GainClaim,
+    GreaterClaim,
+    SaturationClaim,
+)
+from pointrend_repro.schema import Column, Table
+
+# (row, column) of the claim's table.
+CellName = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A sum of cells, each with a factor.
+
+    Attributes:
+        text: what must be above zero, in words.
+        unit: of the cells, and so of the sum.
+        factors: by cell.
+        counted: whether the cells are counts, which are the same in every preset and run.
+    """
+
+    text: str
+    unit: str
+    factors: dict[CellName, float]
+    counted: bool
+
+    def of(self, value: Callable[[CellName], float]) -> float:
+        """Return the sum for a value of each cell."""
+        return sum(factor * value(cell) for cell, factor in self.factors.items())
+
+    def in_paper(self, table: Table) -> float | None:
+        """Return the sum of the published numbers; None if one is not published."""
+        paper = {cell: table.rows[cell[0]].paper.get(cell[1]) for cell in self.factors}
+        if None in paper.values():
+            return None
+        # They have one decimal; so has their sum, but for the rounding of binary fractions.
+        return round(self.of(lambda cell: paper[cell] or 0.0), 6)
+
+
+def contrasts(claim: Claim, table: Table) -> list[Contrast]:
+    """Return the differences that must all be above zero for the claim to hold."""
+    if isinstance(claim, GreaterClaim):
+        return list(_greater(claim, table))
+    if isinstance(claim, GainClaim):
+        return list(_gain_greater(claim, table))
+    return list(_saturates(claim, table))
+
+
+def _greater(claim: GreaterClaim, table: Table) -> Iterator[Contrast]:
+    factor = "" if claim.times == 1 else f"{claim.times:g} × "
+    for name in claim.columns:
+        for better, worse in claim.pairs:
+            yield _contrast(
+                f"{table.columns[name].title}: "
+                f"{table.rows[better].title} − {factor}{table.rows[worse].title}",
+                table.columns[name],
+                {(better, name): 1.0, (worse, name): -claim.times},
+            )
+
+
+def _gain_greater(claim: GainClaim, table: Table) -> Iterator[Contrast]:
+    for better, worse in claim.pairs:
+        gain = f"{table.rows[better].title} − {table.rows[worse].title}"
+        for more, less in pairwise(claim.columns):
+            yield _contrast(
+                f"{gain}: in {table.columns[more].title} − in {table.columns[less].title}",
+                table.columns[more],
+                {
+                    (better, more): 1.0,
+                    (worse, more): -1.0,
+                    (better, less): -1.0,
+                    (worse, less): 1.0,
+                },
+            )
+
+
+def _saturates(claim: SaturationClaim, table: Table) -> Iterator[Contrast]:
+    rows = (claim.rows[0], claim.at, claim.rows[-1])
+    titles = [table.rows[row].title for row in rows]
+    rise, beyond = (f"{before} → {after}" for before, after in pairwise(titles))
+    for name in claim.columns:
+        column = table.columns[name]
+        first, at, last = ((row, name) for row in rows)
+        yield _contrast(f"{column.title}: {rise}", column, {at: 1.0, first: -1.0})
+        yield _contrast(
+            f"{column.title}: ({rise}) − ({beyond})",
+            column,
+            {at: 2.0, first: -1.0, last: -1.0},
+        )
+
+
+def _contrast(text: str, column: Column, factors: dict[CellName, float]) -> Contrast:
+    return Contrast(text, column.unit, factors, counted=column.dataset is None)

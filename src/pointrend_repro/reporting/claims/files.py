@@ -1,0 +1,157 @@
+"""What was judged, as a file for each claim: `results/<preset>/claims/<claim>.json`."""
+
+import statistics
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import atomic_folder, read_json, write_json
+from pointrend_repro.reporting.claims.intervals import Interval
+from pointrend_repro.reporting.results import Record, Results
+
+FOLDER = "claims"
+
+Verdict = Literal["holds", "not-significant", "does-not-hold", "not-measured", "no-verdict"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class JudgedCell(_Frozen):
+    """One cell of a difference.
+
+    Attributes:
+        title: in words.
+        key: of the metric, as the official tool names it.
+        paper: the published number, if there is one.
+        trials: the measured number of each trial, by the metric file that it is in.
+        why_not: why there are fewer trials than the preset asks for; empty if there are not.
+    """
+
+    row: str
+    column: str
+    title: str
+    key: str
+    paper: float | None
+    trials: dict[str, float]
+    why_not: str = ""
+
+    @property
+    def median(self) -> float:
+        """Over the trials, as in the table."""
+        return statistics.median(self.trials.values())
+
+
+class JudgedPart(_Frozen):
+    """One difference of a claim, which is above zero where the claim holds.
+
+    Attributes:
+        text: what it is the difference of.
+        factors: of `cells`, in their order.
+        paper: the difference of the published numbers.
+        difference: that of the medians over the trials.
+        images: its interval over resampled images.
+        trainings: its interval over the trials' seeds.
+        interval: with both errors, or with the one that is known; what decides.
+        share: of the resamples, those in which it is above zero.
+        reason: what a reader must know of the verdict; empty if nothing.
+    """
+
+    text: str
+    unit: str
+    paper: float | None
+    factors: tuple[float, ...]
+    cells: tuple[JudgedCell, ...]
+    difference: float | None = None
+    images: Interval | None = None
+    trainings: Interval | None = None
+    interval: Interval | None = None
+    share: float | None = None
+    verdict: Verdict
+    reason: str = ""
+
+
+class JudgedClaim(_Frozen):
+    """A claim with its verdict: that of its weakest part.
+
+    `number` is its place in config/claims.yaml, and `share` is that of the resamples in which all
+    parts are above zero at once.
+    """
+
+    name: str
+    number: int
+    preset: str
+    statement: str
+    source: str
+    kind: str
+    table: str
+    verdict: Verdict
+    share: float | None
+    resamples: int | None
+    parts: tuple[JudgedPart, ...]
+    origin: Record
+
+
+def write_claims(claims: list[JudgedClaim], results_dir: Path) -> None:
+    """Write a file for each claim into `claims/` below `results/<preset>`, and no others there."""
+    with atomic_folder(results_dir / FOLDER) as folder:
+        for claim in claims:
+            write_json(folder / f"{claim.name}.json", claim.model_dump(mode="json"))
+
+
+def read_claims(preset: str, results: Results, results_dir: Path) -> list[JudgedClaim]:
+    """Read the claims that were judged, in the order of config/claims.yaml; none if none were.
+
+    Args:
+        results: the metric files of today; a claim that was judged by other numbers is refused.
+
+    Raises:
+        UserError: a file is damaged, of another preset, or older than a number in it.
+    """
+    today = {source.path: result.values for source, result in results.items()}
+    found = []
+    for path in (results_dir / FOLDER).glob("*.json"):
+        claim = _read(path)
+        if (claim.name, claim.preset) != (path.stem, preset):
+            raise UserError(
+                f"{path}: is of claim {claim.name!r} of preset {claim.preset!r}; "
+                "judge the claims again"
+            )
+        _check_numbers(path, claim, today)
+        found.append(claim)
+    return sorted(found, key=lambda claim: claim.number)
+
+
+def claims_as_data(claims: list[JudgedClaim]) -> list[dict[str, Any]]:
+    """Return the claims as plain data for machines, without their cells and origins."""
+    dropped: Any = {"origin": True, "parts": {"__all__": {"cells", "factors"}}}
+    return [claim.model_dump(mode="json", exclude=dropped) for claim in claims]
+
+
+def _read(path: Path) -> JudgedClaim:
+    try:
+        return JudgedClaim.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{path}: not of a claim ({key}: {first['msg']}); judge the claims again"
+        ) from None
+
+
+def _check_numbers(
+    path: Path, claim: JudgedClaim, today: Mapping[str, Mapping[str, float | None]]
+) -> None:
+    for part in claim.parts:
+        for cell in part.cells:
+            for file, value in cell.trials.items():
+                now = today.get(file, {}).get(cell.key)
+                if value != now:
+                    raise UserError(
+                        f"{path}: was judged by {cell.key} {value} of {file}, which now says "
+                        f"{now}; judge the claims again"
+                    )

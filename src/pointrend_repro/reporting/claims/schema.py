@@ -1,0 +1,124 @@
+"""What config/claims.yaml holds: each claim of the paper as a rule about cells of one table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pointrend_repro.config import CONFIG_DIR, load_table, one_line, read_yaml
+from pointrend_repro.errors import UserError, suggest
+from pointrend_repro.schema import Name, Table
+from pointrend_repro.settings import PositiveFloat, Strict
+
+# Rows: the better one, the worse one.
+Pair = tuple[Name, Name]
+
+
+class _Claim(Strict):
+    statement: str = Field(description="in the paper's words, as far as one sentence can")
+    source: str = Field(description="where in the paper it says so")
+    table: Name
+
+
+class GreaterClaim(_Claim):
+    """In each column, the first row of each pair is above the second, or `times` above it."""
+
+    kind: Literal["greater"]
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+    columns: Annotated[list[Name], Field(min_length=1)]
+    times: PositiveFloat = 1
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
+class GainClaim(_Claim):
+    """A pair's first row gains more over its second in each column than in the next one."""
+
+    kind: Literal["gain_greater"]
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+    columns: Annotated[list[Name], Field(min_length=2)]
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
+class SaturationClaim(_Claim):
+    """Along the rows a number rises up to `at`, and by less from there to the last."""
+
+    kind: Literal["saturates"]
+    rows: Annotated[list[Name], Field(min_length=3)]
+    at: Name
+    columns: Annotated[list[Name], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _at_is_between(self) -> "SaturationClaim":
+        if self.at not in self.rows[1:-1]:
+            raise ValueError(f"at {self.at!r} must be a row between the first and the last")
+        return self
+
+
+Claim = GreaterClaim | GainClaim | SaturationClaim
+
+_KINDS: dict[str, type[GreaterClaim] | type[GainClaim] | type[SaturationClaim]] = {
+    "greater": GreaterClaim,
+    "gain_greater": GainClaim,
+    "saturates": SaturationClaim,
+}
+
+
+@dataclass(frozen=True)
+class Claims:
+    """All claims by name, and the tables that they are about."""
+
+    claims: dict[str, Claim]
+    tables: dict[str, Table]
+
+
+def load_claims(config_dir: Path = CONFIG_DIR) -> Claims:
+    """Read `config/claims.yaml` and the tables that it names.
+
+    Raises:
+        UserError: the file is missing or wrong, or names a cell that no table has.
+    """
+    path = config_dir / "claims.yaml"
+    claims = {
+        name: _read_claim(values, f"{path}: claim {name!r}")
+        for name, values in read_yaml(path).items()
+    }
+    names = dict.fromkeys(claim.table for claim in claims.values())
+    tables = {name: load_table(name, config_dir) for name in names}
+    for name, claim in claims.items():
+        _check_cells(claim, tables[claim.table], f"{path}: claim {name!r}")
+    return Claims(claims, tables)
+
+
+def _read_claim(values: Any, where: str) -> Claim:
+    kind = values.get("kind") if isinstance(values, dict) else None
+    if kind not in _KINDS:
+        raise UserError(f"{where}: kind is {kind!r}; there are: {', '.join(_KINDS)}")
+    schema = _KINDS[kind]
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"{where}: {one_line(error, schema)}") from None
+
+
+def _check_cells(claim: Claim, table: Table, where: str) -> None:
+    for what, names, there in (
+        ("row", claim.rows, list(table.rows)),
+        ("column", claim.columns, list(table.columns)),
+    ):
+        for name in names:
+            if name not in there:
+                raise UserError(
+                    f"{where}: table {claim.table!r} has no {what} {name!r}{suggest(name, there)}"
+                )
+    units = {table.columns[name].unit for name in claim.columns}
+    if isinstance(claim, GainClaim) and len(units) > 1:
+        raise UserError(f"{where}: columns of the units {sorted(units)} cannot be compared")

@@ -1,0 +1,122 @@
+"""Judged claims as the page shows them: verdicts in words, and a small plot of each interval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
+from pointrend_repro.reporting.claims.intervals import Interval
+from pointrend_repro.reporting.formats import signed
+
+# A sign beside each word: a verdict must not be told by its colour alone.
+VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
+    "holds": ("✓", "holds"),
+    "not-significant": ("≈", "not significant"),
+    "does-not-hold": ("✗", "does not hold"),
+    "not-measured": ("–", "not measured"),
+    "no-verdict": ("○", "no verdict"),
+}
+
+WIDTH_PX, HEIGHT_PX = 176, 22
+_MARGIN_PX = 8
+
+
+@dataclass(frozen=True)
+class Plot:
+    """Where things are in the plot of one difference, in pixels from the left; and all in words."""
+
+    zero: float
+    measured: float
+    paper: float | None
+    interval: tuple[float, float]
+    images: tuple[float, float] | None
+    text: str
+
+
+@dataclass(frozen=True)
+class ShownPart:
+    """One difference, and its plot if it has an interval."""
+
+    part: JudgedPart
+    sign: str
+    word: str
+    plot: Plot | None
+
+
+@dataclass(frozen=True)
+class ShownClaim:
+    """One claim; `sign` and `word` are of its verdict."""
+
+    claim: JudgedClaim
+    sign: str
+    word: str
+    parts: tuple[ShownPart, ...]
+
+
+@dataclass(frozen=True)
+class ShownClaims:
+    """All claims, and how many have each verdict: (verdict, sign, word, number)."""
+
+    claims: tuple[ShownClaim, ...]
+    counts: tuple[tuple[Verdict, str, str, int], ...]
+
+
+def show_claims(claims: Sequence[JudgedClaim]) -> ShownClaims | None:
+    """Return what the page shows of claims; None if none were judged."""
+    if not claims:
+        return None
+    found = [claim.verdict for claim in claims]
+    counts = tuple(
+        (verdict, sign, word, found.count(verdict))
+        for verdict, (sign, word) in VERDICT_WORDS.items()
+        if verdict in found
+    )
+    return ShownClaims(tuple(_show(claim) for claim in claims), counts)
+
+
+def _show(claim: JudgedClaim) -> ShownClaim:
+    low, high = _range(claim.parts)
+    parts = tuple(
+        ShownPart(part, *VERDICT_WORDS[part.verdict], _plot(part, low, high))
+        for part in claim.parts
+    )
+    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], parts)
+
+
+def _range(parts: Sequence[JudgedPart]) -> tuple[float, float]:
+    """What all plots of one claim have room for, so that they can be compared."""
+    numbers = [0.0]
+    for part in parts:
+        if part.interval:
+            numbers += [*part.interval, *(part.images or ())]
+            numbers += [] if part.paper is None else [part.paper]
+    low, high = min(numbers), max(numbers)
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def _plot(part: JudgedPart, low: float, high: float) -> Plot | None:
+    if part.interval is None or part.difference is None:
+        return None
+
+    def place(value: float) -> float:
+        inner = WIDTH_PX - 2 * _MARGIN_PX
+        return round(_MARGIN_PX + inner * (value - low) / (high - low), 1)
+
+    return Plot(
+        zero=place(0),
+        measured=place(part.difference),
+        paper=None if part.paper is None else place(part.paper),
+        interval=(place(part.interval.low), place(part.interval.high)),
+        images=part.images and (place(part.images.low), place(part.images.high)),
+        text=_in_words(part, part.interval),
+    )
+
+
+def _in_words(part: JudgedPart, interval: Interval) -> str:
+    words = [f"95 % interval from {signed(interval.low)} to {signed(interval.high)}"]
+    if part.images and part.trainings:
+        words.append(f"by the images alone {signed(part.images.low)} to {signed(part.images.high)}")
+        low, high = part.trainings
+        words.append(f"by the trainings alone {signed(low)} to {signed(high)}")
+    if interval.low <= 0 < interval.high:
+        words.append("zero is inside")
+    return "; ".join(words)

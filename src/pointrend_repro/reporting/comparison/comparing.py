@@ -1,0 +1,131 @@
+"""What differs between two results folders: cell by cell, number by number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from pointrend_repro.experiments import Grid
+from pointrend_repro.reporting.comparison.origins import OriginFact, origin_facts
+from pointrend_repro.reporting.comparison.reading import Side
+from pointrend_repro.reporting.tables import MeasuredCell, measure_tables
+
+Status = Literal["same", "differs", "only A", "only B"]
+STATUSES: tuple[Status, ...] = ("same", "differs", "only A", "only B")
+
+_KEY = ["dataset", "variant", "trial", "inference", "metric", "key"]
+_EDGE = 1e-9  # as in `tables`: a difference that is the tolerance on paper is within it
+
+
+@dataclass(frozen=True)
+class ComparedCell:
+    """One cell of a table, measured on one side at least. B minus A is the difference.
+
+    Attributes:
+        tolerance: up to which the medians count as the same; of a count, none at all.
+    """
+
+    table: str
+    a: MeasuredCell
+    b: MeasuredCell
+    tolerance: float
+    status: Status
+
+    @property
+    def difference(self) -> float | None:
+        """The median of B minus that of A."""
+        if self.a.measured is None or self.b.measured is None:
+            return None
+        return self.b.measured - self.a.measured
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many numbers of metrics.csv, of all trials and keys, are in both and equal to the bit."""
+
+    identical: int
+    different: int
+    only_a: int
+    only_b: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two results folders side by side.
+
+    Attributes:
+        warning: the preset's, if its numbers mean nothing.
+    """
+
+    preset: str
+    warning: str | None
+    sides: tuple[Side, Side]
+    titles: dict[str, str]
+    cells: tuple[ComparedCell, ...]
+    numbers: Numbers
+    facts: tuple[OriginFact, ...]
+
+    def count(self, status: Status) -> int:
+        """How many cells have a status."""
+        return sum(cell.status == status for cell in self.cells)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether each cell is on both sides, and the same."""
+        return all(cell.status == "same" for cell in self.cells)
+
+
+def compare(grid: Grid, a: Side, b: Side) -> Comparison:
+    """Set two sides against each other.
+
+    Raises:
+        UserError: a table asks for a value that a side's metric does not have.
+    """
+    cells = [
+        _compare(table.name, cell, other.cells[key])
+        for table, other in zip(
+            measure_tables(grid, a.metrics), measure_tables(grid, b.metrics), strict=True
+        )
+        for key, cell in table.cells.items()
+        if cell.values or other.cells[key].values
+    ]
+    return Comparison(
+        preset=grid.name,
+        warning=grid.preset.warning,
+        sides=(a, b),
+        titles={name: table.title for name, table in grid.tables.items()},
+        cells=tuple(cells),
+        numbers=count_numbers(a.metrics, b.metrics),
+        facts=tuple(origin_facts(a, b)),
+    )
+
+
+def count_numbers(a: pd.DataFrame, b: pd.DataFrame) -> Numbers:
+    """Count the numbers of two `metrics.csv` by whether they are the same."""
+    both = a[[*_KEY, "value"]].merge(b[[*_KEY, "value"]], on=_KEY, how="outer", indicator=True)
+    there = both[both["_merge"] == "both"]
+    left, right = there["value_x"], there["value_y"]
+    same = int(((left == right) | (left.isna() & right.isna())).sum())
+    return Numbers(
+        identical=same,
+        different=len(there) - same,
+        only_a=int((both["_merge"] == "left_only").sum()),
+        only_b=int((both["_merge"] == "right_only").sum()),
+    )
+
+
+def _compare(table: str, a: MeasuredCell, b: MeasuredCell) -> ComparedCell:
+    tolerance = 0.0 if a.column.tolerance == "rounding" else a.column.tolerance
+    if a.measured is None or b.measured is None:
+        return ComparedCell(table, a, b, tolerance, "only B" if a.measured is None else "only A")
+    same = abs(b.measured - a.measured) <= tolerance + _EDGE
+    return ComparedCell(table, a, b, tolerance, "same" if same else "differs")
+
+
+def tables_of(cells: Sequence[ComparedCell]) -> dict[str, list[ComparedCell]]:
+    """Return cells by their table, in order."""
+    found: dict[str, list[ComparedCell]] = {}
+    for cell in cells:
+        found.setdefault(cell.table, []).append(cell)
+    return found

@@ -1,0 +1,158 @@
+"""A comparison as a page, as Markdown, as CSV, and for the terminal."""
+
+import re
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import write_text
+from pointrend_repro.reporting.comparison.comparing import (
+    STATUSES,
+    ComparedCell,
+    Comparison,
+    tables_of,
+)
+from pointrend_repro.reporting.formats import count, signed
+
+_COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
+
+
+def write_comparison(comparison: Comparison, output: Path) -> None:
+    """Write a comparison in the format that the file's name ends in.
+
+    Raises:
+        UserError: it ends in none of .html, .md and .csv, or cannot be written.
+    """
+    writers = {".html": to_html, ".md": to_markdown, ".csv": to_csv}
+    if output.suffix not in writers:
+        raise UserError(f"--output {output}: ends in none of {', '.join(writers)}; or say - ")
+    write_text(output, writers[output.suffix](comparison))
+
+
+def to_csv(comparison: Comparison) -> str:
+    """Return one line a cell, numbers in full precision."""
+    rows = [
+        {
+            "table": cell.table,
+            "row": cell.a.row.title,
+            "column": cell.a.column.title,
+            "unit": cell.a.column.unit,
+            "a": cell.a.measured,
+            "b": cell.b.measured,
+            "difference": cell.difference,
+            "tolerance": cell.tolerance,
+            "spread_a": cell.a.spread,
+            "spread_b": cell.b.spread,
+            "trials_a": cell.a.trials,
+            "trials_b": cell.b.trials,
+            "status": cell.status,
+        }
+        for cell in comparison.cells
+    ]
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """Return the comparison as a Markdown page."""
+    lines = [f"# Preset {comparison.preset}: A and B", ""]
+    lines += [f"- {line}" for line in _summary(comparison)]
+    if comparison.warning:
+        lines += ["", f"> **{_plain(comparison.warning)}**"]
+    for name, cells in tables_of(comparison.cells).items():
+        lines += ["", f"## {_plain(comparison.titles[name])}", ""]
+        lines += [
+            "| cell | A | B | B − A | tolerance | |",
+            "| --- | ---: | ---: | ---: | ---: | --- |",
+        ]
+        lines += [f"| {' | '.join(_plain(text) for text in _texts(cell))} |" for cell in cells]
+    lines += ["", "## Origins", "", "| | A | B | |", "| --- | --- | --- | --- |"]
+    for fact in comparison.facts:
+        a, b = ("<br>".join(_plain(value) for value in side) or "–" for side in (fact.a, fact.b))
+        lines.append(f"| {_plain(fact.name)} | {a} | {b} | {'same' if fact.same else 'differs'} |")
+    return "\n".join(lines) + "\n"
+
+
+def to_html(comparison: Comparison) -> str:
+    """Return the comparison as one file that needs no network."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parents[1]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("compare.html.j2").render(
+        comparison=comparison,
+        summary=_summary(comparison),
+        tables={
+            comparison.titles[name]: [(cell, _texts(cell)) for cell in cells]
+            for name, cells in tables_of(comparison.cells).items()
+        },
+    )
+
+
+def print_comparison(comparison: Comparison, console: Console) -> None:
+    """Print a comparison for people: the cells, then what differs in their origins."""
+    for name, cells in tables_of(comparison.cells).items():
+        table = Table(title=escape(comparison.titles[name]), title_justify="left", box=SIMPLE_HEAD)
+        for heading in ("cell", "A", "B", "B − A", "tolerance", ""):
+            table.add_column(heading, justify="left" if heading in {"cell", ""} else "right")
+        for cell in cells:
+            *texts, status = (escape(text) for text in _texts(cell))
+            table.add_row(*texts, f"[{_COLOURS[cell.status]}]{status}[/]")
+        console.print(table)
+    origins = Table(title="What differs in their origins", title_justify="left", box=SIMPLE_HEAD)
+    for heading in ("", "A", "B"):
+        origins.add_column(heading)
+    for fact in comparison.facts:
+        if not fact.same:
+            origins.add_row(
+                *(escape(text) for text in (fact.name, *map("\n".join, (fact.a, fact.b))))
+            )
+    if origins.row_count:
+        console.print(origins)
+    for line in _summary(comparison):
+        console.print(escape(line), highlight=False)
+
+
+def _summary(comparison: Comparison) -> list[str]:
+    a, b = comparison.sides
+    numbers = comparison.numbers
+    counts = [f"{comparison.count(s)} {s}" for s in STATUSES if comparison.count(s)]
+    differing = [fact.name for fact in comparison.facts if not fact.same]
+    return [
+        f"A: {a.folder}",
+        f"B: {b.folder}",
+        f"Cells: {', '.join(counts)}. The same: B − A is within the table's tolerance.",
+        f"All numbers: {numbers.identical} identical, {numbers.different} different, "
+        f"{numbers.only_a} only in A, {numbers.only_b} only in B.",
+        f"Origins: {count(len(differing), 'difference')}"
+        + (f" ({', '.join(differing)})." if differing else "."),
+    ]
+
+
+def _texts(cell: ComparedCell) -> tuple[str, str, str, str, str, str]:
+    return (
+        f"{cell.a.row.title}, {cell.a.column.title}",
+        _number(cell.a.measured, cell.a.spread),
+        _number(cell.b.measured, cell.b.spread),
+        "–" if cell.difference is None else signed(cell.difference),
+        f"{cell.tolerance:g} {cell.a.column.unit}",
+        cell.status,
+    )
+
+
+def _number(median: float | None, spread: float | None) -> str:
+    if median is None:
+        return "–"
+    return f"{median:.2f}" + ("" if spread is None else f" ±{spread:.2f}")
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,27 @@
+rule judge_claims:
+    input:
+        f"{RESULTS}/metrics.csv",
+    output:
+        directory(f"{RESULTS}/claims"),
+    log:
+        f"{RESULTS}/claims.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        claims=digest(
+            [
+                table_or_claim.model_dump(mode="json")
+                for table_or_claim in [
+                    *CLAIMS.claims.values(),
+                    *CLAIMS.tables.values(),
+                ]
+            ]
+        ),
+        preset=SETTINGS.preset,
+        lvis=SETTINGS.lvis_option,
+    message:
+        "Judging the claims of the paper"
+    shell:
+        "pointrend-repro claims --preset {params.preset} {params.lvis}"
+        " --config-dir config >{log} 2>&1"
