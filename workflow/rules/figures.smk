@@ -3,7 +3,12 @@ rule draw_figure:
         data=figure_data,
         models=figure_models,
     output:
-        png=f"{FIGURE}.png",
+        png=report(
+            f"{FIGURE}.png",
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
         pdf=f"{FIGURE}.pdf",
         json=f"{FIGURE}.json",
     log:
@@ -12,10 +17,13 @@ rule draw_figure:
         figure=r"figure\d+",
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: ASKED["draw_figure"].threads
+    resources:
+        **ASKED["draw_figure"].resources,
     params:
         preset=SETTINGS.preset,
         warning=digest(GRID.preset.warning),
+        in_force=figure_settings_in_force,
         data_root=figure_data_root_option,
     message:
         "Drawing {wildcards.figure}"

@@ -9,7 +9,7 @@ from pointrend_repro import provenance
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments import Grid, Training
 from pointrend_repro.figures import (
     figure2,
     figure4,
@@ -55,13 +55,8 @@ def make_figure(
             fit, or the data have nothing to show.
     """
     trainings = grid.figure_trainings(figure)
-    files = {t.variant: f"{t.folder}/model.safetensors" for t in trainings}
-    models = {variant: load_saved_model(results_dir / file) for variant, file in files.items()}
-    used = [_model_used(results_dir, file) for file in files.values()]
-    dataset = read_coco(data.val_images, data.val_annotations)
-    for saved in models.values():
-        if isinstance(saved.model, MaskRCNN):  # label maps are of other classes than objects
-            require_same_categories(saved, dataset)
+    models, used = load_models(trainings, results_dir)
+    dataset = read_shown_data(data, models)
     with shared_style():
         picture = _DRAW[figure](models, dataset)
         if grid.preset.warning:
@@ -82,6 +77,32 @@ def make_figure(
         code_digest=provenance.code_digest(),
     )
     write_json(png.with_suffix(".json"), record.model_dump(mode="json"))
+
+
+def load_models(
+    trainings: list[Training], results_dir: Path
+) -> tuple[dict[str, SavedModel], list[ModelUsed]]:
+    """Load the models of trainings by variant, and tell where they come from.
+
+    Raises:
+        UserError: a model or its origin is missing or damaged.
+    """
+    files = {t.variant: f"{t.folder}/model.safetensors" for t in trainings}
+    models = {variant: load_saved_model(results_dir / file) for variant, file in files.items()}
+    return models, [_model_used(results_dir, file) for file in files.values()]
+
+
+def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDataset:
+    """Read the validation images that models are shown on.
+
+    Raises:
+        UserError: the data are not there, or a detector was trained for other categories.
+    """
+    dataset = read_coco(data.val_images, data.val_annotations)
+    for saved in models.values():
+        if isinstance(saved.model, MaskRCNN):  # label maps are of other classes than objects
+            require_same_categories(saved, dataset)
+    return dataset
 
 
 def _model_used(results_dir: Path, file: str) -> ModelUsed:

@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord
+from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord, segmentation_mask
 from pointrend_repro.errors import UserError
 
 # Large enough to show an outline: a share of the image's shorter edge, no stripe, no filaments.
@@ -39,8 +40,19 @@ class ShownObject:
     @property
     def outline(self) -> NDArray[np.float64]:
         """The polygon (P, 2), (x, y) in pixels of the image; `choose_objects` takes no others."""
-        assert isinstance(self.annotation.segmentation, list)
-        return np.array(self.annotation.segmentation[0], dtype=np.float64).reshape(-1, 2)
+        assert self.traced is not None
+        return self.traced
+
+    @cached_property
+    def traced(self) -> NDArray[np.float64] | None:
+        """The outline, or None of a mask that has several, as one with a hole has."""
+        segmentation = self.annotation.segmentation
+        if isinstance(segmentation, dict):
+            mask = segmentation_mask(segmentation, self.record.height, self.record.width)
+            return _trace(mask.view(np.uint8))
+        if len(segmentation) != 1:
+            return None
+        return np.array(segmentation[0], dtype=np.float64).reshape(-1, 2)
 
 
 def choose_objects(dataset: CocoDataset, count: int) -> list[ShownObject]:
@@ -71,14 +83,17 @@ def choose_objects(dataset: CocoDataset, count: int) -> list[ShownObject]:
 
 
 def _best_of(record: ImageRecord) -> ShownObject | None:
-    candidates = [
-        ShownObject(record, annotation)
-        for annotation in record.annotations
-        if not annotation.is_crowd
-        and isinstance(annotation.segmentation, list)
-        and len(annotation.segmentation) == 1
-    ]
-    return min(candidates, key=_rank, default=None)
+    objects = [ShownObject(record, a) for a in record.annotations if not a.is_crowd]
+    return min((o for o in objects if o.traced is not None), key=_rank, default=None)
+
+
+def _trace(mask: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the outline of a mask (H, W) if it has but one."""
+    import cv2
+
+    outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    # Contours go through the centres of pixels.
+    return outlines[0].reshape(-1, 2).astype(np.float64) + 0.5 if len(outlines) == 1 else None
 
 
 def _rank(shown: ShownObject) -> tuple[bool, float]:

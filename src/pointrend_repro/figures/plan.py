@@ -5,6 +5,10 @@ from typing import Literal, get_args
 from pointrend_repro.errors import UserError
 
 FigureName = Literal["figure2", "figure4", "figure5", "figure6", "figure7", "figure8", "figure9"]
+# Beside the paper's figures, on the page alone: what can be moved, and what is plotted.
+DrawnPicture = Literal["comparison", "subdivision"]  # from trained models
+PlottedPicture = Literal["curves", "costs"]  # from numbers
+PictureName = DrawnPicture | PlottedPicture
 
 BASELINE = "mask_rcnn_r50_fpn"
 POINTREND = "pointrend_r50_fpn"
@@ -28,6 +32,13 @@ DATASETS: dict[FigureName, str] = dict.fromkeys(VARIANTS, "coco") | {
 }
 
 
+PICTURE_VARIANTS: dict[DrawnPicture, tuple[str, ...]] = {
+    "comparison": (BASELINE, POINTREND),
+    "subdivision": (POINTREND,),
+}
+PICTURE_DATASET = "coco"
+
+
 def known_figure(name: str) -> FigureName:
     """Return `name` if there is such a figure.
 
@@ -39,3 +50,16 @@ def known_figure(name: str) -> FigureName:
             known: FigureName = figure
             return known
     raise UserError(f"there is no figure {name!r}; there are: {', '.join(get_args(FigureName))}")
+
+
+def known_picture(name: str) -> DrawnPicture:
+    """Return `name` if there is such a picture to draw from models.
+
+    Raises:
+        UserError: there is none.
+    """
+    for picture in get_args(DrawnPicture):
+        if name == picture:
+            known: DrawnPicture = picture
+            return known
+    raise UserError(f"there is no picture {name!r}; there are: {', '.join(get_args(DrawnPicture))}")

@@ -1,0 +1,54 @@
+"""What the page shows beside the paper's figures: pictures to move, and training curves."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointrend_repro.commands.options import (
+    ConfigDir,
+    DataRoot,
+    Device,
+    Output,
+    Preset,
+    ResultsDir,
+    Threads,
+    prepare_device,
+)
+from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.experiments import load_grid
+
+
+def picture(
+    name: Annotated[str, typer.Argument(help="comparison or subdivision")],
+    preset: Preset,
+    output: Output,
+    results_dir: ResultsDir = Path("results"),
+    data_root: DataRoot = None,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw a picture of the page from a preset's trained models, on the CPU."""
+    from pointrend_repro.figures.plan import known_picture
+
+    chosen = known_picture(name)
+    grid = load_grid(preset, config_dir)
+    dataset = grid.picture_trainings(chosen)[0].dataset
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.figures.making_pictures import make_picture
+
+    make_picture(grid, chosen, paths, results_dir=results_dir / preset, output=output)
+
+
+def curves(
+    preset: Preset,
+    output: Output,
+    results_dir: ResultsDir = Path("results"),
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Thin out the training logs of a preset into one CSV."""
+    from pointrend_repro.reporting.pictures.thinning import write_curves
+
+    write_curves(load_grid(preset, config_dir), results_dir / preset, output)

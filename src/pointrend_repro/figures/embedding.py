@@ -1,0 +1,55 @@
+"""Views of images as raster images inside of a text: what the page embeds."""
+
+import base64
+import io
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from pointrend_repro.figures.drawing import View, show_view
+from pointrend_repro.figures.picture_record import EmbeddedImage
+
+_DPI = 100
+# A third of the size of JPEG at the same quality of outlines.
+_WEBP = {"quality": 80, "method": 6}
+
+
+def embed_view(view: View, alternative_text: str, draw: Callable[[Axes], object]) -> EmbeddedImage:
+    """Draw something over a view, and return it in the view's own pixels.
+
+    Args:
+        draw: gets axes that are filled by the view, one unit of them a pixel of it.
+    """
+    height, width = view.pixels.shape[:2]
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    ax = figure.add_axes((0, 0, 1, 1))
+    show_view(ax, view)
+    ax.set_axis_off()
+    draw(ax)
+    return _embed(figure, alternative_text)
+
+
+def describe_mask(name: str, of: str, mask: NDArray[np.bool_]) -> str:
+    """Say what `drawing.show_mask` draws of a mask (H, W), for who cannot see it."""
+    if not mask.any():
+        return f"{name.capitalize()}; {of} is empty."
+    return f"{name.capitalize()}, tinted and outlined by {of}, {mask.mean():.0%} of the picture."
+
+
+def _embed(figure: Figure, alternative_text: str) -> EmbeddedImage:
+    png, webp = io.BytesIO(), io.BytesIO()
+    figure.savefig(png, format="png", dpi=_DPI)
+    with Image.open(png) as image:
+        image.convert("RGB").save(webp, "WEBP", **_WEBP)
+        width, height = image.size
+    text = base64.b64encode(webp.getvalue()).decode("ascii")
+    return EmbeddedImage(
+        source=f"data:image/webp;base64,{text}",
+        width=width,
+        height=height,
+        alternative_text=alternative_text,
+    )

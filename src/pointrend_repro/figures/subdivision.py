@@ -1,0 +1,140 @@
+"""One mask from its coarse prediction to 224x224, with the points of every step."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from torch import Tensor
+
+from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.examples import read_record
+from pointrend_repro.figures.drawing import (
+    View,
+    box_window,
+    contrasting_color,
+    show_mask,
+    view_window,
+)
+from pointrend_repro.figures.embedding import describe_mask, embed_view
+from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
+from pointrend_repro.figures.picture_record import SubdivisionStep
+from pointrend_repro.figures.plan import POINTREND
+from pointrend_repro.figures.regions import coarse_and_points
+from pointrend_repro.modeling.points import (
+    binary_uncertainty,
+    most_uncertain_points,
+    subdivision_steps,
+)
+from pointrend_repro.modeling.weights import SavedModel
+from pointrend_repro.settings import InferenceSettings
+
+_MARGIN = 0.08
+_SIDE_PX = 520
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. Grids are logits over a box, points box-normalised.
+
+    Attributes:
+        before: (S, S), interpolated from the step before; of the first step, predicted.
+        points: (P, 2), the most uncertain cells of `before`, predicted anew; none in the first.
+        after: (S, S), with them.
+    """
+
+    before: Tensor
+    points: Tensor
+    after: Tensor
+
+
+def subdivide(
+    coarse: Tensor, predict_points: Callable[[Tensor], Tensor], settings: InferenceSettings
+) -> list[Step]:
+    """Carry out section 3.1, Inference, with every step that the paper names.
+
+    Args:
+        coarse: logits (M0, M0).
+        predict_points: maps points (P, 2), box-normalised, to logits (P,).
+
+    Returns:
+        The coarse prediction, and a step for each doubling of the grid.
+    """
+    steps = [Step(coarse, coarse.new_zeros(0, 2), coarse)]
+    for side, count in subdivision_steps(
+        len(coarse), settings.output_resolution, settings.points_per_step
+    ):
+        before = F.interpolate(
+            steps[-1].after[None, None], size=(side, side), mode="bilinear", align_corners=False
+        )[0, 0]
+        cells, points = most_uncertain_points(binary_uncertainty(before)[None], count)
+        after = before.flatten().scatter(0, cells[0], predict_points(points[0])).view(side, side)
+        steps.append(Step(before, points[0], after))
+    return steps
+
+
+def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> dict[str, Any]:
+    """Draw the grid with its points, and the mask, of each step.
+
+    Returns:
+        What a `SubdivisionRecord` says beside its origin.
+
+    Raises:
+        UserError: there is nothing to show, the image cannot be read, or the model has no point
+            head.
+    """
+    (shown,) = choose_objects(dataset, 1)
+    coarse, predict_points = coarse_and_points(models[POINTREND], shown)
+    settings = InferenceSettings()
+    steps = subdivide(coarse, predict_points, settings)
+    image = read_record(shown.record)
+    view = view_window(image, box_window(shown.box, _MARGIN, image.shape[:2]), _SIDE_PX)
+    color = contrasting_color(view.pixels, view.mask(steps[-1].after, shown.box))
+    name = dataset.categories[shown.annotation.label].name
+    return {
+        "title": "One mask, step by step",
+        "caption": (
+            f"One object ({name}) inside the ground truth's box and for its class. Each step "
+            f"doubles the grid by interpolation and predicts its most uncertain cells anew (dots), "
+            f"at most {settings.points_per_step:,} of them. Left the grid before they are "
+            "predicted, darker where foreground is likelier; right the mask afterwards. A step "
+            "that predicts the whole grid makes those before it void: masks are rendered from the "
+            f"last such step on. Object chosen {CHOICE}."
+        ),
+        "image_ids": [shown.record.id],
+        "name": name,
+        "steps": [_embed(step, view, shown, name, color) for step in steps],
+    }
+
+
+def _embed(step: Step, view: View, shown: ShownObject, name: str, color: str) -> SubdivisionStep:
+    side, points = len(step.after), len(step.points)
+    mask = view.mask(step.after, shown.box)
+    dots = f" with {points} dots on its most uncertain cells" if points else ""
+    return SubdivisionStep(
+        side=side,
+        points=points or side**2,
+        grid=embed_view(
+            view,
+            f"{name.capitalize()}: probabilities on a grid of {side} by {side} cells{dots}.",
+            lambda ax: _show_grid(ax, step, view.box(shown.box)),
+        ),
+        mask=embed_view(
+            view,
+            describe_mask(name, f"the mask of {side} by {side} cells", mask),
+            lambda ax: show_mask(ax, mask, color, 1.3),
+        ),
+    )
+
+
+def _show_grid(ax: Axes, step: Step, box: tuple[float, float, float, float]) -> None:
+    """Draw probabilities over the box (xyxy in pixels of the view), and the points."""
+    x0, y0, x1, y1 = box
+    shades = step.before.sigmoid().numpy()
+    limits = ax.get_xlim(), ax.get_ylim()
+    ax.imshow(shades, cmap="Blues", vmin=0, vmax=1, extent=(x0, x1, y1, y0), aspect="auto")
+    x, y = step.points.T.numpy()
+    area = 12 if len(x) < 400 else 5
+    ax.scatter(x0 + x * (x1 - x0), y0 + y * (y1 - y0), s=area, color="black", linewidths=0)
+    ax.set(xlim=limits[0], ylim=limits[1], aspect="auto")

@@ -1,0 +1,80 @@
+"""All pictures of a preset, as the page shows them: read, checked, and laid out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Grid
+from pointrend_repro.figures.picture_record import (
+    ComparisonRecord,
+    PictureRecord,
+    SubdivisionRecord,
+)
+from pointrend_repro.files import read_json
+from pointrend_repro.reporting.pictures.costs import Costs, Results, lay_out_costs
+from pointrend_repro.reporting.pictures.curves import DatasetCurves, lay_out_curves
+from pointrend_repro.reporting.pictures.thinning import MAX_POINTS, read_curves
+from pointrend_repro.reporting.tables import MeasuredTable
+
+CURVES_FILE = "curves.csv"
+
+_Record = TypeVar("_Record", bound=PictureRecord)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a preset asks for; None, or an empty list, stands for what is not there yet."""
+
+    comparison: ComparisonRecord | None
+    subdivision: SubdivisionRecord | None
+    curves: list[DatasetCurves]
+    costs: Costs | None
+    max_points: int = MAX_POINTS
+
+
+def load_pictures(
+    grid: Grid,
+    tables: Sequence[MeasuredTable],
+    results: Results,
+    *,
+    results_dir: Path,
+    folder: Path,
+) -> Pictures | None:
+    """Read the pictures that a preset asks for; None where it asks for none.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`.
+        folder: `reports/<preset>/pictures`.
+
+    Raises:
+        UserError: a file is damaged, or is of another preset.
+    """
+    asked = set(grid.preset.pictures)
+    if not asked:
+        return None
+    return Pictures(
+        comparison=_read(folder, grid, "comparison", ComparisonRecord),
+        subdivision=_read(folder, grid, "subdivision", SubdivisionRecord),
+        curves=lay_out_curves(grid, read_curves(folder / CURVES_FILE)) if "curves" in asked else [],
+        costs=lay_out_costs(grid, tables, results, results_dir) if "costs" in asked else None,
+    )
+
+
+def _read(folder: Path, grid: Grid, name: str, kind: type[_Record]) -> _Record | None:
+    path = folder / f"{name}.json"
+    if name not in grid.preset.pictures or not path.exists():
+        return None
+    try:
+        record = kind.model_validate(read_json(path))
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UserError(f"{path}: not of a picture ({key}); draw the picture again") from None
+    if (record.preset, record.picture) != (grid.name, name):
+        raise UserError(
+            f"{path}: is of {record.picture} of preset {record.preset}; draw the picture again"
+        )
+    return record

@@ -1,0 +1,47 @@
+rule draw_picture:
+    input:
+        data=picture_data,
+        models=picture_models,
+    output:
+        f"reports/{SETTINGS.preset}/pictures/{{picture}}.json",
+    log:
+        f"{RESULTS}/pictures/{{picture}}.log",
+    wildcard_constraints:
+        picture=r"[a-z]+",
+    conda:
+        "../../environment.yml"
+    threads: ASKED["draw_picture"].threads
+    resources:
+        **ASKED["draw_picture"].resources,
+    params:
+        preset=SETTINGS.preset,
+        warning=digest(GRID.preset.warning),
+        data_root=picture_data_root_option,
+    message:
+        "Drawing the picture {wildcards.picture}"
+    shell:
+        "pointrend-repro picture {wildcards.picture} --preset {params.preset} {params.data_root}"
+        " --threads {threads} --config-dir config --output {output} >{log} 2>&1"
+
+
+# A training's log lies beside its model, undeclared: a training that was cut continues it.
+rule thin_logs:
+    input:
+        [
+            f"{RESULTS}/{training.folder}/model.origin.json"
+            for training in GRID.trainings
+        ],
+    output:
+        f"reports/{SETTINGS.preset}/pictures/curves.csv",
+    log:
+        f"{RESULTS}/pictures/curves.log",
+    localrule: True
+    conda:
+        "../../environment.yml"
+    params:
+        preset=SETTINGS.preset,
+    message:
+        "Thinning the training logs out into {output}"
+    shell:
+        "pointrend-repro curves --preset {params.preset} --config-dir config"
+        " --output {output} >{log} 2>&1"
