@@ -4,8 +4,6 @@ import csv
 import functools
 import io
 import re
-import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -15,12 +13,14 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up_metrics import write_result
+from made_up_metrics import nasty, write_result
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Evaluation, Grid, Prediction, Training, load_grid
 from pointrend_repro.reporting.collect import collect_metrics
-from pointrend_repro.reporting.exports import to_csv, to_latex, to_markdown
+from pointrend_repro.reporting.exports import to_csv, to_markdown
+from pointrend_repro.reporting.latex import to_latex
+from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.tables import MeasuredTable, judge, measure_tables
 
 Fill = Callable[..., Path]
@@ -178,15 +178,14 @@ def test_markdown_is_laid_out_as_in_the_paper(paper: Grid, fill: Fill) -> None:
     assert len(rows) == 5
 
 
-def nasty(grid: Grid) -> Grid:
-    """A grid whose titles hold everything that Markdown and LaTeX read as commands."""
-    title = r"\input{x} 100% & $a_b^c$ #1 ~ | <script> `x` [y](z) {} ± ×"
-    table = grid.tables["table1"]
-    column = table.columns["coco_ap"].model_copy(update={"title": title})
-    columns = table.columns | {"coco_ap": column}
-    table = table.model_copy(update={"columns": columns, "title": title, "caption": title})
-    preset = grid.preset.model_copy(update={"warning": title})
-    return replace(grid, tables={"table1": table}, preset=preset)
+def test_markdown_escapes_why_a_number_is_missing(paper: Grid, tmp_path: Path) -> None:
+    log = tmp_path / paper.evaluations[0].prediction.training.folder / "train.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("error: <b>`x`</b> | y\n")
+    absent = {paper.evaluations[0]: why_absent(paper.evaluations[0], tmp_path)}
+    (table,) = measure_tables(paper, collect_metrics(paper, tmp_path), absent)
+    text = to_markdown(paper, table)
+    assert r"trial 0: train failed: error: \<b\>\`x\`\</b\> \| y (paper 35.2)" in text
 
 
 def test_markdown_escapes_its_specials(paper: Grid, tmp_path: Path) -> None:
@@ -199,24 +198,3 @@ def test_markdown_escapes_its_specials(paper: Grid, tmp_path: Path) -> None:
     assert len(re.findall(r"(?<!\\)\|", header)) == 5
     assert r"\<script\>" in header
     assert r"\[y\](z)" in header
-
-
-def test_latex_escapes_its_specials(paper: Grid, tmp_path: Path) -> None:
-    text = to_latex(nasty(paper), measure(nasty(paper), tmp_path))
-    assert r"\input" not in text
-    assert r"\textbackslash{}input\{x\} 100\% \& \$a\_b\textasciicircum{}c\$ \#1" in text
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-@pytest.mark.parametrize("change", [lambda grid: grid, nasty])
-def test_latex_compiles(
-    paper: Grid, fill: Fill, tmp_path: Path, change: Callable[[Grid], Grid]
-) -> None:
-    grid = change(paper)
-    table = to_latex(grid, measure(grid, fill(paper, offset=0.5)))
-    document = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{table}"
-    document = document.replace("document}%", "document}\n%")
-    (tmp_path / "t.tex").write_text(document + r"\end{document}", encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout[-2000:]

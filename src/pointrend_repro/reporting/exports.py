@@ -1,4 +1,4 @@
-"""A measured table as CSV for machines, and as Markdown and LaTeX, laid out as in the paper."""
+"""A measured table as CSV for machines and as Markdown, and what a reader must know of it."""
 
 import re
 
@@ -11,24 +11,14 @@ from pointrend_repro.schema import Column
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 
-_TEX_SPECIALS = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "\N{MULTIPLICATION SIGN}": r"$\times$",
-    "\N{PLUS-MINUS SIGN}": r"$\pm$",
-}
-_TEX_MARKS = {"deviates": r"$^\dagger$", "no-claim": r"$^\ddagger$"}
+_MEASURED = (
+    "Measured is the median over the trials; the spread (after ±) is the largest minus the "
+    "smallest trial."
+)
+_REPRODUCED = (
+    "Reproduced: the median, before rounding, lies within the tolerance of the paper's number, "
+    "and every trial is measured."
+)
 
 
 def to_csv(measured: MeasuredTable) -> str:
@@ -66,35 +56,17 @@ def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_latex(grid: Grid, measured: MeasuredTable) -> str:
-    """Return a `table` float that needs the package booktabs."""
-    table = measured.table
-    columns = [_tex_text(column.title) for column in table.columns.values()]
-    lines = [
-        r"% Needs \usepackage{booktabs} and, for accents, UTF-8 (the default since 2018).",
-        r"\begin{table}[htbp]",
-        r"\centering",
-        rf"\caption{{{_tex_text(table.title)}. {_tex_text(table.caption)}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
-        r"\toprule",
-        _ampersands(["", *columns]),
-        r"\midrule",
-    ]
-    for row_name, row in table.rows.items():
-        cells = [_tex_cell(measured.cells[row_name, name]) for name in table.columns]
-        lines.append(_ampersands([_tex_text(row.title), *cells]))
-    marks = r"$^\dagger$ deviates; $^\ddagger$ no claim; -- not measured; paper in parentheses."
-    texts = [_tex_text(note) for note in notes(grid, measured)]
-    if measured.warning:
-        texts.insert(0, rf"\textbf{{{_tex_text(measured.warning)}}}")
-    lines += [r"\bottomrule", r"\end{tabular}", "", r"\smallskip"]
-    lines.append(r"\parbox{0.9\linewidth}{\footnotesize " + " ".join([*texts, marks]) + "}")
-    lines.append(r"\end{table}")
-    return "\n".join(lines) + "\n"
-
-
 def notes(grid: Grid, measured: MeasuredTable) -> list[str]:
-    """Return what a reader must know to judge the numbers: rules, tolerances and data."""
+    """Return what a reader of the table alone must know to judge its numbers."""
+    source, *rest = own_notes(grid, measured)
+    columns = measured.table.columns.values()
+    rules = [_MEASURED] if any(column.dataset for column in columns) else []
+    rules += [_REPRODUCED] if _judged(grid, measured) else []
+    return [source, *rules, *rest]
+
+
+def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
+    """Return what is of this table alone: its source, data and tolerances."""
     columns = measured.table.columns.values()
     used = {c.dataset: grid.preset.datasets.get(c.dataset) for c in columns if c.dataset}
     data = [
@@ -102,19 +74,14 @@ def notes(grid: Grid, measured: MeasuredTable) -> list[str]:
         for wanted, name in used.items()
     ]
     lines = [f"Source: {measured.table.source}."]
-    if data:
-        lines += [
-            "Measured is the median over the trials; the spread (after ±) is the largest minus "
-            "the smallest trial.",
-            f"Preset {grid.name}: {'; '.join(data)}.",
-        ]
-    judged = [c for c in columns if grid.preset.warning is None or c.dataset is None]
-    if judged:
-        lines.append(
-            "Reproduced: the median, before rounding, lies within the tolerance of the paper's "
-            "number, and every trial is measured."
-        )
+    lines += [f"Preset {grid.name}: {'; '.join(data)}."] if data else []
+    judged = _judged(grid, measured)
     return lines + [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
+
+
+def _judged(grid: Grid, measured: MeasuredTable) -> list[Column]:
+    columns = measured.table.columns.values()
+    return [c for c in columns if grid.preset.warning is None or c.dataset is None]
 
 
 def _tolerance_text(column: Column) -> str:
@@ -126,19 +93,11 @@ def _tolerance_text(column: Column) -> str:
 def _markdown_cell(cell: MeasuredCell) -> str:
     paper = "no number in the paper" if cell.paper is None else f"paper {number(cell.paper)}"
     if cell.measured is None:
-        return f"missing: {cell.reason} ({paper})"
-    verdict = f"{cell.status}: {cell.reason}" if cell.reason else cell.status
+        return f"missing: {_markdown_text(cell.reason)} ({paper})"
+    verdict = f"{cell.status}: {_markdown_text(cell.reason)}" if cell.reason else cell.status
     spread = "" if cell.spread is None else f" ± {number(cell.spread)}"
-    return f"{number(cell.measured)}{spread} ({paper}) {verdict}"
-
-
-def _tex_cell(cell: MeasuredCell) -> str:
-    paper = "" if cell.paper is None else f" ({number(cell.paper)})"
-    if cell.measured is None:
-        return f"--{paper}"
-    mark = _TEX_MARKS.get(cell.status, "")
-    spread = "" if cell.spread is None else rf" $\pm$ {number(cell.spread)}"
-    return f"{number(cell.measured)}{spread}{paper}{mark}"
+    changed = "; the data have changed since" if cell.data_changed else ""
+    return f"{number(cell.measured)}{spread} ({paper}) {verdict}{changed}"
 
 
 def _rounded(value: float | None) -> float | None:
@@ -149,13 +108,5 @@ def _pipes(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _ampersands(cells: list[str]) -> str:
-    return rf"{' & '.join(cells)} \\"
-
-
 def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
-
-
-def _tex_text(text: str) -> str:
-    return "".join(_TEX_SPECIALS.get(char, char) for char in " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(text.split()))

@@ -14,7 +14,7 @@ def signed(value: float) -> str:
     One decimal could show a deviating +0.24 as the +0.2 that is allowed.
     """
     text = f"{value:+.2f}"
-    return "±0.00" if text in {"+0.00", "-0.00"} else text.replace("-", "\N{MINUS SIGN}")
+    return "0.00" if text in {"+0.00", "-0.00"} else text.replace("-", "\N{MINUS SIGN}")
 
 
 def duration(seconds: float) -> str:
@@ -39,3 +39,16 @@ def memory(megabytes: float) -> str:
 def count(n: int, noun: str) -> str:
     """Return `1 trial` or `3 trials`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def commit(digits: str | None) -> str:
+    """Return a commit's first twelve digits, and say so if the tree held changes."""
+    if digits is None:
+        return "outside git"
+    short, _, changes = digits.partition("+")
+    return short[:12] + (f" + {changes}" if changes else "")
+
+
+def decimals(value: float) -> str:
+    """Return a trial's value with two decimals: the trials of one cell are close to each other."""
+    return f"{value:.2f}"

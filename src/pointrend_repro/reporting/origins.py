@@ -1,86 +1,147 @@
-"""The way back from a measured cell: its trials, their three steps, and what those ran with."""
+"""The way back from a measured cell: its trials, the steps of each, and what those ran with.
+
+A training is behind many cells, and a prediction behind several; each step is told once, and the
+trials lead to it, or the page would be huge.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.experiments import Cost, Evaluation
 from pointrend_repro.provenance import digest
+from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
+from pointrend_repro.reporting.settings_diff import Difference, differences
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a trial, and whether today's code is the code that ran it."""
+class Run:
+    """One step that ran, and whether today's code is the code that ran it.
 
+    Attributes:
+        files: what it left behind, by what it is; paths are relative to `results/<preset>`.
+    """
+
+    anchor: str
     name: str
+    title: str
     record: Record
     code_changed: bool
     settings_id: str
+    files: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a cell, or its count. Paths are relative to `results/<preset>`."""
+    """One trial of a cell, or its count. `file` is relative to `results/<preset>`."""
 
     number: int | None
+    seed: int | None
     value: float
     file: str
-    steps: tuple[Step, ...]
-    logs: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def code_changed(self) -> bool:
+        """Whether any step was run by other code than today's."""
+        return any(run.code_changed for run in self.runs)
+
+    @property
+    def data_changed(self) -> bool:
+        """Whether any step read other data than there are today."""
+        return any(run.record.data_changed for run in self.runs)
 
 
 @dataclass(frozen=True)
 class CellOrigin:
-    """Everything that made one measured cell."""
+    """Everything that made one cell, and what is known of the trials that are not there."""
 
     anchor: str
     title: str
     cell: MeasuredCell
     trials: tuple[Trial, ...]
+    absent: tuple[tuple[int | None, Absent], ...]
+
+    @property
+    def code_changed(self) -> bool:
+        """Whether any trial was made by other code than today's."""
+        return any(trial.code_changed for trial in self.trials)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One set of settings as JSON, and the steps that ran with it."""
+    """One set of settings: the steps that ran with it, what is not the default, all as JSON."""
 
     anchor: str
     users: tuple[str, ...]
+    differences: tuple[Difference, ...]
     text: str
 
 
 def trace_origins(
-    tables: list[MeasuredTable],
+    tables: Sequence[MeasuredTable],
     results: Mapping[Evaluation | Cost, Result],
+    absent: Mapping[Evaluation | Cost, Absent],
     *,
     results_dir: Path,
     code_digest: str,
 ) -> list[CellOrigin]:
-    """Return the origin of every measured cell.
+    """Return the origin of every cell that has a value, or a log that says why it has none.
 
     Args:
-        results_dir: the preset's folder; logs are looked for there.
+        results_dir: the preset's folder; logs and checkpoints are looked for there.
         code_digest: digest of today's code, to tell results of other code.
     """
+    runs = {
+        evaluation: _runs(evaluation, result, results_dir, code_digest)
+        for evaluation, result in results.items()
+    }
     origins = []
     for measured in tables:
         for cell in measured.cells.values():
             trials = tuple(
                 Trial(
                     number=results[evaluation].origin.trial,
+                    seed=runs[evaluation][0].record.seed,
                     value=value,
                     file=evaluation.path,
-                    steps=_steps(results[evaluation], code_digest),
-                    logs=_logs(evaluation, results_dir),
+                    runs=runs[evaluation],
                 )
                 for evaluation, value in cell.values
             )
-            if trials:
+            gone = _absent_trials(cell, absent)
+            if trials or any(why.log for _, why in gone):
                 title = f"{measured.table.title}: {cell.row.title}, {cell.column.title}"
-                origins.append(CellOrigin(anchor(cell), title, cell, trials))
+                origins.append(CellOrigin(anchor(cell), title, cell, trials, gone))
     return origins
+
+
+def collect_runs(origins: Sequence[CellOrigin]) -> list[Run]:
+    """Return each step behind the origins once, in the order of the pipeline and by name."""
+    found = {run.anchor: run for o in origins for trial in o.trials for run in trial.runs}
+    order = ["train", "predict", "evaluate"]
+    return sorted(found.values(), key=lambda run: (order.index(run.name), run.title, run.anchor))
+
+
+def collect_settings(runs: Sequence[Run]) -> list[Settings]:
+    """Return each distinct set of settings once, sorted by what ran with it."""
+    values = {run.settings_id: run.record.settings for run in runs}
+    users: dict[str, list[str]] = {}
+    for run in runs:
+        users.setdefault(run.settings_id, []).append(run.title)
+    found = [
+        Settings(
+            anchor=key,
+            users=tuple(sorted(users[key])),
+            differences=tuple(differences(value)),
+            text=json.dumps(value, indent=2, ensure_ascii=False),
+        )
+        for key, value in values.items()
+    ]
+    return sorted(found, key=lambda settings: settings.users)
 
 
 def anchor(cell: MeasuredCell) -> str:
@@ -88,41 +149,77 @@ def anchor(cell: MeasuredCell) -> str:
     return f"origin-{cell.cell.table}-{cell.cell.row}-{cell.cell.column}"
 
 
-def collect_settings(results: Mapping[Evaluation | Cost, Result]) -> list[Settings]:
-    """Return each distinct set of settings once, sorted by what ran with it.
-
-    A training is behind many cells; writing its settings into each would make the page huge.
-    """
-    texts: dict[str, str] = {}
-    users: dict[str, set[str]] = {}
-    for evaluation, result in results.items():
-        places = {"evaluate": evaluation.path}
-        if isinstance(evaluation, Evaluation):
-            places["train"] = evaluation.prediction.training.folder
-            places["predict"] = evaluation.prediction.folder
-        for name, record in result.origin.steps.items():
-            key = _settings_id(record)
-            texts[key] = json.dumps(record.settings, indent=2, ensure_ascii=False)
-            users.setdefault(key, set()).add(f"{name} {places[name]}")
-    found = [Settings(key, tuple(sorted(users[key])), text) for key, text in texts.items()]
-    return sorted(found, key=lambda settings: settings.users)
-
-
-def _steps(result: Result, code_digest: str) -> tuple[Step, ...]:
+def _absent_trials(
+    cell: MeasuredCell, absent: Mapping[Evaluation | Cost, Absent]
+) -> tuple[tuple[int | None, Absent], ...]:
     return tuple(
-        Step(name, record, record.code_digest != code_digest, _settings_id(record))
+        (e.prediction.training.trial if isinstance(e, Evaluation) else None, absent[e])
+        for e in cell.cell.evaluations
+        if e in absent
+    )
+
+
+def _runs(
+    evaluation: Evaluation | Cost, result: Result, results_dir: Path, code_digest: str
+) -> tuple[Run, ...]:
+    places = _places(evaluation)
+    return tuple(
+        Run(
+            anchor=f"run-{digest([name, places[name][0], record.model_dump(mode='json')])}",
+            name=name,
+            title=places[name][0],
+            record=record,
+            code_changed=record.code_digest != code_digest,
+            # Of the settings: a digest that a file merely states could stand for two of them.
+            settings_id=f"settings-{digest(record.settings)}",
+            files=_files(places[name][1], results_dir),
+        )
         for name, record in result.origin.steps.items()
     )
 
 
-def _settings_id(record: Record) -> str:
-    # Of the settings themselves: a digest that a file merely states could stand for two of them.
-    return f"settings-{digest(record.settings)}"
+def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str]]]:
+    """Return for each step what to call it, and where it leaves what."""
+    if isinstance(evaluation, Cost):
+        log = evaluation.path.removesuffix(".json") + ".log"
+        files = {"result": evaluation.path, "log": log}
+        return {"evaluate": (f"count {evaluation.variant}/{evaluation.inference}", files)}
+    prediction, training = evaluation.prediction, evaluation.prediction.training
+    return {
+        "train": (
+            f"train {training.folder}",
+            {
+                "model": f"{training.folder}/model.safetensors",
+                "checkpoint": f"{training.folder}/checkpoints/*.pt",
+                "log": f"{training.folder}/train.log",
+            },
+        ),
+        "predict": (
+            f"predict {prediction.folder}",
+            {
+                "predictions": f"{prediction.folder}/predictions.json",
+                "label images": f"{prediction.folder}/labels",
+                "log": f"{prediction.folder}/predict.log",
+            },
+        ),
+        "evaluate": (
+            f"evaluate {evaluation.path.removesuffix('.json')}",
+            {
+                "result": evaluation.path,
+                "log": f"{prediction.folder}/{evaluation.metric}.log",
+            },
+        ),
+    }
 
 
-def _logs(evaluation: Evaluation | Cost, results_dir: Path) -> tuple[str, ...]:
-    folders = [(results_dir / evaluation.path).parent]
-    if isinstance(evaluation, Evaluation):
-        folders.append(results_dir / evaluation.prediction.training.folder)
-    paths = [path for folder in folders for path in folder.glob("*.log")]
-    return tuple(sorted(str(path.relative_to(results_dir)) for path in paths))
+def _files(wanted: Mapping[str, str], results_dir: Path) -> tuple[tuple[str, str], ...]:
+    """Return the files that are there; of several checkpoints the newest."""
+    found = []
+    for what, pattern in wanted.items():
+        folder = (results_dir / pattern).parent
+        if pattern.endswith("*.pt"):
+            paths = sorted(folder.glob("*.pt"))[-1:]
+        else:
+            paths = [path for path in [results_dir / pattern] if path.exists()]
+        found += [(what, path.relative_to(results_dir).as_posix()) for path in paths]
+    return tuple(found)

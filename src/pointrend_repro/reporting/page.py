@@ -1,19 +1,21 @@
 """The page that a reviewer opens: `index.html`, one file that needs no network."""
 
-from collections.abc import Mapping
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import pandas as pd
+import markupsafe
 
-from pointrend_repro.experiments import Cost, Evaluation, Grid
-from pointrend_repro.reporting import formats
-from pointrend_repro.reporting.exports import notes
+from pointrend_repro.experiments import Grid
+from pointrend_repro.reporting import formats, layout
+from pointrend_repro.reporting.conditions import Conditions, gpu_count
+from pointrend_repro.reporting.exports import own_notes
 from pointrend_repro.reporting.figures import ShownFigure
-from pointrend_repro.reporting.origins import anchor, collect_settings, trace_origins
-from pointrend_repro.reporting.results import Result
+from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
-from pointrend_repro.schema import Preset
 
 # A sign beside each word: a status must not be told by its colour alone.
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {
@@ -24,38 +26,48 @@ _STATUS_WORDS: dict[Status, tuple[str, str]] = {
 }
 
 
+@dataclass(frozen=True)
+class Content:
+    """What the page shows, all of it made beforehand.
+
+    Attributes:
+        figures: by name, None for one that is not drawn yet.
+    """
+
+    tables: Sequence[MeasuredTable]
+    conditions: Conditions
+    origins: Sequence[CellOrigin]
+    figures: Mapping[str, ShownFigure | None]
+
+
 def render_page(
-    grid: Grid,
-    tables: list[MeasuredTable],
-    metrics: pd.DataFrame,
-    results: Mapping[Evaluation | Cost, Result],
-    *,
-    figures: Mapping[str, ShownFigure | None],
-    results_dir: Path,
-    code_digest: str,
+    grid: Grid, content: Content, *, claims: object | None = None, pictures: object | None = None
 ) -> str:
     """Return the page as HTML. The same results give the same text, byte for byte.
 
     Args:
-        figures: by name, None for one that is not drawn yet.
-        results_dir: the preset's folder, `results/<preset>`; logs are looked for there.
-        code_digest: digest of today's code, to tell results of other code.
+        claims: what `page_claims.html.j2` shows; None leaves it out.
+        pictures: what `page_pictures.html.j2` shows; None leaves it out.
     """
     template = _environment().get_template("page.html.j2")
+    runs = collect_runs(content.origins)
     return template.render(
         grid=grid,
-        tables=tables,
-        figures=figures,
-        statuses=_STATUS_WORDS,
-        counts={status: sum(t.counts[status] for t in tables) for status in STATUSES},
-        conditions=_conditions(grid, metrics, results, code_digest),
-        notes={table.name: notes(grid, table) for table in tables},
-        origins=trace_origins(tables, results, results_dir=results_dir, code_digest=code_digest),
-        settings=collect_settings(results),
-        code_digest=code_digest,
+        tables=content.tables,
+        figures=content.figures,
+        conditions=_in_words(content.conditions),
+        origins=content.origins,
+        origin_of={origin.anchor: origin for origin in content.origins},
+        runs=runs,
+        settings=collect_settings(runs),
+        counts={status: sum(t.counts[status] for t in content.tables) for status in STATUSES},
+        notes={table.name: own_notes(grid, table) for table in content.tables},
+        claims=claims,
+        pictures=pictures,
     )
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -69,65 +81,65 @@ def _environment() -> jinja2.Environment:
         "signed": formats.signed,
         "duration": formats.duration,
         "memory": formats.memory,
-        "commit": short_commit,
+        "commit": formats.commit,
+        "decimals": formats.decimals,
+        "script_json": script_json,
     }
-    environment.globals |= {"anchor": anchor, "count": formats.count}
+    environment.globals |= {
+        "anchor": anchor,
+        "count": formats.count,
+        "gpu_count": gpu_count,
+        "statuses": _STATUS_WORDS,
+        "heading_lines": layout.heading_lines,
+        "stub": layout.stub,
+    }
     return environment
 
 
-def _conditions(
-    grid: Grid,
-    metrics: pd.DataFrame,
-    results: Mapping[Evaluation | Cost, Result],
-    code_digest: str,
-) -> dict[str, list[str]]:
+def _in_words(conditions: Conditions) -> dict[str, list[str]]:
     """Return what all numbers of the page were made with and under, by heading."""
-    trained = metrics.dropna(subset=["train_command"])
-    trainings = trained.drop_duplicates(["dataset", "variant", "trial"])
-    seconds = float(trainings["train_wall_s"].sum())
-    done = f"{len(trainings)} of {formats.count(len(grid.trainings), 'training')}"
-    time = f", {formats.duration(seconds)} of wall time" if len(trainings) else ""
-    records = [step for result in results.values() for step in result.origin.steps.values()]
-    days = sorted(record.started[:10] for record in records)
-    names = sorted(grid.datasets)
+    days = dict.fromkeys(day for day in (conditions.first_day, conditions.last_day) if day)
+    commits = [formats.commit(commit) for commit in conditions.commits]
     return {
-        "Data": [f"{grid.datasets[name].title} ({name})" for name in names],
-        "Scale": _scale(grid.preset),
-        "Device": sorted({record.device for record in records}) or ["–"],
-        "Training": [done + time],
-        "Run": [" to ".join(dict.fromkeys([days[0], days[-1]]))] if days else ["not yet"],
-        "Commit": sorted({short_commit(record.git_commit) for record in records}) or ["–"],
-        "Code": [_code_state(list(results.values()), code_digest)],
+        "Data": [f"{title} ({name})" for name, title in conditions.datasets.items()]
+        + ([conditions.data] if conditions.results else []),
+        "Scale": list(conditions.scale) or ["as in the paper"],
+        "Hardware": list(conditions.devices) or ["–"],
+        "Training": _training(conditions),
+        "Dates": [" to ".join(days) or "not run yet"],
+        "Commit": commits or ["–"],
+        "Code": [_code_state(conditions)],
     }
 
 
-def _scale(preset: Preset) -> list[str]:
-    """Return what the preset makes of the paper's models and schedules."""
-    overrides = preset.overrides
-    trunk = overrides.model.get("backbone", {}).get("name")
-    updates = overrides.schedule.get("total_iters")
-    lines = [f"trunk {trunk} in every detector"] if trunk else []
-    lines += [f"{updates} updates of a detector"] if updates else []
-    return lines or ["as in the paper"]
+def _training(conditions: Conditions) -> list[str]:
+    planned = formats.count(conditions.trainings_planned, "training")
+    hours = {"GPU": conditions.gpu_hours, "CPU": conditions.cpu_hours}
+    spent = [_hours(hours[kind], kind) for kind in hours if hours[kind]]
+    return [f"{conditions.trainings_done} of {planned}", *spent]
 
 
-def _code_state(results: list[Result], code_digest: str) -> str:
-    if not results:
+def _hours(hours: float, kind: str) -> str:
+    if hours < 1:
+        return f"{formats.duration(hours * 3600)} on a {kind}"
+    return f"{hours:,.0f} {kind}-hours" if hours >= 10 else f"{hours:.1f} {kind}-hours"
+
+
+def _code_state(conditions: Conditions) -> str:
+    made, other = conditions.results, conditions.results_of_other_code
+    if not made:
         return "nothing measured yet"
-    used = [{step.code_digest for step in result.origin.steps.values()} for result in results]
-    older = sum(digests != {code_digest} for digests in used)
-    if not older:
-        return f"unchanged since the results were made ({code_digest})"
-    others = ", ".join(sorted(set().union(*used) - {code_digest}))
+    if not other:
+        return f"unchanged since the results were made ({conditions.code_digest})"
     return (
-        f"has changed: {older} of {formats.count(len(results), 'result')} made by other code "
-        f"({others}) than today's ({code_digest})"
+        f"has changed: {other} of {formats.count(made, 'result')} made by other code "
+        f"({', '.join(conditions.other_codes)}) than today's ({conditions.code_digest})"
     )
 
 
-def short_commit(commit: str | None) -> str:
-    """Return a commit's first twelve digits, and say so if the tree held changes."""
-    if commit is None:
-        return "outside git"
-    digits, _, changes = commit.partition("+")
-    return digits[:12] + (f" + {changes}" if changes else "")
+def script_json(value: object) -> markupsafe.Markup:
+    """Return JSON that is harmless inside a `<script>`, whatever strings it holds."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return markupsafe.Markup(text)

@@ -1,49 +1,81 @@
-"""A preset's whole report: every table in three formats, and the page with tables and figures."""
+"""A preset's whole report: every table in three formats, a summary for machines, and the page."""
 
 from pathlib import Path
 
 from pointrend_repro import provenance
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
-from pointrend_repro.files import write_text
+from pointrend_repro.experiments import Cost, Evaluation, Grid
+from pointrend_repro.files import write_json, write_text
+from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
+from pointrend_repro.reporting.claims.shown import show_claims
 from pointrend_repro.reporting.collect import METRICS_FILE, metrics_csv, metrics_frame
-from pointrend_repro.reporting.exports import to_csv, to_latex, to_markdown
+from pointrend_repro.reporting.conditions import gather_conditions
+from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
+from pointrend_repro.reporting.exports import to_csv, to_markdown
 from pointrend_repro.reporting.figures import load_figures
-from pointrend_repro.reporting.page import render_page
-from pointrend_repro.reporting.results import load_results
-from pointrend_repro.reporting.tables import measure_tables
+from pointrend_repro.reporting.latex import to_latex
+from pointrend_repro.reporting.missing import Absent, why_absent
+from pointrend_repro.reporting.origins import trace_origins
+from pointrend_repro.reporting.page import Content, render_page
+from pointrend_repro.reporting.pictures.load import load_pictures
+from pointrend_repro.reporting.results import Results, load_results
+from pointrend_repro.reporting.summary import summarize
+from pointrend_repro.reporting.tables import MeasuredTable, measure_tables
 
 
-def write_report(grid: Grid, results_dir: Path, reports_dir: Path) -> None:
-    """Write `tables/<table>.{csv,md,tex}` and `index.html` for a preset.
+def write_report(
+    grid: Grid, results_dir: Path, reports_dir: Path, lvis_annotations: Path | None = None
+) -> None:
+    """Write `tables/<table>.{csv,md,tex}`, `summary.json` and `index.html` for a preset.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`, with an up-to-date metrics.csv.
         reports_dir: where to write, `reports/<preset>`; the figures are in `figures/` there.
+        lvis_annotations: those that the user names, to tell whether they have changed.
 
     Raises:
         UserError: metrics.csv is missing or is not what the metric files say, or a figure is
             damaged.
     """
-    results = load_results(grid, results_dir)
+    data = load_data_state(grid, results_dir, lvis_annotations)
+    results = mark_changed(load_results(grid, results_dir), data)
     metrics = metrics_frame(results)
     _check_collected(results_dir / METRICS_FILE, metrics_csv(metrics))
-    tables = measure_tables(grid, metrics)
-    for table in tables:
-        stem = reports_dir / "tables" / table.name
-        write_text(stem.with_suffix(".csv"), to_csv(table))
-        write_text(stem.with_suffix(".md"), to_markdown(grid, table))
-        write_text(stem.with_suffix(".tex"), to_latex(grid, table))
+    absent = _find_absent(grid, results, results_dir)
+    tables = mark_cells(measure_tables(grid, metrics, absent), results)
+    _write_tables(grid, tables, reports_dir / "tables")
+    code_digest = provenance.code_digest()
+    conditions = gather_conditions(grid, results, code_digest=code_digest)
+    claims = read_claims(grid.name, results, results_dir)
+    summary = summarize(grid, tables, conditions) | {"claims": claims_as_data(claims)}
+    write_json(reports_dir / "summary.json", summary)
+    origins = trace_origins(
+        tables, results, absent, results_dir=results_dir, code_digest=code_digest
+    )
+    figures = load_figures(grid, reports_dir / "figures")
     page = render_page(
         grid,
-        tables,
-        metrics,
-        results,
-        figures=load_figures(grid, reports_dir / "figures"),
-        results_dir=results_dir,
-        code_digest=provenance.code_digest(),
+        Content(tables, conditions, origins, figures),
+        claims=show_claims(claims),
+        pictures=load_pictures(
+            grid, tables, results, results_dir=results_dir, folder=reports_dir / "pictures"
+        ),
     )
     write_text(reports_dir / "index.html", page)
+
+
+def _find_absent(
+    grid: Grid, results: Results, results_dir: Path
+) -> dict[Evaluation | Cost, Absent]:
+    wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
+    return {e: why_absent(e, results_dir) for e in wanted if e not in results}
+
+
+def _write_tables(grid: Grid, tables: list[MeasuredTable], folder: Path) -> None:
+    for table in tables:
+        write_text(folder / f"{table.name}.csv", to_csv(table))
+        write_text(folder / f"{table.name}.md", to_markdown(grid, table))
+        write_text(folder / f"{table.name}.tex", to_latex(grid, table))
 
 
 def _check_collected(path: Path, expected: str) -> None:

@@ -18,20 +18,33 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class DataRead(_Frozen):
+    """Which part of a data set a step read, and its fingerprint (`data.fingerprint`)."""
+
+    part: str
+    fingerprint: str
+
+
 class Record(_Frozen):
-    """What `provenance.start_record` says of one step."""
+    """What `provenance.start_record` says of one step.
+
+    `data_changed` is in no file: `data_state.mark_changed` sets it.
+    """
 
     command: str
     settings: dict[str, Any]
     settings_digest: str
     seed: int | None
     device: str
+    world_size: Annotated[int, Field(ge=1)] = 1
     started: str
     wall_s: Number
     peak_memory_mb: Number
     git_commit: str | None
     code_digest: str
     versions: dict[str, str]
+    data: DataRead | None = None
+    data_changed: bool = False
 
 
 class Origin(_Frozen):
@@ -63,6 +76,15 @@ class Origin(_Frozen):
         return f"{self.dataset}/{self.variant}/trial{self.trial}/{self.inference}"
 
 
+class Resampled(_Frozen):
+    """What `evaluation.bootstrap.resample` says: values of each key on resampled images."""
+
+    resamples: int
+    seed: int
+    images: int
+    values: dict[str, tuple[Number | None, ...]]
+
+
 class Result(_Frozen):
     """One metric file. A value of None means that there was nothing to score.
 
@@ -73,6 +95,7 @@ class Result(_Frozen):
     values: dict[str, Number | None]
     units: dict[str, str] = {}
     origin: Origin
+    resampled: Resampled | None = None
 
 
 Results = dict[Evaluation | Cost, Result]

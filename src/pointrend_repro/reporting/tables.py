@@ -4,12 +4,14 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import pandas as pd
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
+from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.schema import Column, Row, Table
 
 Status = Literal["reproduced", "deviates", "no-claim", "missing"]
@@ -24,7 +26,8 @@ _EDGE = 1e-9
 class MeasuredCell:
     """One cell of a table: the published number, the trials' values and the verdict.
 
-    `values` holds the trials that have a value; numbers are in `column.unit`.
+    `values` holds the trials that have a value; numbers are in `column.unit`. `data_changed` says
+    that some trial was made of other data than there are today (`data_state.mark_cells`).
     """
 
     cell: Cell
@@ -33,6 +36,7 @@ class MeasuredCell:
     values: tuple[tuple[Evaluation | Cost, float], ...]
     status: Status
     reason: str
+    data_changed: bool = False
 
     @property
     def paper(self) -> float | None:
@@ -92,8 +96,15 @@ class MeasuredTable:
         return {status: found.count(status) for status in STATUSES}
 
 
-def measure_tables(grid: Grid, metrics: pd.DataFrame) -> list[MeasuredTable]:
+def measure_tables(
+    grid: Grid,
+    metrics: pd.DataFrame,
+    absent: Mapping[Evaluation | Cost, Absent] = MappingProxyType({}),
+) -> list[MeasuredTable]:
     """Fill the preset's tables from the numbers of `collect_metrics`.
+
+    Args:
+        absent: why results are not there, where that is known.
 
     Raises:
         UserError: a table asks for a value that its metric does not have.
@@ -104,7 +115,9 @@ def measure_tables(grid: Grid, metrics: pd.DataFrame) -> list[MeasuredTable]:
     tables = []
     for name, table in grid.tables.items():
         cells = {
-            (cell.row, cell.column): _measure(cell, table, values, warning=grid.preset.warning)
+            (cell.row, cell.column): _measure(
+                cell, table, values, absent, warning=grid.preset.warning
+            )
             for cell in grid.cells
             if cell.table == name
         }
@@ -139,7 +152,12 @@ def judge(
 
 
 def _measure(
-    cell: Cell, table: Table, values: Mapping[str, Mapping[str, float]], *, warning: str | None
+    cell: Cell,
+    table: Table,
+    values: Mapping[str, Mapping[str, float]],
+    absent: Mapping[Evaluation | Cost, Absent],
+    *,
+    warning: str | None,
 ) -> MeasuredCell:
     row, column = table.rows[cell.row], table.columns[cell.column]
     there = [(e, values[e.path]) for e in cell.evaluations if e.path in values]
@@ -162,7 +180,27 @@ def _measure(
         reason = cell.not_run_because
     elif there and not valid:
         reason = "evaluated, but there was nothing to score"
+    elif len(there) < len(cell.evaluations):
+        reason = _why_not_all(cell, {e for e, _ in there}, absent, reason)
     return MeasuredCell(cell, row, column, valid, status, reason)
+
+
+def _why_not_all(
+    cell: Cell,
+    there: set[Evaluation | Cost],
+    absent: Mapping[Evaluation | Cost, Absent],
+    verdict: str,
+) -> str:
+    """Return why trials are not there: for the first of them, which mostly speaks for all."""
+    known = [(e, absent[e]) for e in cell.evaluations if e not in there and e in absent]
+    if not known:
+        return verdict
+    # A failure tells more than a trial whose turn has not come.
+    first, why = max(known, key=lambda item: (item[1].failed, item[1].log is not None))
+    told = why.reason
+    if why.log and len(cell.evaluations) > 1 and isinstance(first, Evaluation):
+        told = f"trial {first.prediction.training.trial}: {told}"
+    return f"{verdict}; {told}" if there else told
 
 
 def _tolerance(column: Column, paper: float | None) -> float:

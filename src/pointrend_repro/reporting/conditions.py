@@ -1,0 +1,104 @@
+"""The conditions that a preset's numbers were made under, from the records of its steps."""
+
+import re
+from dataclasses import dataclass
+
+from pointrend_repro.experiments import Evaluation, Grid, Training
+from pointrend_repro.reporting.data_state import in_words
+from pointrend_repro.reporting.results import Record, Results
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What all numbers of a report were made with and under.
+
+    Attributes:
+        datasets: title of each data set, by name.
+        data: whether the data have changed since, in words.
+        scale: what the preset makes of the paper's models and schedules, in words; empty where
+            nothing.
+        devices: of all steps, in words.
+        trainings_done: how many of the `trainings_planned` have a number to show.
+        gpu_hours: wall time times number of GPUs, over the trainings on GPUs.
+        cpu_hours: wall time of the trainings on CPUs.
+        first_day: on which the first step began, such as `2024-05-01`; None before any.
+        last_day: on which the last step began.
+        commits: of all steps; None stands for code outside git.
+        results: how many metric files there are.
+        results_of_other_code: how many of them have a step by other code than today's.
+        other_codes: digests of that code.
+        code_digest: that of today's.
+    """
+
+    datasets: dict[str, str]
+    data: str
+    scale: tuple[str, ...]
+    devices: tuple[str, ...]
+    trainings_done: int
+    trainings_planned: int
+    gpu_hours: float
+    cpu_hours: float
+    first_day: str | None
+    last_day: str | None
+    commits: tuple[str | None, ...]
+    results: int
+    results_of_other_code: int
+    other_codes: tuple[str, ...]
+    code_digest: str
+
+
+def gather_conditions(grid: Grid, results: Results, *, code_digest: str) -> Conditions:
+    """Gather the conditions from the records of the results that are there.
+
+    Args:
+        code_digest: of today's code, to tell results of other code.
+    """
+    trainings = _trainings(results)
+    records = [step for result in results.values() for step in result.origin.steps.values()]
+    days = sorted(record.started[:10] for record in records)
+    codes = [{s.code_digest for s in result.origin.steps.values()} for result in results.values()]
+    return Conditions(
+        datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},
+        data=in_words(results),
+        scale=_scale(grid),
+        devices=tuple(sorted({record.device for record in records})),
+        trainings_done=len(trainings),
+        trainings_planned=len(grid.trainings),
+        gpu_hours=sum(r.wall_s * gpu_count(r) for r in trainings.values()) / 3600,
+        cpu_hours=sum(r.wall_s for r in trainings.values() if not gpu_count(r)) / 3600,
+        first_day=days[0] if days else None,
+        last_day=days[-1] if days else None,
+        commits=tuple(sorted({record.git_commit for record in records}, key=str)),
+        results=len(results),
+        results_of_other_code=sum(found != {code_digest} for found in codes),
+        other_codes=tuple(sorted(set().union(*codes) - {code_digest})),
+        code_digest=code_digest,
+    )
+
+
+def gpu_count(record: Record) -> int:
+    """Return on how many GPUs a step ran, of which each process has one; 0 on a CPU.
+
+    The number is the record's `world_size`, or stands before the device: `4 x cuda (NVIDIA A100)`.
+    """
+    numbers = re.findall(r"(?<![\w.])(\d+)\s*[x×]\s", record.device)
+    if re.match(r"(\d+\s*[x×]\s*)?cpu\b", record.device, re.IGNORECASE):
+        return 0
+    return max(record.world_size, sum(map(int, numbers)), 1)
+
+
+def _trainings(results: Results) -> dict[Training, Record]:
+    """Return each training's record once, though it stands in the file of every metric."""
+    return {
+        evaluation.prediction.training: result.origin.train
+        for evaluation, result in results.items()
+        if isinstance(evaluation, Evaluation) and result.origin.train
+    }
+
+
+def _scale(grid: Grid) -> tuple[str, ...]:
+    overrides = grid.preset.overrides
+    trunk = overrides.model.get("backbone", {}).get("name")
+    updates = overrides.schedule.get("total_iters")
+    lines = [f"trunk {trunk} in every detector"] if trunk else []
+    return tuple([*lines, f"{updates} updates of a detector"] if updates else lines)

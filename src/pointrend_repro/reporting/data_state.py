@@ -1,0 +1,120 @@
+"""Numbers whose data have changed since: each step's record against what the data are today.
+
+A step records the fingerprint of what it read (`data.fingerprint`). The rule `check_data` writes
+that of the data before anything trains on them into `dataset.json`, `check_data_again` that of
+today into `data_today.json`.
+Records from before fingerprints were kept, and data sets that nobody has checked, say nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pointrend_repro.data.fingerprint import file_fingerprint
+from pointrend_repro.experiments import Cost, Evaluation, Grid
+from pointrend_repro.files import read_json
+from pointrend_repro.reporting.formats import count
+from pointrend_repro.reporting.results import Origin, Record, Result, Results
+from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
+
+# Generated data do not change by themselves: nobody checks them again.
+_NEWEST_FIRST = ("data_today.json", "dataset.json")
+
+
+@dataclass(frozen=True)
+class DataState:
+    """Today's fingerprints: by data set, then by part."""
+
+    today: Mapping[str, Mapping[str, str]]
+
+    def has_changed(self, dataset: str, record: Record) -> bool:
+        """Whether a step read other data than there are today, as far as anybody can tell."""
+        if record.data is None:
+            return False
+        today = self.today.get(dataset, {}).get(record.data.part)
+        return today is not None and today != record.data.fingerprint
+
+
+def load_data_state(
+    grid: Grid, results_dir: Path, lvis_annotations: Path | None = None
+) -> DataState:
+    """Read today's fingerprints of a preset's data sets.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`, with a folder for each data set.
+        lvis_annotations: those that the user names, which belong to no data set.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    today = {name: _fingerprints(results_dir / name) for name in grid.datasets}
+    if lvis_annotations is not None and lvis_annotations.is_file():
+        lvis = {"lvis_annotations": file_fingerprint(lvis_annotations)}
+        today = {name: parts | lvis for name, parts in today.items()}
+    return DataState(today)
+
+
+def mark_changed(results: Results, state: DataState) -> Results:
+    """Return the results with `data_changed` set in each step that read other data."""
+    return {source: _marked(source, result, state) for source, result in results.items()}
+
+
+def mark_cells(tables: Sequence[MeasuredTable], results: Results) -> list[MeasuredTable]:
+    """Return the tables with `data_changed` set in each cell that a marked result is behind."""
+
+    def marked(cell: MeasuredCell) -> MeasuredCell:
+        changed = any(data_changed(results[source]) for source, _ in cell.values)
+        return replace(cell, data_changed=changed)
+
+    return [
+        replace(table, cells={place: marked(cell) for place, cell in table.cells.items()})
+        for table in tables
+    ]
+
+
+def data_changed(result: Result) -> bool:
+    """Whether some step behind a marked result read other data than there are today."""
+    return any(record.data_changed for record in result.origin.steps.values())
+
+
+def in_words(results: Results) -> str:
+    """Return how many of the marked results were made of data that have changed since."""
+    measured = [r for source, r in results.items() if isinstance(source, Evaluation)]
+    if not measured:
+        return "nothing measured yet"
+    changed = sum(data_changed(result) for result in measured)
+    silent = sum(
+        any(record.data is None for record in result.origin.steps.values()) for result in measured
+    )
+    told = f"; {silent} made before data were recorded" if silent else ""
+    results_ = count(len(measured), "result")
+    if not changed:
+        return f"unchanged since the results were made{told}"
+    return (
+        f"changed since: {changed} of {results_} made of other data than today's{told}; "
+        "put the data back, or remove those results and run again"
+    )
+
+
+def _fingerprints(folder: Path) -> dict[str, str]:
+    there = [path for name in _NEWEST_FIRST if (path := folder / name).is_file()]
+    if not there:
+        return {}
+    content = read_json(there[0])
+    found = content.get("fingerprints", {}) if isinstance(content, dict) else {}
+    return {part: str(value) for part, value in found.items()}
+
+
+def _marked(source: Evaluation | Cost, result: Result, state: DataState) -> Result:
+    if not isinstance(source, Evaluation):
+        return result
+    dataset = source.prediction.training.dataset
+    steps = {
+        name: record.model_copy(update={"data_changed": True})
+        for name, record in result.origin.steps.items()
+        if state.has_changed(dataset, record)
+    }
+    if not steps:
+        return result
+    origin: Origin = result.origin.model_copy(update=steps)
+    return result.model_copy(update={"origin": origin})

@@ -1,0 +1,140 @@
+"""A measured table as LaTeX, laid out as in the paper, with booktabs' rules."""
+
+import unicodedata
+
+from pointrend_repro.experiments import Grid
+from pointrend_repro.reporting.exports import notes
+from pointrend_repro.reporting.formats import number
+from pointrend_repro.reporting.layout import Heading, heading_lines, stub, stub_width
+from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
+from pointrend_repro.schema import Row, Table
+
+_SPECIALS = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "\N{PLUS-MINUS SIGN}": r"$\pm$",
+    "\N{SUPERSCRIPT TWO}": r"$^2$",
+    "\N{MINUS SIGN}": r"$-$",
+    "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+}
+_GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "pi", "rho", "sigma", "tau"}
+_MARKS = {"deviates": r"$^\dagger$", "no-claim": r"$^\ddagger$"}
+_LEGEND = r"$^\dagger$ deviates; $^\ddagger$ no claim; -- not measured; paper in parentheses."
+_DATA_CHANGED = r"$^\ast$"
+
+
+def to_latex(grid: Grid, measured: MeasuredTable) -> str:
+    """Return a `table` float for the packages booktabs and graphicx."""
+    table = measured.table
+    width = stub_width(table)
+    lines = [
+        r"% Needs \usepackage{booktabs,graphicx}, and UTF-8 (the default since 2018).",
+        r"\begin{table}[htbp]",
+        r"\centering\small\setlength{\tabcolsep}{4pt}",
+        rf"\caption{{{escape(_title(table))}. {escape(table.caption)}}}",
+        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{'l' * width}{'r' * len(table.columns)}}}",
+        r"\toprule",
+        *_head(table),
+        r"\midrule",
+    ]
+    for row_name, row in table.rows.items():
+        if row.starts_group:
+            lines.append(r"\addlinespace")
+        cells = [_cell(measured.cells[row_name, name]) for name in table.columns]
+        lines.append(_line([_stub(table, row), *cells]))
+    texts = [escape(note) for note in notes(grid, measured)]
+    if measured.warning:
+        texts.insert(0, rf"\textbf{{{escape(measured.warning)}}}")
+    if any(cell.data_changed for cell in measured.cells.values()):
+        texts.append(rf"{_DATA_CHANGED} the data have changed since.")
+    lines += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip"]
+    lines.append(r"\parbox{0.95\linewidth}{\footnotesize " + " ".join([*texts, _LEGEND]) + "}")
+    lines.append(r"\end{table}")
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return text that LaTeX prints as it stands, whatever it holds.
+
+    What no font of a plain LaTeX has is printed as its code point.
+    """
+    printed = "".join(_printed(char) for char in " ".join(text.split()))
+    return printed.replace("--", "-{}-")  # which would become a dash
+
+
+def _printed(char: str) -> str:
+    if char in _SPECIALS:
+        return _SPECIALS[char]
+    if char.isascii() or char in "äöüÄÖÜßéèêëàâáåæçîïíñóòôøúùû":
+        return char if char.isprintable() else ""
+    greek = unicodedata.name(char, "").removeprefix("GREEK SMALL LETTER ").lower()
+    if greek in _GREEK:
+        return rf"$\{greek}$"
+    return f"[U+{ord(char):04X}]"
+
+
+def _title(table: Table) -> str:
+    # LaTeX writes a number of its own before it.
+    return f"PointRend, {table.title}" if table.title.startswith("Table ") else table.title
+
+
+def _head(table: Table) -> list[str]:
+    upper, *lower = heading_lines(table)
+    stub_cells = [escape(text) for text in table.stub_headings] or [""]
+    if not lower:
+        return [_line([*stub_cells, *(_heading(h) for h in upper)])]
+    rules, at = [], len(stub_cells) + 1
+    for heading in upper:
+        if heading.lines == 1:
+            rules.append(rf"\cmidrule(lr){{{at}-{at + heading.columns - 1}}}")
+        at += heading.columns
+    # A heading over both lines stands in the lower one, as the stub's do.
+    below = iter(lower[0])
+    second: list[str] = []
+    for heading in upper:
+        count = heading.columns
+        second += [_heading(heading if heading.lines == 2 else next(below)) for _ in range(count)]
+    first = ["" if heading.lines == 2 else _over(heading) for heading in upper]
+    return [_line([""] * len(stub_cells) + first), " ".join(rules), _line([*stub_cells, *second])]
+
+
+def _over(heading: Heading) -> str:
+    return rf"\multicolumn{{{heading.columns}}}{{c}}{{{_heading(heading)}}}"
+
+
+def _heading(heading: Heading) -> str:
+    return escape(heading.text) + (f" [{escape(heading.unit)}]" if heading.unit else "")
+
+
+def _stub(table: Table, row: Row) -> str:
+    cells = [
+        rf"\multicolumn{{{columns}}}{{l}}{{{escape(text)}}}" if columns > 1 else escape(text)
+        for text, columns in stub(table, row)
+    ]
+    return " & ".join(cells)
+
+
+def _cell(cell: MeasuredCell) -> str:
+    paper = "" if cell.paper is None else f" ({number(cell.paper)})"
+    if cell.measured is None:
+        return f"--{paper}"
+    mark = _MARKS.get(cell.status, "") + (_DATA_CHANGED if cell.data_changed else "")
+    spread = "" if cell.spread is None else rf" $\pm$ {number(cell.spread)}"
+    return f"{number(cell.measured)}{spread}{paper}{mark}"
+
+
+def _line(cells: list[str]) -> str:
+    return rf"{' & '.join(cells)} \\"

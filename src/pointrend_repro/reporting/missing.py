@@ -1,0 +1,147 @@
+"""Why a number is not there: its first step without a result, and the last line of that one's log.
+
+A log may hold anything, and of any size: only its end is read, as text, cut to one short line.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.experiments import Cost, Evaluation
+from pointrend_repro.schema import SEMANTIC_METRICS
+
+_TAIL_BYTES = 16_384
+_LONGEST_LINE = 240
+
+_TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|.)")
+_PROGRESS_BAR = re.compile("[━╸╺]{3,}")
+_TRACEBACK = "Traceback (most recent call last)"
+# What our commands, Python, the system and Slurm write when a step ends badly.
+_FAILURE = re.compile(
+    r"(^|: )(error|ERROR)\b|^[\w.]*(Error|Exception|Interrupt)\b"
+    r"|^(Killed|Terminated|Segmentation fault|Bus error)|\b(CANCELLED|OUT_OF_MEMORY|oom)\b"
+)
+
+_NOT_RUN = {
+    "predict": "trained, not predicted yet",
+    "evaluate": "predicted, not scored yet",
+    "cost": "not counted yet",
+}
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A result that is not there. Paths are relative to `results/<preset>`.
+
+    Attributes:
+        step: the first of its steps that has no result.
+        failed: whether the log ends with an error.
+        log: that step's log, if it has written any.
+        last_line: the last line of that log.
+    """
+
+    step: str
+    failed: bool = False
+    log: str | None = None
+    last_line: str = ""
+
+    @property
+    def reason(self) -> str:
+        """One line for the place where the number would stand."""
+        if self.log is None:
+            return _NOT_RUN.get(self.step, "not run yet")
+        if not self.last_line:
+            return f"{self.step} has not ended; its log is empty"
+        if self.failed:
+            return f"{self.step} failed: {self.last_line}"
+        return f"{self.step} has not ended; last line of its log: {self.last_line}"
+
+
+@dataclass(frozen=True)
+class _Step:
+    name: str
+    results: tuple[str, ...]
+    log: str
+
+
+def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
+    """Return why a metric file is not there.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`.
+    """
+    steps = _steps(result)
+    done = [all((results_dir / path).exists() for path in step.results) for step in steps]
+    # What came before the last result that is there need not be kept.
+    first = min(len(steps) - done[::-1].index(True) if any(done) else 0, len(steps) - 1)
+    since = _made(steps[first - 1], results_dir) if first else None
+    # A log older than what its step would read now is of an earlier run. The newest of those that
+    # count, and of equals the last, is that of the step which was reached.
+    logged = [step for step in steps[first:] if _is_since(results_dir / step.log, since)]
+    if not logged:
+        return Absent(steps[first].name)
+    reached = max(reversed(logged), key=lambda step: (results_dir / step.log).stat().st_mtime)
+    log = results_dir / reached.log
+    line = last_line(log)
+    failed = bool(_FAILURE.search(line)) or _TRACEBACK in _tail(log)
+    return Absent(reached.name, failed, reached.log, line)
+
+
+def _made(step: _Step, results_dir: Path) -> float:
+    return max((results_dir / path).stat().st_mtime for path in step.results)
+
+
+def _is_since(log: Path, since: float | None) -> bool:
+    return log.is_file() and (since is None or log.stat().st_mtime >= since)
+
+
+def _steps(result: Evaluation | Cost) -> list[_Step]:
+    """The steps to a result in their order, with all the files that each leaves behind."""
+    if isinstance(result, Cost):
+        return [_Step("cost", (result.path,), str(Path(result.path).with_suffix(".log")))]
+    prediction, training = result.prediction, result.prediction.training
+    files = ("predictions.json", "predictions.origin.json")
+    if result.metric in SEMANTIC_METRICS:
+        files = ("labels", "labels.origin.json")
+    return [
+        _Step("data check", (f"{training.dataset}/dataset.json",), f"{training.dataset}/check.log"),
+        _Step(
+            "train",
+            (f"{training.folder}/model.safetensors", f"{training.folder}/model.origin.json"),
+            f"{training.folder}/train.log",
+        ),
+        _Step(
+            "predict",
+            tuple(f"{prediction.folder}/{file}" for file in files),
+            f"{prediction.folder}/predict.log",
+        ),
+        _Step("evaluate", (result.path,), f"{prediction.folder}/{result.metric}.log"),
+    ]
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log that says anything, cut to a readable length.
+
+    Empty where the log is; a log that is not text is only said to be none.
+    """
+    tail = _tail(path)
+    if "\0" in tail:
+        return "(the log is not text)"
+    # A progress bar writes over its own line by a carriage return.
+    lines = (_readable(line) for line in reversed(re.split(r"[\r\n]+", tail)))
+    last = next((line for line in lines if line), "")
+    return last if len(last) <= _LONGEST_LINE else last[: _LONGEST_LINE - 1] + "…"
+
+
+def _tail(path: Path) -> str:
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _TAIL_BYTES))
+        return file.read().decode("utf-8", errors="replace")
+
+
+def _readable(line: str) -> str:
+    """Return a line without terminal codes, bars of progress and what cannot be printed."""
+    plain = _PROGRESS_BAR.sub(" ", _TERMINAL_CODES.sub("", line))
+    return " ".join("".join(c for c in plain if c.isprintable()).split())
