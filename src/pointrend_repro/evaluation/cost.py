@@ -10,16 +10,19 @@ The counts that reproduce the paper's rounding:
   gone when the next begins.
 - Sampling and upsampling are not counted, nor is what all boxes of an image share: the
   SharpMask-style head's two convolutions on each of the trunk's stages.
+- A head from outside this package says which of its layers to count, on what (`cost_piece`).
 """
 
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.modeling.mask_heads import build_mask_head
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
@@ -41,6 +44,9 @@ def mask_head_cost(
 
     Returns:
         `multiply_adds` in billions and `activations` in millions.
+
+    Raises:
+        UserError: a head from outside this package does not say what to count.
     """
     channels = settings.backbone.fpn_channels
     head = build_mask_head(
@@ -56,6 +62,8 @@ def mask_head_cost(
             multiply_adds, activations = _pointrend(head, channels, num_classes, inference)
         case SharpMaskHead():
             multiply_adds, activations = _sharpmask(head, channels)
+        case _:
+            multiply_adds, activations = _plugin(head)
     return {
         "multiply_adds": multiply_adds / _BILLION,
         "activations": activations / _MILLION,
@@ -117,6 +125,17 @@ def _sharpmask(head: SharpMaskHead, channels: int) -> tuple[float, float]:
         head, lambda x, *s: head.refinement(head.bottleneck(x), list(s)), roi_features, *skips
     )
     return multiply_adds, activations + sum(crop.numel() for crop in (roi_features, *skips))
+
+
+def _plugin(head: MaskHead) -> tuple[float, float]:
+    cost_piece: Any = getattr(head, "cost_piece", None)
+    if cost_piece is None:
+        raise UserError(
+            f"mask head {type(head).__name__}: cannot be counted without a method cost_piece"
+        )
+    layers, inputs = cost_piece()
+    multiply_adds, activations = _count(cast(nn.Module, head), layers, *inputs)
+    return multiply_adds, activations + sum(each.numel() for each in inputs)
 
 
 def _count(

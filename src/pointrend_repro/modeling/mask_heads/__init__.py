@@ -1,14 +1,16 @@
 """Mask heads: one file each, behind one small interface.
 
-To add a head: write its module here, give it a settings class with its own `kind` in
-`settings.py`, and add a line to `build_mask_head`.
+To add a head of your own, see docs/your_head.md: nothing in this package changes. One that is to
+stay here gets its module, a settings class with its own `kind` in `settings.py`, and a line in
+`build_mask_head`.
 """
 
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor
 
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.structures import Proposals, Target
@@ -16,6 +18,7 @@ from pointrend_repro.settings import (
     Conv4HeadSettings,
     InferenceSettings,
     MaskHeadSettings,
+    PluginHeadSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
@@ -50,7 +53,7 @@ def build_mask_head(
     in_channels: int,
     trunk_channels: tuple[int, int, int, int],
     num_classes: int,
-) -> Conv4Head | PointRendHead | SharpMaskHead:
+) -> MaskHead:
     """Make the mask head that `settings.kind` names.
 
     Args:
@@ -64,3 +67,11 @@ def build_mask_head(
             return PointRendHead(in_channels, num_classes, settings)
         case SharpMaskHeadSettings():
             return SharpMaskHead(in_channels, trunk_channels, settings)
+        case PluginHeadSettings():
+            head = build_plugin_head(
+                settings,
+                in_channels=in_channels,
+                trunk_channels=trunk_channels,
+                num_classes=num_classes,
+            )
+            return cast(MaskHead, head)

@@ -1,0 +1,52 @@
+"""`pointrend-repro check-head`: does a mask head do what every head has to?"""
+
+from typing import Annotated
+
+import typer
+import yaml
+from pydantic import ValidationError
+
+from pointrend_repro.commands.options import Threads
+from pointrend_repro.errors import UserError
+from pointrend_repro.settings import PluginHeadSettings
+
+
+def check_head(
+    head: Annotated[str, typer.Argument(help="module:Class, or the name of an entry point")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, as in the variant's settings")
+    ] = None,
+    threads: Threads = 1,
+) -> None:
+    """Run the checks that every mask head of this project passes over one of your own."""
+    try:
+        values = {"kind": "plugin", "head": head, "settings": _settings(settings or [])}
+        chosen = PluginHeadSettings.model_validate(values)
+    except ValidationError:
+        raise UserError(f"mask head {head!r}: is neither module:Class nor a name") from None
+    import torch
+
+    from pointrend_repro.conformance import CHECKS, Case, NonConformingError
+
+    torch.set_num_threads(threads)
+    failed = 0
+    for check in CHECKS:
+        try:
+            check(Case(chosen))
+        except NonConformingError as problem:
+            failed += 1
+            print(f"FAILED {check.__doc__}\n       {problem}")
+        else:
+            print(f"ok     {check.__doc__}")
+    if failed:
+        raise UserError(f"mask head {head!r}: {failed} of {len(CHECKS)} checks failed")
+
+
+def _settings(pairs: list[str]) -> dict[str, object]:
+    values = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UserError(f"--set {pair!r}: must be key=value")
+        values[key] = yaml.safe_load(value)
+    return values
