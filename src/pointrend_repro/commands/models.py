@@ -1,5 +1,6 @@
-"""Commands for one model: convert its weights, look at what it finds."""
+"""Commands for one model: convert its weights, look at what it finds, make a graph of it."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,14 @@ from pointrend_repro.commands.options import (
     Threads,
     prepare_device,
 )
+
+
+class GraphFormat(StrEnum):
+    """What a model can be exported as."""
+
+    onnx = "onnx"
+    torchscript = "torchscript"
+    pt2 = "pt2"
 
 
 def convert(
@@ -42,3 +51,23 @@ def demo(
     write_overlay(
         image, output, model=model, weights=weights, score_threshold=score_threshold, device=where
     )
+
+
+def export(
+    model: Annotated[str, typer.Argument(help="model.safetensors of a training, or a known name")],
+    output: Output,
+    form: Annotated[GraphFormat, typer.Option("--format", help="of the graph")],
+    weights: Annotated[Path | None, typer.Option(help="of a model that is named")] = None,
+    output_resolution: Annotated[int, typer.Option(min=1, help="side of PointRend's masks")] = 224,
+    points_per_step: Annotated[int, typer.Option(min=1, help="PointRend's N")] = 784,
+    threads: Threads = 1,
+) -> None:
+    """Write a detector as a graph that runs without this package."""
+    prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.export.writing import export_model
+    from pointrend_repro.settings import InferenceSettings
+
+    settings = InferenceSettings(
+        output_resolution=output_resolution, points_per_step=points_per_step
+    )
+    export_model(model, weights, form.value, output, settings)

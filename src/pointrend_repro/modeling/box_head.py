@@ -4,17 +4,20 @@ Source: detectron2 commit 02b5c4e2, modeling/roi_heads/{box_head,fast_rcnn,roi_h
 class is background; boxes are regressed for each class, with an L1 loss.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from pointrend_repro.modeling.boxes import (
+    ImageSize,
     clip_boxes,
     decode_boxes,
     encode_boxes,
     match_boxes,
     sample_matches,
+    suppress,
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import pool_rois
@@ -46,7 +49,8 @@ class BoxHead(nn.Module):
         """Return class logits (R, K + 1) and deltas (R, K, 4) of all images' boxes."""
         x = pool_rois(features, boxes, _POOL_RESOLUTION).flatten(1)
         x = F.relu(self.fc2(F.relu(self.fc1(x))))
-        return self.cls_score(x), self.bbox_pred(x).view(-1, self.num_classes, 4)
+        deltas = self.bbox_pred(x).float().view(-1, self.num_classes, 4)
+        return self.cls_score(x).float(), deltas
 
     @torch.no_grad()
     def sample(self, proposals: list[Tensor], targets: list[Target]) -> list[Proposals]:
@@ -106,23 +110,23 @@ class BoxHead(nn.Module):
         logits: Tensor,
         deltas: Tensor,
         proposals: list[Tensor],
-        image_sizes: list[tuple[int, int]],
+        image_sizes: Sequence[ImageSize],
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return each image's boxes (R, 4), scores (R,) and classes (R,), the surest first."""
-        counts = [len(p) for p in proposals]
+        counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
         boxes = decode_boxes(deltas, torch.cat(proposals).unsqueeze(1), _BOX_WEIGHTS)
         scores = F.softmax(logits, dim=1)[:, :-1]
         per_image = zip(boxes.split(counts), scores.split(counts), image_sizes, strict=True)
         return [self._suppress(*each) for each in per_image]
 
     def _suppress(
-        self, boxes: Tensor, scores: Tensor, image_size: tuple[int, int]
+        self, boxes: Tensor, scores: Tensor, image_size: ImageSize
     ) -> tuple[Tensor, Tensor, Tensor]:
         finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
         boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
         box_index, labels = torch.nonzero(scores > self.settings.score_threshold, as_tuple=True)
         boxes, scores = boxes[box_index, labels], scores[box_index, labels]
-        keep = batched_nms(boxes, scores, labels, self.settings.nms_iou)
+        keep = suppress(boxes, scores, labels, self.settings.nms_iou)
         keep = keep[: self.settings.detections_per_image]
         return boxes[keep], scores[keep], labels[keep]
 

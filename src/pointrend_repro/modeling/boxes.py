@@ -9,12 +9,19 @@ import math
 
 import torch
 from torch import Tensor
-from torchvision.ops import box_iou
+from torchvision.ops import batched_nms, box_iou, nms
 
 # A box may grow at most by this much in one step, so that exp() cannot overflow.
 _MAX_LOG_SCALE = math.log(1000.0 / 16)
 
+# For exported graphs: LVIS has 1230 classes, and no input is that large.
+_GROUPS_IN_A_ROW = 36
+_GROUP_EXTENT_PX = 4096
+
 BoxWeights = tuple[float, float, float, float]
+
+# Height and width in pixels; as tensors in a graph that holds for any image.
+ImageSize = tuple[int, int] | tuple[Tensor, Tensor]
 
 
 def encode_boxes(boxes: Tensor, references: Tensor, weights: BoxWeights) -> Tensor:
@@ -35,11 +42,48 @@ def decode_boxes(deltas: Tensor, references: Tensor, weights: BoxWeights) -> Ten
     return torch.cat([new_centre - new_size / 2, new_centre + new_size / 2], dim=-1)
 
 
-def clip_boxes(boxes: Tensor, image_size: tuple[int, int]) -> Tensor:
+def clip_boxes(boxes: Tensor, image_size: ImageSize) -> Tensor:
     """Clip boxes (..., 4) to an image of (height, width)."""
+    x0, y0, x1, y1 = boxes.clamp(min=0).unbind(-1)
     height, width = image_size
-    limit = boxes.new_tensor([width, height, width, height])
-    return torch.minimum(boxes.clamp(min=0), limit)
+    return torch.stack(
+        [x0.clamp(max=width), y0.clamp(max=height), x1.clamp(max=width), y1.clamp(max=height)], -1
+    )
+
+
+def is_being_exported() -> bool:
+    """Return whether a graph is being made of the computation, which must hold for any sizes."""
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
+def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    """Find the boxes that no better one of the same group overlaps by more than `iou`.
+
+    Args:
+        boxes: (N, 4).
+        scores: (N,).
+        groups: (N,) int64, levels or classes.
+
+    Returns:
+        Indices of the boxes that stay, the surest first.
+    """
+    if not is_being_exported():
+        return batched_nms(boxes, scores, groups, iou)
+    return _suppress_in_graph(boxes, scores, groups, iou)
+
+
+def _suppress_in_graph(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
+    """Do the same without batched_nms, which branches on the number of boxes.
+
+    Groups are laid out in a square, apart from each other: in a row their coordinates would lose
+    too many digits. torchvision tells torch.export that two boxes stay at least; so two more take
+    part, which overlap nothing and come last.
+    """
+    places = torch.stack([groups % _GROUPS_IN_A_ROW, groups // _GROUPS_IN_A_ROW], dim=1)
+    apart = boxes + (places * _GROUP_EXTENT_PX).to(boxes.dtype).repeat(1, 2)
+    more = boxes.new_tensor([[-9.0, -9, -8, -8], [-6, -6, -5, -5]])
+    never = scores.new_full((2,), -torch.inf)
+    return nms(torch.cat([apart, more]), torch.cat([scores, never]), iou)[:-2]
 
 
 def is_nonempty(boxes: Tensor) -> Tensor:

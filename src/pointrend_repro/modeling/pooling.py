@@ -29,7 +29,7 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
     rois = with_batch_index(boxes)
     levels = _levels_of(rois[:, 1:])
     first = features[_LEVELS[0]]
-    pooled = first.new_zeros(len(rois), first.shape[1], resolution, resolution)
+    pooled = first.new_zeros(rois.shape[0], first.shape[1], resolution, resolution)
     for level, name in enumerate(_LEVELS, start=2):
         here = torch.nonzero(levels == level).squeeze(1)
         crops = roi_align(
@@ -46,7 +46,7 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
 
 def with_batch_index(boxes: list[Tensor]) -> Tensor:
     """Return (R, 5): the image's number before each box, as torchvision's ops want it."""
-    numbers = [b.new_full((len(b), 1), float(i)) for i, b in enumerate(boxes)]
+    numbers = [b.new_full((b.shape[0], 1), float(i)) for i, b in enumerate(boxes)]
     return torch.cat([torch.cat(numbers), torch.cat(boxes)], dim=1)
 
 

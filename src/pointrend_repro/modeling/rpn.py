@@ -1,19 +1,23 @@
 """Region proposal network, with detectron2's semantics (commit 02b5c4e2, proposal_generator/)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import batched_nms
 
 from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import (
+    ImageSize,
     clip_boxes,
     decode_boxes,
     encode_boxes,
+    is_being_exported,
     is_nonempty,
     match_boxes,
     sample_matches,
+    suppress,
 )
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.structures import Target
@@ -47,8 +51,9 @@ class RegionProposalNetwork(nn.Module):
         logits, deltas = [], []
         for name in STRIDES:
             hidden = F.relu(self.conv(features[name]))
-            logits.append(self.objectness_logits(hidden).permute(0, 2, 3, 1).flatten(1))
-            delta = self.anchor_deltas(hidden).permute(0, 2, 3, 1)
+            logit = self.objectness_logits(hidden).float()
+            logits.append(logit.permute(0, 2, 3, 1).flatten(1))
+            delta = self.anchor_deltas(hidden).float().permute(0, 2, 3, 1)
             deltas.append(delta.reshape(delta.shape[0], -1, 4))
         return logits, deltas
 
@@ -65,7 +70,7 @@ class RegionProposalNetwork(nn.Module):
         anchors: list[Tensor],
         logits: list[Tensor],
         deltas: list[Tensor],
-        image_sizes: list[tuple[int, int]],
+        image_sizes: Sequence[ImageSize],
     ) -> list[Tensor]:
         """Return each image's proposals (R, 4), the surest first.
 
@@ -76,6 +81,8 @@ class RegionProposalNetwork(nn.Module):
         )
         boxes, scores, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
+            if is_being_exported():
+                logit, delta, anchor = _pad(logit, delta, anchor, pre_nms)
             score, index = logit.topk(min(pre_nms, logit.shape[1]), dim=1)
             chosen = delta.gather(1, index.unsqueeze(2).expand(-1, -1, 4))
             boxes.append(decode_boxes(chosen, anchor[index], _BOX_WEIGHTS))
@@ -91,13 +98,13 @@ class RegionProposalNetwork(nn.Module):
         return [self._suppress(*each) for each in per_image]
 
     def _suppress(
-        self, boxes: Tensor, scores: Tensor, levels: Tensor, image_size: tuple[int, int]
+        self, boxes: Tensor, scores: Tensor, levels: Tensor, image_size: ImageSize
     ) -> Tensor:
         boxes = clip_boxes(boxes, image_size)
         # A diverging training makes NaN boxes; they are no proposals, and its losses tell of it.
         keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
         boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-        best = batched_nms(boxes, scores, levels, self.settings.rpn_nms_iou)
+        best = suppress(boxes, scores, levels, self.settings.rpn_nms_iou)
         return boxes[best[: self.settings.rpn_post_nms]]
 
     def losses(
@@ -133,3 +140,9 @@ class RegionProposalNetwork(nn.Module):
             box = box + F.l1_loss(delta[positive], wanted, reduction="sum")
         scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
         return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}
+
+
+def _pad(logit: Tensor, delta: Tensor, anchor: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Add `count` anchors that are never proposed, so that a graph takes the same number always."""
+    none = F.pad(logit, (0, count), value=-torch.inf)
+    return none, F.pad(delta, (0, 0, 0, count)), F.pad(anchor, (0, 0, 0, count))

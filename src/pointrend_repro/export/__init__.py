@@ -1,0 +1,1 @@
+"""Trained models as graphs that run without this package: ONNX, TorchScript, torch.export."""

@@ -1,0 +1,172 @@
+"""Exported detectors against the models that they come from, on images of several sizes."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+import torchvision  # noqa: F401  its operators are in the graphs
+from torch import Tensor, nn
+
+from pointrend_repro import cli
+from pointrend_repro.data.examples import inference_image
+from pointrend_repro.data.images import read_image
+from pointrend_repro.errors import UserError
+from pointrend_repro.export.formats import Format, write_graph
+from pointrend_repro.export.graph import DetectorGraph, padded_image
+from pointrend_repro.modeling.boxes import suppress
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.weights import SavedModel, save_model
+from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
+from small_experiment import OVERRIDES
+
+SETTINGS = InferenceSettings()
+INPUT = InputSettings(test_short_edge_px=128, max_long_edge_px=256)
+CATEGORIES = [(1, "a"), (2, "b"), (3, "c")]
+Graph = Callable[[Tensor, Tensor], list[Tensor]]
+
+
+def small_model(head: str) -> MaskRCNN:
+    """A narrow detector with random weights that find a few objects."""
+    torch.manual_seed(0)
+    small = OVERRIDES["model"]
+    values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
+    values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    model = MaskRCNN(ModelSettings.model_validate(values), len(CATEGORIES)).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias") or "predict" in name or "cls_score" in name:
+            nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+def images(shared_data: Path | None = None) -> list[Tensor]:
+    if shared_data is not None:
+        files = sorted((shared_data / "coco_tiny").rglob("*.jpg"))[:4]
+        return [inference_image(read_image(path), INPUT) for path in files]
+    generator = torch.Generator().manual_seed(2)
+    noise = [255 * torch.rand(3, *size, generator=generator) for size in ((96, 96), (150, 201))]
+    return [*noise, torch.zeros(3, 97, 130)]
+
+
+def load_graph(form: Format, path: Path) -> Graph:
+    if form == "onnx":
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        assert [i.name for i in session.get_inputs()] == ["image", "size"]
+
+        def run(image: Tensor, size: Tensor) -> list[Tensor]:
+            inputs = {"image": image.numpy(), "size": size.numpy()}
+            return [torch.from_numpy(np.asarray(x)) for x in session.run(None, inputs)]
+
+        return run
+    if form == "pt2":
+        return torch.export.load(path).module()
+    return torch.jit.load(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("head", "form"),
+    [
+        ("pointrend", "onnx"),
+        ("pointrend", "pt2"),
+        ("pointrend", "torchscript"),
+        ("4conv", "pt2"),
+        ("4conv", "torchscript"),
+    ],
+)
+def test_graph_finds_what_the_model_finds(
+    head: str, form: Format, tmp_path: Path, shared_data: Path
+) -> None:
+    model = small_model(head)
+    path = tmp_path / f"model.{form}"
+    write_graph(DetectorGraph(model, SETTINGS), form, path)
+    graph = load_graph(form, path)
+    counts = set()
+    for image in [*images(), *images(shared_data)]:
+        with torch.no_grad():
+            (wanted,) = model.detect([image], SETTINGS)
+            boxes, scores, labels, mask_logits = graph(*padded_image(image))
+        counts.add(len(wanted.boxes))
+        torch.testing.assert_close(labels, wanted.labels)
+        torch.testing.assert_close(scores, wanted.scores, atol=1e-4, rtol=0)
+        torch.testing.assert_close(boxes, wanted.boxes, atol=1e-3, rtol=1e-5)
+        off = (mask_logits.sigmoid() - wanted.mask_logits.sigmoid()).abs() > 1e-4
+        # Rounding may choose another of two points that are equally uncertain.
+        assert off.float().mean() < (1e-3 if form == "onnx" else 1e-6) if len(off) else True
+    assert len(counts) > 1  # or the number of objects might be part of the graph
+
+
+def test_groups_that_are_laid_out_in_a_square_are_suppressed_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    corner = 1300 * torch.rand(400, 2, generator=generator)
+    boxes = torch.cat([corner, corner + 200 * torch.rand(400, 2, generator=generator)], dim=1)
+    scores = torch.rand(400, generator=generator)
+    for groups in (1, 80, 1230):
+        label = torch.randint(groups, (400,), generator=generator)
+        wanted = suppress(boxes, scores, label, 0.5)
+        with monkeypatch.context() as patch:
+            patch.setattr("pointrend_repro.modeling.boxes.is_being_exported", lambda: True)
+            got = suppress(boxes, scores, label, 0.5)
+            none = suppress(boxes[:0], scores[:0], label[:0], 0.5)
+        assert torch.equal(got, wanted)
+        assert none.shape == (0,)
+
+
+def test_the_command_writes_the_graph_and_its_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained, graph = tmp_path / "model.safetensors", tmp_path / "model.pt"
+    save_model(trained, SavedModel(small_model("4conv"), INPUT, CATEGORIES))
+    command = ["x", "export", str(trained), "--format", "torchscript", "--output", str(graph)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0
+    described = json.loads((tmp_path / "model.pt.json").read_text())
+    assert described["classes"] == ["a", "b", "c"]
+    assert "128 pixels" in described["inputs"]["image"]
+    assert set(described["outputs"]) == {"boxes", "scores", "labels", "mask_logits"}
+    assert described["command"].endswith("--output " + str(graph))
+    torch.jit.load(graph)
+
+
+def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = small_model("4conv")
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("no such operator\nand much more")
+
+    monkeypatch.setattr(type(model.mask_head), "predict", broken)
+    path = tmp_path / "model.pt"
+    with pytest.raises(UserError, match="mask head '4conv' cannot be exported as torchscript") as e:
+        write_graph(DetectorGraph(model, SETTINGS), "torchscript", path)
+    assert "\n" not in str(e.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("pointrend_r50_fpn_coco", "give its --weights"), ("nothing.safetensors", "no such file")],
+)
+def test_a_model_that_is_not_there_is_one_line(
+    model: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["x", "export", model, "--format", "onnx", "--output", str(tmp_path / "m.onnx")]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert told in capsys.readouterr().err
