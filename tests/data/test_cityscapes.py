@@ -231,12 +231,12 @@ def test_commands_from_nothing_to_a_checked_data_set(
     monkeypatch.chdir(tmp_path)
     name = "generated_cityscapes"
     with pytest.raises(UserError, match=r"no such folder; .*: leftImg8bit/, gtFine/$"):
-        data_commands.check(name, Path("dataset.json"))
+        data_commands.check(dataset=name, output=Path("dataset.json"))
     data_commands.generate(name)
     with pytest.raises(UserError, match=f"pointrend-repro data prepare --dataset {name}"):
-        data_commands.check(name, Path("dataset.json"))
+        data_commands.check(dataset=name, output=Path("dataset.json"))
     data_commands.prepare(name)
-    data_commands.check(name, Path("dataset.json"))
+    data_commands.check(dataset=name, output=Path("dataset.json"))
     description = json.loads(Path("dataset.json").read_text())
     assert description["categories"] == list(INSTANCE_CLASSES.values())
     assert description["train"]["images"] == 24

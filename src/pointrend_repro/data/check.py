@@ -1,10 +1,17 @@
 """What a data set on disk is: checked before anything trains on it, recorded for the report."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.fingerprint import (
+    annotated_images,
+    file_fingerprint,
+    file_sha256,
+    labelled_images,
+    names_and_sizes,
+    val_label_images,
+)
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.errors import UserError
@@ -31,6 +38,8 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
             f"{paths.train_annotations}: has {len(train.categories)} categories, but data set "
             f"{name!r} says num_classes: {config.num_classes}"
         )
+    _require_classes(name, config, [c.name for c in train.categories], paths)
+    _require_areas(paths.val_annotations)
     description = {
         "dataset": name,
         "title": config.title,
@@ -38,17 +47,27 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         "train": _describe_split(train, paths.train_annotations),
         "val": _describe_split(val, paths.val_annotations),
     }
+    fingerprints = {
+        "train": annotated_images(paths.train_annotations, train),
+        "val_images": names_and_sizes(image.path for image in val.images),
+        "val_annotations": file_fingerprint(paths.val_annotations),
+    }
+    if config.layout == "cityscapes":
+        fingerprints["val_label_images"] = val_label_images(paths.root)
     if config.semantic_recipes:
+        labelled = read_labelled_images(paths.root, "train")
         description["label_images"] = {
-            "train": len(read_labelled_images(paths.root, "train").images),
+            "train": len(labelled.images),
             "val": len(read_labelled_images(paths.root, "val").images),
         }
+        fingerprints["train_labels"] = labelled_images(labelled)
     if paths.lvis_annotations:
         description["lvis"] = {
             "images": _count_images(paths.lvis_annotations),
-            "sha256": _sha256(paths.lvis_annotations),
+            "sha256": file_sha256(paths.lvis_annotations),
         }
-    return description
+        fingerprints["lvis_annotations"] = file_fingerprint(paths.lvis_annotations)
+    return description | {"fingerprints": fingerprints}
 
 
 def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
@@ -64,6 +83,26 @@ def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
         )
 
 
+def _require_classes(name: str, config: Dataset, found: list[str], paths: DataPaths) -> None:
+    if config.classes is not None and list(config.classes) != found:
+        wrong = [f"{a!r} for {b!r}" for a, b in zip(found, config.classes, strict=False) if a != b]
+        what = f"the first is {wrong[0]}" if wrong else f"there are {len(found)}"
+        raise UserError(
+            f"{paths.train_annotations}: its categories by rising id are not the "
+            f"{len(config.classes)} `classes` of data set {name!r}: {what}; correct one of the two"
+        )
+
+
+def _require_areas(val_annotations: Path) -> None:
+    """The official scorer wants `area`, and would say so only when all is trained."""
+    lacking = [a["id"] for a in read_json(val_annotations)["annotations"] if "area" not in a]
+    if lacking:
+        raise UserError(
+            f"{val_annotations}: annotation {lacking[0]} has no 'area' (annotations without: "
+            f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer asks for it"
+        )
+
+
 def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
     objects = [a for image in dataset.images for a in image.annotations]
     return {
@@ -71,7 +110,7 @@ def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
         "images_without_objects": sum(not image.annotations for image in dataset.images),
         "objects": sum(not a.is_crowd for a in objects),
         "crowd_regions": sum(a.is_crowd for a in objects),
-        "annotations_sha256": _sha256(annotations),
+        "annotations_sha256": file_sha256(annotations),
     }
 
 
@@ -80,8 +119,3 @@ def _count_images(lvis_annotations: Path) -> int:
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise UserError(f"{lvis_annotations}: has no list 'images'; give LVIS v0.5 annotations")
     return len(content["images"])
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -42,7 +42,7 @@ TRAIN_CLASSES: tuple[Category, ...] = tuple(
 FIRST_OBJECT_ID = 1000
 LARGEST_ID = 1000 * max(id2label) + 999
 
-_IMAGE_ENDING = "_leftImg8bit.png"
+IMAGE_ENDING = "_leftImg8bit.png"
 
 
 def prepare_instances(root: Path, split: Split, output: Path) -> None:
@@ -71,7 +71,7 @@ def prepare_instances(root: Path, split: Split, output: Path) -> None:
         file_name = photographs[name].relative_to(root / "leftImg8bit" / split).as_posix()
         image = {"id": image_id(name), "file_name": file_name, "width": width, "height": height}
         images.append(image)
-        for annotation in _annotations(ids):
+        for annotation in instance_annotations(ids):
             own = {"id": len(annotations) + 1, "image_id": image["id"]}
             annotations.append(own | annotation)
     content = {
@@ -89,9 +89,9 @@ def label_files(root: Path, split: Split, kind: LabelKind = "instanceIds") -> di
     Raises:
         UserError: there are none, or one is missing beside its polygons.
     """
-    folder, ending = root / "gtFine" / split, _ending(kind)
-    found = _files(folder, ending)
-    for name, polygons in _files(folder, "_gtFine_polygons.json").items():
+    folder, ending = root / "gtFine" / split, label_ending(kind)
+    found = files_by_name(folder, ending)
+    for name, polygons in files_by_name(folder, "_gtFine_polygons.json").items():
         if name not in found:
             raise UserError(
                 f"{polygons.with_name(name + ending)}: no such file, though there are "
@@ -120,22 +120,22 @@ def image_files(
         UserError: there are none, or not exactly those that have label images.
     """
     folder = root / "leftImg8bit" / split
-    found = _files(folder, _IMAGE_ENDING)
+    found = files_by_name(folder, IMAGE_ENDING)
     if not found:
         raise UserError(
-            f"{folder}: holds no <city>/*{_IMAGE_ENDING}; unpack leftImg8bit_trainvaltest.zip of "
+            f"{folder}: holds no <city>/*{IMAGE_ENDING}; unpack leftImg8bit_trainvaltest.zip of "
             f"Cityscapes into {root}"
         )
     unlabelled = sorted(found.keys() - labelled.keys())
     if unlabelled:
         raise UserError(
-            f"{found[unlabelled[0]]}: has no *{_ending(kind)} in {root / 'gtFine' / split} "
+            f"{found[unlabelled[0]]}: has no *{label_ending(kind)} in {root / 'gtFine' / split} "
             f"(images without: {len(unlabelled)}); unpack all of gtFine_trainvaltest.zip"
         )
     unseen = sorted(labelled.keys() - found.keys())
     if unseen:
         raise UserError(
-            f"{labelled[unseen[0]]}: has no *{_IMAGE_ENDING} in {folder} (label images "
+            f"{labelled[unseen[0]]}: has no *{IMAGE_ENDING} in {folder} (label images "
             f"without: {len(unseen)}); unpack all of leftImg8bit_trainvaltest.zip"
         )
     return found
@@ -191,11 +191,13 @@ def image_id(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
 
 
-def _ending(kind: LabelKind) -> str:
+def label_ending(kind: LabelKind) -> str:
+    """Return how the names of label images end."""
     return f"_gtFine_{kind}.png"
 
 
-def _files(folder: Path, ending: str) -> dict[str, Path]:
+def files_by_name(folder: Path, ending: str) -> dict[str, Path]:
+    """Return the files of one kind in the cities of a split by `<city>_<sequence>_<frame>`."""
     paths = sorted(folder.glob(f"*/*{ending}"), key=lambda path: path.name)
     return {path.name.removesuffix(ending): path for path in paths}
 
@@ -209,8 +211,11 @@ def _require_size(image: Path, shape: tuple[int, ...], label_image: Path) -> Non
         )
 
 
-def _annotations(ids: NDArray[np.integer]) -> list[dict[str, Any]]:
-    """Return the COCO annotations of one image, ordered by their ids in it."""
+def instance_annotations(ids: NDArray[np.integer]) -> list[dict[str, Any]]:
+    """Return the COCO annotations of one instanceIds image (H, W), ordered by their ids in it.
+
+    They lack `id` and `image_id`.
+    """
     by_columns = np.asfortranarray(ids)  # as COCO's RLE counts
     annotations = []
     for instance_id in np.unique(ids).tolist():

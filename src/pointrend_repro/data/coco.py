@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as mask_utils
 
-from pointrend_repro.data.coco_checks import annotation_problem
+from pointrend_repro.data.coco_checks import (
+    annotation_problem,
+    category_problem,
+    entry_name,
+    image_problem,
+)
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
 
@@ -133,10 +138,8 @@ def _entries(content: Any, key: str, path: Path) -> list[Any]:
 def _categories(entries: list[Any], path: Path) -> list[Category]:
     found: dict[int, Category] = {}
     for index, entry in enumerate(entries):
-        where = f"{path}: category {_name(entry, index)}"
-        _require(entry, {"id": int, "name": str}, where)
-        if entry["id"] in found:
-            raise UserError(f"{where}: its id stands there twice; give each category its own")
+        if problem := category_problem(entry, found):
+            raise UserError(f"{path}: category {entry_name(entry, index)}: {problem}")
         found[entry["id"]] = Category(entry["id"], entry["name"])
     if not found:
         raise UserError(f"{path}: lists no categories; add them")
@@ -146,24 +149,10 @@ def _categories(entries: list[Any], path: Path) -> list[Category]:
 def _images(entries: list[Any], path: Path) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for index, entry in enumerate(entries):
-        where = f"{path}: image {_name(entry, index)}"
-        _require(entry, {"id": int, "file_name": str, "width": int, "height": int}, where)
-        if entry["width"] <= 0 or entry["height"] <= 0:
-            raise UserError(
-                f"{where}: is {entry['width']} x {entry['height']} pixels; write its true size"
-            )
-        if entry["id"] in found:
-            raise UserError(f"{where}: its id stands there twice; give each image its own")
+        if problem := image_problem(entry, found):
+            raise UserError(f"{path}: image {entry_name(entry, index)}: {problem}")
         found[entry["id"]] = entry
     return found
-
-
-def _require(entry: Any, types: dict[str, type], where: str) -> None:
-    for key, kind in types.items():
-        value = entry.get(key) if isinstance(entry, dict) else None
-        if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
-            wanted = "a whole number" if kind is int else "a text"
-            raise UserError(f"{where}: {key} is {value!r}; write {wanted}")
 
 
 def _require_on_disk(images_dir: Path, images: dict[int, dict[str, Any]], path: Path) -> None:
@@ -198,14 +187,14 @@ def _annotations(
     by_image: dict[int, list[Annotation]] = defaultdict(list)
     problems: list[str] = []
     for index, entry in enumerate(entries):
-        if _is_known_empty(entry):
+        if is_known_empty(entry):
             _log.warning("%s: dropped annotation %s: known box of no height", path, entry.get("id"))
             continue
         problem = annotation_problem(entry, sizes=sizes, category_ids=labels.keys())
         if problem is None and entry["id"] in seen:
             problem = "has the id of another annotation; give each its own"
         if problem is not None:
-            problems.append(f"annotation {_name(entry, index)} {problem}")
+            problems.append(f"annotation {entry_name(entry, index)} {problem}")
             continue
         seen.add(entry["id"])
         by_image[entry["image_id"]].append(_annotation(entry, labels))
@@ -224,16 +213,9 @@ def _annotation(entry: dict[str, Any], labels: dict[int, int]) -> Annotation:
     )
 
 
-def _is_known_empty(entry: Any) -> bool:
+def is_known_empty(entry: Any) -> bool:
+    """Whether an annotation is one of `KNOWN_EMPTY_BOXES`."""
     if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int):
         return False
     box = KNOWN_EMPTY_BOXES.get(entry["image_id"])
     return box is not None and entry.get("bbox") == box
-
-
-def _name(entry: Any, index: int) -> str:
-    """The entry's id and image, or its place in the list where it has none."""
-    if not isinstance(entry, dict) or "id" not in entry:
-        return f"number {index} (from 0)"
-    image = f" (image {entry['image_id']})" if "image_id" in entry else ""
-    return f"{entry['id']}{image}"

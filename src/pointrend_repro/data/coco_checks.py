@@ -1,11 +1,39 @@
-"""What one COCO annotation must satisfy before it is trained on, and its fault in words."""
+"""What an entry of a COCO file must satisfy before it is trained on, and its fault in words."""
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Container, Mapping, Set
 from typing import Any
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
+_TWICE = "its id stands there twice; give each {} its own"
+
+
+def category_problem(entry: Any, seen: Container[int]) -> str | None:
+    """Return what is wrong with an element of `categories`, or None; `seen` are earlier ids."""
+    problem = _type_problem(entry, {"id": int, "name": str})
+    if problem is None and entry["id"] in seen:
+        return _TWICE.format("category")
+    return problem
+
+
+def image_problem(entry: Any, seen: Container[int]) -> str | None:
+    """Return what is wrong with an element of `images`, or None; `seen` are earlier ids."""
+    types = {"id": int, "file_name": str, "width": int, "height": int}
+    problem = _type_problem(entry, types)
+    if problem is None and min(entry["width"], entry["height"]) <= 0:
+        return f"is {entry['width']} x {entry['height']} pixels; write its true size"
+    if problem is None and entry["id"] in seen:
+        return _TWICE.format("image")
+    return problem
+
+
+def entry_name(entry: Any, index: int) -> str:
+    """Return an entry's id, and its image if it has one; or its place in the list."""
+    if not isinstance(entry, dict) or "id" not in entry:
+        return f"number {index} (from 0)"
+    image = f" (image {entry['image_id']})" if "image_id" in entry else ""
+    return f"{entry['id']}{image}"
 
 
 def annotation_problem(
@@ -93,6 +121,15 @@ def compressed_runs(counts: str) -> list[int]:
     if shift:
         raise ValueError("the RLE ends inside a number")
     return runs
+
+
+def _type_problem(entry: Any, types: dict[str, type]) -> str | None:
+    for key, kind in types.items():
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
+            wanted = "a whole number" if kind is int else "a text"
+            return f"{key} is {value!r}; write {wanted}"
+    return None
 
 
 def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:

@@ -1,0 +1,115 @@
+"""Short digests of what a step read from a data set, so that a later change of it shows.
+
+Of annotations the content counts; of images the names and sizes, since to read all of COCO's
+anew at every check would take longer than the check. An image that is altered in place without
+changing its size is not noticed.
+
+`dataset.json` holds these digests of today's data by part, and the record of each step the part
+that it read:
+
+- `train`: annotations and images that a detector learns from,
+- `train_labels`: images and label images that a semantic model learns from,
+- `val_images`: images that are predicted,
+- `val_annotations`, `lvis_annotations`, `val_label_images`: what predictions are scored against.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.errors import UserError
+from pointrend_repro.provenance import digest
+
+Part = Literal[
+    "train",
+    "train_labels",
+    "val_images",
+    "val_annotations",
+    "lvis_annotations",
+    "val_label_images",
+]
+
+_DIGITS = 12
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content in 64 hex digits.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def names_and_sizes(files: Iterable[Path]) -> str:
+    """Return a digest of the names and sizes of files; their order and folders do not count.
+
+    Raises:
+        UserError: one is missing.
+    """
+    try:
+        return digest(sorted([path.name, path.stat().st_size] for path in files))
+    except OSError as error:
+        raise UserError(f"{error.filename}: cannot be read: {error.strerror}") from None
+
+
+def training_data(dataset: Any, data: DataPaths) -> dict[str, str]:
+    """Return the part of a data set that a training reads, for its record.
+
+    Args:
+        dataset: the split train, as `CocoDataset` or `LabelledImages`.
+        data: where it is.
+    """
+    if isinstance(dataset, CocoDataset):
+        return _part("train", annotated_images(data.train_annotations, dataset))
+    return _part("train_labels", labelled_images(dataset))
+
+
+def predicted_data(dataset: Any) -> dict[str, str]:
+    """Return the part of a data set that a prediction reads: the images of `dataset`."""
+    return _part("val_images", names_and_sizes(image.path for image in dataset.images))
+
+
+def scored_data(metric: str, ground_truth: Path) -> dict[str, str]:
+    """Return the part of a data set that an evaluation reads.
+
+    Args:
+        metric: AP* is scored against LVIS's annotations.
+        ground_truth: annotations, or the folder of Cityscapes.
+    """
+    if ground_truth.is_dir():
+        return _part("val_label_images", val_label_images(ground_truth))
+    part: Part = "lvis_annotations" if metric == "lvis_ap_star" else "val_annotations"
+    return _part(part, file_fingerprint(ground_truth))
+
+
+def file_fingerprint(path: Path) -> str:
+    """Return the first digits of a file's SHA-256."""
+    return file_sha256(path)[:_DIGITS]
+
+
+def annotated_images(annotations: Path, dataset: CocoDataset) -> str:
+    """Return a digest of annotations and of the images that they list."""
+    images = names_and_sizes(image.path for image in dataset.images)
+    return digest([file_fingerprint(annotations), images])
+
+
+def labelled_images(dataset: Any) -> str:
+    """Return a digest of the photographs and label images of `LabelledImages`."""
+    return names_and_sizes(p for image in dataset.images for p in (image.path, image.labels))
+
+
+def val_label_images(root: Path) -> str:
+    """Return a digest of Cityscapes' label images of the split val, of both kinds."""
+    return names_and_sizes((root / "gtFine" / "val").glob("*/*Ids.png"))
+
+
+def _part(part: Part, fingerprint: str) -> dict[str, str]:
+    return {"part": part, "fingerprint": fingerprint}

@@ -1,0 +1,53 @@
+"""One split of a data set as far as it can be read, whatever else is wrong with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pointrend_repro.data.coco import Category, ImageRecord
+
+Form = Literal["polygons", "compressed RLE", "uncompressed RLE"]
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+
+class SurveyedObject(NamedTuple):
+    """An annotation without fault.
+
+    Attributes:
+        image_id: of its image.
+        category_id: as in the file.
+        box: (x0, y0, x1, y1) in pixels of the image.
+        area: of the mask in square pixels, as annotated.
+        is_crowd: whether it is a region of many objects.
+        form: how its mask is written.
+    """
+
+    image_id: int
+    category_id: int
+    box: tuple[float, float, float, float]
+    area: float
+    is_crowd: bool
+    form: Form
+
+
+@dataclass(frozen=True)
+class SplitContent:
+    """What a split holds. Entries with a fault are left out.
+
+    Attributes:
+        annotations: where they stand: a COCO file, or gtFine's folder.
+        images: by id, without their annotations; those missing on disk are there, too.
+        missing: ids of the images that are not on disk.
+        unlisted: how many image files lie beside the listed ones without being listed.
+    """
+
+    name: Split
+    images_dir: Path
+    annotations: Path
+    categories: tuple[Category, ...]
+    images: Mapping[int, ImageRecord]
+    objects: tuple[SurveyedObject, ...]
+    missing: frozenset[int]
+    unlisted: int

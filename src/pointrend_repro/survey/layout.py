@@ -1,0 +1,186 @@
+"""Which layout a folder has: Cityscapes' two folders, or COCO files with images somewhere."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from PIL import Image
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json
+from pointrend_repro.survey.content import SPLITS, Split
+
+_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
+_LISTS = ("images", "annotations", "categories")
+# To find where the images lie, so many of a file's entries are looked up.
+_LOOKED_UP = 1000
+
+
+@dataclass(frozen=True)
+class CocoSplit:
+    """A COCO file, what it holds, and the folder that its file names are relative to."""
+
+    annotations: Path
+    content: dict[str, list[Any]]
+    images_dir: Path
+
+
+@dataclass(frozen=True)
+class CocoFolder:
+    """A folder with a COCO file for each split."""
+
+    root: Path
+    splits: dict[Split, CocoSplit]
+
+
+@dataclass(frozen=True)
+class CityscapesFolder:
+    """A folder that holds leftImg8bit/ and gtFine/."""
+
+    root: Path
+
+
+def find_layout(
+    root: Path, *, train: Path | None = None, val: Path | None = None
+) -> CocoFolder | CityscapesFolder:
+    """Find out what a folder holds.
+
+    Args:
+        root: the folder.
+        train, val: the COCO files of the splits, where their names do not tell them.
+
+    Raises:
+        UserError: it holds neither layout, or it cannot be told which file is which split's.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    folders = list(_folders(root))
+    streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
+    if streets and not (train or val):
+        return CityscapesFolder(streets[0])
+    jsons = [f / name for f, names in folders for name in names if name.lower().endswith(".json")]
+    chosen = {"train": train, "val": val}
+    images = _images_by_name(folders)
+    splits = {}
+    for split in SPLITS:
+        path = chosen[split] or _file_of(split, jsons, root)
+        content = _read(path)
+        splits[split] = CocoSplit(path, content, _images_dir(root, path, content, images, split))
+    if splits["train"].annotations == splits["val"].annotations:
+        raise UserError(
+            f"{splits['train'].annotations}: would be trained and validated on; name a file for "
+            "each by --train FILE and --val FILE"
+        )
+    return CocoFolder(root, splits)
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """All folders below `root` with their files, sorted; links are followed, but in no circle."""
+    seen = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
+    """The COCO file whose name, or folder's, has one of the words of a split; the first word's."""
+    for word in _WORDS[split]:
+        by_folder = [path for path in jsons if _has_word(path.relative_to(root), word)]
+        named = [path for path in by_folder if _has_word(path.name, word)] or by_folder
+        # COCO's own folder has captions and key points of the same split, too.
+        instances = [path for path in named if _has_word(path.name, "instances")]
+        found = instances or [path for path in named if _is_coco(path)]
+        if len(found) > 1:
+            names = ", ".join(str(path.relative_to(root)) for path in found[:5])
+            raise UserError(f"{root}: has several {split} files: {names}; say --{split} FILE")
+        if found:
+            return found[0]
+    others = [str(p.relative_to(root)) for p in jsons[:100] if _is_coco(p)]
+    if not others:
+        raise UserError(
+            f"{root}: holds neither COCO's annotations (a JSON file with the lists "
+            f"{', '.join(_LISTS)}) nor Cityscapes' leftImg8bit/ and gtFine/; convert it to COCO's "
+            "format first"
+        )
+    raise UserError(
+        f"{root}: no COCO file with {' or '.join(repr(w) for w in _WORDS[split])} in its name or "
+        f"folder (found: {', '.join(others[:5])}); say --train FILE and --val FILE, and split the "
+        "file in two where there is but one"
+    )
+
+
+def _has_word(path: PurePath | str, *beginnings: str) -> bool:
+    return any(word.startswith(beginnings) for word in re.findall(r"[a-z]+", str(path).lower()))
+
+
+def _is_coco(path: Path) -> bool:
+    content = read_json(path)
+    return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
+
+
+def _read(path: Path) -> dict[str, list[Any]]:
+    content = read_json(path)
+    for key in _LISTS:
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
+    return content
+
+
+def _images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
+    Image.init()
+    endings = set(Image.EXTENSION)
+    found = defaultdict(list)
+    for folder, names in folders:
+        for name in names:
+            if PurePath(name).suffix.lower() in endings:
+                found[name].append(folder)
+    return found
+
+
+def _images_dir(
+    root: Path,
+    annotations: Path,
+    content: dict[str, list[Any]],
+    images: dict[str, list[Path]],
+    split: Split,
+) -> Path:
+    """The folder below which most of a file's images lie; of several, the one named like it."""
+    entries = content["images"][:: len(content["images"]) // _LOOKED_UP + 1]
+    names = [
+        e["file_name"] for e in entries if isinstance(e, dict) and _is_text(e.get("file_name"))
+    ]
+    votes = Counter(folder for name in names for folder in _folders_of(name, images))
+    if not votes:
+        example = f", such as {names[0]!r}," if names else ""
+        raise UserError(
+            f"{annotations}: none of its images{example} is below {root}; put them there, or "
+            "correct each file_name"
+        )
+
+    def rank(folder: Path) -> tuple[int, bool, bool, str]:
+        own = _has_word(os.path.relpath(folder, root), *_WORDS[split])
+        return -votes[folder], folder != annotations.parent, not own, str(folder)
+
+    return min(votes, key=rank)
+
+
+def _folders_of(file_name: str, images: dict[str, list[Path]]) -> Iterator[Path]:
+    """The folders relative to which there is an image of this name, with its subfolders."""
+    parts = PurePath(os.path.normpath(file_name)).parts
+    for folder in images.get(parts[-1], ()):
+        path = folder / parts[-1]
+        if path.parts[-len(parts) :] == parts:
+            yield Path(*path.parts[: -len(parts)])
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and os.path.normpath(value) not in {".", "/"}

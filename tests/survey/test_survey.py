@@ -1,0 +1,557 @@
+"""`data check FOLDER`: what is found in a folder, what is wrong with it, and what is proposed."""
+
+import dataclasses
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pointrend_repro.config import load_dataset
+from pointrend_repro.data.coco import Category, read_coco
+from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
+from pointrend_repro.data.generated.settings import GeneratedSettings
+from pointrend_repro.errors import UserError
+from pointrend_repro.survey.layout import CityscapesFolder, CocoFolder, find_layout
+from pointrend_repro.survey.measuring import Shapes
+from pointrend_repro.survey.proposing import propose
+from pointrend_repro.survey.taking import Survey, as_data, take_survey
+from pointrend_repro.survey.text import NAMED_OF_EACH_KIND, to_text
+
+Entry = dict[str, Any]
+WIDTH, HEIGHT = 48, 32
+
+
+@dataclass
+class Place:
+    """The image and the annotation that a defect is put into, and all around them."""
+
+    image: Entry
+    annotation: Entry
+    document: Entry
+    file: Path
+
+
+def write_split(root: Path, split: str, count: int, hurt: Callable[[int, Place], None]) -> None:
+    """Images `split/<k>.png`, with one object each, and `labels/<split>.json`."""
+    folder, first = root / split, 1 if split == "train" else 501
+    folder.mkdir(parents=True)
+    (root / "labels").mkdir(exist_ok=True)
+    document: Entry = {"categories": [{"id": 5, "name": "nut"}, {"id": 2, "name": "bolt"}]}
+    images, annotations = [], []
+    for k in range(first, first + count):
+        pixels = np.full((HEIGHT, WIDTH, 3), k % 250, np.uint8)
+        pixels[:, :, 0] = k // 250
+        Image.fromarray(pixels).save(folder / f"{k}.png")
+        images.append({"id": k, "file_name": f"{k}.png", "width": WIDTH, "height": HEIGHT})
+        annotations.append(
+            {
+                "id": 10 * k,
+                "image_id": k,
+                "category_id": (2, 5)[k % 2],
+                "bbox": [20, 10, 20, 15],
+                "segmentation": [[20, 10, 40, 10, 40, 25, 20, 25]],
+                "area": 300,
+                "iscrowd": 0,
+            }
+        )
+    document |= {"images": images, "annotations": annotations}
+    for k, pair in enumerate(list(zip(images, annotations, strict=True))):
+        hurt(k, Place(*pair, document, folder / f"{k + first}.png"))
+    (root / "labels" / f"{split}.json").write_text(json.dumps(document))
+
+
+def no_harm(k: int, place: Place) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Defect:
+    """What is done to one image with its object, and what must be told of it."""
+
+    do: Callable[[Place], object]
+    kind: str
+    told: str  # of the image's id k
+    must_mend: bool = True
+
+
+def also(place: Place, **changes: Any) -> None:
+    place.document["annotations"].append(place.annotation | changes)
+
+
+def rle(place: Place, counts: list[int], size: tuple[int, int] = (HEIGHT, WIDTH)) -> None:
+    place.annotation["segmentation"] = {"size": list(size), "counts": counts}
+
+
+def copy_of_neighbour(place: Place) -> None:
+    shutil.copy(place.file, place.file.with_name(f"copy{place.image['id']}.png"))
+    new = {"id": 9000 + place.image["id"], "file_name": f"copy{place.image['id']}.png"}
+    place.document["images"].append(place.image | new)
+
+
+DEFECTS = {
+    "missing file": Defect(
+        lambda p: p.file.unlink(), "images that are not on disk", "{k}.png is not on disk"
+    ),
+    "cut file": Defect(
+        lambda p: p.file.write_bytes(p.file.read_bytes()[:60]),
+        "images that cannot be trained on",
+        "{k}.png: not a whole image",
+    ),
+    "no picture": Defect(
+        lambda p: p.file.write_text("not found"),
+        "images that cannot be trained on",
+        "{k}.png: not a whole image",
+    ),
+    "another size": Defect(
+        lambda p: Image.new("RGB", (HEIGHT, WIDTH)).save(p.file),
+        "images that cannot be trained on",
+        "{k}.png: is 32x48 pixels, but its annotation says 48x32",
+    ),
+    "text for a width": Defect(
+        lambda p: p.image.update(width="48"), "wrong image entries", "image {k}: width is '48'"
+    ),
+    "image id twice": Defect(
+        lambda p: p.document["images"].append(dict(p.image)),
+        "wrong image entries",
+        "image {k}: its id stands there twice",
+    ),
+    "no box": Defect(
+        lambda p: p.annotation.pop("bbox"),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has no",
+    ),
+    "flat box": Defect(
+        lambda p: p.annotation.update(bbox=[3, 3, 0, 4]),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has bbox [3, 3, 0, 4] of zero area",
+    ),
+    "corners": Defect(
+        lambda p: p.annotation.update(bbox=[20, 10, 40, 25]),
+        "boxes written as corners",
+        "annotation {k}0 (image {k}) has bbox [x0, y0, x1, y1]",
+    ),
+    "unknown category": Defect(
+        lambda p: p.annotation.update(category_id=3),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) names category 3",
+    ),
+    "half a point": Defect(
+        lambda p: p.annotation.update(segmentation=[[1, 1, 9, 1, 9, 9, 4]]),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has a polygon with an odd number",
+    ),
+    "short RLE": Defect(
+        lambda p: rle(p, [5, 7]),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has an RLE of 12",
+    ),
+    "turned RLE": Defect(
+        lambda p: rle(p, [0, WIDTH * HEIGHT], (WIDTH, HEIGHT)),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has an RLE of size [48, 32]",
+    ),
+    "no area": Defect(
+        lambda p: p.annotation.pop("area"),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has area None",
+    ),
+    "annotation id twice": Defect(
+        lambda p: also(p, bbox=[20, 10, 20, 14]),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has the id of another",
+    ),
+    "object twice": Defect(
+        lambda p: also(p, id=7000 + p.image["id"]),
+        "objects that are annotated twice",
+        "image {k} ({k}.png)",
+        must_mend=False,
+    ),
+    "box of another": Defect(
+        lambda p: p.annotation.update(bbox=[1, 1, 5, 5]),
+        "boxes that do not fit their mask",
+        "annotation {k}0 (image {k}) has bbox [1, 1, 6, 6]",
+        must_mend=False,
+    ),
+    "out of the image": Defect(
+        lambda p: p.annotation.update(
+            bbox=[18, 10, 34, 15], segmentation=[[18, 10, 52, 10, 52, 25]]
+        ),
+        "boxes that reach out of the image",
+        "annotation {k}0 (image {k}) by 4 px",
+        must_mend=False,
+    ),
+    "empty mask": Defect(
+        lambda p: rle(p, [WIDTH * HEIGHT]),
+        "masks without a pixel",
+        "annotation {k}0 (image {k}) has an empty mask",
+        must_mend=False,
+    ),
+    "same picture": Defect(
+        copy_of_neighbour, "images with the same bytes", "/copy{k}.png", must_mend=False
+    ),
+}
+
+
+def is_accepted(folder: CocoFolder) -> bool:
+    """Whether the pipeline would read all of it."""
+    try:
+        for split in folder.splits.values():
+            for record in read_coco(split.images_dir, split.annotations).images:
+                read_record(record)
+    except UserError:
+        return False
+    return True
+
+
+@given(st.lists(st.sampled_from(sorted(DEFECTS)), max_size=6), st.sampled_from(["train", "val"]))
+@settings(max_examples=30, deadline=None)
+def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], where: str) -> None:
+    def hurt(k: int, place: Place) -> None:
+        if k < len(names):
+            DEFECTS[names[k]].do(place)
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for split in ("train", "val"):
+            write_split(root, split, 8, hurt if split == where else no_harm)
+        survey = take_survey(root)
+        accepted = is_accepted(find_layout(root))
+    first = 1 if where == "train" else 501
+    for k, name in enumerate(names, start=first):
+        defect = DEFECTS[name]
+        told = [
+            f
+            for f in survey.findings
+            if f.kind == defect.kind and defect.told.format(k=k) in f.text and where in f.text
+        ]
+        assert [f.must_mend for f in told] == [defect.must_mend], name
+    # An image without a size makes its object one of no image.
+    expected = len(names) + names.count("text for a width")
+    assert len(survey.findings) == expected, survey.findings
+    known_only_here = {"corners", "no area"}
+    faults = [name for name in names if DEFECTS[name].must_mend]
+    assert accepted == (not set(faults) - known_only_here)
+
+
+@pytest.mark.parametrize("name", sorted(DEFECTS))
+def test_each_defect_alone(name: str, tmp_path: Path) -> None:
+    """What the random ones may miss."""
+    write_split(tmp_path, "val", 3, no_harm)
+    write_split(tmp_path, "train", 4, lambda k, p: DEFECTS[name].do(p) if k == 1 else None)
+    survey = take_survey(tmp_path)
+    assert DEFECTS[name].kind in {f.kind for f in survey.findings}
+    assert bool(survey.faults) == DEFECTS[name].must_mend
+    assert DEFECTS[name].told.format(k=2) in to_text(survey)
+
+
+def test_all_are_counted_though_not_all_are_printed(tmp_path: Path) -> None:
+    write_split(tmp_path, "val", 2, no_harm)
+    count = NAMED_OF_EACH_KIND + 3
+    write_split(tmp_path, "train", count, lambda k, p: p.file.unlink() if k else None)
+    survey = take_survey(tmp_path)
+    text = to_text(survey)
+    assert f"images that are not on disk: {count - 1}" in text
+    assert text.count(".png is not on disk") == NAMED_OF_EACH_KIND
+    assert "and 2 more" in text
+    assert len(as_data(survey)["findings"]) == count - 1
+
+
+def test_categories_of_one_split_alone(tmp_path: Path) -> None:
+    def rename(k: int, place: Place) -> None:
+        place.document["categories"][0]["name"] = "nail"
+
+    write_split(tmp_path, "train", 3, no_harm)
+    write_split(tmp_path, "val", 3, rename)
+    told = [f.text for f in take_survey(tmp_path).faults]
+    assert [t.split(": ")[1].split(" is")[0] for t in told] == [
+        "'nut' with id 5",
+        "'nail' with id 5",
+    ]
+    assert "labels/train.json" in told[0]
+    assert "labels/val.json" in told[1]
+
+
+def test_what_is_counted(tmp_path: Path) -> None:
+    def some(k: int, place: Place) -> None:
+        if k == 0:
+            place.annotation["iscrowd"] = 1
+            rle(place, [0, WIDTH * HEIGHT])
+        if k == 1:
+            place.annotation["area"] = 96**2 + 1
+        if k == 2:
+            place.document["annotations"].remove(place.annotation)
+
+    write_split(tmp_path, "train", 5, some)
+    write_split(tmp_path, "val", 2, no_harm)
+    (tmp_path / "train/spare.png").write_bytes(b"")
+    (tmp_path / "train/notes.txt").write_text("")
+    survey = take_survey(tmp_path, sample=3)
+    counts = survey.counts["train"]
+    assert (counts.images, counts.images_without_objects) == (5, 2)
+    assert (counts.objects, counts.crowd_regions) == (3, 1)
+    assert (counts.small, counts.medium, counts.large) == (2, 0, 1)
+    assert counts.forms == {"polygons": 3, "uncompressed RLE": 1}
+    assert counts.by_class == (2, 1)  # of ids 2 and 5: images 4, 2 and 5
+    assert survey.splits["train"].unlisted == 1
+    assert survey.opened == {"train": 3, "val": 2}
+
+
+# --- layouts ---------------------------------------------------------------------------------
+
+
+def move(root: Path, names: dict[str, str]) -> Path:
+    for old, new in names.items():
+        (root / new).parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(root / old, root / new)
+    return root
+
+
+LAYOUTS: dict[str, tuple[dict[str, str], str, str]] = {
+    "COCO's": (
+        {"labels": "annotations", "train": "train2017", "val": "val2017"},
+        "train2017",
+        "annotations/train.json",
+    ),
+    "beside the images": (
+        {
+            "labels/train.json": "train/_annotations.coco.json",
+            "labels/val.json": "valid/_annotations.coco.json",
+            "val": "valid/images",
+        },
+        "train",
+        "train/_annotations.coco.json",
+    ),
+    "deep and odd": (
+        {"train": "a b/c", "val": "d", "labels/train.json": "x/y/My-Training_3.JSON"},
+        "a b/c",
+        "x/y/My-Training_3.JSON",
+    ),
+    "test for val": (
+        {"val": "held", "labels/val.json": "t/test.json"},
+        "train",
+        "labels/train.json",
+    ),
+    "a folder called training": (
+        {"labels": "training/labels", "train": "training/a", "val": "training/b"},
+        "training/a",
+        "training/labels/train.json",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_files_are_found_wherever_they_are(name: str, tmp_path: Path) -> None:
+    names, images, annotations = LAYOUTS[name]
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+    folder = find_layout(move(tmp_path, names))
+    assert isinstance(folder, CocoFolder)
+    assert folder.splits["train"].annotations == tmp_path / annotations
+    assert folder.splits["train"].images_dir == tmp_path / images
+    assert not take_survey(tmp_path).faults
+
+
+def test_equal_file_names_in_both_splits_and_subfolders_in_names(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+        path = tmp_path / f"labels/{split}.json"
+        document = json.loads(path.read_text())
+        for k, image in enumerate(document["images"]):
+            target = tmp_path / split / f"deep/{k}.png"
+            target.parent.mkdir(exist_ok=True)
+            (tmp_path / split / image["file_name"]).rename(target)
+            image["file_name"] = f"./deep/{k}.png"
+        path.write_text(json.dumps(document))
+    folder = find_layout(tmp_path)
+    assert isinstance(folder, CocoFolder)
+    assert [s.images_dir.name for s in folder.splits.values()] == ["train", "val"]
+    assert not take_survey(tmp_path).findings
+
+
+def told_of(root: Path, **files: Path) -> str:
+    with pytest.raises(UserError) as told:
+        find_layout(root, **files)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+def test_folders_that_cannot_be_told(tmp_path: Path) -> None:
+    assert "no such folder" in told_of(tmp_path / "none")
+    (tmp_path / "data.json").write_text("[]")
+    assert "holds neither COCO's annotations" in told_of(tmp_path)
+    write_split(tmp_path, "train", 2, no_harm)
+    assert "no COCO file with 'val' or 'dev' or 'test'" in told_of(tmp_path)
+    write_split(tmp_path, "val", 2, no_harm)
+    labels = tmp_path / "labels"
+    assert "would be trained and validated on" in told_of(tmp_path, train=labels / "val.json")
+    shutil.copy(labels / "train.json", labels / "train_old.json")
+    several = told_of(tmp_path)
+    assert "several train files: labels/train.json, labels/train_old.json; say --train" in several
+    find_layout(tmp_path, train=labels / "train.json")
+    (labels / "train.json").write_text('{"images": [')
+    assert "labels/train.json: not valid JSON" in told_of(tmp_path)
+
+
+def test_images_that_are_nowhere(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+    shutil.rmtree(tmp_path / "train")
+    assert "train.json: none of its images, such as '1.png', is below" in told_of(tmp_path)
+
+
+def test_links_that_go_in_a_circle(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path / "real", split, 2, no_harm)
+    (tmp_path / "real/train/again").symlink_to(tmp_path / "real")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/linked").symlink_to(tmp_path / "real")
+    assert not take_survey(tmp_path / "data").findings
+
+
+# --- Cityscapes' layout ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def streets(tmp_path: Path) -> Path:
+    generate_cityscapes(
+        tmp_path / "streets",
+        GeneratedSettings(train_images=4, val_images=2, width_px=96, height_px=48, classes=8),
+    )
+    return tmp_path / "streets"
+
+
+def test_streets(streets: Path) -> None:
+    survey = take_survey(streets.parent)
+    assert isinstance(find_layout(streets), CityscapesFolder)
+    assert (survey.root, survey.layout) == (streets, "cityscapes")
+    assert not survey.faults
+    assert survey.metrics == ("cityscapes_ap", "coco_ap", "boundary_ap")
+    assert [c.name for c in survey.categories][:3] == ["person", "rider", "car"]
+    assert survey.counts["train"].images == 4
+
+
+def test_streets_with_defects(streets: Path) -> None:
+    labels = sorted((streets / "gtFine/train").glob("*/*_instanceIds.png"))
+    photographs = sorted((streets / "leftImg8bit/train").glob("*/*.png"))
+    labels[0].unlink()
+    photographs[1].unlink()
+    labels[2].write_bytes(labels[2].read_bytes()[:50])
+    Image.fromarray(np.full((48, 96), 40_000, np.uint16)).save(labels[3])
+    told = {f.kind: f.text for f in take_survey(streets).faults if "val" not in f.text}
+    assert labels[0].name in told["photographs without a label image"]
+    assert photographs[1].name in told["label images without a photograph"]
+    unread = [f.text for f in take_survey(streets).faults if f.kind.startswith("label images that")]
+    assert str(labels[2]) in unread[0]
+    assert "bring other classes in COCO's format" in unread[1]
+    shutil.rmtree(streets / "gtFine/val")
+    shutil.rmtree(streets / "leftImg8bit/val")
+    assert "splits are called train and val" in str(take_survey(streets).faults)
+
+
+# --- proposals -------------------------------------------------------------------------------
+
+
+def shapes(images: int, width: float, height: float, side: float, area: float) -> Shapes:
+    one = np.ones(images)
+    return Shapes(width * one, height * one, side * one, area * one, np.arange(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "variation"),
+    [("coco", (118_287, 640, 480), 0), ("cityscapes", (2975, 2048, 1024), 6000)],
+)
+def test_the_papers_data_get_the_papers_recipes(
+    name: str, sizes: tuple[int, float, float], variation: int
+) -> None:
+    proposal, paper = propose(shapes(*sizes, side=200, area=20_000)), load_dataset(name).recipe
+    assert proposal.recipe.input == paper.input
+    assert proposal.recipe.optimizer.images_per_batch == paper.optimizer.images_per_batch
+    assert proposal.recipe.optimizer.base_lr == paper.optimizer.base_lr
+    ours, theirs = proposal.recipe.schedules["1x"], paper.schedules["1x"]
+    assert ours.total_iters == theirs.total_iters
+    assert abs(ours.lr_drop_iters[0] - theirs.lr_drop_iters[0]) <= variation
+    assert proposal.output_resolution == 224
+
+
+@given(
+    st.integers(1, 400_000),
+    st.integers(8, 9000),
+    st.floats(0.1, 8),
+    st.floats(1, 3000),
+    st.floats(1, 1e6),
+)
+@settings(max_examples=60, deadline=None)
+def test_proposals_keep_their_rules(
+    images: int, short: int, aspect: float, side: float, area: float
+) -> None:
+    few = min(images, 50)  # their number matters for the schedule alone
+    sizes = shapes(few, short, max(1, round(short * aspect)), side, area)
+    if images > few:
+        sizes = dataclasses.replace(
+            sizes,
+            widths_px=np.full(images, sizes.widths_px[0]),
+            heights_px=np.full(images, sizes.heights_px[0]),
+        )
+    proposal = propose(sizes)
+    recipe, schedule = proposal.recipe, proposal.recipe.schedules["1x"]
+    test, edges = recipe.input.test_short_edge_px, recipe.input.train_short_edges_px
+    assert 64 <= test <= 1024
+    assert edges[-1] == test
+    assert all(edge % 32 == 0 for edge in edges)
+    assert 5 / 3 * test - 1 <= recipe.input.max_long_edge_px <= 2 * test
+    assert test <= max(64, 5 / 3 * sizes.short_edges_px[0] + 1)
+    seen = schedule.total_iters * recipe.optimizer.images_per_batch
+    assert schedule.total_iters >= 3000
+    assert seen >= 12.1 * images
+    assert seen <= max(192_000, 12.2 * images) + 16
+    assert recipe.optimizer.base_lr == 0.00125 * recipe.optimizer.images_per_batch
+    enough = [r for r in (28, 56, 112, 224) if r >= side]
+    assert proposal.output_resolution == (enough or [224])[0]
+
+
+def test_large_objects_alone_decide_the_resolution() -> None:
+    mixed = Shapes(
+        np.full(3, 640.0),
+        np.full(3, 480.0),
+        sides_px=np.array([20.0, 20.0, 20.0, 100.0, 110.0, 130.0]),
+        areas_px=np.array([300.0, 300.0, 300.0, 9300.0, 9300.0, 9300.0]),
+        image_of=np.array([0, 1, 2, 0, 1, 2]),
+    )
+    assert propose(mixed).output_resolution == 112
+    small = dataclasses.replace(mixed, areas_px=np.full(6, 300.0))
+    assert propose(small).output_resolution == 112  # half of all are up to 60
+
+
+def test_objects_at_the_networks_input() -> None:
+    sizes = Shapes(
+        np.array([100.0, 400.0]),
+        np.array([50.0, 100.0]),
+        sides_px=np.array([10.0, 10.0]),
+        areas_px=np.array([60.0, 60.0]),
+        image_of=np.array([1, 0]),
+    )
+    # 400x100 may only become 200x50, 100x50 becomes 200x100.
+    assert sizes.input_sides_px(100, 200).tolist() == [5.0, 20.0]
+
+
+def test_a_terminal_gets_no_codes_from_names(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+    survey: Survey = take_survey(tmp_path)
+    train = dataclasses.replace(
+        survey.splits["train"], categories=(Category(2, "\x1b[2J\nbolt"), Category(5, "Mutter ü"))
+    )
+    text = to_text(dataclasses.replace(survey, splits=survey.splits | {"train": train}))
+    assert "\x1b" not in text
+    assert r"\x1b[2J\nbolt" in text
+    assert "Mutter ü" in text
