@@ -12,7 +12,14 @@ import safetensors.torch
 import torch
 
 from pointrend_repro.errors import UserError
-from pointrend_repro.files import atomic_folder, atomic_path, read_json, write_json, write_text
+from pointrend_repro.files import (
+    atomic_folder,
+    atomic_path,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 
 
 @pytest.fixture
@@ -225,3 +232,15 @@ def test_full_disk_leaves_the_older_folder(tmp_path: Path) -> None:
         fill()
     assert (folder / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["labels"]
+
+
+def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".labels.12ab34cd.part", ".labels.12ab34cd.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    kept = [".other.json.12ab34cd.part", "labels", "scores.json"]
+    for name in (".scores.json.12ab34cd.part", *kept):
+        (tmp_path / name).touch()
+    for name in ("labels", "scores.json"):
+        remove_leftovers(tmp_path, name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept

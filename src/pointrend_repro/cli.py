@@ -4,24 +4,43 @@ The commands are in `commands/`.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 
 import typer
 
-from pointrend_repro.commands import data, models, pipeline
-from pointrend_repro.errors import UserError
+from pointrend_repro.commands import (
+    bench,
+    claims,
+    compare,
+    data,
+    heads,
+    models,
+    pictures,
+    pipeline,
+    plan,
+)
+from pointrend_repro.errors import StoppedBySignal, UserError
 
 _COMMANDS: list[Callable[..., None]] = [
+    plan.plan,
     pipeline.train,
     pipeline.predict,
     pipeline.evaluate,
     pipeline.cost,
     pipeline.figure,
+    pictures.picture,
+    pictures.curves,
     pipeline.collect,
+    claims.claims,
     pipeline.report,
+    compare.compare,
     models.convert,
     models.demo,
+    models.export,
+    heads.check_head,
+    bench.bench,
 ]
 
 app = typer.Typer(
@@ -37,10 +56,18 @@ for _command in _COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; a user's error is one line on stderr and exit code 2."""
+    """Run the command line; a user's error is one line on stderr and exit code 2.
+
+    A training that a signal has stopped ends with one line and exit code 75.
+    """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
         app()
     except UserError as error:
-        print(f"pointrend-repro: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        # Of processes that train together on a machine, and have the same error, one tells it.
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"pointrend-repro: error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except StoppedBySignal as stopped:
+        print(f"pointrend-repro: {stopped}", file=sys.stderr)
+        sys.exit(stopped.exit_code)

@@ -1,4 +1,4 @@
-"""The one exception for everything that a user can mend, and what its messages share."""
+"""The exception for everything that a user can mend, and the one for what only has to go on."""
 
 import difflib
 
@@ -9,6 +9,22 @@ class UserError(Exception):
     The message names the file or the key that is wrong and says what to do about it. The command
     line prints it without a traceback and exits with 2.
     """
+
+    exit_code = 2
+
+
+class StoppedBySignal(Exception):  # noqa: N818
+    """A training that was told to stop has saved its state; the same command continues it.
+
+    The command line prints it and exits with 75, `EX_TEMPFAIL` of sysexits.h.
+    """
+
+    exit_code = 75
+
+    def __init__(self, signal_name: str, iteration: int) -> None:
+        super().__init__(
+            f"stopped by {signal_name} after iteration {iteration}; run again to continue"
+        )
 
 
 def suggest(name: str, names: list[str]) -> str:

@@ -42,6 +42,18 @@ def atomic_path(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what processes that were killed had written of files or folders named like `pattern`.
+
+    Nobody may be writing such a one.
+    """
+    for part in [*folder.glob(f".{pattern}.*.part"), *folder.glob(f".{pattern}.*.old")]:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path`, which takes its place when the block ends well.

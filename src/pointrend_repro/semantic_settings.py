@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pointrend_repro.settings import (
+    OWN_ENGINE,
     BackboneSettings,
+    Engine,
     Fraction,
     InferenceSettings,
     InputSettings,
@@ -156,6 +158,7 @@ class SemanticInferenceSettings(Strict):
 class SemanticTrainingSettings(Strict):
     """One training of a semantic model, resolved."""
 
+    engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
     model: SemanticModelSettings
     input: SemanticInputSettings
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()

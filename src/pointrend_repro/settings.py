@@ -8,7 +8,7 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -123,9 +123,20 @@ class SharpMaskHeadSettings(Strict):
     )
 
 
-MaskHeadKind = Literal["4conv", "pointrend", "sharpmask"]
+class PluginHeadSettings(Strict):
+    """A mask head from outside this package (docs/your_head.md)."""
+
+    kind: Literal["plugin"]
+    head: Annotated[str, Field(pattern=r"^[\w.-]+(:\w+)?$")] = Field(
+        description="module:Class, of an installed package or below the current folder; or the "
+        "name of an entry point in the group pointrend_repro.mask_heads"
+    )
+    settings: dict[str, Any] = Field({}, description="keyword arguments of the class")
+
+
 MaskHeadSettings = Annotated[
-    Conv4HeadSettings | PointRendHeadSettings | SharpMaskHeadSettings, Field(discriminator="kind")
+    Conv4HeadSettings | PointRendHeadSettings | SharpMaskHeadSettings | PluginHeadSettings,
+    Field(discriminator="kind"),
 ]
 
 
@@ -186,7 +197,18 @@ class ScheduleSettings(Strict):
 class OptimizerSettings(Strict):
     """SGD with a linear warm-up and steps (supplement, section 1)."""
 
-    images_per_batch: PositiveInt = 16
+    images_per_batch: PositiveInt = Field(16, description="on all GPUs together, however many")
+    images_per_step: PositiveInt = Field(
+        2,
+        description="what one forward pass sees: padded to one size, each loss averaged over it; a "
+        "batch's loss is the mean of its steps'. The paper does not say; d2: a GPU's share of the "
+        "batch, of 8. A batch has work for images_per_batch / images_per_step processes at most",
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="bf16: convolutions and linear layers in bfloat16; weights, losses, boxes, "
+        "and all that PointRend computes at points, in float32",
+    )
     base_lr: PositiveFloat = 0.02
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
@@ -204,6 +226,10 @@ class OptimizerSettings(Strict):
     )
 
 
+Engine = Literal["pointrend_repro", "detectron2"]
+OWN_ENGINE: Engine = "pointrend_repro"
+
+
 class RunSettings(Strict):
     """How often a training speaks and saves. Changing these does not change the weights."""
 
@@ -215,6 +241,7 @@ class RunSettings(Strict):
 class TrainingSettings(Strict):
     """One training, resolved: what `train` needs to know beside the data set and the trial."""
 
+    engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
     model: ModelSettings
     input: InputSettings = InputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()

@@ -5,17 +5,25 @@ the steps that led to it.
 """
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.files import read_json, write_json
+from pointrend_repro.evaluation.bootstrap import image_counts, resample
+from pointrend_repro.files import read_json, remove_leftovers, write_json
 from pointrend_repro.provenance import cpu_name, start_record
 from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
-from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.settings import (
+    OWN_ENGINE,
+    InferenceSettings,
+    InputSettings,
+    ModelSettings,
+)
 
 
 def origin_path(result: Path) -> Path:
@@ -31,25 +39,51 @@ def run_training(
     output: Path,
     device: str,
 ) -> None:
-    """Train one model and write it to `output`.
+    """Train one model and write it to `output`; under `torchrun`, as one of several processes.
 
     Args:
         experiment: preset, dataset, variant and trial; the trial is the seed.
         output: the model; logs and checkpoints go to its folder.
-    """
-    from pointrend_repro.modeling.weights import SavedModel, save_model
-    from pointrend_repro.tasks import task_of
-    from pointrend_repro.training.loop import train
 
-    seed = int(experiment["trial"])
-    finish = start_record(
-        settings=settings.model_dump(mode="json"), seed=seed, device=device_name(device)
-    )
-    dataset = task_of(settings).read(data, "train")
-    model = train(settings, dataset, seed=seed, folder=output.parent, device=device)
-    categories = [(c.id, c.name) for c in dataset.categories]
-    with _origin_written_last(output, lambda: {**experiment, "train": finish()}):
-        save_model(output, SavedModel(model, _of_inference(settings.input), categories))
+    Raises:
+        UserError, StoppedBySignal: in process 0; see `training.loop.train`.
+        SystemExit: in the other processes, where process 0 raises.
+    """
+    from pointrend_repro.training.signals import StopSignals
+
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(StopSignals())  # before torch, whose import takes seconds
+        from pointrend_repro.engines.choosing import trainer_of
+        from pointrend_repro.modeling.weights import SavedModel, save_model
+        from pointrend_repro.tasks import task_of
+        from pointrend_repro.training.lock import only_training_in
+        from pointrend_repro.training.processes import Processes
+
+        seed = int(experiment["trial"])
+        processes = Processes(device)
+        with processes.together():
+            train = trainer_of(settings.engine)
+        finish = start_record(
+            settings=settings.model_dump(mode="json"),
+            seed=seed,
+            device=_count_equal(processes.gather(device_name(device))),
+        )
+        with processes.together():
+            if processes.is_main:
+                stack.enter_context(only_training_in(output.parent))
+            dataset = task_of(settings).read(data, "train")
+            if processes.is_main:
+                remove_leftovers(output.parent, output.name)
+                used = training_data(dataset, data)
+        model = train(settings, dataset, seed=seed, folder=output.parent, device=device, stop=stop)
+        categories = [(c.id, c.name) for c in dataset.categories]
+        saved = SavedModel(model, _of_inference(settings.input), categories)
+        with processes.together():
+            if processes.is_main:
+                record = finish() | {"world_size": processes.count, "data": used}
+                with _origin_written_last(output, lambda: {**experiment, "train": record}):
+                    save_model(output, saved)
+        processes.end()
 
 
 def run_prediction(
@@ -66,30 +100,44 @@ def run_prediction(
     Args:
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
     """
+    from pointrend_repro.engines.choosing import predictor_of
     from pointrend_repro.modeling.weights import load_saved_model
     from pointrend_repro.tasks import task_of
 
+    origin = read_json(origin_path(model))
+    # A model is predicted with by what has trained it.
+    predict = predictor_of(origin["train"]["settings"].get("engine", OWN_ENGINE), settings)
+    remove_leftovers(output.parent, output.name)
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
     saved = load_saved_model(model)
-    origin = read_json(origin_path(model))
     saved.model.to(device)
-    task = task_of(settings)
-    dataset = task.read(data, "val")
+    dataset = task_of(settings).read(data, "val")
+    used = predicted_data(dataset)
     with _origin_written_last(
-        output, lambda: origin | {"inference": inference, "predict": finish()}
+        output, lambda: origin | {"inference": inference, "predict": finish() | {"data": used}}
     ):
-        task.predict(saved, dataset, settings, output)
+        predict(saved, dataset, settings, output)
 
 
-def run_evaluation(metric: str, ground_truth: Path, predictions: Path, *, output: Path) -> None:
-    """Score predictions and write the numbers with their whole origin."""
+def run_evaluation(
+    metric: str, ground_truth: Path, predictions: Path, *, output: Path, resamples: int = 0
+) -> None:
+    """Score predictions and write the numbers with their whole origin.
+
+    Args:
+        resamples: how many times to score resampled images as well (evaluation/bootstrap/).
+    """
+    remove_leftovers(output.parent, output.name)
     # No scorer needs torch, and to import it would take longer than most of them do.
     finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
     values = evaluate_predictions(metric, ground_truth, predictions)
-    origin = read_json(origin_path(predictions)) | {"evaluate": finish()}
-    write_json(output, {"metric": metric, "values": values, "origin": origin})
+    counts = image_counts(metric, ground_truth, predictions) if resamples else None
+    resampled = {"resampled": resample(counts, values, resamples)} if counts else {}
+    record = finish() | {"data": scored_data(metric, ground_truth)}
+    origin = read_json(origin_path(predictions)) | {"evaluate": record}
+    write_json(output, {"metric": metric, "values": values, "origin": origin, **resampled})
 
 
 @contextlib.contextmanager
@@ -99,6 +147,13 @@ def _origin_written_last(result: Path, origin: Callable[[], dict[str, Any]]) -> 
     path.unlink(missing_ok=True)
     yield
     write_json(path, origin())
+
+
+def _count_equal(names: list[str]) -> str:
+    """Return names in words, such as `4 x A, 4 x B`; one name alone as it is."""
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())
 
 
 def _of_inference(settings: InputSettings) -> InputSettings:

@@ -11,22 +11,36 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.data.batches import Batch, batch_order, to_device, training_batches
+from pointrend_repro.data.batches import (
+    Batch,
+    Division,
+    Step,
+    batch_order,
+    to_device,
+    training_batches,
+)
 from pointrend_repro.data.coco import ImageRecord, read_coco
 from pointrend_repro.data.examples import training_example
 from pointrend_repro.errors import UserError
 from pointrend_repro.settings import InputSettings
 
 SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
+ONE_STEP = Division(images_per_batch=2, images_per_step=2)
 
 
 def batches(
-    records: list[ImageRecord], *, first: int = 0, stop: int = 6, workers: int = 0, seed: int = 3
+    records: list[ImageRecord],
+    *,
+    first: int = 0,
+    stop: int = 6,
+    workers: int = 0,
+    seed: int = 3,
+    division: Division = ONE_STEP,
 ) -> Iterator[Batch]:
     return training_batches(
         records,
         partial(training_example, settings=SMALL),
-        batch_size=2,
+        division=division,
         seed=seed,
         iterations=range(first, stop),
         workers=workers,
@@ -44,12 +58,23 @@ def assert_equal(some: list[Batch], others: list[Batch]) -> None:
     assert len(some) == len(others) > 0
     for a, b in zip(some, others, strict=True):
         assert a.image_ids == b.image_ids
+        assert_equal_steps(a.steps, b.steps)
+
+
+def assert_equal_steps(some: list[Step], others: list[Step]) -> None:
+    assert len(some) == len(others) > 0
+    for a, b in zip(some, others, strict=True):
+        assert (a.weight, a.seed) == (b.weight, b.seed)
         for x, y in zip(a.images, b.images, strict=True):
             assert torch.equal(x, y)
         for x, y in zip(a.targets, b.targets, strict=True):
             assert torch.equal(x.boxes, y.boxes)
             assert torch.equal(x.labels, y.labels)
             assert torch.equal(x.masks, y.masks)
+
+
+def images_of(batch: Batch) -> list[torch.Tensor]:
+    return [image for step in batch.steps for image in step.images]
 
 
 @settings(max_examples=50, deadline=None)
@@ -107,17 +132,16 @@ def test_seeds_change_the_order_and_the_augmentation(records: list[ImageRecord])
     ids = [[b.image_ids for b in batches(records, seed=seed, stop=8)] for seed in (1, 2)]
     assert ids[0] != ids[1]
     one = batches(records[:1] * 2, stop=12)  # always the same image
-    sizes = {tuple(image.shape) for batch in one for image in batch.images}
+    sizes = {tuple(image.shape) for batch in one for image in images_of(batch)}
     assert len(sizes) == 2
 
 
 def test_batches_carry_the_ids_and_sizes_of_their_images(records: list[ImageRecord]) -> None:
     by_id = {record.id: record for record in records}
     for batch in batches(records):
-        assert len(batch.images) == len(batch.targets) == len(batch.image_ids) == 2
-        for image, target, image_id in zip(
-            batch.images, batch.targets, batch.image_ids, strict=True
-        ):
+        (step,) = batch.steps
+        assert len(step.images) == len(step.targets) == len(batch.image_ids) == 2
+        for image, target, image_id in zip(step.images, step.targets, batch.image_ids, strict=True):
             assert image.shape[1:] == target.masks.shape[1:]
             assert len(target.boxes) == len(by_id[image_id].annotations)
 
@@ -145,6 +169,45 @@ def test_nothing_to_train_on_is_refused() -> None:
         next(batches([]))
 
 
-def test_moving_a_batch_keeps_it(records: list[ImageRecord]) -> None:
-    batch = next(batches(records))
-    assert_equal([to_device(batch, torch.device("cpu"))], [batch])
+def test_moving_a_step_keeps_it(records: list[ImageRecord]) -> None:
+    steps = next(batches(records)).steps
+    assert_equal_steps([to_device(step, torch.device("cpu")) for step in steps], steps)
+
+
+@settings(max_examples=60, deadline=None)
+@given(images=st.integers(1, 20), in_step=st.integers(1, 20), processes=st.integers(1, 8))
+def test_every_place_of_a_batch_is_in_one_step_of_one_process(
+    images: int, in_step: int, processes: int
+) -> None:
+    shares = [Division(images, in_step, number, processes) for number in range(processes)]
+    steps = shares[0].steps
+    assert [place for step in steps for place in step] == list(range(images))
+    assert {len(step) for step in steps[:-1]} <= {in_step}
+    own = [share.own_steps for share in shares]
+    assert sorted(step for steps in own for step in steps) == list(range(len(steps)))
+    assert max(map(len, own)) - min(map(len, own)) <= 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_have_the_steps_of_one_alone(records: list[ImageRecord], workers: int) -> None:
+    """The same images, augmented alike, with the same seeds and weights; and all know all ids."""
+    whole = list(batches(records, division=Division(5, 2)))
+    parts = [
+        list(batches(records, division=Division(5, 2, number, 2), workers=workers))
+        for number in (0, 1)
+    ]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert batch.image_ids == first.image_ids == second.image_ids
+        assert len(batch.image_ids) == 5
+        assert [step.weight for step in batch.steps] == [0.4, 0.4, 0.2]
+        assert_equal_steps([first.steps[0], second.steps[0], first.steps[1]], batch.steps)
+
+
+def test_no_two_steps_draw_alike(records: list[ImageRecord]) -> None:
+    seeds = [
+        step.seed
+        for seed in (0, 1)
+        for batch in batches(records, seed=seed, division=Division(4, 1))
+        for step in batch.steps
+    ]
+    assert len(set(seeds)) == len(seeds) == 48

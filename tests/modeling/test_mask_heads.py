@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from mask_head_cases import (
     BOXES,
-    CHANNELS,
     HEADS,
     LABELS,
     NO_LABELS,
@@ -14,11 +13,11 @@ from mask_head_cases import (
     mask_head,
     pyramid,
 )
-from torch import Tensor
 from torchvision.ops import roi_align
 
+from benchmarks.yardstick import predict_masks
+from pointrend_repro.modeling.mask_heads import pointrend
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
-from pointrend_repro.modeling.points import point_sample, point_sample_in_boxes
 from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 
 
@@ -72,46 +71,6 @@ def test_conv4_s_own_class_masks_are_those_of_all_classes() -> None:
     torch.testing.assert_close(got, wanted)
 
 
-def test_point_head_s_own_class_is_that_of_all_classes() -> None:
-    point_head = mask_head("pointrend").point_head
-    fine, coarse = torch.randn(3, CHANNELS, 11), torch.randn(3, NUM_CLASSES, 11)
-    labels = torch.tensor([3, 0, 3])
-    x = fine
-    for layer in point_head.layers:
-        x = F.relu(F.conv1d(torch.cat([x, coarse], 1), layer.weight, layer.bias))
-    x = torch.cat([x, coarse], 1)
-    every_class = F.conv1d(x, point_head.predictor.weight, point_head.predictor.bias)
-    wanted = torch.stack([every_class[i, k] for i, k in enumerate(labels.tolist())])
-    torch.testing.assert_close(point_head(fine, coarse, labels), wanted)
-    one_by_one = [
-        point_head(fine[:, :, p : p + 1], coarse[:, :, p : p + 1], labels) for p in range(11)
-    ]
-    torch.testing.assert_close(torch.cat(one_by_one, 1), wanted)
-
-
-def all_class_rendering(
-    head: PointRendHead, features: dict[str, Tensor], resolution: int, points_per_step: int
-) -> Tensor:
-    """Section 4's inference, keeping the masks of all classes all the way as detectron2 does."""
-    labels = torch.cat(LABELS)
-    coarse = head.coarse_head(features, BOXES)
-    masks = coarse
-    own = torch.arange(len(labels)), labels
-    while masks.shape[-1] < resolution:
-        masks = F.interpolate(masks, scale_factor=2, mode="bilinear").clone()
-        side = masks.shape[-1]
-        count = min(points_per_step, side * side)
-        order = masks[own].flatten(1).abs().argsort(dim=1)[:, :count]
-        points = torch.stack([order % side + 0.5, order // side + 0.5], dim=2) / side
-        fine = point_sample_in_boxes(features["p2"], points, BOXES, stride=4)
-        at_points = point_sample(coarse, points)
-        for k in range(NUM_CLASSES):
-            logits = head.point_head(fine, at_points, torch.full_like(labels, k))
-            flat = masks[:, k].flatten(1).scatter(1, order, logits)
-            masks[:, k] = flat.view(-1, side, side)
-    return masks[own]
-
-
 @pytest.mark.parametrize(("resolution", "points_per_step"), [(14, 500), (28, 60), (56, 400)])
 def test_rendering_one_class_gives_the_masks_of_rendering_all(
     resolution: int, points_per_step: int
@@ -120,8 +79,27 @@ def test_rendering_one_class_gives_the_masks_of_rendering_all(
     settings = InferenceSettings(output_resolution=resolution, points_per_step=points_per_step)
     with torch.no_grad():
         got = head.predict(features, BOXES, LABELS, settings)
-        wanted = all_class_rendering(head, features, resolution, points_per_step)
+        wanted = predict_masks(
+            head,
+            features["p2"],
+            BOXES,
+            LABELS,
+            output_resolution=resolution,
+            points_per_step=points_per_step,
+        )
     torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("points_at_a_time", [1, 100, 10**6])
+def test_masks_do_not_depend_on_how_many_boxes_are_rendered_at_a_time(
+    points_at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head, features = mask_head("pointrend"), pyramid()
+    settings = InferenceSettings(output_resolution=28, points_per_step=50)
+    together = head.predict(features, BOXES, LABELS, settings)
+    monkeypatch.setattr(pointrend, "_points_at_a_time", lambda device: points_at_a_time)
+    monkeypatch.setattr(pointrend, "_COARSE_BOXES_AT_A_TIME", 2)
+    torch.testing.assert_close(head.predict(features, BOXES, LABELS, settings), together)
 
 
 def test_a_box_s_mask_does_not_depend_on_other_boxes() -> None:

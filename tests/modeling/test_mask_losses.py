@@ -19,8 +19,9 @@ from mask_head_cases import (
 )
 from torch import Tensor
 
+from benchmarks.yardstick import point_logits
 from pointrend_repro.modeling.mask_heads.targets import crop_masks, grid_loss
-from pointrend_repro.modeling.points import point_sample, point_sample_in_boxes
+from pointrend_repro.modeling.points import point_sample
 from pointrend_repro.modeling.structures import Proposals, Target
 
 
@@ -81,7 +82,7 @@ def test_training_points_repeat_with_the_seed_and_differ_between_equal_boxes() -
     assert point_loss(3) != point_loss(4)
     head = mask_head("pointrend")
     seen = []
-    head.point_head.register_forward_hook(lambda _, args, __: seen.append(args[0]))
+    head.point_head.register_forward_hook(lambda _, args, __: seen.append(args[2]))
     box, label = BOXES[0][:1].expand(2, 4), LABELS[0][:1].expand(2)
     twice = Proposals(box, label, torch.zeros(2, dtype=torch.int64))
     features = {name: f[:1] for name, f in pyramid().items()}
@@ -97,8 +98,8 @@ def test_point_loss_is_cross_entropy_against_the_interpolated_mask(
     monkeypatch.setattr(head, "_training_points", lambda coarse, labels: points)
     loss = head.losses(features, matched(BOXES, LABELS), targets())["loss_mask_point"]
     coarse = head.coarse_head(features, BOXES)
-    fine = point_sample_in_boxes(features["p2"], points, BOXES, stride=4)
-    logits = head.point_head(fine, point_sample(coarse, points), torch.cat(LABELS))
+    all_classes = point_logits(head, features["p2"], BOXES, coarse, points)
+    logits = all_classes[torch.arange(4), torch.cat(LABELS)]
     wanted, region = [], 0
     for boxes, target in zip(BOXES, targets(), strict=True):
         for (x0, y0, x1, y1), mask in zip(boxes.tolist(), target.masks, strict=True):

@@ -388,14 +388,14 @@ def train(folder: Path, dataset: CocoDataset) -> MaskRCNN:
 def spy_on_updates(
     patch: pytest.MonkeyPatch, after_update: Callable[[int, MaskRCNN], None]
 ) -> None:
-    update = loop._update
+    update = loop.update
 
     def spied(state: Any, *args: Any) -> dict[str, float]:
         numbers = update(state, *args)
         after_update(state.iteration, state.model)
         return numbers
 
-    patch.setattr(loop, "_update", spied)
+    patch.setattr(loop, "update", spied)
 
 
 def test_what_a_stage_does_not_train_stays_to_the_last_bit(

@@ -1,11 +1,15 @@
 """Which images make up the batch of an iteration, as a pure function of the seed.
 
 Because the order does not depend on what has run before, a training continues exactly where it was
-interrupted, with any number of loader workers.
+interrupted, with any number of loader workers. A batch is divided into steps, each of them what one
+forward pass sees, and the steps among the processes that train together; what a step holds does not
+depend on how many these are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import signal
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,20 +29,60 @@ MakeExample = Callable[..., tuple[Tensor, TargetLike]]
 
 
 @dataclass(frozen=True)
-class Slot:
-    """One image of one batch; iteration and place seed its augmentation."""
+class Division:
+    """How a batch is divided into steps, and these among the processes that train together.
 
-    image: int
-    iteration: int
-    place: int
+    Attributes:
+        images_per_batch: of all processes.
+        images_per_step: how many images one forward pass sees; the last step may have fewer.
+        process: the number of this process.
+        processes: how many there are.
+    """
+
+    images_per_batch: int
+    images_per_step: int
+    process: int = 0
+    processes: int = 1
+
+    @property
+    def steps(self) -> list[range]:
+        """The places in the batch of each step's images."""
+        places = range(self.images_per_batch)
+        return [places[i : i + self.images_per_step] for i in places[:: self.images_per_step]]
+
+    @property
+    def own_steps(self) -> list[int]:
+        """The numbers of the steps that are this process's."""
+        return list(range(len(self.steps)))[self.process :: self.processes]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one forward pass sees, and all that its losses depend on beside the weights.
+
+    Attributes:
+        images: (3, H_n, W_n) uint8 each.
+        targets: one an image.
+        weight: its share of the images of the batch.
+        seed: of everything that the model draws at random.
+    """
+
+    images: list[Tensor]
+    targets: list[TargetLike]
+    weight: float
+    seed: int
 
 
 @dataclass(frozen=True)
 class Batch:
-    """The images of one iteration, with their targets and their ids in the data set."""
+    """The steps of one iteration that are this process's, and the ids of all its images.
 
-    images: list[Tensor]
-    targets: list[TargetLike]
+    Attributes:
+        steps: of this process.
+        image_ids: in the data set, of the images of all processes.
+    """
+
+    steps: list[Step]
     image_ids: list[int | str]
 
 
@@ -69,18 +113,20 @@ def training_batches(
     records: Sequence[Record],
     make_example: MakeExample,
     *,
-    batch_size: int,
+    division: Division,
     seed: int,
     iterations: range,
     workers: int,
-) -> Iterator[Batch]:
-    """Yield the batches of some iterations, loaded by `workers` processes (0: by this one).
+) -> Generator[Batch]:
+    """Yield this process's part of some batches, loaded by `workers` processes (0: by this one).
+
+    A step is the same whatever process computes it, and however many there are.
 
     Args:
         records: the images to train on.
         make_example: reads and augments a record, by `rng`.
-        batch_size: images of a batch.
-        seed: seeds order and augmentation.
+        division: which part of a batch is this process's.
+        seed: seeds order, augmentation, and what the model draws.
         iterations: which batches, counted from the start of the training.
         workers: how many processes load.
 
@@ -90,13 +136,14 @@ def training_batches(
     if not records:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     wide = [record.width > record.height for record in records]
-    order = batch_order(wide, batch_size, seed=seed)
-    slots = _slots(order, iterations)
+    order = batch_order(wide, division.images_per_batch, seed=seed)
     loader = DataLoader(
-        _Examples(records, make_example, seed),
-        batch_sampler=slots,
+        _Batches(records, make_example, division, seed),
+        sampler=_numbered(order, iterations),
+        batch_size=None,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=_as_it_is,
+        worker_init_fn=_outlive_signals,
         # Its own: a loader draws a number when it starts, and a continued training starts one more.
         generator=torch.Generator(),
     )
@@ -106,46 +153,74 @@ def training_batches(
         yield batch
 
 
-def _slots(order: Iterator[list[int]], iterations: range) -> Iterator[list[Slot]]:
+@dataclass(frozen=True)
+class _Numbered:
+    """The images of the batch of one iteration."""
+
+    iteration: int
+    images: list[int]
+
+
+def _numbered(order: Iterator[list[int]], iterations: range) -> Iterator[_Numbered]:
     for iteration, images in zip(range(iterations.stop), order, strict=False):
         if iteration >= iterations.start:
-            yield [Slot(image, iteration, place) for place, image in enumerate(images)]
+            yield _Numbered(iteration, images)
 
 
-_Example = tuple[Tensor, TargetLike, int | str]
-
-
-class _Examples(Dataset[_Example | UserError]):
-    """Training examples by slot.
+class _Batches(Dataset[Batch | UserError]):
+    """One process's part of each batch.
 
     An error is handed on as a value: a worker's exception would come with a page of traceback.
     """
 
-    def __init__(self, records: Sequence[Record], make_example: MakeExample, seed: int) -> None:
+    def __init__(
+        self, records: Sequence[Record], make_example: MakeExample, division: Division, seed: int
+    ) -> None:
         self.records = records
         self.make_example = make_example
+        self.division = division
         self.seed = seed
 
-    def __getitem__(self, slot: Slot) -> _Example | UserError:
-        rng = np.random.default_rng([self.seed, slot.iteration, slot.place])
-        record = self.records[slot.image]
+    def __getitem__(self, wanted: _Numbered) -> Batch | UserError:
+        ids = [self.records[image].id for image in wanted.images]
         try:
-            return *self.make_example(record, rng=rng), record.id
+            return Batch([self._step(wanted, n) for n in self.division.own_steps], ids)
         except UserError as error:
             return error
 
+    def _step(self, wanted: _Numbered, number: int) -> Step:
+        places = self.division.steps[number]
+        examples = [self._example(wanted, place) for place in places]
+        images, targets = (list(part) for part in zip(*examples, strict=True))
+        weight = len(places) / self.division.images_per_batch
+        return Step(images, targets, weight, step_seed(self.seed, wanted.iteration, number))
 
-def _collate(examples: list[_Example | UserError]) -> Batch | UserError:
-    good: list[_Example] = []
-    for example in examples:
-        if isinstance(example, UserError):
-            return example
-        good.append(example)
-    images, targets, ids = (list(part) for part in zip(*good, strict=True))
-    return Batch(images, targets, ids)
+    def _example(self, wanted: _Numbered, place: int) -> tuple[Tensor, TargetLike]:
+        rng = np.random.default_rng([self.seed, wanted.iteration, place])
+        return self.make_example(self.records[wanted.images[place]], rng=rng)
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch on a device."""
-    targets: list[TargetLike] = [target.to(device) for target in batch.targets]
-    return Batch([image.to(device) for image in batch.images], targets, batch.image_ids)
+def step_seed(seed: int, iteration: int, step: int) -> int:
+    """Return the seed of what the model draws in one step: RoIs, points, dropout."""
+    # The last number keeps it from the augmentation's, which has three.
+    state = np.random.SeedSequence([seed, iteration, step, 1]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))  # torch wants it signed
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def _outlive_signals(_: int) -> None:
+    """Leave it to the training process to stop: what signals a job signals all its processes."""
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def to_device(step: Step, device: torch.device) -> Step:
+    """Return a step on a device."""
+    return replace(
+        step,
+        images=[image.to(device) for image in step.images],
+        targets=[target.to(device) for target in step.targets],
+    )

@@ -7,6 +7,7 @@ from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
+from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.modeling.structures import Detections, Target
 from pointrend_repro.settings import InferenceSettings, ModelSettings
@@ -58,6 +59,7 @@ class MaskRCNN(nn.Module):
         losses = self.rpn.losses(anchors, rpn_logits, rpn_deltas, targets)
         boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
 
+        features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
         logits, deltas = self.box_head(features, [p.boxes for p in proposals])
         losses |= self.box_head.losses(logits, deltas, proposals, targets)

@@ -6,7 +6,8 @@ Frames: a point is (x, y). *Box-normalised* points lie in [0, 1] x [0, 1] of the
 (0, 0) is its upper left corner and (1, 1) its lower right corner; pixel (i, j) of an H x W grid
 over the region has its centre at ((j + 0.5) / W, (i + 0.5) / H). *Image* points are in pixels of
 the image that a feature map was computed from. Every interpolation treats pixels as areas, not as
-corner points (`align_corners=False`), and this is written once, in `point_sample`.
+corner points (`align_corners=False`): maps are sampled in `point_sample`, and tables of cells, as
+the layers of the point head make them, in `modeling.rows`.
 
 Source: PointRend, section 3.1 (point selection) and 3.2 (point-wise representation).
 """
@@ -73,20 +74,20 @@ def point_sample_in_boxes(
     Returns:
         (R, C, P).
     """
-    if features.shape[0] != len(boxes) or points.shape[0] != sum(len(b) for b in boxes):
+    if features.shape[0] != len(boxes) or points.shape[0] != sum(b.shape[0] for b in boxes):
         raise ValueError(
             f"wanted a map an image and points a box, got {features.shape[0]} maps, "
             f"{points.shape[0]} regions of points and {[len(b) for b in boxes]} boxes an image"
         )
     height, width = features.shape[2:]
-    extent = features.new_tensor([width * stride, height * stride])
     sampled = []
-    for image, points_of_image in enumerate(points.split([len(b) for b in boxes])):
-        where = image_points(points_of_image, boxes[image]) / extent
+    for image, points_of_image in enumerate(points.split([b.shape[0] for b in boxes])):
+        x, y = image_points(points_of_image, boxes[image]).unbind(dim=2)
+        where = torch.stack([x / (width * stride), y / (height * stride)], dim=2)
         # One image's regions share its map: sample them as one long list of points.
         flat = point_sample(features[image : image + 1], where.reshape(1, -1, 2))
         channels = flat.shape[1]
-        sampled.append(flat.view(channels, len(boxes[image]), points.shape[1]).transpose(0, 1))
+        sampled.append(flat.view(channels, boxes[image].shape[0], points.shape[1]).transpose(0, 1))
     return torch.cat(sampled)
 
 
@@ -230,7 +231,8 @@ def render_masks(
     """
     if coarse_logits.dim() != 3 or coarse_logits.shape[1] != coarse_logits.shape[2]:
         raise ValueError(f"wanted coarse logits (R, M0, M0), got {tuple(coarse_logits.shape)}")
-    regions, start = coarse_logits.shape[:2]
+    # The steps are fixed, whatever a graph is made for.
+    regions, start = coarse_logits.shape[0], int(coarse_logits.shape[1])
     logits = coarse_logits
     for side, count in rendered_steps(start, output_resolution, points_per_step):
         if count == side * side:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from pointrend_repro.files import atomic_path
+from pointrend_repro.files import atomic_path, remove_leftovers
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +35,10 @@ def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | N
     """Return the newest state that can be read, or None where there is none.
 
     Checkpoints of another training than that of `training_digest` are moved aside and kept: days
-    of work may be in them, and a changed setting should not need a hand to train again.
+    of work may be in them, and a changed setting should not need a hand to train again. What a
+    killed process had written of a checkpoint is removed.
     """
+    remove_leftovers(folder, "iter_*.pt")
     for path in _newest_first(folder):
         try:
             state = _read(path)

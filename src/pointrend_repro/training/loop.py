@@ -1,84 +1,110 @@
-"""The training loop: SGD on the sum of a model's losses, logged, saved, and resumable."""
+"""The training loop: SGD on the sum of a model's losses, logged, saved, and resumable.
 
-import logging
-import math
+A batch is computed in steps of `optimizer.images_per_step` images, by one process or by several.
+Losses are averaged over a step, those of a batch over its steps, and gradients add up before the
+update. No step knows of the others, and each seeds what its model draws, so that a batch has the
+same losses and gradients, up to rounding, on any number of processes, and takes the memory of one
+step. Batch normalisation is the exception: its statistics are of the whole batch (SyncBN), so each
+process takes all of its steps in one pass.
+"""
+
+import contextlib
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from rich.progress import track
-from torch import Tensor
+from torch.optim import SGD
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
-from pointrend_repro.data.batches import Batch, to_device, training_batches
-from pointrend_repro.errors import UserError
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.data.batches import Batch, Division, training_batches
+from pointrend_repro.errors import StoppedBySignal
 from pointrend_repro.modeling.weights import build_model
 from pointrend_repro.provenance import digest
 from pointrend_repro.semantic_settings import AnyTrainingSettings
-from pointrend_repro.settings import OptimizerSettings
 from pointrend_repro.tasks import AnyDataset, parameter_groups, task_of
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 from pointrend_repro.training.log import TrainingLog
+from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.schedule import learning_rate
-
-_log = logging.getLogger(__name__)
-
-Model = MaskRCNN | SemanticModel
+from pointrend_repro.training.sharing import (
+    check_batch_norm,
+    check_precision,
+    divide,
+    leaves_parameters_unused,
+)
+from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.update import Model, State, update
 
 
 @dataclass
-class _State:
-    """What an iteration changes."""
+class _Run:
+    """A training under way."""
 
-    model: Model
-    optimizer: torch.optim.Optimizer
-    iteration: int
-    skipped: int = 0  # updates left out because their loss was not finite
+    settings: AnyTrainingSettings
+    identity: str
+    folder: Path
+    processes: Processes
+    division: Division
+    state: State
+    saved: int = 0  # the iteration of the newest checkpoint
 
 
 def train(
-    settings: AnyTrainingSettings, dataset: AnyDataset, *, seed: int, folder: Path, device: str
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    *,
+    seed: int,
+    folder: Path,
+    device: str,
+    stop: StopSignals | None = None,
 ) -> Model:
     """Train a model, continuing from the newest checkpoint in `folder` if there is one.
 
     On the CPU an interrupted and continued training ends with the very weights of one that ran
-    through, given the same number of threads.
+    through, given the same number of threads and processes; on other numbers of processes, with
+    the same but for rounding.
 
     Args:
-        folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`.
-        device: `cpu`, or `cuda` for the first GPU.
+        folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`, from process 0.
+        device: `cpu`, or `cuda` for one GPU a process.
+        stop: after a signal the iteration under way is the last.
 
     Raises:
-        UserError: nothing to train on, unreadable images, or a loss that is not finite.
+        UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
+            that these processes cannot share.
+        StoppedBySignal: in process 0; the training is saved.
+        SystemExit: in the other processes, where process 0 has one of the errors above.
     """
-    accelerator = Accelerator(cpu=device == "cpu")
-    state = _initial_state(settings, dataset, seed, accelerator)
-    checkpoints = folder / "checkpoints"
-    identity = training_digest(settings, dataset, seed)
-    _restore(state, load_checkpoint(checkpoints, training_digest=identity))
-    with TrainingLog(folder, state.iteration) as log:
+    processes = Processes(device)
+    with processes.noticing_lost_ones(), contextlib.ExitStack() as stack:
+        run = _start(settings, dataset, seed, folder, processes)
+        with processes.together():
+            log = _log_of_main(run, stack)
+        batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed)))
         clock = time.monotonic()
-        for batch in _batches(settings, dataset, seed, state.iteration):
-            state.model.start_iteration(state.iteration, settings.schedule.total_iters)
-            rate = _set_learning_rate(state, settings)
-            batch = to_device(batch, accelerator.device)
-            losses = _update(state, batch, accelerator, settings.optimizer)
-            state.iteration += 1
-            if _is_due(state.iteration, settings.run.log_every_iters, settings):
+        iterations = range(run.state.iteration, settings.schedule.total_iters)
+        for iteration in track(iterations, "training", disable=not processes.is_main):
+            with processes.together():
+                batch = next(batches)
+            _obey(stop, run)
+            run.state.model.start_iteration(iteration, settings.schedule.total_iters)
+            rate = _set_learning_rate(run)
+            losses = update(run.state, batch, processes, settings.optimizer)
+            run.state.iteration += 1
+            if _is_due(run, settings.run.log_every_iters):
                 seconds = time.monotonic() - clock
-                log.write(state.iteration - 1, losses | {"lr": rate, "elapsed_s": seconds})
-            if _is_due(state.iteration, settings.run.checkpoint_every_iters, settings):
-                save_checkpoint(checkpoints, state.iteration, _snapshot(state, identity))
-    model: Model = accelerator.unwrap_model(state.model)
-    return model
+                with processes.together():
+                    if log is not None:
+                        log.write(iteration, losses | {"lr": rate, "elapsed_s": seconds})
+            if _is_due(run, settings.run.checkpoint_every_iters):
+                _save(run)
+    return run.state.model
 
 
 def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: int) -> str:
@@ -89,112 +115,111 @@ def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: in
     return digest(values | {"seed": seed, "images": images})
 
 
+def _start(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    folder: Path,
+    processes: Processes,
+) -> _Run:
+    identity = training_digest(settings, dataset, seed)
+    with processes.together():
+        division = divide(settings.optimizer, processes)
+        state = _initial_state(settings, dataset, seed, processes, division)
+        found = None
+        if processes.is_main:
+            found = load_checkpoint(folder / "checkpoints", training_digest=identity)
+    # From process 0 to all: the others may be on machines that do not see its disk.
+    _restore(state, processes.from_main(found))
+    return _Run(settings, identity, folder, processes, division, state, saved=state.iteration)
+
+
 def _initial_state(
-    settings: AnyTrainingSettings, dataset: AnyDataset, seed: int, accelerator: Accelerator
-) -> _State:
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    processes: Processes,
+    division: Division,
+) -> State:
+    check_precision(settings.optimizer, processes.accelerator.device)
     set_seed(seed)
     model = build_model(settings.model, num_classes=len(dataset.categories))
+    check_batch_norm(model, division)
     if settings.model.backbone.weights is not None:
         load_imagenet_weights(model.backbone.bottom_up, settings.model.backbone)
     model.train()
-    optimizer = torch.optim.SGD(
+    optimizer = SGD(
         parameter_groups(model, settings.optimizer),
         lr=settings.optimizer.base_lr,
         momentum=settings.optimizer.momentum,
         weight_decay=settings.optimizer.weight_decay,
     )
-    model, optimizer = accelerator.prepare(model, optimizer)
-    return _State(model, optimizer, 0)
-
-
-def _batches(
-    settings: AnyTrainingSettings, dataset: AnyDataset, seed: int, start: int
-) -> Iterator[Batch]:
-    task = task_of(settings)
-    iterations = range(start, settings.schedule.total_iters)
-    batches = training_batches(
-        task.training_records(dataset),
-        partial(task.make_example, settings=settings.input),
-        batch_size=settings.optimizer.images_per_batch,
-        seed=seed,
-        iterations=iterations,
-        workers=settings.run.loader_workers,
+    shared, prepared = processes.prepare(
+        model, optimizer, find_unused_parameters=leaves_parameters_unused(settings)
     )
-    return iter(track(batches, "training", total=len(iterations)))
+    return State(model, shared, prepared)
 
 
-def _set_learning_rate(state: _State, settings: AnyTrainingSettings) -> float:
-    rate = learning_rate(state.iteration, settings.optimizer, settings.schedule)
-    for group in state.optimizer.param_groups:
+def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
+    if not run.processes.is_main:
+        return None
+    return stack.enter_context(TrainingLog(run.folder, run.state.iteration))
+
+
+def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
+    task = task_of(run.settings)
+    return training_batches(
+        task.training_records(dataset),
+        partial(task.make_example, settings=run.settings.input),
+        division=run.division,
+        seed=seed,
+        iterations=range(run.state.iteration, run.settings.schedule.total_iters),
+        workers=run.settings.run.loader_workers,
+    )
+
+
+def _set_learning_rate(run: _Run) -> float:
+    rate = learning_rate(run.state.iteration, run.settings.optimizer, run.settings.schedule)
+    for group in run.state.optimizer.param_groups:
         group["lr"] = rate * group["lr_factor"]
     return rate
 
 
-def _update(
-    state: _State, batch: Batch, accelerator: Accelerator, settings: OptimizerSettings
-) -> dict[str, float]:
-    may_skip = settings.on_non_finite_loss == "skip"
-    # The forward pass alone moves the running statistics of BN.
-    buffers = [buffer.clone() for buffer in state.model.buffers()] if may_skip else []
-    losses: dict[str, Tensor] = state.model(batch.images, batch.targets)
-    total = torch.stack(list(losses.values())).sum()
-    numbers = {"loss": float(total.detach())} | {k: float(v.detach()) for k, v in losses.items()}
-    if not math.isfinite(numbers["loss"]):
-        _skip_or_stop(state, batch, numbers, settings)
-        for buffer, before in zip(state.model.buffers(), buffers, strict=True):
-            buffer.copy_(before)
-        return numbers | {"skipped_updates": state.skipped}
-    state.optimizer.zero_grad()
-    accelerator.backward(total)
-    state.optimizer.step()
-    return numbers
+def _is_due(run: _Run, every: int) -> bool:
+    done = run.state.iteration
+    return done % every == 0 or done == run.settings.schedule.total_iters
 
 
-def _skip_or_stop(
-    state: _State, batch: Batch, numbers: dict[str, float], settings: OptimizerSettings
-) -> None:
-    """Count an update whose loss is not finite.
-
-    Raises:
-        UserError: none may be left out, or too many were.
-    """
-    problem = (
-        f"iteration {state.iteration}: the loss is not finite "
-        f"({', '.join(f'{k}={v:.4g}' for k, v in numbers.items())}) on images {batch.image_ids}"
-    )
-    advice = "lower optimizer.base_lr or lengthen optimizer.warmup_iters"
-    if settings.on_non_finite_loss == "stop":
-        raise UserError(f"{problem}; {advice}, or set optimizer.on_non_finite_loss to skip")
-    state.skipped += 1
-    if state.skipped > settings.max_skipped_updates:
-        raise UserError(
-            f"{problem}, after {settings.max_skipped_updates} updates were skipped for the same "
-            f"reason (optimizer.max_skipped_updates); {advice}"
-        )
-    _log.warning("%s; update skipped (%d so far)", problem, state.skipped)
+def _obey(stop: StopSignals | None, run: _Run) -> None:
+    """End here if a signal has reached any of the processes."""
+    number = run.processes.largest(stop.received if stop else 0)
+    if not number:
+        return
+    if run.state.iteration > run.saved:
+        _save(run)
+    run.processes.stop(StoppedBySignal(signal.Signals(number).name, run.state.iteration))
 
 
-def _is_due(done: int, every: int, settings: AnyTrainingSettings) -> bool:
-    return done % every == 0 or done == settings.schedule.total_iters
+def _save(run: _Run) -> None:
+    with run.processes.together():
+        if run.processes.is_main:
+            save_checkpoint(run.folder / "checkpoints", run.state.iteration, _snapshot(run))
+    run.saved = run.state.iteration
 
 
-def _snapshot(state: _State, identity: str) -> dict[str, Any]:
+def _snapshot(run: _Run) -> dict[str, Any]:
+    """All that the coming iterations depend on: what they draw follows from their numbers."""
     return {
-        "training_digest": identity,
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "skipped": state.skipped,
-        "rng": torch.get_rng_state(),
-        "rng_cuda": torch.cuda.get_rng_state_all(),
+        "training_digest": run.identity,
+        "model": run.state.model.state_dict(),
+        "optimizer": run.state.optimizer.state_dict(),
+        "skipped": run.state.skipped,
     }
 
 
-def _restore(state: _State, saved: dict[str, Any] | None) -> None:
+def _restore(state: State, saved: dict[str, Any] | None) -> None:
     if saved is None:
         return
     state.model.load_state_dict(saved["model"])
     state.optimizer.load_state_dict(saved["optimizer"])
-    torch.set_rng_state(saved["rng"])
-    # A machine with fewer GPUs may go on: only the first one trains.
-    torch.cuda.set_rng_state_all(saved["rng_cuda"][: torch.cuda.device_count()])
     state.iteration, state.skipped = saved["iteration"], saved["skipped"]

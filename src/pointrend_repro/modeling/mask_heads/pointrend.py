@@ -12,7 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.modeling.boxes import is_being_exported
 from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
+from pointrend_repro.modeling.mask_heads.point_head import PointHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
@@ -20,14 +22,27 @@ from pointrend_repro.modeling.points import (
     point_sample_in_boxes,
     regular_grid,
     render_masks,
+    rendered_steps,
     sample_training_points,
 )
+from pointrend_repro.modeling.precision import float32_inside
+from pointrend_repro.modeling.rows import neighbours_in_boxes, sample_rows
 from pointrend_repro.modeling.structures import Proposals, Target
 from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 
 # "PointRend also interpolates a 256-dimensional feature vector from the P2 level of the FPN."
 _LEVEL = "p2"
-_HIDDEN_LAYERS = 3
+
+# Points whose features are held at a time: a few MB, which a CPU's cache holds, and enough for a
+# GPU to be busy with.
+_POINTS_AT_A_TIME_CPU = 2**12
+_POINTS_AT_A_TIME_GPU = 2**17
+
+# So many boxes read the coarse head's weights once, 70 MB of them.
+_COARSE_BOXES_AT_A_TIME = 128
+
+# From points (R, P, 2) in boxes an image to (R * P, width).
+FineLayer = Callable[[Tensor, list[Tensor]], Tensor]
 
 
 class CoarseHead(nn.Module):
@@ -49,7 +64,7 @@ class CoarseHead(nn.Module):
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         """Return logits (R, K, M0, M0)."""
         side = 2 * self.resolution
-        num_boxes = sum(len(b) for b in boxes)
+        num_boxes = sum(b.shape[0] for b in boxes)
         grid = regular_grid(side, side, device=boxes[0].device).expand(num_boxes, -1, -1)
         x = point_sample_in_boxes(features[_LEVEL], grid, boxes, stride=STRIDES[_LEVEL])
         return self.from_samples(x.reshape(num_boxes, x.shape[1], side, side))
@@ -58,44 +73,7 @@ class CoarseHead(nn.Module):
         """Map features sampled over the boxes, (R, C, 2 M0, 2 M0), to logits (R, K, M0, M0)."""
         x = F.relu(self.reduce(sampled)).flatten(1)
         x = self.prediction(F.relu(self.fc2(F.relu(self.fc1(x)))))
-        return x.view(len(sampled), self.num_classes, self.resolution, self.resolution)
-
-
-class PointHead(nn.Module):
-    """An MLP with weights shared by all points; the coarse prediction enters every layer."""
-
-    def __init__(self, in_channels: int, num_classes: int, width: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Conv1d((width if i else in_channels) + num_classes, width, 1)
-            for i in range(_HIDDEN_LAYERS)
-        )
-        self.predictor = nn.Conv1d(width + num_classes, num_classes, 1)
-        init_msra(*self.layers)
-        init_normal(self.predictor, std=0.001)
-
-    def forward(self, fine: Tensor, coarse: Tensor, labels: Tensor) -> Tensor:
-        """Predict each point's logit for its box's class, and for no other class.
-
-        Args:
-            fine: features (R, C, P).
-            coarse: coarse logits of all classes (R, K, P).
-            labels: (R,), classes.
-
-        Returns:
-            (R, P).
-        """
-        x = self.hidden(fine, coarse)
-        weight = self.predictor.weight.squeeze(2)[labels].unsqueeze(1)
-        assert self.predictor.bias is not None
-        return torch.bmm(weight, x).squeeze(1) + self.predictor.bias[labels].unsqueeze(1)
-
-    def hidden(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Return what the predictor sees: the last layer's output beside the coarse logits."""
-        x = fine
-        for layer in self.layers:
-            x = F.relu(layer(torch.cat([x, coarse], dim=1)))
-        return torch.cat([x, coarse], dim=1)
+        return x.view(sampled.shape[0], self.num_classes, self.resolution, self.resolution)
 
 
 class PointRendHead(nn.Module):
@@ -108,6 +86,7 @@ class PointRendHead(nn.Module):
         self.coarse_head = CoarseHead(in_channels, num_classes, settings)
         self.point_head = PointHead(in_channels, num_classes, settings.point_channels)
 
+    @float32_inside
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
@@ -116,7 +95,8 @@ class PointRendHead(nn.Module):
         labels = torch.cat([p.labels for p in proposals])
         coarse = self.coarse_head(features, boxes)
         points = self._training_points(coarse, labels)
-        logits = self._point_logits(features, boxes, labels, coarse, points)
+        fine_layer = self._fine_layer(features[_LEVEL], points.shape[0] * points.shape[1])
+        logits = self._point_logits(fine_layer, boxes, labels, coarse)(points)
         return {
             "loss_mask": grid_loss(coarse, labels, proposals, targets),
             "loss_mask_point": self._point_loss(logits, points, proposals, targets),
@@ -129,11 +109,58 @@ class PointRendHead(nn.Module):
         labels: list[Tensor],
         settings: InferenceSettings,
     ) -> Tensor:
-        """Return mask logits (R, M, M) of each box's class, by adaptive subdivision."""
-        coarse, predict_points = self.prepare(features, boxes, labels)
+        """Return mask logits (R, M, M) of each box's class, by adaptive subdivision.
+
+        A few boxes at a time: what is computed at their points fits a cache, and the memory that
+        it takes does not grow with the boxes.
+        """
+        if is_being_exported():
+            return self._predict_in_graph(features, boxes, labels, settings)
+        resolution, points_per_step = settings.output_resolution, settings.points_per_step
+        steps = rendered_steps(self.coarse_head.resolution, resolution, points_per_step)
+        classes = torch.cat(labels)
+        p2 = features[_LEVEL]
+        masks = p2.new_empty(len(classes), resolution, resolution)
+        fine_layer = self._fine_layer(p2, sum(count for _, count in steps) * len(classes))
+        coarse = torch.cat(
+            [
+                self.coarse_head(features, _boxes_in(boxes, part))
+                for part in _parts(len(classes), _COARSE_BOXES_AT_A_TIME)
+            ]
+        )
+        at_a_time = max(1, _points_at_a_time(p2.device) // max((n for _, n in steps), default=1))
+        for part in _parts(len(classes), at_a_time):
+            masks[part] = render_masks(
+                _own_class(coarse[part], classes[part]),
+                self._point_logits(fine_layer, _boxes_in(boxes, part), classes[part], coarse[part]),
+                output_resolution=resolution,
+                points_per_step=points_per_step,
+            )
+        return masks
+
+    def _predict_in_graph(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return the masks of `predict`, all boxes at once and layer by layer.
+
+        A graph for any number of boxes has no loop over them, and other runtimes know
+        `grid_sample`, but not the lookups of `modeling.rows`.
+        """
+        classes = torch.cat(labels)
+        coarse = self.coarse_head(features, boxes)
+
+        def logits_at(points: Tensor) -> Tensor:
+            fine = point_sample_in_boxes(features[_LEVEL], points, boxes, stride=STRIDES[_LEVEL])
+            hidden = self.point_head.hidden(fine, point_sample(coarse, points))
+            return _own_class(self.point_head.predictor(hidden), classes)
+
         return render_masks(
-            coarse,
-            predict_points,
+            _own_class(coarse, classes),
+            logits_at,
             output_resolution=settings.output_resolution,
             points_per_step=settings.points_per_step,
         )
@@ -149,10 +176,8 @@ class PointRendHead(nn.Module):
         """
         classes = torch.cat(labels)
         coarse = self.coarse_head(features, boxes)
-
-        def predict_points(points: Tensor) -> Tensor:
-            return self._point_logits(features, boxes, classes, coarse, points)
-
+        fine_layer = self._fine_layer(features[_LEVEL], num_points=0)
+        predict_points = self._point_logits(fine_layer, boxes, classes, coarse)
         return _own_class(coarse, classes), predict_points
 
     def _training_points(self, coarse: Tensor, labels: Tensor) -> Tensor:
@@ -169,18 +194,41 @@ class PointRendHead(nn.Module):
             device=coarse.device,
         )
 
+    def _fine_layer(self, p2: Tensor, num_points: int) -> FineLayer:
+        """Return what applies the point head's first layer to p2 at points, (R * P, width).
+
+        Projecting a cell costs what projecting a point does, and sampling a point of a map costs
+        about as much again; sampling a point of a table costs little. So a map is projected first
+        if `num_points`, which are to come, are more than half of its cells.
+        """
+        weight = self.point_head.fine_weight
+        size = p2.shape[2], p2.shape[3]
+        stride = STRIDES[_LEVEL]
+
+        def sample_first(points: Tensor, boxes: list[Tensor]) -> Tensor:
+            fine = point_sample_in_boxes(p2, points, boxes, stride=stride)
+            return F.linear(fine.transpose(1, 2), weight).flatten(0, 1)
+
+        if num_points * 2 <= size[0] * size[1] * len(p2):
+            return sample_first
+        projected = F.linear(p2.flatten(2).transpose(1, 2), weight).flatten(0, 1)
+
+        def sample_projected(points: Tensor, boxes: list[Tensor]) -> Tensor:
+            return sample_rows(projected, neighbours_in_boxes(points, boxes, size, stride=stride))
+
+        return sample_projected
+
     def _point_logits(
-        self,
-        features: dict[str, Tensor],
-        boxes: list[Tensor],
-        labels: Tensor,
-        coarse: Tensor,
-        points: Tensor,
-    ) -> Tensor:
-        """Return logits (R, P) of each box's class: the one way to them, in training or not."""
-        fine = point_sample_in_boxes(features[_LEVEL], points, boxes, stride=STRIDES[_LEVEL])
-        logits: Tensor = self.point_head(fine, point_sample(coarse, points), labels)
-        return logits
+        self, fine_layer: FineLayer, boxes: list[Tensor], labels: Tensor, coarse: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """Return the one way from points (R, P, 2) to logits (R, P), in training or not."""
+        projected = self.point_head.project_coarse(coarse, labels)
+
+        def logits_at(points: Tensor) -> Tensor:
+            logits: Tensor = self.point_head(fine_layer(points, boxes), projected, points)
+            return logits
+
+        return logits_at
 
     def _point_loss(
         self, logits: Tensor, points: Tensor, proposals: list[Proposals], targets: list[Target]
@@ -193,9 +241,28 @@ class PointRendHead(nn.Module):
         return loss * logits.shape[1] if self.settings.point_loss == "sum" else loss
 
 
+def _points_at_a_time(device: torch.device) -> int:
+    return _POINTS_AT_A_TIME_CPU if device.type == "cpu" else _POINTS_AT_A_TIME_GPU
+
+
+def _parts(count: int, at_a_time: int) -> list[slice]:
+    """Return slices that make up a range; where there is nothing, one of nothing."""
+    return [slice(i, min(i + at_a_time, count)) for i in range(0, max(count, 1), at_a_time)]
+
+
+def _boxes_in(boxes: list[Tensor], part: slice) -> list[Tensor]:
+    """Return a part of the boxes of all images, still a tensor an image."""
+    first, last = part.start, part.stop
+    parts = []
+    for of_image in boxes:
+        parts.append(of_image[max(first, 0) : max(last, 0)])
+        first, last = first - len(of_image), last - len(of_image)
+    return parts
+
+
 def _own_class(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return each box's logits (R, H, W) of its own class, from (R, K, H, W)."""
-    return logits[torch.arange(len(labels), device=labels.device), labels]
+    """Return each box's logits (R, ...) of its own class, from (R, K, ...)."""
+    return logits[torch.arange(labels.shape[0], device=labels.device), labels]
 
 
 def _masks_at_points(points: Tensor, proposals: list[Proposals], targets: list[Target]) -> Tensor:

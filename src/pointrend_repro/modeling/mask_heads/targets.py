@@ -36,5 +36,5 @@ def grid_loss(
     """
     if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
         return logits.sum()
-    own = logits[torch.arange(len(labels), device=labels.device), labels]
+    own = logits[torch.arange(len(labels), device=labels.device), labels].float()
     return F.binary_cross_entropy_with_logits(own, crop_masks(proposals, targets, own.shape[-1]))

@@ -31,7 +31,6 @@ class ASPP(nn.Module):
         # No norm: in training this branch has one value an image and channel.
         self.image_pooling = nn.Conv2d(in_channels, channels, 1)
         self.project = ConvNorm(5 * channels, channels, 1, norm=norm)
-        self.dropout = nn.Dropout(settings.dropout)
         init_xavier(*self.convs, self.image_pooling, self.project)
         self.set_output_stride(_PLAIN_STRIDE)
 
@@ -47,7 +46,7 @@ class ASPP(nn.Module):
         pooled = F.relu_(self.image_pooling(self._window_means(x)))
         branches = [F.relu_(conv(x)) for conv in self.convs]
         branches.append(upsample(pooled, (x.shape[2], x.shape[3])))
-        projected: Tensor = self.dropout(F.relu_(self.project(torch.cat(branches, dim=1))))
+        projected: Tensor = F.relu_(self.project(torch.cat(branches, dim=1)))
         return projected
 
     def _window_means(self, x: Tensor) -> Tensor:
@@ -73,6 +72,7 @@ class DeepLabV3Decoder(nn.Module):
         super().__init__()
         self.hard_pixel_fraction = settings.hard_pixel_fraction
         self.aspp = ASPP(in_channels, settings)
+        self.dropout = nn.Dropout(settings.dropout)
         self.predictor = nn.Conv2d(settings.channels, num_classes, 1)
         init_normal(self.predictor, std=0.001)
 
@@ -82,7 +82,16 @@ class DeepLabV3Decoder(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Return logits (N, K, H, W) at the resolution of res5."""
-        logits: Tensor = self.predictor(self.aspp(features["res5"]))
+        return self.predict(self.hidden(features))
+
+    def hidden(self, features: dict[str, Tensor]) -> Tensor:
+        """Return what the prediction is made of, (N, C, H, W): all that batch statistics enter."""
+        hidden: Tensor = self.aspp(features["res5"])
+        return hidden
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """Return logits (N, K, H, W), of `hidden`."""
+        logits: Tensor = self.predictor(self.dropout(hidden))
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,19 @@ from pointrend_repro.semantic_settings import (
     SemanticInferenceSettings,
     SemanticModelSettings,
 )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Consecutive images of a batch whose losses do not depend on the others'.
+
+    Attributes:
+        images: how many.
+        seed: of what is drawn for them (dropout, points); none: the random state as it is.
+    """
+
+    images: int
+    seed: int | None = None
 
 
 class SemanticModel(nn.Module):
@@ -55,19 +69,36 @@ class SemanticModel(nn.Module):
     def start_iteration(self, iteration: int, total_iters: int) -> None:
         """Choose what this iteration trains, as a detector does: here always everything."""
 
-    def forward(self, images: list[Tensor], labels: list[Tensor]) -> dict[str, Tensor]:
+    def forward(
+        self, images: list[Tensor], labels: list[Tensor], parts: list[Part] | None = None
+    ) -> dict[str, Tensor]:
         """Return the losses of one training step, to be summed without weights.
 
         Args:
             images: N tensors (3, H_n, W_n).
             labels: N label maps (H_n, W_n), of any integer type.
+            parts: what losses are averaged over, and hard pixels ranked in, before the mean of
+                all images is taken; none: all images at once.
         """
         features = self.backbone(images)
-        coarse = self.decoder(features)
+        hidden = self.decoder.hidden(features)
+        fine = features[self.decoder.fine_level].float()
         wanted = _pad_labels(labels, self.backbone.padded_size(images))
+        losses: dict[str, Tensor] = {}
+        first = 0
+        for part in parts or [Part(len(images))]:
+            own = slice(first, first := first + part.images)
+            if part.seed is not None:
+                torch.manual_seed(part.seed)
+            share = part.images / len(images)
+            for name, loss in self._losses(hidden[own], fine[own], wanted[own]).items():
+                losses[name] = losses.get(name, 0.0) + loss * share
+        return losses
+
+    def _losses(self, hidden: Tensor, fine: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        coarse = self.decoder.predict(hidden).float()
         losses = {"loss_sem_seg": self.decoder.loss(coarse, wanted)}
         if self.refiner is not None:
-            fine = features[self.decoder.fine_level]
             losses["loss_sem_seg_point"] = self.refiner.loss(coarse, fine, wanted)
         return losses
 

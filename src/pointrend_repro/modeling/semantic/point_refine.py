@@ -18,6 +18,7 @@ from pointrend_repro.modeling.points import (
     regular_grid,
     sample_training_points,
 )
+from pointrend_repro.modeling.precision import float32_inside
 from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
 from pointrend_repro.semantic_settings import SemanticPointRendSettings
@@ -100,6 +101,7 @@ class PointRefiner(nn.Module):
         self.uncertainty = _UNCERTAINTIES[settings.uncertainty]
         self.point_head = SemanticPointHead(in_channels, num_classes, settings)
 
+    @float32_inside
     def loss(self, coarse: Tensor, fine: Tensor, labels: Tensor) -> Tensor:
         """Return the mean cross-entropy at the points of one training step (section 3.1).
 

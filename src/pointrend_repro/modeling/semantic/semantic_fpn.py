@@ -69,8 +69,16 @@ class SemanticFPNDecoder(nn.Module):
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
         """Return logits (N, K, H, W) at the resolution of the finest level."""
-        total = sum(head(features[level]) for level, head in self.levels.items())
-        logits: Tensor = self.predictor(total)
+        return self.predict(self.hidden(features))
+
+    def hidden(self, features: dict[str, Tensor]) -> Tensor:
+        """Return what the prediction is made of, (N, C, H, W)."""
+        total: Tensor = sum(head(features[level]) for level, head in self.levels.items())
+        return total
+
+    def predict(self, hidden: Tensor) -> Tensor:
+        """Return logits (N, K, H, W), of `hidden`."""
+        logits: Tensor = self.predictor(hidden)
         return logits
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:

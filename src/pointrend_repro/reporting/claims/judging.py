@@ -56,13 +56,15 @@ class _Measured:
 
 
 def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedClaim]:
-    """Judge each claim by the numbers that are there."""
+    """Judge each claim about a table of the preset by the numbers that are there."""
     finish = start_record(
         settings={"level": LEVEL, "preset": grid.name}, seed=None, device=f"cpu ({cpu_name()})"
     )
     cells = {(cell.table, cell.row, cell.column): cell for cell in grid.cells}
     judged = []
     for name, claim in claims.claims.items():
+        if claim.table not in grid.tables:
+            continue
         table = claims.tables[claim.table]
         there = {
             (row, column): _measure(

@@ -1,0 +1,38 @@
+"""What stays in float32 where the rest of a model computes in bfloat16 (`optimizer.precision`).
+
+In bfloat16 are the convolutions and linear layers of trunks, pyramids, decoders and box heads.
+Their results become float32 where boxes, points or losses are made of them.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+P = ParamSpec("P")
+Module = TypeVar("Module", bound=nn.Module)
+Result = TypeVar("Result")
+
+
+def float32_inside(
+    method: Callable[Concatenate[Module, P], Result],
+) -> Callable[Concatenate[Module, P], Result]:
+    """Let a module's method compute in float32, as it does with autocasting off.
+
+    What it is given must be float32 already.
+    """
+
+    @wraps(method)
+    def with_autocast_off(self: Module, *args: P.args, **kwargs: P.kwargs) -> Result:
+        device = next(self.parameters()).device
+        with torch.autocast(device.type, enabled=False):
+            return method(self, *args, **kwargs)
+
+    return with_autocast_off
+
+
+def to_float32(features: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return feature maps as float32; those that are stay themselves."""
+    return {name: feature.float() for name, feature in features.items()}

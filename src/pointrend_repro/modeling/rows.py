@@ -1,0 +1,100 @@
+"""Maps as tables, a row a cell: the fast way to sample what a linear layer has made of them.
+
+Bilinear sampling is linear, so it commutes with linear layers: a map of few cells is projected
+once, and its many points interpolate the results. Rows keep the channels of a cell side by side,
+so that a point reads four short runs of memory, not four cells in each of C channels.
+
+Shapes and frames are those of `modeling.points`, whose `point_sample` gives the same numbers from
+maps (R, C, H, W).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pointrend_repro.modeling.points import image_points
+
+
+class Neighbours(NamedTuple):
+    """The four cells around each point.
+
+    Attributes:
+        cells: (N, 4) int64, rows of a table.
+        weights: (N, 4), how much of each row; they sum to 1 inside of a map.
+    """
+
+    cells: Tensor
+    weights: Tensor
+
+
+def sample_rows(rows: Tensor, neighbours: Neighbours) -> Tensor:
+    """Interpolate a table (cells, C) at points: (N, C)."""
+    weights = neighbours.weights.to(rows.dtype)
+    sampled: Tensor = F.embedding_bag(
+        neighbours.cells, rows, per_sample_weights=weights, mode="sum"
+    )
+    return sampled
+
+
+def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) -> Neighbours:
+    """Find the cells around points in a table of several maps, one after the other.
+
+    Args:
+        points: (R, P, 2), box-normalised over a map. Outside of [0, 1] a map counts as zero.
+        maps: (R,) int64, the number of each region's map.
+        height: cells of a map.
+        width: cells of a map.
+
+    Returns:
+        Neighbours of R * P points, in rows of a table (maps * height * width, C).
+    """
+    # A cell's centre is at + 0.5, as align_corners=False has it.
+    left, right = _around(points[..., 0] * width - 0.5, width)
+    top, bottom = _around(points[..., 1] * height - 0.5, height)
+    first = (maps * (height * width)).unsqueeze(1)
+    pairs = [(v, h) for v in (top, bottom) for h in (left, right)]
+    cells = torch.stack([first + v.cell * width + h.cell for v, h in pairs], dim=2)
+    weights = torch.stack([v.weight * h.weight for v, h in pairs], dim=2)
+    return Neighbours(cells.view(-1, 4), weights.view(-1, 4))
+
+
+def neighbours_in_boxes(
+    points: Tensor, boxes: list[Tensor], size: tuple[int, int], *, stride: float
+) -> Neighbours:
+    """Find the cells around points inside boxes, each in the map of its own image.
+
+    Args:
+        points: (R, P, 2), box-normalised, in the order of the boxes of all images.
+        boxes: N tensors (R_n, 4), xyxy in image pixels.
+        size: height and width of a map in cells.
+        stride: image pixels a cell.
+
+    Returns:
+        Neighbours of R * P points, in rows of a table (N * height * width, C).
+    """
+    height, width = size
+    numbers = [torch.full((len(b),), i, device=points.device) for i, b in enumerate(boxes)]
+    extent = points.new_tensor([width * stride, height * stride])
+    where = image_points(points, torch.cat(boxes)) / extent
+    return neighbours_in_maps(where, torch.cat(numbers), height, width)
+
+
+class _Side(NamedTuple):
+    cell: Tensor
+    weight: Tensor
+
+
+def _around(position: Tensor, cells: int) -> tuple[_Side, _Side]:
+    """Return the cells before and after positions on an axis; none is outside, or it weighs 0."""
+    before = position.floor()
+    share = position - before
+    return _inside(before, 1 - share, cells), _inside(before + 1, share, cells)
+
+
+def _inside(cell: Tensor, weight: Tensor, cells: int) -> _Side:
+    inside = (cell >= 0) & (cell < cells)
+    # A model that has diverged must reach its loss, which names the images: the weight stays NaN.
+    row = cell.nan_to_num().clamp(0, cells - 1)
+    return _Side(row.long(), weight * inside)

@@ -1,0 +1,47 @@
+"""One training at a time in a folder: two would overwrite each other's checkpoints and log."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import write_errors
+
+_log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def only_training_in(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of `folder` during the block.
+
+    The system frees the lock when this process ends, in whatever way. It holds between machines
+    wherever the disk that they share has locks; where it has none, only a warning is logged.
+
+    Raises:
+        UserError: another training is at work there.
+    """
+    path = folder / "training.lock"
+    with write_errors(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a+", encoding="utf-8")
+    with stream:
+        try:
+            # Not flock: a loader's process would inherit that, and may outlive this one.
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            stream.seek(0)
+            holder = stream.read().strip() or "of unknown number"
+            raise UserError(
+                f"{folder}: another training is at work here, process {holder}; wait for its end "
+                "or end it, then run the same command again"
+            ) from None
+        except OSError as error:
+            _log.warning("%s: this disk has no locks (%s)", path, error.strerror)
+        stream.truncate(0)
+        stream.write(f"{os.getpid()} on {platform.node()}\n")
+        stream.flush()
+        yield

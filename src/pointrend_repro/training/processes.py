@@ -1,0 +1,191 @@
+"""The processes that train one model together, as `torchrun` starts them; one alone is the usual.
+
+Process 0 alone reads checkpoints and writes files. What happens to one of them, an error or a
+signal, all learn of at the same point of the program, so that none waits for another for ever.
+"""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any, NoReturn, TypeVar
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import Tensor, nn
+
+from pointrend_repro.errors import StoppedBySignal, UserError
+from pointrend_repro.modeling.sync_batch_norm import move_sync_batch_norm_to_cpu
+
+T = TypeVar("T")
+
+
+class Processes:
+    """This process and the others.
+
+    Args:
+        device: `cpu`, or `cuda` for one GPU a process.
+
+    Attributes:
+        accelerator: on the device of this process.
+        number: of this process, from 0.
+        count: how many there are.
+
+    Raises:
+        UserError: there are fewer GPUs than processes.
+    """
+
+    def __init__(self, device: str) -> None:
+        if device != "cpu":
+            _require_gpus()
+        if "LOCAL_RANK" in os.environ:  # or accelerate chooses a number of threads of its own
+            os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
+        self.accelerator = Accelerator(cpu=device == "cpu")
+        self.number: int = self.accelerator.process_index
+        self.count: int = self.accelerator.num_processes
+        # Small words between the processes go by the CPU, beside whatever the GPUs do.
+        self._group = _new_group() if self.count > 1 else None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that reads checkpoints and writes files."""
+        return self.number == 0
+
+    def prepare(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, *, find_unused_parameters: bool
+    ) -> tuple[nn.Module, torch.optim.Optimizer]:
+        """Move a model to this process's device, and average its gradients over all processes.
+
+        Args:
+            find_unused_parameters: whether some parameters get no gradient in some iterations.
+        """
+        self.accelerator.ddp_handler = DistributedDataParallelKwargs(
+            find_unused_parameters=find_unused_parameters,
+            # They are equal: frozen, or statistics over the images of all processes.
+            broadcast_buffers=False,
+        )
+        if self.accelerator.device.type == "cpu":
+            move_sync_batch_norm_to_cpu(model)
+        prepared: tuple[nn.Module, torch.optim.Optimizer]
+        with warnings.catch_warnings():
+            # accelerate knows `broadcast_buffers` alone, for which torch has a newer name.
+            warnings.simplefilter("ignore", FutureWarning)
+            prepared = self.accelerator.prepare(model, optimizer)
+        return prepared
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Run a block in all processes; if one has a user's error, all end by it.
+
+        Raises:
+            UserError: in process 0, the first error of any process.
+            SystemExit: in the others, with the exit code of a user's error.
+        """
+        error = None
+        try:
+            yield
+        except UserError as caught:
+            error = caught
+        if not self.largest(error is not None):
+            return
+        messages = [m for m in self.gather(str(error) if error else None) if m is not None]
+        self.end_by(error or UserError(messages[0]))
+
+    def largest(self, number: int) -> int:
+        """Return the largest of all processes' numbers."""
+        if self._group is None:
+            return int(number)
+        value = torch.tensor(int(number))
+        with self.noticing_lost_ones():
+            dist.all_reduce(value, dist.ReduceOp.MAX, group=self._group)
+        return int(value)
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum of all processes' tensors, on their devices."""
+        if self._group is not None:
+            dist.all_reduce(values)
+        return values
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes, in their order."""
+        values: list[Any] = [value] * self.count
+        if self._group is not None:
+            with self.noticing_lost_ones():
+                dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def from_main(self, value: T) -> T:
+        """Return the value of process 0."""
+        values: list[Any] = [value]
+        if self._group is not None:
+            with self.noticing_lost_ones():
+                dist.broadcast_object_list(values, src=0, group=self._group)
+        result: T = values[0]
+        return result
+
+    @contextlib.contextmanager
+    def noticing_lost_ones(self) -> Iterator[None]:
+        """Say in one line that another process has gone, which torch tells by a page of its own.
+
+        Raises:
+            UserError: in process 0, it has.
+            SystemExit: in the others, likewise.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self._group is None or not _is_of_a_lost_one(error):
+                raise
+            self.end_by(
+                UserError(
+                    "another process of this training has ended; its own message says why; "
+                    "run the same command again to continue from the newest checkpoint"
+                )
+            )
+
+    def stop(self, stopped: StoppedBySignal) -> NoReturn:
+        """End this process when all others are as far, process 0 by an exception that tells."""
+        self.end()
+        if self.is_main:
+            raise stopped
+        raise SystemExit(stopped.exit_code)
+
+    def end(self) -> None:
+        """Take leave of the others, when nothing is left to do together."""
+        if self._group is not None:
+            with self.noticing_lost_ones():
+                dist.barrier(group=self._group)
+            dist.destroy_process_group()
+            self._group = None
+
+    def end_by(self, error: UserError) -> NoReturn:
+        """End all processes by an error that all of them have; process 0 tells of it.
+
+        Raises:
+            UserError: in process 0.
+            SystemExit: in the others, with the exit code of a user's error.
+        """
+        if self.is_main:
+            raise error
+        raise SystemExit(UserError.exit_code)
+
+
+def _new_group() -> dist.ProcessGroup:
+    group = dist.new_group(backend="gloo")
+    assert isinstance(group, dist.ProcessGroup)  # all processes are in it
+    return group
+
+
+def _is_of_a_lost_one(error: RuntimeError) -> bool:
+    return isinstance(error, dist.DistError) or "gloo" in str(error)
+
+
+def _require_gpus() -> None:
+    wanted, found = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    if wanted > max(found, 1):
+        raise UserError(
+            f"{wanted} processes on this machine, which has {found} GPUs; start one process for "
+            "each GPU, or add `--device cpu`"
+        )

@@ -1,0 +1,88 @@
+"""Whether and how one training can be shared among processes."""
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pointrend_repro.data.batches import Division
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.semantic_settings import (
+    AnyTrainingSettings,
+    SemanticFPNSettings,
+    SemanticTrainingSettings,
+)
+from pointrend_repro.settings import OptimizerSettings, PluginHeadSettings, SharpMaskHeadSettings
+from pointrend_repro.training.processes import Processes
+
+
+def divide(settings: OptimizerSettings, processes: Processes) -> Division:
+    """Divide batches among processes.
+
+    Raises:
+        UserError: a batch has fewer steps than there are processes.
+    """
+    division = Division(
+        settings.images_per_batch, settings.images_per_step, processes.number, processes.count
+    )
+    if len(division.steps) < processes.count:
+        raise UserError(
+            f"optimizer.images_per_step {settings.images_per_step}: a batch of "
+            f"{settings.images_per_batch} images has {len(division.steps)} steps, which cannot "
+            f"keep {processes.count} processes busy; start {len(division.steps)} at most"
+        )
+    return division
+
+
+def has_batch_norm(model: nn.Module) -> bool:
+    """Return whether a model normalises by statistics of the images that it is given."""
+    return any(isinstance(module, _BatchNorm) for module in model.modules())
+
+
+def check_batch_norm(model: nn.Module, division: Division) -> None:
+    """Refuse batch normalisation whose result would depend on how a batch is divided.
+
+    Raises:
+        UserError: its statistics would be of a part of the batch.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    if division.processes > 1 and not all(isinstance(n, nn.SyncBatchNorm) for n in norms):
+        raise UserError(
+            f"norm bn: each of {division.processes} processes would normalise by its own images; "
+            "set backbone.norm and decoder.norm to sync_bn, or start one process"
+        )
+    # A detector pads the images of a step to one size, so that steps cannot be taken together.
+    if norms and isinstance(model, MaskRCNN) and len(division.steps) > division.processes:
+        together = -(-division.images_per_batch // division.processes)
+        raise UserError(
+            f"backbone.norm: batch normalisation needs all {division.images_per_batch} images of "
+            f"a batch at once; set optimizer.images_per_step to {together}"
+        )
+
+
+def check_precision(settings: OptimizerSettings, device: torch.device) -> None:
+    """Refuse bf16 where it would be emulated.
+
+    Raises:
+        UserError: the GPU does not compute in bf16.
+    """
+    if settings.precision == "fp32" or device.type != "cuda":
+        return
+    if not torch.cuda.is_bf16_supported(including_emulation=False):
+        name = torch.cuda.get_device_name(device)
+        raise UserError(f"optimizer.precision bf16: {name} does not compute in it; set it to fp32")
+
+
+def leaves_parameters_unused(settings: AnyTrainingSettings) -> bool:
+    """Return whether an iteration may give some trainable parameters no gradient.
+
+    Our heads without any box to look at still do: their losses keep the graph. Of heads from
+    outside nobody knows.
+    """
+    if isinstance(settings, SemanticTrainingSettings):
+        decoder = settings.model.decoder  # of a pyramid whose p2 it does not look at
+        return isinstance(decoder, SemanticFPNSettings) and decoder.finest_level != "p2"
+    head = settings.model.mask_head
+    if isinstance(head, SharpMaskHeadSettings):
+        return head.coarse_stage_share is not None
+    return isinstance(head, PluginHeadSettings)

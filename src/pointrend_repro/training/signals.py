@@ -1,0 +1,37 @@
+"""Signals that ask a training to stop: a cluster's warning before it takes the machine away."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+# What Slurm sends: SIGTERM on preemption and scancel, SIGUSR1 where `--signal=USR1@300` says so.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopSignals:
+    """Notes a signal instead of dying of it, inside a `with` block.
+
+    The training looks at `received` between two iterations. More signals change nothing: the
+    first one is being obeyed. Afterwards the handlers are those of before.
+    """
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> "StopSignals":
+        self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            # None stands for a handler that was not set from Python, and cannot be set again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.received = self.received or number

@@ -1,0 +1,135 @@
+"""One update: the gradients of a batch, step by step, and what to do if they are not finite."""
+
+import contextlib
+import logging
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.data.batches import Batch, Step, to_device
+from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.semantic.model import Part, SemanticModel
+from pointrend_repro.settings import OptimizerSettings
+from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.sharing import has_batch_norm
+
+_log = logging.getLogger(__name__)
+
+Model = MaskRCNN | SemanticModel
+
+
+@dataclass
+class State:
+    """What an iteration changes.
+
+    Attributes:
+        model: the model itself.
+        shared: the model whose gradients are averaged over all processes.
+        optimizer: of its parameters.
+        iteration: how many are done.
+        skipped: updates left out because their loss was not finite.
+    """
+
+    model: Model
+    shared: nn.Module
+    optimizer: torch.optim.Optimizer
+    iteration: int = 0
+    skipped: int = 0
+
+
+def update(
+    state: State, batch: Batch, processes: Processes, settings: OptimizerSettings
+) -> dict[str, float]:
+    """Train on one batch, and return its losses, the same in all processes.
+
+    Raises:
+        UserError: a loss is not finite, and no update, or none more, may be skipped.
+    """
+    may_skip = settings.on_non_finite_loss == "skip"
+    # The forward pass alone moves the running statistics of BN.
+    buffers = [buffer.clone() for buffer in state.model.buffers()] if may_skip else []
+    state.optimizer.zero_grad()
+    numbers = _add_gradients(state, batch.steps, processes, settings)
+    if math.isfinite(numbers["loss"]):
+        state.optimizer.step()
+        return numbers
+    _skip_or_stop(state, batch, numbers, processes, settings)
+    for buffer, before in zip(state.model.buffers(), buffers, strict=True):
+        buffer.copy_(before)
+    return numbers | {"skipped_updates": state.skipped}
+
+
+def _add_gradients(
+    state: State, steps: list[Step], processes: Processes, settings: OptimizerSettings
+) -> dict[str, float]:
+    """Add up the gradients of a batch, and return its losses, of all processes together."""
+    accelerator = processes.accelerator
+    passes = [steps] if has_batch_norm(state.model) else [[step] for step in steps]
+    totals: dict[str, Tensor] = {}
+    for number, own in enumerate(passes, start=1):
+        # Gradients travel between the processes once, when the last ones are there.
+        waits = number < len(passes)
+        weight = sum(step.weight for step in own)
+        with accelerator.no_sync(state.shared) if waits else contextlib.nullcontext():
+            losses = _losses(state.shared, own, accelerator.device, settings)
+            # The processes' gradients are averaged, but their weights are of the whole batch.
+            total = torch.stack(list(losses.values())).sum() * (weight * processes.count)
+            accelerator.backward(total)
+        for name, loss in losses.items():
+            totals[name] = totals.get(name, 0.0) + loss.detach() * weight
+    summed = processes.sum(torch.stack(list(totals.values()))).tolist()
+    return {"loss": sum(summed)} | dict(zip(totals, summed, strict=True))
+
+
+def _losses(
+    model: nn.Module, steps: list[Step], device: torch.device, settings: OptimizerSettings
+) -> dict[str, Tensor]:
+    """Return the mean losses over the images of some steps, in one forward pass."""
+    there = [to_device(step, device) for step in steps]
+    images = [image for step in there for image in step.images]
+    targets = [target for step in there for target in step.targets]
+    bf16 = settings.precision == "bf16"
+    losses: dict[str, Tensor]
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+        if len(steps) > 1:
+            losses = model(images, targets, [Part(len(s.images), s.seed) for s in steps])
+        else:
+            torch.manual_seed(steps[0].seed)
+            losses = model(images, targets)
+    return losses
+
+
+def _skip_or_stop(
+    state: State,
+    batch: Batch,
+    numbers: dict[str, float],
+    processes: Processes,
+    settings: OptimizerSettings,
+) -> None:
+    """Count an update whose loss is not finite.
+
+    Raises:
+        UserError: none may be left out, or too many were.
+    """
+    problem = (
+        f"iteration {state.iteration}: the loss is not finite "
+        f"({', '.join(f'{k}={v:.4g}' for k, v in numbers.items())}) on images {batch.image_ids}"
+    )
+    advice = "lower optimizer.base_lr or lengthen optimizer.warmup_iters"
+    if settings.on_non_finite_loss == "stop":
+        processes.end_by(
+            UserError(f"{problem}; {advice}, or set optimizer.on_non_finite_loss to skip")
+        )
+    state.skipped += 1
+    if state.skipped > settings.max_skipped_updates:
+        processes.end_by(
+            UserError(
+                f"{problem}, after {settings.max_skipped_updates} updates were skipped for the "
+                f"same reason (optimizer.max_skipped_updates); {advice}"
+            )
+        )
+    if processes.is_main:
+        _log.warning("%s; update skipped (%d so far)", problem, state.skipped)
