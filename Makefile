@@ -11,10 +11,10 @@ BIN := .venv/bin
 # Commands of the rules are found beside the Python that runs them.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup smoke test lint lock clean
+.PHONY: help setup smoke test slurm-test lint lock clean
 
 help: ## show this
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## install everything into .venv, pinned by requirements.lock
 
@@ -32,7 +32,11 @@ smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smo
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run
-	@$(RUN) pytest --numprocesses $(CORES)
+	@$(RUN) pytest --numprocesses $(CORES) -m "not needs_slurm"
+
+slurm-test: .venv/.ready ## interrupted trainings on a Slurm that the tests start; takes minutes
+	@.ci/install-slurm
+	@$(RUN) pytest -m needs_slurm tests/slurm
 
 lint: .venv/.ready ## style and types only
 	@$(RUN) ruff check

@@ -5,6 +5,8 @@
 #                                      .../<inference>/predictions.json  evaluate.smk
 #                                      .../<inference>/<metric>.json     evaluate.smk
 #   reports/<preset>/figures/                                        figures.smk
+#   reports/<preset>/pictures/                                       pictures.smk
+#   results/<preset>/claims/                                         claims.smk
 #   results/<preset>/metrics.csv, reports/<preset>/                  report.smk
 
 from snakemake.utils import min_version
@@ -15,11 +17,16 @@ min_version("9.19")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/pictures.smk"
+include: "workflow/rules/claims.smk"
 include: "workflow/rules/report.smk"
 
 

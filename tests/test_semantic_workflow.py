@@ -22,7 +22,7 @@ def copy(tmp_path: Path) -> WorkingCopy:
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     for path in (folder / "config/presets").glob("*.yaml"):
         content = yaml.safe_load(path.read_text())
-        content |= {"tables": TABLES, "figures": []}
+        content |= {"tables": TABLES, "figures": [], "pictures": []}
         if "cityscapes" in content["datasets"]:
             for section in ("datasets", "trials"):
                 content[section] = {"cityscapes": content[section]["cityscapes"]}

@@ -30,9 +30,11 @@ case $command in
     check | evaluate | cost) date >"$output" ;;
     train | predict) date >"$output"; date >"${output%.*}.origin.json" ;;
     collect) date >"results/$preset/metrics.csv" ;;
+    claims) mkdir -p "results/$preset/claims"; date >"results/$preset/claims/made.json" ;;
     report)
         mkdir -p "reports/$preset/tables"
         for kind in csv md tex; do date >"reports/$preset/tables/table1.$kind"; done
+        date >"reports/$preset/summary.json"
         date >"reports/$preset/index.html" ;;
     *) echo "the stub knows no $command" >&2; exit 1 ;;
 esac
@@ -45,6 +47,7 @@ TABLE_1_OF_SMOKE = {
     "predict": 6,  # 3 rows x 2 trials
     "evaluate": 12,  # AP and AP*
     "collect": 1,
+    "judge_claims": 1,
     "report": 1,
     "all": 1,
 }
@@ -154,7 +157,7 @@ def test_names_with_spaces_are_quoted(copy: WorkingCopy) -> None:
 
 def test_reading_the_snakefile_imports_no_torch() -> None:
     source = (REPOSITORY / "workflow/rules/common.smk").read_text()
-    imports = re.findall(r"^(?:from|import) .*$", source, re.M)
+    imports = re.findall(r"^(?:from|import) [^(\n]+(?:\([^)]+\))?$", source, re.M)
     assert len(imports) > 4
     code = "\n".join([*imports, "load_grid('paper')", "assert 'torch' not in sys.modules"])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -192,6 +195,12 @@ def test_what_does_not_matter_runs_nothing(finished: WorkingCopy) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr, done.stdout
 
 
+def test_more_gpus_and_slurm_train_nothing_again(finished: WorkingCopy) -> None:
+    finished.edit("config/resources.yaml", "memory_mb: 8000", "memory_mb: 9000")
+    for arguments in (["--config", "device=cuda", "gpus=8"], ["--profile", "slurm"]):
+        assert finished.plan(*arguments) == {}, arguments
+
+
 def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
     finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
     assert finished.plan() == TRAIN_AGAIN
@@ -216,7 +225,7 @@ def test_a_way_to_predict_predicts_again(finished: WorkingCopy) -> None:
 
 def test_a_number_of_the_table_renders_again(finished: WorkingCopy) -> None:
     finished.edit("config/tables/table1.yaml", "tolerance: 0.2", "tolerance: 0.3")
-    assert finished.plan() == {"report": 1, "all": 1}
+    assert finished.plan() == {"judge_claims": 1, "report": 1, "all": 1}
 
 
 def test_other_scenes_make_everything_again(finished: WorkingCopy) -> None:
@@ -226,7 +235,7 @@ def test_other_scenes_make_everything_again(finished: WorkingCopy) -> None:
 
 def test_lvis_annotations_of_ones_own_score_again_but_train_nothing(finished: WorkingCopy) -> None:
     jobs = finished.plan("--config", "lvis_annotations=mine.json")
-    assert jobs == {"evaluate": 6, "collect": 1, "report": 1, "all": 1}
+    assert jobs == {"evaluate": 6, "collect": 1, "judge_claims": 1, "report": 1, "all": 1}
 
 
 def test_another_folder_of_data_trains_again(finished: WorkingCopy) -> None:
@@ -250,3 +259,19 @@ def test_checkpoints_survive_a_training_that_runs_again(finished: WorkingCopy) -
     assert done.returncode == 0, done.stderr
     assert "Training pointrend_r50_fpn" in done.stderr
     assert checkpoint.read_text() == "a state"
+
+
+def test_snakemakes_own_report_has_labels_and_the_settings_in_force(finished: WorkingCopy) -> None:
+    done = finished.snakemake("--cores", "1", "--report", "report.html")
+    assert done.returncode == 0, done.stderr
+    text = (finished.folder / "report.html").read_text(encoding="utf-8")
+    labels = {
+        "table": "Table 1",
+        "method": "PointRend, 224x224",
+        "metric": "COCO AP*",
+        "trial": "1",
+    }
+    for label, value in labels.items():
+        assert re.search(rf'"{label}": *"{re.escape(value)}"', text), label
+    assert "model.mask_head.coarse_channels 64 (default 1024)" in text
+    assert "Preset smoke: these numbers mean nothing." in text

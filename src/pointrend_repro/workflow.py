@@ -1,15 +1,18 @@
 """What the Snakefile needs to know: its own settings, checked, and how they reach the commands."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from pointrend_repro.config import one_line
 from pointrend_repro.data.paths import UserData
+from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.errors import UserError
-from pointrend_repro.settings import Strict
+from pointrend_repro.resources import Slurm
+from pointrend_repro.settings import OWN_ENGINE, Engine, PositiveInt, Strict
 
 
 class WorkflowConfig(Strict):
@@ -19,7 +22,21 @@ class WorkflowConfig(Strict):
     data_root: Path | None = None
     cityscapes_root: Path | None = None
     lvis_annotations: Path | None = None
+    detectron2_python: Path | None = Field(None, description="none: detectron2 is in this one")
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: PositiveInt = Field(1, description="of each training, on each of its nodes")
+    nodes: PositiveInt = Field(1, description="machines of each training")
+    slurm: Slurm | None = Field(None, description="set by slurm/cluster.yaml, for --profile slurm")
+
+    @model_validator(mode="after")
+    def _only_slurm_joins_machines(self) -> "WorkflowConfig":
+        if self.nodes > 1 and self.slurm is None:
+            raise ValueError("nodes: several machines are for Slurm; say --profile slurm")
+        return self
+
+    def asks_for_gpu(self, *, needs_gpu: bool) -> bool:
+        """Whether the jobs of a preset are to run on GPUs."""
+        return self.device == "cuda" or (needs_gpu and self.device == "auto")
 
     @property
     def user_data(self) -> UserData:
@@ -45,6 +62,25 @@ class WorkflowConfig(Strict):
     def lvis_option(self) -> str:
         """The command-line option that says the same as `lvis_annotations`."""
         return _option("--lvis-annotations", self.lvis_annotations)
+
+    def program(self, engine: Engine) -> str:
+        """The command that starts the package where an engine is installed."""
+        if engine == OWN_ENGINE or self.detectron2_python is None:
+            return "pointrend-repro"
+        return f"{shlex.quote(str(self.detectron2_python))} -m pointrend_repro"
+
+    def require_engines(self, engines: Iterable[Engine], *, in_conda: bool) -> None:
+        """Refuse to plan trainings by detectron2 where no Python is known to have it.
+
+        Args:
+            engines: of all variants of a preset.
+            in_conda: whether the rules bring their environments along.
+
+        Raises:
+            UserError: there is none; the message says how to get it.
+        """
+        if "detectron2" in engines and self.detectron2_python is None and not in_conda:
+            require_detectron2()
 
 
 def read_workflow_config(config: dict[str, Any]) -> WorkflowConfig:

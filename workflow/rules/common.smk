@@ -1,20 +1,45 @@
+import signal
 import sys
 from pathlib import Path
 from typing import get_args
 
+from snakemake.settings.types import DeploymentMethod
+
 from pointrend_repro.schema import SEMANTIC_METRICS, Metric
+from pointrend_repro.data.fetch.catalogue import load_catalogue
+from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.data.generated.settings import RENDERER_VERSION
 from pointrend_repro.data.paths import data_paths
 from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments import load_grid
 from pointrend_repro.provenance import digest
+from pointrend_repro.reporting.claims.schema import load_claims
+from pointrend_repro.reporting import captions
+from pointrend_repro.resources import (
+    ask,
+    launcher,
+    load_resources,
+    machines_of,
+    process_threads,
+    training_runtime_min,
+)
 from pointrend_repro.workflow import read_workflow_config
+
+# Slurm warns a training of its time limit by this signal, and Snakemake around it must outlive it.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
     SETTINGS = read_workflow_config(config)
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
     GRID = load_grid(SETTINGS.preset, Path("config"), SETTINGS.user_data)
+    SETTINGS.require_engines(
+        [variant.engine for variant in GRID.variants.values()],
+        in_conda=DeploymentMethod.CONDA
+        in workflow.deployment_settings.deployment_method,
+    )
+    CLAIMS = load_claims(Path("config"))
     DATA = {
         name: data_paths(
             name,
@@ -27,8 +52,27 @@ try:
         )
         for name, dataset in GRID.datasets.items()
     }
+    RESOURCES = load_resources(Path("config"))
+    DOWNLOADS = DownloadPlan(load_catalogue(Path("config")))
+    FOUND, FETCHED = DOWNLOADS.found(), DOWNLOADS.fetched()
 except UserError as error:
     sys.exit(f"error: {error}")
+
+JOBS = (
+    RESOURCES.gpu
+    if SETTINGS.asks_for_gpu(needs_gpu=GRID.preset.needs_gpu)
+    else RESOURCES.cpu
+)
+# A training takes as many GPUs as it is given; every other job takes one, or none.
+TRAINING_MACHINES = machines_of(JOBS.train, SETTINGS.gpus, SETTINGS.nodes)
+ASKED = {
+    rule_name: ask(
+        job,
+        TRAINING_MACHINES if rule_name == "train" else machines_of(job, 1, 1),
+        SETTINGS.slurm,
+    )
+    for rule_name, job in JOBS
+}
 
 RESULTS = f"results/{SETTINGS.preset}"
 MODEL_DIR = f"{RESULTS}/{{dataset}}/{{variant}}/trial{{trial}}"
@@ -49,6 +93,42 @@ def generated_folder(wildcards):
     return [dataset.root] if dataset.generate else []
 
 
+def one_of(names):
+    """A pattern for a wildcard, which nothing matches if there are no names."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def by_engine(engine):
+    """A pattern for the wildcard of the variants that an engine trains and predicts with."""
+    names = [name for name, v in GRID.variants.items() if v.engine == engine]
+    return one_of(names)
+
+
+def program(wildcards):
+    """The command of a rule that computes with a variant's engine."""
+    return SETTINGS.program(GRID.variants[wildcards.variant].engine)
+
+
+def usual_root(wildcards):
+    """Where a data set lies by its configuration; None if the user has named another place."""
+    dataset = GRID.datasets[wildcards.dataset]
+    is_usual = str(DATA[wildcards.dataset].root) == dataset.root
+    return dataset.root if is_usual else None
+
+
+def data_records(wildcards):
+    """Records of the downloads that a data set comes from: fetched, or found and counted."""
+    root, dataset = usual_root(wildcards), GRID.datasets[wildcards.dataset]
+    lvis = f"{root}/{dataset.lvis_annotations}" if dataset.lvis_annotations else None
+    return DOWNLOADS.record(root) + (DOWNLOADS.record(lvis) if root else [])
+
+
+def weights_record(wildcards):
+    """Record of the download of the ImageNet weights that a training starts from."""
+    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
+    return DOWNLOADS.record(settings.model.backbone.weights)
+
+
 def data_files(wildcards):
     """What is made of a data set before it can be checked."""
     paths = DATA[wildcards.dataset]
@@ -57,11 +137,48 @@ def data_files(wildcards):
     return generated_folder(wildcards)
 
 
+def changeable_data(wildcards):
+    """Files and folders of a data set that is not ours, whose times show that it has changed.
+
+    What is not there is not asked for here: the check tells in one line what is missing.
+    """
+    paths = DATA[wildcards.dataset]
+    names = ("train_annotations", "val_annotations", "train_images", "val_images")
+    found = [path for name in names if (path := getattr(paths, name)).exists()]
+    if GRID.datasets[wildcards.dataset].layout == "cityscapes":
+        found = [
+            path
+            for kind in ("leftImg8bit", "gtFine")
+            for split in ("train", "val")
+            for path in paths.root.glob(f"{kind}/{split}/*/")
+        ]
+    return sorted(str(path) for path in found)
+
+
+def data_today(dataset):
+    """The record of a data set when the report is made; ours do not change by themselves."""
+    name = "dataset" if GRID.datasets[dataset].generate else "data_today"
+    return f"{RESULTS}/{dataset}/{name}.json"
+
+
 def data_root_option(wildcards):
     """The command-line option that names the user's own folder of a data set."""
     if GRID.datasets[wildcards.dataset].layout == "cityscapes":
         return SETTINGS.cityscapes_root_option
     return SETTINGS.data_root_option
+
+
+def training_runtime(wildcards):
+    """Time limit of a training's job in minutes."""
+    return training_runtime_min(
+        JOBS.train, wildcards.variant, TRAINING_MACHINES, SETTINGS.slurm
+    )
+
+
+def training_threads(wildcards, threads):
+    """Threads of each process of a training, beside those that load its images."""
+    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
+    return process_threads(threads, TRAINING_MACHINES, settings.run.loader_workers)
 
 
 def training_digest(wildcards):
@@ -111,3 +228,47 @@ def figure_models(wildcards):
         for training in GRID.figure_trainings(wildcards.figure)
         for file in ("model.safetensors", "model.origin.json")
     ]
+
+
+def picture_data(wildcards):
+    """The record of the data set whose images a picture of the page shows."""
+    training = GRID.picture_trainings(wildcards.picture)[0]
+    return f"{RESULTS}/{training.dataset}/dataset.json"
+
+
+def picture_data_root_option(wildcards):
+    """The command-line option that names the user's own folder of what a picture shows."""
+    return data_root_option(GRID.picture_trainings(wildcards.picture)[0])
+
+
+def picture_models(wildcards):
+    """The trained models that a picture shows, and where they come from."""
+    return [
+        f"{RESULTS}/{training.folder}/{file}"
+        for training in GRID.picture_trainings(wildcards.picture)
+        for file in ("model.safetensors", "model.origin.json")
+    ]
+
+
+def picture_files(_):
+    """What is drawn, or thinned out, for the page alone."""
+    names = [f"{name}.json" for name in GRID.drawn_pictures]
+    names += ["curves.csv"] if "curves" in GRID.preset.pictures else []
+    return [f"reports/{SETTINGS.preset}/pictures/{name}" for name in names]
+
+
+def score_of(wildcards):
+    """The evaluation whose metric file has these wildcards."""
+    training = Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))
+    return Evaluation(Prediction(training, wildcards.inference), wildcards.metric)
+
+
+def cost_of(wildcards):
+    """The count whose file has these wildcards."""
+    return Cost(wildcards.variant, wildcards.inference)
+
+
+def figure_settings_in_force(wildcards):
+    """What the models that a figure shows are trained with, beside the defaults."""
+    trainings = GRID.figure_trainings(wildcards.figure)
+    return captions.training_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

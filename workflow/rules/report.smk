@@ -1,10 +1,19 @@
 rule count_cost:
     output:
-        f"{RESULTS}/cost/{{variant}}/{{inference}}.json",
+        report(
+            f"{RESULTS}/cost/{{variant}}/{{inference}}.json",
+            caption="../report/cost.rst",
+            category="Scores",
+            subcategory="counted",
+            labels=lambda wildcards: captions.number_labels(GRID, cost_of(wildcards)),
+        ),
     log:
         f"{RESULTS}/cost/{{variant}}/{{inference}}.log",
     conda:
         "../../environment.yml"
+    threads: ASKED["count_cost"].threads
+    resources:
+        **ASKED["count_cost"].resources,
     params:
         settings=lambda wildcards: digest(
             [
@@ -14,6 +23,7 @@ rule count_cost:
                 ).model_dump(mode="json"),
             ]
         ),
+        in_force=lambda wildcards: captions.settings_in_force(GRID, cost_of(wildcards)),
         preset=SETTINGS.preset,
     message:
         "Counting the operations of {wildcards.variant} ({wildcards.inference})"
@@ -45,19 +55,38 @@ rule collect:
 rule report:
     input:
         f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/claims",
+        # To mark the numbers that were made of other data than these.
+        [data_today(dataset) for dataset in sorted(GRID.datasets)],
         expand(
             "reports/{preset}/figures/{figure}.{format}",
             preset=SETTINGS.preset,
             figure=GRID.preset.figures,
             format=["png", "json"],
         ),
+        picture_files,
     output:
-        page=f"reports/{SETTINGS.preset}/index.html",
-        tables=expand(
+        page=report(
+            f"reports/{SETTINGS.preset}/index.html",
+            caption="../report/page.rst",
+            category="The page",
+            labels={"preset": SETTINGS.preset},
+        ),
+        summary=f"reports/{SETTINGS.preset}/summary.json",
+        tables=[
+            report(
+                f"reports/{SETTINGS.preset}/tables/{table}.csv",
+                caption="../report/table.rst",
+                category="Tables",
+                labels={"table": captions.table_label(GRID, table)},
+            )
+            for table in GRID.tables
+        ],
+        texts=expand(
             "reports/{preset}/tables/{table}.{format}",
             preset=SETTINGS.preset,
             table=GRID.tables,
-            format=["csv", "md", "tex"],
+            format=["md", "tex"],
         ),
     log:
         f"{RESULTS}/report.log",
@@ -67,6 +96,7 @@ rule report:
     params:
         tables=digest({k: t.model_dump(mode="json") for k, t in GRID.tables.items()}),
         preset=SETTINGS.preset,
+        warning=GRID.preset.warning or "",
         lvis=SETTINGS.lvis_option,
     message:
         "Rendering {output.page}"

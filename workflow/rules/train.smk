@@ -1,9 +1,10 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
-# a job again, and a training that was cut continues from them. The device is a resource, not a
-# parameter: another one does not train anew.
+# a job again, and a training that was cut continues from them. The device, and how the command
+# is launched on how many GPUs, are resources, not parameters: others do not train anew.
 rule train:
     input:
         f"{RESULTS}/{{dataset}}/dataset.json",
+        ancient(weights_record),
     output:
         model=f"{MODEL_DIR}/model.safetensors",
         origin=f"{MODEL_DIR}/model.origin.json",
@@ -11,11 +12,18 @@ rule train:
         f"{MODEL_DIR}/train.log",
     benchmark:
         f"{MODEL_DIR}/train.benchmark.tsv"
+    wildcard_constraints:
+        variant=by_engine("pointrend_repro"),
     conda:
         "../../environment.yml"
-    threads: 1
+    threads: ASKED["train"].threads
     resources:
+        **ASKED["train"].resources,
+        runtime=training_runtime,
+        process_threads=training_threads,
+        launcher=launcher(TRAINING_MACHINES, ASKED["train"].threads, SETTINGS.slurm),
         device=SETTINGS.device,
+        program=program,
     params:
         settings=training_digest,
         preset=SETTINGS.preset,
@@ -23,7 +31,15 @@ rule train:
     message:
         "Training {wildcards.variant} on {wildcards.dataset}, trial {wildcards.trial}"
     shell:
-        "pointrend-repro train --preset {params.preset} --dataset {wildcards.dataset}"
+        "{resources.launcher} {resources.program} train --preset {params.preset} --dataset {wildcards.dataset}"
         " --variant {wildcards.variant} --trial {wildcards.trial} {params.data_root}"
-        " --device {resources.device} --threads {threads} --config-dir config"
+        " --device {resources.device} --threads {resources.process_threads} --config-dir config"
         " --output {output.model} >{log} 2>&1"
+
+
+# The same command, in an environment that has detectron2 (docs/detectron2.md).
+use rule train as train_with_detectron2 with:
+    wildcard_constraints:
+        variant=by_engine("detectron2"),
+    conda:
+        "../envs/detectron2.yaml"
