@@ -91,7 +91,9 @@ def test_code_digest_changes_with_code_that_decides_a_number(package: Path, name
     assert code_digest(package) != before
 
 
-@pytest.mark.parametrize("name", ["reporting/page.py", "reporting/new.py", "commands/data.py", "README.md"])
+@pytest.mark.parametrize(
+    "name", ["reporting/page.py", "reporting/new.py", "commands/data.py", "README.md"]
+)
 def test_code_digest_stays_when_only_the_showing_changes(package: Path, name: str) -> None:
     before = code_digest(package)
     with (package / name).open("a") as stream:

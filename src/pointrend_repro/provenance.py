@@ -20,7 +20,20 @@ from typing import Any
 
 PACKAGE_DIR = Path(__file__).resolve().parent
 
-_SHOWS_NUMBERS_ONLY = {"figures", "reporting", "commands", "cli.py", "workflow.py"}
+_SHOWS_NUMBERS_ONLY = {
+    "bench",
+    "figures",
+    "reporting",
+    "commands",
+    "planning",
+    "survey",
+    "cli.py",
+    "workflow.py",
+    "resources.py",
+}
+
+# A cluster's names and limits are filled in by every user, and change no number.
+_CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resources.yaml")
 
 _LIBRARIES = (
     "accelerate",
@@ -90,15 +103,32 @@ def git_commit(folder: Path = PACKAGE_DIR) -> str | None:
     """Return the commit of the code, with `+changes` if the tree differs; None outside git."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        changes = _git(
+            folder, "status", "--porcelain", "--untracked-files=no", "--", *_CHANGES_NUMBERS
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}+changes" if changes else commit
 
 
+# Code from outside the package that this process has loaded: module name -> digest of its file,
+# or library -> version.
+_loaded_files: dict[str, str] = {}
+
+
+def record_file(module: str, path: Path) -> None:
+    """Let the records of this process tell of a file of code that is not in the package."""
+    _loaded_files[module] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def record_version(library: str, version: str) -> None:
+    """Let the records of this process tell of a library that few of them use."""
+    _loaded_files[library] = version
+
+
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that a number depends on."""
-    found = {"python": platform.python_version()}
+    """Return the versions of Python, libraries and outside files that a number depends on."""
+    found = {"python": platform.python_version(), **_loaded_files}
     for name in _LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)

@@ -1,0 +1,47 @@
+"""`pointrend-repro plan`: what a preset will take, before anything starts."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointrend_repro.commands.options import (
+    ConfigDir,
+    LvisAnnotations,
+    Preset,
+    ReportsDir,
+    ResultsDir,
+)
+from pointrend_repro.config import CONFIG_DIR
+
+
+def plan(
+    preset: Preset,
+    gpu: Annotated[str, typer.Option(help="a GPU of config/speeds.yaml")] = "v100",
+    gpus_per_training: Annotated[int, typer.Option(min=1, help="how many train one model")] = 8,
+    gpus: Annotated[
+        int | None, typer.Option(min=1, help="how many work at a time; enough for one training")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    results_dir: ResultsDir = Path("results"),
+    reports_dir: ReportsDir = Path("reports"),
+    data_root: Annotated[Path | None, typer.Option(help="COCO, where it is yours")] = None,
+    cityscapes_root: Annotated[
+        Path | None, typer.Option(help="Cityscapes, where it is yours")
+    ] = None,
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Tell a preset's jobs, GPU-hours, disk and downloads, and what of it is done."""
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments import load_grid
+    from pointrend_repro.planning.jobs import Places
+    from pointrend_repro.planning.plan import make_plan
+    from pointrend_repro.planning.text import to_text
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    named = {"coco": data_root, "cityscapes": cityscapes_root}
+    own = frozenset(layout for layout, folder in named.items() if folder)
+    places = Places(results_dir / preset, reports_dir / preset, config_dir, own)
+    made = make_plan(grid, places, gpu=gpu, gpus_per_training=gpus_per_training, gpus=gpus)
+    typer.echo(made.model_dump_json(indent=2) if as_json else to_text(made), nl=as_json)

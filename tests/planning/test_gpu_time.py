@@ -1,0 +1,112 @@
+"""GPU-hours against the arithmetic of what detectron2 publishes."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Grid, load_grid
+from pointrend_repro.planning.gpu_time import Machine, prediction_hours, training_hours, wall_hours
+from pointrend_repro.planning.ranges import NOTHING, Range
+from pointrend_repro.planning.speeds import ModelSpeed, gpu_speed, load_speeds, model_speed
+
+SPEEDS = load_speeds(CONFIG_DIR)
+V100S = Machine(speed=Range(1, 1), gpus_per_training=8, gpus=8)
+
+
+@pytest.fixture(scope="module")
+def paper() -> Grid:
+    return load_grid("paper")
+
+
+def speed_of(grid: Grid, dataset: str, variant: str) -> ModelSpeed:
+    layout = grid.datasets[dataset].layout
+    found = model_speed(SPEEDS, grid.training_settings(dataset, variant), layout)
+    assert found is not None
+    return found
+
+
+# MODEL_ZOO.md's seconds an iteration times the paper's iterations, worked out by hand.
+HOURS_ON_8_V100 = {
+    ("coco", "mask_rcnn_r50_fpn"): 6.5,
+    ("coco", "mask_rcnn_r50_fpn_3x"): 19.6,
+    ("coco", "mask_rcnn_r101_fpn_3x"): 25.5,
+    ("coco", "mask_rcnn_x101_fpn_3x"): 51.8,
+    ("cityscapes", "mask_rcnn_r50_fpn"): 1.6,
+}
+
+
+@pytest.mark.parametrize(("dataset", "variant"), HOURS_ON_8_V100)
+def test_published_trainings_take_the_published_time(
+    paper: Grid, dataset: str, variant: str
+) -> None:
+    updates = paper.training_settings(dataset, variant).schedule.total_iters
+    hours = training_hours(speed_of(paper, dataset, variant), updates, V100S, SPEEDS.measured_gpus)
+    assert hours.low == hours.high == pytest.approx(HOURS_ON_8_V100[dataset, variant], abs=0.1)
+
+
+def test_a_mask_head_without_a_published_speed_gets_a_range(paper: Grid) -> None:
+    plain = speed_of(paper, "coco", "mask_rcnn_r50_fpn")
+    for variant in ("pointrend_r50_fpn", "sharpmask_r50_fpn", "mask_rcnn_56_r50_fpn"):
+        other = speed_of(paper, "coco", variant)
+        assert plain.train_s.low <= other.train_s.low < other.train_s.high
+        assert any("assum" in source for source in other.sources)
+
+
+def test_detectron2s_semantic_pointrend_takes_what_its_users_saw(paper: Grid) -> None:
+    """Issue 1455: 1.035 and 1.85 s an iteration, so 18.7 to 33 h."""
+    model = speed_of(paper, "cityscapes", "semantic_fpn_pointrend_r101")
+    hours = training_hours(model, 65_000, V100S, SPEEDS.measured_gpus)
+    assert hours.low < 18.7
+    assert hours.high == pytest.approx(33.4, abs=0.1)
+
+
+def test_one_gpu_takes_eight_times_as_long(paper: Grid) -> None:
+    model = speed_of(paper, "coco", "pointrend_r50_fpn")
+    one = Machine(speed=Range(1, 1), gpus_per_training=1, gpus=1)
+    assert training_hours(model, 90_000, one, 8) == pytest.approx(
+        [8 * hours for hours in training_hours(model, 90_000, V100S, 8)]
+    )
+
+
+def test_a_faster_gpu_computes_sooner_but_loads_no_faster(paper: Grid) -> None:
+    model = speed_of(paper, "cityscapes", "semantic_fpn_pointrend_r101")
+    fast = Machine(speed=Range(1e9, 1e9), gpus_per_training=8, gpus=8)
+    hours = training_hours(model, 65_000, fast, 8)
+    assert hours.high == pytest.approx(model.loading_s.high * 65_000 / 3600)
+    assert prediction_hours(model, 500, fast).high < 1e-6
+
+
+def test_a_range_of_gpu_speeds_widens_the_estimate(paper: Grid) -> None:
+    model = speed_of(paper, "coco", "mask_rcnn_r50_fpn")
+    h100 = Machine(Range(*gpu_speed(SPEEDS, "H100").speed), gpus_per_training=8, gpus=8)
+    hours = training_hours(model, 90_000, h100, 8)
+    assert hours.low == pytest.approx(6.525 / h100.speed.high)
+    assert hours.high == pytest.approx(6.525 / h100.speed.low)
+
+
+def test_an_unknown_gpu_is_refused_with_the_list() -> None:
+    with pytest.raises(UserError, match=r"^--gpu v1000: .*v100, .*a100, .*h100") as caught:
+        gpu_speed(SPEEDS, "v1000")
+    assert "\n" not in str(caught.value)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    hours=st.lists(st.floats(0.1, 50), min_size=1, max_size=30),
+    slots=st.integers(1, 10),
+)
+def test_wall_time_keeps_within_what_any_schedule_can_do(hours: list[float], slots: int) -> None:
+    """Graham's bounds for a schedule that leaves no machine idle."""
+    machine = Machine(Range(1, 1), gpus_per_training=8, gpus=8 * slots + 3)
+    wall = wall_hours([Range(h, 2 * h) for h in hours], NOTHING, machine)
+    assert wall.low >= max(sum(hours) / slots, max(hours)) * (1 - 1e-9)
+    assert wall.low <= (sum(hours) / slots + max(hours)) * (1 + 1e-9)
+    assert wall.high == pytest.approx(2 * wall.low)
+
+
+def test_predictions_are_spread_over_all_gpus() -> None:
+    machine = Machine(Range(1, 1), gpus_per_training=8, gpus=16)
+    assert wall_hours([], Range(32, 64), machine) == (2, 4)
+    assert wall_hours([Range(5, 5)], Range(32, 64), machine) == (7, 9)
