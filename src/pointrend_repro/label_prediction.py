@@ -1,12 +1,15 @@
 """Running a semantic model on a data set: one PNG of official label ids for each image."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
 from pointrend_repro.data.images import read_image
-from pointrend_repro.data.semantic import LabelledImages, label_ids
+from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_folder
 from pointrend_repro.modeling.semantic.prediction import predict_label_map
@@ -34,12 +37,30 @@ def write_label_maps(
             holds something else.
     """
     require_same_categories(saved, dataset)
+    write_label_images(
+        dataset,
+        folder,
+        lambda record: predict_label_map(
+            saved.model, read_image(record.path), settings, saved.input
+        ),
+    )
+
+
+def write_label_images(
+    dataset: LabelledImages,
+    folder: Path,
+    train_ids_of: Callable[[LabelledImage], NDArray[np.uint8]],
+) -> None:
+    """Write a label image for each image, as `write_label_maps` says.
+
+    Args:
+        train_ids_of: predicts an image's train ids, (H, W).
+    """
     _require_own(folder)
     with atomic_folder(folder) as part:
         for record in track(dataset.images, "predicting"):
-            image = read_image(record.path)
-            train_ids = predict_label_map(saved.model, image, settings, saved.input)
-            Image.fromarray(label_ids(train_ids)).save(part / f"{record.id}{_ENDING}")
+            labels = Image.fromarray(label_ids(train_ids_of(record)))
+            labels.save(part / f"{record.id}{_ENDING}")
 
 
 def _require_own(folder: Path) -> None:

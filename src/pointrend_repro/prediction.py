@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 from rich.progress import track
 from torch import Tensor
 
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import inference_image, read_record
+from pointrend_repro.data.rle import encode_window
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_json
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
-from pointrend_repro.modeling.paste import paste_mask
+from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.modeling.structures import Detections
 from pointrend_repro.modeling.weights import SavedModel
 from pointrend_repro.settings import InferenceSettings
@@ -47,12 +47,14 @@ def predict_image(
     """Find the objects in one RGB image, (H, W, 3) uint8."""
     height, width = image.shape[:2]
     found = detect(saved, image, settings)
-    masks = [paste_mask(m, b, height, width) for m, b in _pairs(found)]
+    masks = np.zeros((len(found.boxes), height, width), dtype=bool)
+    for image_mask, (logits, box) in zip(masks, _pairs(found), strict=True):
+        mask_window(logits, box, height, width).draw(image_mask)
     return Instances(
         boxes=found.boxes.cpu().numpy(),
         scores=found.scores.cpu().numpy(),
         labels=found.labels.cpu().numpy(),
-        masks=np.stack(masks) if masks else np.zeros((0, height, width), dtype=bool),
+        masks=masks,
     )
 
 
@@ -104,14 +106,14 @@ def _results_of(
     for (mask_logits, box), score, label in zip(
         _pairs(found), found.scores.tolist(), found.labels.tolist(), strict=True
     ):
-        mask = paste_mask(mask_logits, box, record.height, record.width)
+        window = mask_window(mask_logits, box, record.height, record.width)
         x0, y0, x1, y1 = box.tolist()
         yield {
             "image_id": record.id,
             "category_id": saved.categories[label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": score,
-            "segmentation": _encode(mask),
+            "segmentation": encode_window(window, record.height, record.width),
         }
 
 
@@ -129,11 +131,6 @@ def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSetti
 
 def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:
     return zip(found.mask_logits, found.boxes, strict=True)
-
-
-def _encode(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    rle = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return {"size": rle["size"], "counts": rle["counts"].decode("ascii")}
 
 
 def _names(categories: list[tuple[int, str]]) -> str:

@@ -5,6 +5,8 @@ from torch import Tensor
 from torchvision.ops import roi_align
 
 from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.modeling.boxes import is_being_exported
+from pointrend_repro.modeling.roi_rows import roi_align_rows
 
 _LEVELS = ("p2", "p3", "p4", "p5")
 # A box of this side belongs to p4 (FPN, section 4.2).
@@ -28,20 +30,19 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
     """
     rois = with_batch_index(boxes)
     levels = _levels_of(rois[:, 1:])
-    first = features[_LEVELS[0]]
-    pooled = first.new_zeros(rois.shape[0], first.shape[1], resolution, resolution)
-    for level, name in enumerate(_LEVELS, start=2):
-        here = torch.nonzero(levels == level).squeeze(1)
-        crops = roi_align(
-            features[name],
-            rois[here],
-            resolution,
-            1 / STRIDES[name],
-            sampling_ratio=0,
-            aligned=True,
-        )
-        pooled = pooled.index_put((here,), crops)
-    return pooled
+    of_level = [torch.nonzero(levels == level).squeeze(1) for level in range(2, 6)]
+    crops = [
+        _align_rois(features[name], rois[here], resolution, STRIDES[name])
+        for name, here in zip(_LEVELS, of_level, strict=True)
+    ]
+    return torch.cat(crops)[torch.cat(of_level).argsort()]
+
+
+def _align_rois(feature: Tensor, rois: Tensor, resolution: int, stride: int) -> Tensor:
+    """The same numbers in two ways: torchvision's is for GPUs, and what other runtimes know."""
+    if feature.device.type == "cpu" and len(rois) and not is_being_exported():
+        return roi_align_rows(feature, rois, resolution, stride)
+    return roi_align(feature, rois, resolution, 1 / stride, sampling_ratio=0, aligned=True)
 
 
 def with_batch_index(boxes: list[Tensor]) -> Tensor:

@@ -33,10 +33,10 @@ from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 # "PointRend also interpolates a 256-dimensional feature vector from the P2 level of the FPN."
 _LEVEL = "p2"
 
-# Points whose features are held at a time: a few MB, which a CPU's cache holds, and enough for a
-# GPU to be busy with.
-_POINTS_AT_A_TIME_CPU = 2**12
-_POINTS_AT_A_TIME_GPU = 2**17
+# Points whose features are held at a time: a few MB a thread, which a CPU's cache holds, and
+# enough for a GPU to be busy with.
+_POINTS_A_THREAD = 2**12
+_POINTS_A_GPU = 2**17
 
 # So many boxes read the coarse head's weights once, 70 MB of them.
 _COARSE_BOXES_AT_A_TIME = 128
@@ -242,7 +242,9 @@ class PointRendHead(nn.Module):
 
 
 def _points_at_a_time(device: torch.device) -> int:
-    return _POINTS_AT_A_TIME_CPU if device.type == "cpu" else _POINTS_AT_A_TIME_GPU
+    if device.type == "cpu":
+        return _POINTS_A_THREAD * torch.get_num_threads()
+    return _POINTS_A_GPU
 
 
 def _parts(count: int, at_a_time: int) -> list[slice]:

@@ -1,0 +1,1 @@
+"""Measurements of this project against others; `pointrend-repro bench` runs those of `cases/`."""

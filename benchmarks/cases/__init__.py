@@ -1,0 +1,1 @@
+"""One measurement a file; see `pointrend_repro.bench.case`."""

@@ -1,0 +1,76 @@
+"""Fill the tables of docs/performance.md from the JSON in benchmarks/results/.
+
+    python -m benchmarks.write_page
+
+A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a case's, whose results
+are `NAME_<device>_<threads>.json`, or `mask_head_growth`.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks.growth_figure import growth_table
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+RESULTS = ROOT / "benchmarks" / "results"
+_TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def main() -> None:
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(page: str, results: Path = RESULTS) -> str:
+    """Return a page with its tables as the results say."""
+
+    def fill(mark: re.Match[str]) -> str:
+        name = mark.group(1)
+        return f"<!-- table: {name} -->\n\n{table(name, results)}\n\n<!-- end -->"
+
+    return _TABLE.sub(fill, page)
+
+
+def table(name: str, results: Path = RESULTS) -> str:
+    """Return the table of a case's results, or of the mask head's growth, as Markdown."""
+    paths = sorted(results.glob(f"{name}_*_[0-9]*.json"))
+    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if name == "mask_head_growth":
+        return growth_table(records[0])
+    return ratio_table([r for r in records if r.get("case") == name])
+
+
+def ratio_table(records: list[dict[str, Any]]) -> str:
+    """Return how much more time and memory than ours the other sides of a case take."""
+    lines = [
+        "| device | threads | side | seconds | time, ours = 1 | CPU time, ours = 1 | memory, MB "
+        "| memory, ours = 1 |",
+        "|---|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    for record in records:
+        for side, measured in record["sides"].items():
+            where = [record["device"], str(record["threads"]), side]
+            cells = where + _cells(measured, record["ratios"].get(side))
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(measured: dict[str, Any], ratio: dict[str, Any] | None) -> list[str]:
+    if "status" in measured:
+        return [measured["status"], "", "", "", ""]
+    seconds = f"{measured['seconds']['median']:.2f}"
+    memory = f"{measured['additional_peak_mb']:.0f}"
+    if ratio is None:
+        return [seconds, "1", "1", memory, "1"]
+    more = "" if ratio["memory"] is None else f"{ratio['memory']:.1f}"
+    return [seconds, _range(ratio["time"]), _range(ratio["cpu_time"]), memory, more]
+
+
+def _range(values: dict[str, float]) -> str:
+    return f"{values['median']:.2f} ({values['lowest']:.2f} to {values['highest']:.2f})"
+
+
+if __name__ == "__main__":
+    main()
