@@ -195,5 +195,5 @@ def test_the_rows_of_table_3_share_one_training_a_trial():
 
 def test_counts_need_no_training_and_are_the_same_in_every_preset():
     costs = {name: load_grid(name).costs for name in ("smoke", "tiny", "paper")}
-    assert len(costs["paper"]) == 4
+    assert len(costs["paper"]) == 6
     assert costs["smoke"] == costs["tiny"] == costs["paper"]

@@ -27,6 +27,8 @@ _SIZES = {
 
 @dataclass(frozen=True)
 class Inputs:
+    """Masks of one image: logits (R, M, M) over boxes (R, 4) xyxy pixels, and its size."""
+
     logits: Tensor
     boxes: Tensor
     height: int

@@ -47,14 +47,29 @@ def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
 
 
 def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> AnyVariant:
-    """Read `config/variants/<name>.yaml`: a semantic model has a `decoder`."""
+    """Read `config/variants/<name>.yaml`: a semantic model has a `decoder`.
+
+    With `same_as`, the file is another variant with what it says itself on top.
+    """
     path = _find("variant", name, config_dir)
-    values = read_yaml(path)
+    values = _on_top_of_the_same(read_yaml(path), path, config_dir)
     model = values.get("model")
     is_semantic = isinstance(model, dict) and "decoder" in model
     if is_semantic:
         return _validate(SemanticVariant, values, str(path))
     return _validate(Variant, values, str(path))
+
+
+def _on_top_of_the_same(values: dict[str, Any], path: Path, config_dir: Path) -> dict[str, Any]:
+    if "same_as" not in values:
+        return values
+    own = {key: value for key, value in values.items() if key != "same_as"}
+    base = read_yaml(_find("variant", str(values["same_as"]), config_dir))
+    if "same_as" in base:
+        raise UserError(
+            f"{path}: same_as: {values['same_as']} itself is {base['same_as']}; name that"
+        )
+    return _merge(base, own)
 
 
 def load_dataset(name: str, config_dir: Path = CONFIG_DIR) -> Dataset:
@@ -85,7 +100,8 @@ def resolve_training(
     model["mask_head"] = _merge(
         model["mask_head"], over.mask_head.get(variant.model.mask_head.kind, {})
     )
-    values = {"model": model, **_recipe_values(recipe, variant.schedule, over, where)}
+    values = {"engine": variant.engine, "model": model}
+    values |= _recipe_values(recipe, variant.schedule, over, where)
     values["run"] = _merge(RunSettings().model_dump(), over.run)
     return _validate(TrainingSettings, values, where)
 
@@ -103,7 +119,8 @@ def _resolve_semantic(
     model["decoder"] = _merge(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
     if variant.model.pointrend is not None:
         model["pointrend"] = _merge(model["pointrend"], over.pointrend)
-    values = {"model": model, **_recipe_values(recipe, variant.schedule, over, where)}
+    values = {"engine": variant.engine, "model": model}
+    values |= _recipe_values(recipe, variant.schedule, over, where)
     values["run"] = _merge(RunSettings().model_dump(), preset.overrides.run)
     return _validate(SemanticTrainingSettings, values, where)
 
@@ -184,8 +201,13 @@ def _find(kind: str, name: str, config_dir: Path) -> Path:
     folder = config_dir / f"{kind}s"
     path = folder / f"{name}.yaml"
     if not path.is_file():
-        names = sorted(p.stem for p in folder.glob("*.yaml"))
-        raise UserError(f"there is no {kind} {name!r} in {folder}{suggest(name, names)}")
+        hint = suggest(name, sorted(p.stem for p in folder.glob("*.yaml")))
+        if kind == "dataset" and "did you mean" not in hint:
+            hint = (
+                f"; `pointrend-repro data check FOLDER --name {name} --write` makes it of a "
+                "folder of yours (docs/your_data.md)"
+            )
+        raise UserError(f"there is no {kind} {name!r} in {folder}{hint}")
     return path
 
 

@@ -5,7 +5,9 @@ the same predictions share them, so each is made once.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 from pointrend_repro.config import (
     CONFIG_DIR,
@@ -17,9 +19,10 @@ from pointrend_repro.config import (
     resolve_training,
 )
 from pointrend_repro.data.paths import UserData
+from pointrend_repro.engines.checking import require_engine_can
 from pointrend_repro.errors import UserError
 from pointrend_repro.figures import plan
-from pointrend_repro.figures.plan import FigureName
+from pointrend_repro.figures.plan import DrawnPicture, FigureName
 from pointrend_repro.schema import (
     SEMANTIC_METRICS,
     AnyVariant,
@@ -103,7 +106,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A preset with everything that it names, read and checked."""
+    """A preset with everything that it names, read and checked.
+
+    Lists are made once: the Snakefile asks for them again and again.
+    """
 
     name: str
     preset: Preset
@@ -112,24 +118,24 @@ class Grid:
     variants: dict[str, AnyVariant]
     cells: tuple[Cell, ...]
 
-    @property
+    @cached_property
     def evaluations(self) -> list[Evaluation]:
         """Every evaluation that some cell shows, once."""
         return sorted(
             {e for cell in self.cells for e in cell.evaluations if isinstance(e, Evaluation)}
         )
 
-    @property
+    @cached_property
     def costs(self) -> list[Cost]:
         """Every count that some cell shows, once."""
         return sorted({e for cell in self.cells for e in cell.evaluations if isinstance(e, Cost)})
 
-    @property
+    @cached_property
     def predictions(self) -> list[Prediction]:
         """Every prediction that some evaluation scores, once."""
         return sorted({e.prediction for e in self.evaluations})
 
-    @property
+    @cached_property
     def trainings(self) -> list[Training]:
         """Every training that some prediction uses, once."""
         return sorted({p.training for p in self.predictions})
@@ -140,24 +146,47 @@ class Grid:
         Raises:
             UserError: they are not among those that the preset's tables use.
         """
-        role = plan.DATASETS[figure]
+        return self._first_trials(figure, plan.VARIANTS[figure], plan.DATASETS[figure])
+
+    def picture_trainings(self, picture: DrawnPicture) -> list[Training]:
+        """The trainings whose models a picture of the page shows: always the first trial.
+
+        Raises:
+            UserError: they are not among those that the preset's tables use.
+        """
+        return self._first_trials(picture, plan.PICTURE_VARIANTS[picture], plan.PICTURE_DATASET)
+
+    def _first_trials(self, name: str, variants: tuple[str, ...], role: str) -> list[Training]:
         dataset = self.preset.datasets.get(role, "")
-        wanted = [Training(dataset, variant, 0) for variant in plan.VARIANTS[figure]]
+        wanted = [Training(dataset, variant, 0) for variant in variants]
         for training in wanted:
             if training not in self.trainings:
                 raise UserError(
-                    f"presets/{self.name}.yaml: {figure} needs variant {training.variant!r} "
+                    f"presets/{self.name}.yaml: {name} needs variant {training.variant!r} "
                     f"trained on data set {role!r}, which no table of the preset asks for; add "
-                    f"such a table, and {role} to its datasets, or take {figure} off its figures"
+                    f"such a table, and {role} to its datasets, or take {name} off the preset"
                 )
         return wanted
 
+    @property
+    def drawn_pictures(self) -> list[DrawnPicture]:
+        """The pictures of the page that are drawn from trained models."""
+        return [name for name in get_args(DrawnPicture) if name in self.preset.pictures]
+
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
-        """Resolved settings of a training in this preset."""
-        files = f"presets/{self.name}.yaml with variants/{variant}.yaml on datasets/{dataset}.yaml"
-        return resolve_training(
-            self.preset, self.datasets[dataset], self.variants[variant], where=files
-        )
+        """Resolved settings of a training in this preset, which all of its trials share."""
+        if (dataset, variant) not in self._resolved:
+            files = (
+                f"presets/{self.name}.yaml with variants/{variant}.yaml on datasets/{dataset}.yaml"
+            )
+            self._resolved[dataset, variant] = resolve_training(
+                self.preset, self.datasets[dataset], self.variants[variant], where=files
+            )
+        return self._resolved[dataset, variant]
+
+    @cached_property
+    def _resolved(self) -> dict[tuple[str, str], AnyTrainingSettings]:
+        return {}
 
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
         """Settings of one of a variant's ways to predict."""
@@ -178,8 +207,11 @@ def load_grid(
         UserError: a file is missing or wrong, or a combination does not resolve.
     """
     preset = load_preset(preset_name, config_dir)
-    tables = {name: load_table(name, config_dir) for name in preset.tables}
     datasets = {name: load_dataset(name, config_dir) for name in set(preset.datasets.values())}
+    tables = {
+        name: _scored(name, load_table(name, config_dir), preset, datasets)
+        for name in preset.tables
+    }
     names = {row.variant for table in tables.values() for row in table.rows.values()}
     variants = {name: load_variant(name, config_dir) for name in names}
     cells = tuple(
@@ -193,11 +225,34 @@ def load_grid(
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
     for prediction in grid.predictions:
         training = prediction.training
-        grid.training_settings(training.dataset, training.variant)
-        grid.inference_settings(training.variant, prediction.inference)
+        settings = grid.training_settings(training.dataset, training.variant)
+        inference = grid.inference_settings(training.variant, prediction.inference)
+        require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
     for figure in preset.figures:
         grid.figure_trainings(figure)
+    for picture in grid.drawn_pictures:
+        grid.picture_trainings(picture)
     return grid
+
+
+def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset]) -> Table:
+    """Leave out the columns of metrics by which the data set that stands for theirs is not scored.
+
+    Raises:
+        UserError: no column is left.
+    """
+    used = {role: datasets[dataset] for role, dataset in preset.datasets.items()}
+    kept = {
+        key
+        for key, column in table.columns.items()
+        if column.dataset not in used or column.metric in used[column.dataset].scored_by
+    }
+    if not kept:
+        raise UserError(
+            f"tables/{name}.yaml: none of its metrics is among `metrics` of "
+            f"{', '.join(sorted(datasets))} in datasets/; add one, or take the table off the preset"
+        )
+    return table.with_columns(kept)
 
 
 def _cell(

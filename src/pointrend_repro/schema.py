@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.errors import suggest
-from pointrend_repro.figures.plan import FigureName
+from pointrend_repro.figures.plan import FigureName, PictureName
 from pointrend_repro.semantic_settings import (
     DecoderSettings,
     SemanticInferenceSettings,
@@ -18,6 +18,8 @@ from pointrend_repro.semantic_settings import (
     SemanticOptimizerSettings,
 )
 from pointrend_repro.settings import (
+    OWN_ENGINE,
+    Engine,
     InferenceSettings,
     InputSettings,
     MaskHeadSettings,
@@ -42,6 +44,12 @@ Metric = Literal[
 
 # Those of label maps; all others are of instances, or count.
 SEMANTIC_METRICS = {"cityscapes_miou", "trimap_miou"}
+
+# What a data set can be scored by. Instances of Cityscapes become COCO annotations, too.
+_METRICS_OF_LAYOUT: dict[str, tuple[Metric, ...]] = {
+    "coco": ("coco_ap", "boundary_ap", "lvis_ap_star"),
+    "cityscapes": ("cityscapes_ap", "coco_ap", "boundary_ap", "cityscapes_miou", "trimap_miou"),
+}
 
 
 def _kinds(union: Any) -> list[str]:
@@ -79,6 +87,7 @@ class Variant(Strict):
 
     title: str
     source: str = Field(description="where in the paper this model is described")
+    engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: ModelSettings
     schedule: Name
     inference: dict[Name, InferenceSettings]
@@ -89,6 +98,7 @@ class SemanticVariant(Strict):
 
     title: str
     source: str = Field(description="where in the paper this model is described")
+    engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: SemanticModelSettings
     recipe: Name = Field(description="one of the data set's semantic_recipes")
     schedule: Name
@@ -127,10 +137,39 @@ class Dataset(Strict):
     lvis_annotations: str | None = None
     generate: GeneratedSettings | None = None
     num_classes: PositiveInt | None = Field(description="none: as many as the annotations list")
+    classes: tuple[str, ...] | None = Field(
+        None, description="their names by rising id; none: those that the annotations list"
+    )
+    metrics: tuple[Metric, ...] | None = Field(
+        None, description="it is scored by; none: all that its layout allows"
+    )
     recipe: DatasetRecipe = Field(description="of instance models")
     semantic_recipes: dict[Name, SemanticRecipe] = Field(
         {}, description="of semantic models, which name the one they take; for layout cityscapes"
     )
+
+    @property
+    def scored_by(self) -> tuple[Metric, ...]:
+        """The metrics whose columns its tables have."""
+        return _METRICS_OF_LAYOUT[self.layout] if self.metrics is None else self.metrics
+
+    @model_validator(mode="after")
+    def _metrics_are_of_the_layout(self) -> "Dataset":
+        possible = _METRICS_OF_LAYOUT[self.layout]
+        others = [metric for metric in self.scored_by if metric not in possible]
+        if others or not self.scored_by:
+            raise ValueError(
+                f"metrics {', '.join(others) or 'has none'}: data in layout {self.layout} can be "
+                f"scored by {', '.join(possible)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_counted_right(self) -> "Dataset":
+        names, number = self.classes, self.num_classes
+        if names is not None and number not in {None, len(names)}:
+            raise ValueError(f"num_classes {number}, but {len(names)} names in classes")
+        return self
 
     @model_validator(mode="after")
     def _only_cityscapes_labels_all_pixels(self) -> "Dataset":
@@ -150,6 +189,9 @@ class Column(Strict):
     """One column of a table: a metric of models trained on one data set, or a count."""
 
     title: str
+    heading: tuple[str, ...] = Field(
+        (), max_length=2, description="as printed, the heading over several first; none: the title"
+    )
     dataset: Name | None = Field(None, description="none: the models are counted, not trained")
     metric: Metric
     value: str = Field(description="key of the metric, as the official tool names it")
@@ -170,6 +212,10 @@ class Row(Strict):
     """One row of a table: a variant with one way to run it, and the paper's numbers by column."""
 
     title: str
+    stub: tuple[str, ...] = Field(
+        (), description="as printed, under the table's stub_headings; none: the title"
+    )
+    starts_group: bool = Field(False, description="the paper leaves a gap above this row")
     variant: Name
     inference: Name
     paper: dict[Name, int | float] = Field(description="as printed: 34 is not 34.0")
@@ -181,8 +227,32 @@ class Table(Strict):
     title: str
     caption: str
     source: str
+    stub_headings: tuple[str, ...] = Field(
+        (), description="of the columns that name the rows, as printed; none: one, the rows' titles"
+    )
     columns: dict[Name, Column]
     rows: dict[Name, Row]
+
+    def with_columns(self, names: set[str]) -> "Table":
+        """Return the table with some of its columns alone."""
+        rows = {
+            key: row.model_copy(
+                update={"paper": {k: row.paper[k] for k in row.paper if k in names}}
+            )
+            for key, row in self.rows.items()
+        }
+        columns = {key: column for key, column in self.columns.items() if key in names}
+        return self.model_copy(update={"columns": columns, "rows": rows})
+
+    @model_validator(mode="after")
+    def _stubs_have_headings(self) -> "Table":
+        for key, row in self.rows.items():
+            if row.stub and len(row.stub) != len(self.stub_headings):
+                raise ValueError(
+                    f"row {key!r} has {len(row.stub)} stub entries for "
+                    f"{len(self.stub_headings)} stub_headings"
+                )
+        return self
 
     @model_validator(mode="after")
     def _numbers_have_columns(self) -> "Table":
@@ -233,9 +303,13 @@ class Preset(Strict):
     warning: str | None = Field(description="printed wherever a number of this preset stands")
     tables: list[Name]
     figures: list[FigureName] = []
+    pictures: list[PictureName] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
     trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")
     needs_gpu: bool = Field(False, description="refuse to train without one, unless told to")
+    resamples: PositiveInt = Field(
+        1000, description="of the validation images, for the intervals of the claims"
+    )
     overrides: Overrides = Overrides()
 
     @model_validator(mode="after")

@@ -31,6 +31,8 @@ _PREFIXES = (
         "box_head.fc": "roi_heads.box_head.fc",
         "box_head.cls_score.": "roi_heads.box_predictor.cls_score.",
         "box_head.bbox_pred.": "roi_heads.box_predictor.bbox_pred.",
+        # Heads that detectron2 has not are modules of its `OwnMaskHead` (engines/detectron2).
+        "mask_head.": "roi_heads.mask_head.head.",
         "mask_head.deconv.": "roi_heads.mask_head.deconv.",
         "mask_head.predictor.": "roi_heads.mask_head.predictor.",
         "mask_head.coarse_head.reduce.": "roi_heads.mask_head.coarse_head.reduce_spatial_dim_conv.",

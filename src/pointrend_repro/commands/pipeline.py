@@ -77,11 +77,14 @@ def evaluate(
     ground_truth: Annotated[Path, typer.Option(help="official annotations, or Cityscapes' folder")],
     predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
     output: Output,
+    resamples: Annotated[
+        int, typer.Option(min=0, help="how often to score resampled images, too, for the claims")
+    ] = 0,
 ) -> None:
     """Score predictions with the official tool of a metric."""
     from pointrend_repro.steps import run_evaluation
 
-    run_evaluation(metric, ground_truth, predictions, output=output)
+    run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
 
 
 def cost(
@@ -151,7 +154,7 @@ def report(
     from pointrend_repro.reporting.report import write_report
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
-    write_report(grid, results_dir / preset, reports_dir / preset)
+    write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
 
 
 def _require_experiment(grid: Grid, dataset: str, variant: str) -> None:

@@ -40,9 +40,7 @@ def _load(model: str, weights: Path | None) -> SavedModel:
     if weights is not None:
         return load_known_model(model, weights)
     if not Path(model).suffix:
-        raise UserError(
-            f"model {model!r}: give its --weights, or name a model.safetensors"
-        )
+        raise UserError(f"model {model!r}: give its --weights, or name a model.safetensors")
     return load_saved_model(Path(model))
 
 

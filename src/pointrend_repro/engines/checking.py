@@ -1,0 +1,25 @@
+"""Whether a variant's engine can do what its settings say, asked before anything is trained."""
+
+from pointrend_repro.engines.detectron2.config import inference_config, training_config
+from pointrend_repro.errors import UserError
+from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
+
+
+def require_engine_can(
+    settings: AnyTrainingSettings, inference: AnyInferenceSettings, *, where: str
+) -> None:
+    """Refuse settings that the engine has no words for; the engine need not be installed.
+
+    Args:
+        where: the file to name in an error.
+
+    Raises:
+        UserError: it cannot; the message names all that it cannot do.
+    """
+    if settings.engine != "detectron2":
+        return
+    try:
+        training_config(settings, num_classes=1, seed=0)
+        inference_config(settings.model, settings.input, inference, num_classes=1)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

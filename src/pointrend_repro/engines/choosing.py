@@ -1,0 +1,43 @@
+"""Who trains and who predicts; an engine is imported when it is chosen."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.engines.detectron2.install import require_detectron2
+from pointrend_repro.semantic_settings import AnyInferenceSettings
+from pointrend_repro.settings import Engine
+
+Predict = Callable[[Any, Any, Any, Path], None]
+
+
+def trainer_of(engine: Engine) -> Callable[..., Any]:
+    """Return the engine's `train`, whose arguments are those of `training.loop.train`.
+
+    Raises:
+        UserError: the engine is not installed.
+    """
+    if engine == "detectron2":
+        require_detectron2()
+        from pointrend_repro.engines.detectron2.train import train as train_with_detectron2
+
+        return train_with_detectron2
+    from pointrend_repro.training.loop import train
+
+    return train
+
+
+def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
+    """Return the engine's `predict`, whose arguments are those of `Task.predict`.
+
+    Raises:
+        UserError: the engine is not installed.
+    """
+    if engine == "detectron2":
+        require_detectron2()
+        from pointrend_repro.engines.detectron2.predict import predict as predict_with_detectron2
+
+        return predict_with_detectron2
+    from pointrend_repro.tasks import task_of
+
+    return task_of(settings).predict

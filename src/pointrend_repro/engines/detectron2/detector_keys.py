@@ -1,0 +1,212 @@
+"""Mask R-CNN and its mask heads in detectron2's words.
+
+4x conv and PointRend are detectron2's own heads; SharpMask's and any from outside the package are
+ours, registered with detectron2 (`own_heads.py`) and named here by their settings.
+"""
+
+import json
+import math
+
+from pointrend_repro.engines.detectron2.keys import (
+    BASE,
+    Key,
+    backbone_keys,
+    backbone_problems,
+)
+from pointrend_repro.settings import (
+    Conv4HeadSettings,
+    DetectorSettings,
+    InferenceSettings,
+    MaskHeadSettings,
+    ModelSettings,
+    PointRendHeadSettings,
+    SharpMaskHeadSettings,
+)
+
+_POINTREND_BASE = "detectron2's Base-PointRend-RCNN-FPN.yaml"
+_LEVELS = ["p2", "p3", "p4", "p5"]
+
+
+def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
+    """Translate a detector: trunk, proposals, box head, mask head."""
+    return [
+        Key("MODEL.META_ARCHITECTURE", "GeneralizedRCNN", BASE),
+        *backbone_keys(settings.backbone),
+        *_proposal_keys(settings.detector),
+        *_box_keys(settings.detector, num_classes),
+        Key("MODEL.MASK_ON", True, "model.mask_head"),
+        # Ours are full-size bit masks, too; polygons could not be mixed with run lengths.
+        Key("INPUT.MASK_FORMAT", "bitmask", _POINTREND_BASE),
+        *_mask_head_keys(settings, num_classes),
+    ]
+
+
+def detector_problems(settings: ModelSettings) -> list[str]:
+    """Say what of a detector detectron2 has not."""
+    problems = backbone_problems(settings.backbone)
+    match settings.mask_head:
+        case PointRendHeadSettings() as head:
+            if head.train_selection != "random":
+                problems.append(f"model.mask_head.train_selection {head.train_selection}")
+            if head.point_loss != "mean":
+                problems.append(f"model.mask_head.point_loss {head.point_loss}")
+        case SharpMaskHeadSettings(coarse_stage_share=float()):
+            problems.append("model.mask_head.coarse_stage_share: training in two stages")
+    return problems
+
+
+def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings) -> list[Key]:
+    """Translate how a mask head is asked for its masks."""
+    if isinstance(head, Conv4HeadSettings):
+        return []
+    if not isinstance(head, PointRendHeadSettings):
+        return [_own_inference(settings)]
+    steps = int(math.log2(settings.output_resolution // head.coarse_resolution))
+    return [
+        Key("MODEL.POINT_HEAD.SUBDIVISION_STEPS", steps, "inference.output_resolution"),
+        Key(
+            "MODEL.POINT_HEAD.SUBDIVISION_NUM_POINTS",
+            settings.points_per_step,
+            "inference.points_per_step",
+        ),
+    ]
+
+
+def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
+    """Say which inference settings of PointRend detectron2 has not."""
+    if not isinstance(head, PointRendHeadSettings):
+        return []
+    doublings = math.log2(settings.output_resolution / head.coarse_resolution)
+    if doublings < 0 or doublings != int(doublings):
+        return [
+            f"inference.output_resolution {settings.output_resolution}, which is no doubling of "
+            f"{head.coarse_resolution}"
+        ]
+    # It doubles its first grid as long as all points of the next fit into a step, and fails
+    # where that is past the resolution asked for.
+    if 4 * settings.output_resolution**2 <= settings.points_per_step:
+        return [
+            f"inference.points_per_step {settings.points_per_step} for masks of "
+            f"{settings.output_resolution}x{settings.output_resolution}"
+        ]
+    return []
+
+
+def _proposal_keys(settings: DetectorSettings) -> list[Key]:
+    own = "model.detector"
+    sizes = [[size] for size in settings.anchor_sizes_px]
+    return [
+        Key("MODEL.ANCHOR_GENERATOR.SIZES", sizes, f"{own}.anchor_sizes_px"),
+        Key(
+            "MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS",
+            [list(settings.anchor_ratios)],
+            f"{own}.anchor_ratios",
+        ),
+        Key("MODEL.RPN.IN_FEATURES", [*_LEVELS, "p6"], BASE),
+        Key(
+            "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
+            settings.rpn_batch_per_image,
+            f"{own}.rpn_batch_per_image",
+        ),
+        Key("MODEL.RPN.PRE_NMS_TOPK_TRAIN", settings.rpn_pre_nms_train, f"{own}.rpn_pre_nms_train"),
+        Key("MODEL.RPN.PRE_NMS_TOPK_TEST", settings.rpn_pre_nms_test, f"{own}.rpn_pre_nms_test"),
+        Key("MODEL.RPN.POST_NMS_TOPK_TRAIN", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
+        Key("MODEL.RPN.POST_NMS_TOPK_TEST", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
+        Key("MODEL.RPN.NMS_THRESH", settings.rpn_nms_iou, f"{own}.rpn_nms_iou"),
+    ]
+
+
+def _box_keys(settings: DetectorSettings, num_classes: int) -> list[Key]:
+    own, heads = "model.detector", "MODEL.ROI_HEADS"
+    return [
+        Key(f"{heads}.NAME", "StandardROIHeads", BASE),
+        Key(f"{heads}.IN_FEATURES", _LEVELS, BASE),
+        Key(f"{heads}.NUM_CLASSES", num_classes, "the data set"),
+        Key(
+            f"{heads}.BATCH_SIZE_PER_IMAGE",
+            settings.roi_batch_per_image,
+            f"{own}.roi_batch_per_image",
+        ),
+        Key(
+            f"{heads}.POSITIVE_FRACTION",
+            settings.roi_positive_fraction,
+            f"{own}.roi_positive_fraction",
+        ),
+        Key(f"{heads}.SCORE_THRESH_TEST", settings.score_threshold, f"{own}.score_threshold"),
+        Key(f"{heads}.NMS_THRESH_TEST", settings.nms_iou, f"{own}.nms_iou"),
+        Key(
+            "TEST.DETECTIONS_PER_IMAGE",
+            settings.detections_per_image,
+            f"{own}.detections_per_image",
+        ),
+        Key("MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead", BASE),
+        Key("MODEL.ROI_BOX_HEAD.NUM_FC", 2, BASE),
+        Key("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, BASE),
+        Key("MODEL.ROI_BOX_HEAD.FC_DIM", settings.box_head_channels, f"{own}.box_head_channels"),
+    ]
+
+
+def _mask_head_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
+    match settings.mask_head:
+        case Conv4HeadSettings() as head:
+            return _conv4_keys(head)
+        case PointRendHeadSettings() as head:
+            return _pointrend_keys(head, settings.backbone.fpn_channels, num_classes)
+        case head:
+            return _own_head_keys(head)
+
+
+def _conv4_keys(head: Conv4HeadSettings) -> list[Key]:
+    name, own = "MODEL.ROI_MASK_HEAD", "model.mask_head"
+    return [
+        Key(f"{name}.NAME", "MaskRCNNConvUpsampleHead", BASE),
+        Key(f"{name}.NUM_CONV", 4, BASE),
+        Key(f"{name}.CONV_DIM", head.channels, f"{own}.channels"),
+        Key(f"{name}.POOLER_RESOLUTION", head.roi_resolution, f"{own}.roi_resolution"),
+    ]
+
+
+def _pointrend_keys(head: PointRendHeadSettings, channels: int, num_classes: int) -> list[Key]:
+    name, points, own = "MODEL.ROI_MASK_HEAD", "MODEL.POINT_HEAD", "model.mask_head"
+    side = head.coarse_resolution
+    return [
+        Key(f"{name}.NAME", "PointRendMaskHead", _POINTREND_BASE),
+        Key(f"{name}.POOLER_TYPE", "", _POINTREND_BASE),
+        Key(f"{name}.POINT_HEAD_ON", True, _POINTREND_BASE),
+        Key(f"{name}.IN_FEATURES", ["p2"], _POINTREND_BASE),
+        Key(f"{name}.NUM_FC", 2, _POINTREND_BASE),
+        Key(f"{name}.CONV_DIM", channels, "model.backbone.fpn_channels"),
+        Key(f"{name}.POOLER_RESOLUTION", 2 * side, f"{own}.coarse_resolution"),
+        Key(f"{name}.OUTPUT_SIDE_RESOLUTION", side, f"{own}.coarse_resolution"),
+        Key(f"{name}.FC_DIM", head.coarse_channels, f"{own}.coarse_channels"),
+        Key(f"{points}.NUM_CLASSES", num_classes, "the data set"),
+        Key(f"{points}.IN_FEATURES", ["p2"], _POINTREND_BASE),
+        Key(f"{points}.NUM_FC", 3, _POINTREND_BASE),
+        Key(f"{points}.FC_DIM", head.point_channels, f"{own}.point_channels"),
+        Key(f"{points}.TRAIN_NUM_POINTS", head.train_points, f"{own}.train_points"),
+        Key(f"{points}.OVERSAMPLE_RATIO", head.oversample_ratio, f"{own}.oversample_ratio"),
+        Key(f"{points}.IMPORTANCE_SAMPLE_RATIO", head.importance_ratio, f"{own}.importance_ratio"),
+        Key(
+            "MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES",
+            head.train_on_refined_boxes,
+            f"{own}.train_on_refined_boxes",
+        ),
+    ]
+
+
+def _own_head_keys(head: MaskHeadSettings) -> list[Key]:
+    own = "model.mask_head"
+    text = json.dumps(head.model_dump(mode="json"), sort_keys=True)
+    return [
+        # The trunk's stages, which SharpMask's skip features come from, beside the pyramid's.
+        Key("MODEL.BACKBONE.NAME", "build_pyramid_and_trunk", own),
+        Key("MODEL.ROI_HEADS.NAME", "HeadsWithOwnMaskHead", own),
+        Key("MODEL.ROI_MASK_HEAD.NAME", "OwnMaskHead", own),
+        Key("MODEL.ROI_MASK_HEAD.POOLER_TYPE", "", own),
+        Key("MODEL.ROI_MASK_HEAD.OWN_SETTINGS", text, own),
+    ]
+
+
+def _own_inference(settings: InferenceSettings) -> Key:
+    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return Key("MODEL.ROI_MASK_HEAD.OWN_INFERENCE", text, "inference")

@@ -1,0 +1,66 @@
+"""A key of detectron2's configuration, and the trunk's keys, which all models have."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pointrend_repro.settings import BackboneSettings
+
+BASE = "detectron2's configs/Base-RCNN-FPN.yaml"
+
+# Depth, groups and channels a group. The narrow trunk is ours; R-103 is of its DeepLab project.
+_TRUNKS = {
+    "resnet50": (50, 1, 64),
+    "resnet101": (101, 1, 64),
+    "resnext101_32x8d": (101, 32, 8),
+}
+
+_NORMS = {"frozen_bn": "FrozenBN", "bn": "BN", "sync_bn": "SyncBN"}
+
+STAGES = ("res2", "res3", "res4", "res5")
+
+
+@dataclass(frozen=True)
+class Key:
+    """One value of a configuration.
+
+    Attributes:
+        name: such as `SOLVER.BASE_LR`.
+        value: a plain value; lists where detectron2 has tuples.
+        source: the setting of ours that it is from, or the file of detectron2's.
+    """
+
+    name: str
+    value: Any
+    source: str
+
+
+def backbone_keys(settings: BackboneSettings) -> list[Key]:
+    """Translate a trunk with its feature pyramid, and the pixels that it sees."""
+    depth, groups, width = _TRUNKS[settings.name]
+    own = "model.backbone"
+    return [
+        Key("MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone", BASE),
+        Key("MODEL.RESNETS.OUT_FEATURES", list(STAGES), BASE),
+        Key("MODEL.FPN.IN_FEATURES", list(STAGES), BASE),
+        Key("MODEL.RESNETS.DEPTH", depth, f"{own}.name"),
+        Key("MODEL.RESNETS.NUM_GROUPS", groups, f"{own}.name"),
+        Key("MODEL.RESNETS.WIDTH_PER_GROUP", width, f"{own}.name"),
+        Key("MODEL.RESNETS.STRIDE_IN_1X1", settings.stride_in_1x1, f"{own}.stride_in_1x1"),
+        Key("MODEL.RESNETS.NORM", _NORMS[settings.norm], f"{own}.norm"),
+        Key("MODEL.BACKBONE.FREEZE_AT", settings.freeze_at, f"{own}.freeze_at"),
+        Key("MODEL.FPN.OUT_CHANNELS", settings.fpn_channels, f"{own}.fpn_channels"),
+        Key("INPUT.FORMAT", settings.channel_order, f"{own}.channel_order"),
+        Key("MODEL.PIXEL_MEAN", list(settings.pixel_mean), f"{own}.pixel_mean"),
+        Key("MODEL.PIXEL_STD", list(settings.pixel_std), f"{own}.pixel_std"),
+        Key("MODEL.WEIGHTS", settings.weights or "", f"{own}.weights"),
+    ]
+
+
+def backbone_problems(settings: BackboneSettings) -> list[str]:
+    """Say what of a trunk detectron2 has not."""
+    problems = []
+    if settings.name not in _TRUNKS:
+        problems.append(f"model.backbone.name {settings.name} (it has {', '.join(_TRUNKS)})")
+    if settings.norm not in _NORMS:
+        problems.append(f"model.backbone.norm {settings.norm} in our groups (its GN has 32)")
+    return problems

@@ -1,0 +1,77 @@
+"""detectron2's models from translated settings, and weights between theirs and ours."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from detectron2.config import CfgNode, get_cfg
+from detectron2.modeling import build_model as build_theirs
+from detectron2.projects.point_rend import add_pointrend_config
+from torch import nn
+
+from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_detectron2
+from pointrend_repro.engines.detectron2 import own_heads  # noqa: F401  # registers names
+from pointrend_repro.engines.detectron2.keys import Key
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.modeling.weights import build_model
+from pointrend_repro.semantic_settings import SemanticModelSettings
+from pointrend_repro.settings import ModelSettings
+
+# Batch counters, which neither project's inference reads.
+_OPTIONAL = "num_batches_tracked"
+
+
+def make_config(keys: Iterable[Key], *, device: str) -> CfgNode:
+    """Return detectron2's defaults, PointRend's among them, with our keys on top.
+
+    Raises:
+        KeyError: detectron2 has no such key.
+    """
+    cfg = get_cfg()
+    add_pointrend_config(cfg)
+    cfg.MODEL.ROI_MASK_HEAD.OWN_SETTINGS = ""  # of heads that are ours
+    cfg.MODEL.ROI_MASK_HEAD.OWN_INFERENCE = ""
+    for key in keys:
+        _set(cfg, key.name, key.value)
+    cfg.MODEL.DEVICE = device
+    cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ()  # data sets are handed over, not named
+    cfg.freeze()
+    return cfg
+
+
+def build_with_weights(cfg: CfgNode, ours: nn.Module) -> nn.Module:
+    """Make detectron2's model with our model's weights, for inference."""
+    theirs: nn.Module = build_theirs(cfg)
+    load_ours(theirs, ours)
+    return theirs.eval()
+
+
+def load_ours(theirs: nn.Module, ours: nn.Module) -> None:
+    """Load our model's weights into detectron2's."""
+    _load(theirs, to_detectron2(ours.state_dict()))
+
+
+def our_model(
+    settings: ModelSettings | SemanticModelSettings, num_classes: int, theirs: nn.Module
+) -> MaskRCNN | SemanticModel:
+    """Make our model with the weights of detectron2's."""
+    ours = build_model(settings, num_classes)
+    _load(ours, from_detectron2(theirs.state_dict()))
+    return ours
+
+
+def _set(cfg: CfgNode, name: str, value: Any) -> None:
+    *path, last = name.split(".")
+    node = cfg
+    for part in path:
+        node = node[part]
+    if last not in node:
+        raise KeyError(f"detectron2 has no key {name}")
+    node[last] = value
+
+
+def _load(model: nn.Module, tensors: dict[str, Any]) -> None:
+    missing, unexpected = model.load_state_dict(tensors, strict=False)
+    wrong = [name for name in [*missing, *unexpected] if not name.endswith(_OPTIONAL)]
+    if wrong:  # the translation and the names disagree: a bug, not the user's
+        raise RuntimeError(f"weights do not fit between detectron2 and us: {wrong[:5]}")

@@ -1,0 +1,146 @@
+"""Training by detectron2's own trainer: its loader, model, losses, optimizer and schedule.
+
+Ours are the data set, the settings, the log, and what comes out: one of our models.
+"""
+
+import logging
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.utils import comm
+from detectron2.utils.env import seed_all_rng
+
+from pointrend_repro.engines.detectron2 import COMMIT
+from pointrend_repro.engines.detectron2.config import training_config
+from pointrend_repro.engines.detectron2.install import (
+    detectron2_version,
+    is_tested_commit,
+)
+from pointrend_repro.engines.detectron2.models import make_config, our_model
+from pointrend_repro.engines.detectron2.records import (
+    SemanticMapper,
+    instance_mapper,
+    instance_records,
+    semantic_records,
+)
+from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
+from pointrend_repro.errors import StoppedBySignal, UserError
+from pointrend_repro.files import write_text
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.provenance import record_version
+from pointrend_repro.semantic_settings import AnyTrainingSettings, SemanticTrainingSettings
+from pointrend_repro.tasks import AnyDataset, task_of
+from pointrend_repro.training.log import TrainingLog
+from pointrend_repro.training.loop import training_digest
+from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.signals import StopSignals
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    *,
+    seed: int,
+    folder: Path,
+    device: str,
+    stop: StopSignals | None = None,
+) -> MaskRCNN | SemanticModel:
+    """Train a model with detectron2, continuing from its newest checkpoint if there is one.
+
+    Arguments and results are those of `training.loop.train`. A continued training draws other
+    images than one that ran through: detectron2 does not save where it was in the data.
+
+    Args:
+        folder: gets `detectron2/<digest>/` with configuration and checkpoints, and `log.jsonl` and
+            `tensorboard/`, from process 0. Other settings have another digest, and begin anew.
+
+    Raises:
+        UserError: settings that detectron2 cannot do, nothing to train on, ImageNet weights that
+            are missing or do not fit, or a loss that is not finite.
+        StoppedBySignal: in process 0; the training is saved.
+        SystemExit: in the other processes, where process 0 has one of the errors above.
+    """
+    processes = Processes(device)
+    own = folder / "detectron2" / training_digest(settings, dataset, seed)
+    with processes.together():
+        cfg = _configuration(settings, len(dataset.categories), seed, processes, own)
+        records, mapper = _data(settings, dataset, cfg)
+        if processes.is_main:
+            _note_version()
+            write_text(own / "config.yaml", cfg.dump())
+    if processes.count > 1:
+        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
+    seed_all_rng(seed + processes.number)
+    with processes.together():
+        trainer = Trainer(cfg, records, mapper, settings.model.backbone)
+    _run(trainer, settings, folder, processes, stop)
+    return our_model(settings.model, len(dataset.categories), trainer.bare_model)
+
+
+def _configuration(
+    settings: AnyTrainingSettings, num_classes: int, seed: int, processes: Processes, folder: Path
+) -> CfgNode:
+    images = settings.optimizer.images_per_batch
+    if images % processes.count:
+        raise UserError(
+            f"optimizer.images_per_batch {images}: detectron2 cannot share them between "
+            f"{processes.count} processes; start {images} or a divisor of it"
+        )
+    keys = training_config(settings, num_classes=num_classes, seed=seed)
+    cfg = make_config(keys, device=processes.accelerator.device.type)
+    cfg.defrost()
+    cfg.OUTPUT_DIR = str(folder)
+    cfg.freeze()
+    return cfg
+
+
+def _data(
+    settings: AnyTrainingSettings, dataset: AnyDataset, cfg: CfgNode
+) -> tuple[list[dict[str, Any]], Any]:
+    images: Any = task_of(settings).training_records(dataset)
+    if not images:
+        raise UserError("no training image has an object that is not a crowd: nothing to train on")
+    if isinstance(settings, SemanticTrainingSettings):
+        return semantic_records(images), SemanticMapper(cfg)
+    return instance_records(images), instance_mapper(cfg)
+
+
+def _note_version() -> None:
+    record_version("detectron2", detectron2_version())
+    if not is_tested_commit():
+        _log.warning(
+            "detectron2 is %s; the engine was tested with %s", detectron2_version(), COMMIT[:12]
+        )
+
+
+def _run(
+    trainer: Trainer,
+    settings: AnyTrainingSettings,
+    folder: Path,
+    processes: Processes,
+    stop: StopSignals | None,
+) -> None:
+    trainer.continue_if_begun()
+    start = trainer.start_iter
+    try:
+        if processes.is_main:
+            with TrainingLog(folder, start) as log:
+                trainer.train_with(log, settings.run.log_every_iters, processes, stop)
+        else:
+            trainer.train_with(None, settings.run.log_every_iters, processes, stop)
+    except Stopped as stopped:
+        name = signal.Signals(stopped.signal_number).name
+        processes.stop(StoppedBySignal(name, stopped.iteration))
+    except FloatingPointError as error:
+        told = " ".join(str(error).split())
+        processes.end_by(
+            UserError(
+                f"detectron2: {told}; lower optimizer.base_lr or lengthen optimizer.warmup_iters"
+            )
+        )

@@ -1,0 +1,84 @@
+"""Input, optimizer and schedule in detectron2's words, of all models."""
+
+from pointrend_repro.engines.detectron2.keys import Key
+from pointrend_repro.semantic_settings import SemanticOptimizerSettings, SemanticTrainingSettings
+from pointrend_repro.settings import InputSettings, TrainingSettings
+
+_FLIPS = {0.0: "none", 0.5: "horizontal"}
+
+
+def solver_keys(settings: TrainingSettings | SemanticTrainingSettings) -> list[Key]:
+    """Translate optimizer and schedule."""
+    optimizer, schedule = settings.optimizer, settings.schedule
+    factor = min(optimizer.warmup_start_lr / optimizer.base_lr, 1.0)
+    # Instance models decay all parameters alike; detectron2's default is 0 for normalisation, of
+    # which a detector with frozen BN has none to train.
+    norm_decay, norm_source = optimizer.weight_decay, "optimizer.weight_decay"
+    if isinstance(optimizer, SemanticOptimizerSettings):
+        norm_decay, norm_source = optimizer.norm_weight_decay, "optimizer.norm_weight_decay"
+    return [
+        Key("SOLVER.IMS_PER_BATCH", optimizer.images_per_batch, "optimizer.images_per_batch"),
+        Key("SOLVER.BASE_LR", optimizer.base_lr, "optimizer.base_lr"),
+        Key("SOLVER.MOMENTUM", optimizer.momentum, "optimizer.momentum"),
+        Key("SOLVER.WEIGHT_DECAY", optimizer.weight_decay, "optimizer.weight_decay"),
+        Key("SOLVER.WEIGHT_DECAY_NORM", norm_decay, norm_source),
+        Key("SOLVER.WARMUP_ITERS", optimizer.warmup_iters, "optimizer.warmup_iters"),
+        Key("SOLVER.WARMUP_FACTOR", factor, "optimizer.warmup_start_lr / base_lr"),
+        Key("SOLVER.MAX_ITER", schedule.total_iters, "schedule.total_iters"),
+        Key("SOLVER.STEPS", list(schedule.lr_drop_iters), "schedule.lr_drop_iters"),
+        Key(
+            "SOLVER.CHECKPOINT_PERIOD",
+            settings.run.checkpoint_every_iters,
+            "run.checkpoint_every_iters",
+        ),
+        Key("DATALOADER.NUM_WORKERS", settings.run.loader_workers, "run.loader_workers"),
+    ]
+
+
+def training_input_keys(settings: InputSettings, max_long_edge_px: int) -> list[Key]:
+    """Translate what all models do with their training images.
+
+    Args:
+        settings: of instance or semantic models.
+        max_long_edge_px: of training images.
+    """
+    return [
+        Key(
+            "INPUT.MIN_SIZE_TRAIN",
+            list(settings.train_short_edges_px),
+            "input.train_short_edges_px",
+        ),
+        Key("INPUT.MIN_SIZE_TRAIN_SAMPLING", "choice", "input.train_short_edges_px"),
+        Key("INPUT.MAX_SIZE_TRAIN", max_long_edge_px, "input.max_long_edge_px"),
+        Key("INPUT.RANDOM_FLIP", _FLIPS[settings.flip_probability], "input.flip_probability"),
+    ]
+
+
+def inference_input_keys(settings: InputSettings) -> list[Key]:
+    """Translate the size at which the network sees an image in inference."""
+    return [
+        Key("INPUT.MIN_SIZE_TEST", settings.test_short_edge_px, "input.test_short_edge_px"),
+        Key("INPUT.MAX_SIZE_TEST", settings.max_long_edge_px, "input.max_long_edge_px"),
+    ]
+
+
+def training_problems(settings: TrainingSettings | SemanticTrainingSettings) -> list[str]:
+    """Say what of input, optimizer and schedule detectron2 has not."""
+    optimizer, schedule = settings.optimizer, settings.schedule
+    problems = []
+    if settings.input.flip_probability not in _FLIPS:
+        problems.append(f"input.flip_probability {settings.input.flip_probability} (0 or 0.5)")
+    if optimizer.precision != "fp32":
+        problems.append(f"optimizer.precision {optimizer.precision}")
+    if optimizer.on_non_finite_loss != "stop":
+        problems.append(f"optimizer.on_non_finite_loss {optimizer.on_non_finite_loss}")
+    if isinstance(optimizer, SemanticOptimizerSettings) and optimizer.decoder_lr_factor != 1:
+        problems.append(f"optimizer.decoder_lr_factor {optimizer.decoder_lr_factor:g} (1)")
+    if schedule.poly_power is not None:
+        problems.append("schedule.poly_power, which is of its DeepLab project")
+    if optimizer.warmup_iters > schedule.total_iters:  # it would shorten the warm-up
+        problems.append("optimizer.warmup_iters past schedule.total_iters")
+    # Its warm-up ends at the rate of its last iteration, ours multiplies a rate that falls.
+    if any(drop <= optimizer.warmup_iters for drop in schedule.lr_drop_iters):
+        problems.append("schedule.lr_drop_iters during optimizer.warmup_iters")
+    return problems
