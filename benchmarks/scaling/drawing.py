@@ -9,6 +9,7 @@ import matplotlib as mpl
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 PANELS = {
     "Scoring COCO": ("coco_ap", "lvis_ap_star", "boundary_ap", "read_coco"),
@@ -22,7 +23,7 @@ _MARKERS = "osd^"
 def draw(folder: Path, output: Path) -> None:
     """Draw the series that are measured, `<series>.json` in `folder`."""
     mpl.rcParams |= {"svg.hashsalt": "scaling", "font.size": 8, "svg.fonttype": "none"}
-    figure, axes = plt.subplots(2, len(PANELS), figsize=(9.5, 5), sharex="col")
+    figure, axes = plt.subplots(2, len(PANELS), figsize=(9.5, 5), sharex="col", sharey="row")
     for (title, names), (above, below) in zip(PANELS.items(), axes.T, strict=True):
         for marker, name in zip(_MARKERS, names, strict=False):
             path = folder / f"{name}.json"
@@ -30,12 +31,13 @@ def draw(folder: Path, output: Path) -> None:
                 _plot(above, below, json.loads(path.read_text()), marker)
         above.set_title(title)
         above.legend(frameon=False)
-        above.set_ylabel("CPU seconds")
-        below.set_ylabel("peak memory, MB")
         below.set_xlabel("jobs, metric files" if title == "The pipeline" else "images")
+    axes[0, 0].set_ylabel("CPU seconds")
+    axes[1, 0].set_ylabel("peak memory, MB")
     for axis in axes.flat:
         axis.set_xscale("log")
         axis.set_yscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

@@ -111,6 +111,8 @@ def slurm_cluster() -> Iterator[Cluster]:
     """Start a Slurm, and take it down again whatever happens."""
     # munged refuses long paths and folders that others may write to, as pytest's may be.
     folder = Path(tempfile.mkdtemp(prefix="slurm."))
+    # Or `timeout` and the like would leave the daemons behind.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         environment = _write_files(folder)
         cluster = Cluster(folder, environment)
@@ -121,6 +123,7 @@ def slurm_cluster() -> Iterator[Cluster]:
             yield cluster
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, before)
 
 
 def wait_until(condition: Callable[[], object], *, seconds: float, what: str) -> None:
