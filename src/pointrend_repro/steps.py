@@ -106,7 +106,8 @@ def run_prediction(
 
     origin = read_json(origin_path(model))
     # A model is predicted with by what has trained it.
-    predict = predictor_of(origin["train"]["settings"].get("engine", OWN_ENGINE), settings)
+    trained_with = origin.get("train", {}).get("settings", {})
+    predict = predictor_of(trained_with.get("engine", OWN_ENGINE), settings)
     remove_leftovers(output.parent, output.name)
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)

@@ -259,7 +259,7 @@ def test_first_losses_of_the_same_weights_are_the_same(head: str, data: DataPath
     theirs = _losses_of_detectron2(settings, dataset, model)
     assert set(ours) == set(theirs)
     for name, loss in ours.items():
-        assert loss.item() == pytest.approx(theirs[name], rel=1e-5), name
+        assert loss.item() == pytest.approx(theirs[name], rel=1e-3), name
 
 
 def _losses_of_detectron2(
