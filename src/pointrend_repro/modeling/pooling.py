@@ -40,7 +40,7 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
 
 def _align_rois(feature: Tensor, rois: Tensor, resolution: int, stride: int) -> Tensor:
     """The same numbers in two ways: torchvision's is for GPUs, and what other runtimes know."""
-    if feature.device.type == "cpu" and len(rois) and not is_being_exported():
+    if feature.device.type == "cpu" and not is_being_exported() and len(rois):
         return roi_align_rows(feature, rois, resolution, stride)
     return roi_align(feature, rois, resolution, 1 / stride, sampling_ratio=0, aligned=True)
 
