@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import is_being_exported
-from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
+from pointrend_repro.modeling.mask_heads.coarse_head import FINE_LEVEL, CoarseHead
 from pointrend_repro.modeling.mask_heads.point_head import PointHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.points import (
@@ -30,9 +30,6 @@ from pointrend_repro.modeling.rows import neighbours_in_boxes, sample_rows
 from pointrend_repro.modeling.structures import Proposals, Target
 from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 
-# "PointRend also interpolates a 256-dimensional feature vector from the P2 level of the FPN."
-_LEVEL = "p2"
-
 # Points whose features are held at a time: a few MB a thread, which a CPU's cache holds, and
 # enough for a GPU to be busy with.
 _POINTS_A_THREAD = 2**12
@@ -43,37 +40,6 @@ _COARSE_BOXES_AT_A_TIME = 128
 
 # From points (R, P, 2) in boxes an image to (R * P, width).
 FineLayer = Callable[[Tensor, list[Tensor]], Tensor]
-
-
-class CoarseHead(nn.Module):
-    """Predicts an M0 x M0 mask for every class from a regular grid of 2 M0 x 2 M0 points on p2."""
-
-    def __init__(self, in_channels: int, num_classes: int, settings: PointRendHeadSettings) -> None:
-        super().__init__()
-        self.num_classes = num_classes
-        self.resolution = settings.coarse_resolution
-        hidden = settings.coarse_channels
-        self.reduce = nn.Conv2d(in_channels, in_channels, kernel_size=2, stride=2)
-        self.fc1 = nn.Linear(in_channels * self.resolution**2, hidden)
-        self.fc2 = nn.Linear(hidden, hidden)
-        self.prediction = nn.Linear(hidden, num_classes * self.resolution**2)
-        init_msra(self.reduce)
-        init_xavier(self.fc1, self.fc2)
-        init_normal(self.prediction, std=0.001)
-
-    def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return logits (R, K, M0, M0)."""
-        side = 2 * self.resolution
-        num_boxes = sum(b.shape[0] for b in boxes)
-        grid = regular_grid(side, side, device=boxes[0].device).expand(num_boxes, -1, -1)
-        x = point_sample_in_boxes(features[_LEVEL], grid, boxes, stride=STRIDES[_LEVEL])
-        return self.from_samples(x.reshape(num_boxes, x.shape[1], side, side))
-
-    def from_samples(self, sampled: Tensor) -> Tensor:
-        """Map features sampled over the boxes, (R, C, 2 M0, 2 M0), to logits (R, K, M0, M0)."""
-        x = F.relu(self.reduce(sampled)).flatten(1)
-        x = self.prediction(F.relu(self.fc2(F.relu(self.fc1(x)))))
-        return x.view(sampled.shape[0], self.num_classes, self.resolution, self.resolution)
 
 
 class PointRendHead(nn.Module):
@@ -95,7 +61,7 @@ class PointRendHead(nn.Module):
         labels = torch.cat([p.labels for p in proposals])
         coarse = self.coarse_head(features, boxes)
         points = self._training_points(coarse, labels)
-        fine_layer = self._fine_layer(features[_LEVEL], points.shape[0] * points.shape[1])
+        fine_layer = self._fine_layer(features[FINE_LEVEL], points.shape[0] * points.shape[1])
         logits = self._point_logits(fine_layer, boxes, labels, coarse)(points)
         return {
             "loss_mask": grid_loss(coarse, labels, proposals, targets),
@@ -119,7 +85,7 @@ class PointRendHead(nn.Module):
         resolution, points_per_step = settings.output_resolution, settings.points_per_step
         steps = rendered_steps(self.coarse_head.resolution, resolution, points_per_step)
         classes = torch.cat(labels)
-        p2 = features[_LEVEL]
+        p2 = features[FINE_LEVEL]
         masks = p2.new_empty(len(classes), resolution, resolution)
         fine_layer = self._fine_layer(p2, sum(count for _, count in steps) * len(classes))
         coarse = torch.cat(
@@ -154,7 +120,9 @@ class PointRendHead(nn.Module):
         coarse = self.coarse_head(features, boxes)
 
         def logits_at(points: Tensor) -> Tensor:
-            fine = point_sample_in_boxes(features[_LEVEL], points, boxes, stride=STRIDES[_LEVEL])
+            fine = point_sample_in_boxes(
+                features[FINE_LEVEL], points, boxes, stride=STRIDES[FINE_LEVEL]
+            )
             hidden = self.point_head.hidden(fine, point_sample(coarse, points))
             return _own_class(self.point_head.predictor(hidden), classes)
 
@@ -176,7 +144,7 @@ class PointRendHead(nn.Module):
         """
         classes = torch.cat(labels)
         coarse = self.coarse_head(features, boxes)
-        fine_layer = self._fine_layer(features[_LEVEL], num_points=0)
+        fine_layer = self._fine_layer(features[FINE_LEVEL], num_points=0)
         predict_points = self._point_logits(fine_layer, boxes, classes, coarse)
         return _own_class(coarse, classes), predict_points
 
@@ -203,7 +171,7 @@ class PointRendHead(nn.Module):
         """
         weight = self.point_head.fine_weight
         size = p2.shape[2], p2.shape[3]
-        stride = STRIDES[_LEVEL]
+        stride = STRIDES[FINE_LEVEL]
 
         def sample_first(points: Tensor, boxes: list[Tensor]) -> Tensor:
             fine = point_sample_in_boxes(p2, points, boxes, stride=stride)
