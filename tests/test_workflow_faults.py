@@ -10,16 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-from conftest import CocoBuilder
 from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT
 from working_copy import WorkingCopy, make_copy
 
 pytestmark = pytest.mark.slow
+
+CocoBuilder = Callable[..., Path]
 
 ROW = "pointrend_28"
 FOLDER = Path("results") / PRESET / DATASET / VARIANT / "trial0"

@@ -55,4 +55,4 @@ def test_a_constant_map_stays_constant_inside_of_it(side: int) -> None:
     rois = torch.tensor([[0.0, 0, 0, side, side], [0, 3.3, 4.1, side - 5, side - 2.2]])
     crops = roi_align_rows(maps, rois, 7, STRIDE)
     assert crops.shape == (2, 5, 7, 7)
-    torch.testing.assert_close(crops, torch.full_like(crops, 3.0))
+    torch.testing.assert_close(crops, torch.full_like(crops, 3.0), rtol=1e-4, atol=0)
