@@ -41,6 +41,9 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> Wor
         assert "gpu:1" in cluster.command("scontrol", "show", "job", str(cancelled))
         cluster.command("scancel", str(cancelled))
         requeue(run, run.job_in_iteration(POINTREND, 3))
+        # On a fast machine it would end before the other one has started again.
+        run.job_in_iteration(POINTREND, max(iterations_logged(copy, POINTREND)) + 1)
+        hold_still(copy, POINTREND)
         run.job_in_iteration(MASK_RCNN, 25, other_than=cancelled)
         run.kill()
         assert cluster.jobs(), "its jobs run on"
