@@ -94,7 +94,7 @@ def test_proposal_losses_are_those_of_a_slow_loop() -> None:
     target = Target(gt_boxes, torch.tensor([0, 1]), torch.zeros(2, 64, 64, dtype=torch.bool))
     anchors = torch.cat(rpn.anchors(features))
     logits, deltas = rpn(features)
-    losses = rpn.losses(rpn.anchors(features), logits, deltas, [target])
+    losses = rpn.losses(rpn.anchors(features), features, [target])
     logit, delta = torch.cat(logits, 1)[0], torch.cat(deltas, 1)[0]
     iou = box_iou(anchors, gt_boxes)
     objectness = box = 0.0

@@ -55,8 +55,9 @@ class MaskRCNN(nn.Module):
         """Return the losses of one training step, to be summed without weights (section 4)."""
         features = self.backbone(images)
         anchors = self.rpn.anchors(features)
-        rpn_logits, rpn_deltas = self.rpn(features)
-        losses = self.rpn.losses(anchors, rpn_logits, rpn_deltas, targets)
+        losses = self.rpn.losses(anchors, features, targets)
+        with torch.no_grad():
+            rpn_logits, rpn_deltas = self.rpn(features)
         boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
 
         features = to_float32(features)

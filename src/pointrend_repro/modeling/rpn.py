@@ -1,6 +1,7 @@
 """Region proposal network, with detectron2's semantics (commit 02b5c4e2, proposal_generator/)."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from pointrend_repro.modeling.boxes import (
     suppress,
 )
 from pointrend_repro.modeling.init import init_normal
+from pointrend_repro.modeling.sparse_conv import conv_at_cells
 from pointrend_repro.modeling.structures import Target
 from pointrend_repro.settings import DetectorSettings
 
@@ -50,7 +52,7 @@ class RegionProposalNetwork(nn.Module):
         """Return logits (N, A_l) and deltas (N, A_l, 4) of the A_l anchors of each level."""
         logits, deltas = [], []
         for name in STRIDES:
-            hidden = F.relu(self.conv(features[name]))
+            hidden = F.relu_(self.conv(features[name]))
             logit = self.objectness_logits(hidden).float()
             logits.append(logit.permute(0, 2, 3, 1).flatten(1))
             delta = self.anchor_deltas(hidden).float().permute(0, 2, 3, 1)
@@ -108,38 +110,93 @@ class RegionProposalNetwork(nn.Module):
         return boxes[best[: self.settings.rpn_post_nms]]
 
     def losses(
-        self,
-        anchors: list[Tensor],
-        logits: list[Tensor],
-        deltas: list[Tensor],
-        targets: list[Target],
+        self, anchors: list[Tensor], features: dict[str, Tensor], targets: list[Target]
     ) -> dict[str, Tensor]:
-        """Return the objectness and box losses over a random sample of anchors."""
+        """Return the objectness and box losses over a random sample of anchors.
+
+        Only the sampled ones, a few hundred of hundreds of thousands, are computed with a graph:
+        the backward pass of the dense convolutions would be a sixth of a training step's work.
+        """
         all_anchors = torch.cat(anchors)
-        all_logits, all_deltas = torch.cat(logits, dim=1), torch.cat(deltas, dim=1)
-        objectness = all_logits.new_zeros(())
-        box = all_logits.new_zeros(())
-        for logit, delta, target in zip(all_logits, all_deltas, targets, strict=True):
-            matched, state = match_boxes(
-                all_anchors,
-                target.boxes,
-                negative_below=_NEGATIVE_IOU,
-                positive_from=_POSITIVE_IOU,
-                keep_best_of_each_gt=True,
-            )
-            positive, negative = sample_matches(
-                state, self.settings.rpn_batch_per_image, _POSITIVE_FRACTION
-            )
-            sampled = torch.cat([positive, negative])
+        matches = [self._match(all_anchors, target) for target in targets]
+        logits, deltas = self._at_anchors(features, [m.sampled for m in matches])
+        objectness = logits.new_zeros(())
+        box = logits.new_zeros(())
+        sizes = [len(m.sampled) for m in matches]
+        for logit, delta, match, target in zip(
+            logits.split(sizes), deltas.split(sizes), matches, targets, strict=True
+        ):
+            count = match.num_positive
+            wanted_logit = torch.zeros_like(logit)
+            wanted_logit[:count] = 1
             objectness = objectness + F.binary_cross_entropy_with_logits(
-                logit[sampled], state[sampled].to(logit.dtype), reduction="sum"
+                logit, wanted_logit, reduction="sum"
             )
             wanted = encode_boxes(
-                target.boxes[matched[positive]], all_anchors[positive], _BOX_WEIGHTS
+                target.boxes[match.matched], all_anchors[match.sampled[:count]], _BOX_WEIGHTS
             )
-            box = box + F.l1_loss(delta[positive], wanted, reduction="sum")
+            box = box + F.l1_loss(delta[:count], wanted, reduction="sum")
         scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
         return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}
+
+    def _match(self, anchors: Tensor, target: Target) -> "_Matches":
+        matched, state = match_boxes(
+            anchors,
+            target.boxes,
+            negative_below=_NEGATIVE_IOU,
+            positive_from=_POSITIVE_IOU,
+            keep_best_of_each_gt=True,
+        )
+        positive, negative = sample_matches(
+            state, self.settings.rpn_batch_per_image, _POSITIVE_FRACTION
+        )
+        return _Matches(torch.cat([positive, negative]), len(positive), matched[positive])
+
+    def _at_anchors(
+        self, features: dict[str, Tensor], sampled: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (S,) and deltas (S, 4) of sampled anchors, image after image.
+
+        They are those of `forward`.
+
+        Args:
+            sampled: (S_n,) an image, indices into the anchors of all levels.
+        """
+        index = torch.cat(sampled)
+        image = torch.cat([torch.full_like(s, n) for n, s in enumerate(sampled)])
+        num_kinds = self.objectness_logits.out_channels
+        first, places, logits, deltas = 0, [], [], []
+        for name in STRIDES:
+            cells = features[name].shape[2:].numel()
+            end = first + cells * num_kinds
+            here = torch.nonzero((index >= first) & (index < end)).squeeze(1)
+            cell, kind = (index[here] - first) // num_kinds, (index[here] - first) % num_kinds
+            hidden = F.relu(conv_at_cells(self.conv, features[name], image[here] * cells + cell))
+            logit, delta = (
+                F.linear(hidden, layer.weight.flatten(1), layer.bias).float()
+                for layer in (self.objectness_logits, self.anchor_deltas)
+            )
+            rows = torch.arange(len(here), device=index.device)
+            logits.append(logit[rows, kind])
+            deltas.append(delta.unflatten(1, (num_kinds, 4))[rows, kind])
+            places.append(here)
+            first = end
+        order = torch.cat(places).argsort()
+        return torch.cat(logits)[order], torch.cat(deltas)[order]
+
+
+class _Matches(NamedTuple):
+    """The anchors of an image that its losses look at.
+
+    Attributes:
+        sampled: (S,), indices of anchors, the positive ones first.
+        num_positive: how many are positive.
+        matched: (num_positive,), the ground truth of each of these.
+    """
+
+    sampled: Tensor
+    num_positive: int
+    matched: Tensor
 
 
 def _pad(logit: Tensor, delta: Tensor, anchor: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
