@@ -62,9 +62,15 @@ class TrunkBackbone(nn.Module):
         return height, width
 
     def _batch(self, images: list[Tensor]) -> Tensor:
-        """Stack into the upper left corners of one zero tensor: zero is the mean colour here."""
+        """Stack into the upper left corners of one zero tensor: zero is the mean colour here.
+
+        On a CPU with channels last, which all maps then have: the convolutions need not rearrange
+        them, and what samples them at points or in boxes reads all channels of a cell at once.
+        """
         normal = [self._normalise(image) for image in images]
         batch = normal[0].new_zeros(len(images), 3, *self.padded_size(images))
+        if batch.device.type == "cpu":
+            batch = batch.contiguous(memory_format=torch.channels_last)
         for slot, image in zip(batch, normal, strict=True):
             slot[:, : image.shape[1], : image.shape[2]].copy_(image)
         return batch

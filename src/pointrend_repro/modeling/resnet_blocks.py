@@ -49,8 +49,16 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
+        if isinstance(self.norm, FrozenBatchNorm2d):
+            return self._with_norm_in_weights(x, self.norm)
         normed: Tensor = self.norm(super().forward(x))
         return normed
+
+    def _with_norm_in_weights(self, x: Tensor, norm: FrozenBatchNorm2d) -> Tensor:
+        """A frozen norm is linear: scaling the weights costs nothing beside scaling the maps."""
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = self.weight * scale.view(-1, 1, 1, 1)
+        return self._conv_forward(x, weight, norm.bias - norm.running_mean * scale)
 
 
 class Stem(nn.Module):
@@ -99,7 +107,7 @@ class BasicBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
         y = self.conv2(F.relu_(self.conv1(x)))
-        return F.relu_(y + self.shortcut(x))
+        return F.relu_(y.add_(self.shortcut(x)))
 
 
 class BottleneckBlock(nn.Module):
@@ -132,7 +140,7 @@ class BottleneckBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
         y = F.relu_(self.conv2(F.relu_(self.conv1(x))))
-        return F.relu_(self.conv3(y) + self.shortcut(x))
+        return F.relu_(self.conv3(y).add_(self.shortcut(x)))
 
 
 def _shortcut(in_channels: int, out_channels: int, norm: str) -> nn.Module:

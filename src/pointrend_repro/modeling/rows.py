@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointrend_repro.modeling.points import image_points
+from pointrend_repro.modeling.boxes import is_being_exported
+from pointrend_repro.modeling.points import image_points, point_sample_in_boxes
 
 
 class Neighbours(NamedTuple):
@@ -36,6 +37,30 @@ def sample_rows(rows: Tensor, neighbours: Neighbours) -> Tensor:
         neighbours.cells, rows, per_sample_weights=weights, mode="sum"
     )
     return sampled
+
+
+def sample_rows_in_boxes(
+    features: Tensor, points: Tensor, boxes: list[Tensor], *, stride: float
+) -> Tensor:
+    """Sample a batch's feature map at points inside boxes, in rows.
+
+    Maps that are channels-last, as on a CPU, are tables already. Others are sampled as they are:
+    to make tables of them for few points would cost more.
+
+    Args:
+        features: (N, C, H, W), one map an image, `stride` image pixels a cell.
+        points: (R, P, 2), box-normalised, in the order of the boxes of all images.
+        boxes: N tensors (R_n, 4), xyxy in image pixels.
+
+    Returns:
+        (R * P, C).
+    """
+    if is_being_exported() or not features.is_contiguous(memory_format=torch.channels_last):
+        sampled = point_sample_in_boxes(features, points, boxes, stride=stride)
+        return sampled.transpose(1, 2).flatten(0, 1)
+    size = features.shape[2], features.shape[3]
+    around = neighbours_in_boxes(points, boxes, size, stride=stride)
+    return sample_rows(features.permute(0, 2, 3, 1).flatten(0, 2), around)
 
 
 def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) -> Neighbours:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
-from pointrend_repro.modeling.points import point_sample_in_boxes, regular_grid
+from pointrend_repro.modeling.points import regular_grid
+from pointrend_repro.modeling.rows import sample_rows_in_boxes
 from pointrend_repro.settings import PointRendHeadSettings
 
 # "PointRend also interpolates a 256-dimensional feature vector from the P2 level of the FPN."
@@ -36,8 +37,8 @@ class CoarseHead(nn.Module):
         side = 2 * self.resolution
         num_boxes = sum(b.shape[0] for b in boxes)
         grid = regular_grid(side, side, device=boxes[0].device).expand(num_boxes, -1, -1)
-        x = point_sample_in_boxes(features[FINE_LEVEL], grid, boxes, stride=STRIDES[FINE_LEVEL])
-        return self.from_samples(x.reshape(num_boxes, x.shape[1], side, side))
+        x = sample_rows_in_boxes(features[FINE_LEVEL], grid, boxes, stride=STRIDES[FINE_LEVEL])
+        return self.from_samples(x.view(num_boxes, side, side, x.shape[1]).permute(0, 3, 1, 2))
 
     def from_samples(self, sampled: Tensor) -> Tensor:
         """Map features sampled over the boxes, (R, C, 2 M0, 2 M0), to logits (R, K, M0, M0)."""

@@ -26,7 +26,11 @@ from pointrend_repro.modeling.points import (
     sample_training_points,
 )
 from pointrend_repro.modeling.precision import float32_inside
-from pointrend_repro.modeling.rows import neighbours_in_boxes, sample_rows
+from pointrend_repro.modeling.rows import (
+    neighbours_in_boxes,
+    sample_rows,
+    sample_rows_in_boxes,
+)
 from pointrend_repro.modeling.structures import Proposals, Target
 from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
 
@@ -174,8 +178,7 @@ class PointRendHead(nn.Module):
         stride = STRIDES[FINE_LEVEL]
 
         def sample_first(points: Tensor, boxes: list[Tensor]) -> Tensor:
-            fine = point_sample_in_boxes(p2, points, boxes, stride=stride)
-            return F.linear(fine.transpose(1, 2), weight).flatten(0, 1)
+            return F.linear(sample_rows_in_boxes(p2, points, boxes, stride=stride), weight)
 
         if num_points * 2 <= size[0] * size[1] * len(p2):
             return sample_first
