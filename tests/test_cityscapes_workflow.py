@@ -46,9 +46,9 @@ def test_smoke_draws_prepares_checks_and_scores(copy: Path) -> None:
     for command in ("generate", "prepare", "check"):
         assert count(lines, f"data {command} --dataset generated_cityscapes") == 1
     assert count(lines, "pointrend-repro train", "--variant mask_rcnn_r50_fpn ") == 1
-    evaluations = [line for line in lines if "evaluate cityscapes_ap" in line]
+    evaluations = [line for line in lines if " cityscapes_ap=" in line]
     assert len(evaluations) == len(set(evaluations)) >= 3
-    assert count(evaluations, "--ground-truth data/generated_cityscapes ") == len(evaluations)
+    assert count(evaluations, "cityscapes_ap=data/generated_cityscapes ") == len(evaluations)
 
 
 def test_the_paper_reads_the_users_own_folder(copy: Path) -> None:
@@ -61,6 +61,6 @@ def test_the_paper_reads_the_users_own_folder(copy: Path) -> None:
     for variant in ("mask_rcnn_r50_fpn", "pointrend_r50_fpn"):
         trainings = [line for line in lines if f"--variant {variant} --trial" in line]
         assert count(trainings, "pointrend-repro train", "--data-root '/my data/cs'") == 5
-    evaluations = [line for line in lines if "evaluate cityscapes_ap" in line]
-    assert count(evaluations, "--ground-truth '/my data/cs'") == len(evaluations) >= 15
+    evaluations = [line for line in lines if "cityscapes_ap=" in line]
+    assert count(evaluations, "'cityscapes_ap=/my data/cs'") == len(evaluations) >= 15
     assert count(lines, "/coco") == 0

@@ -277,13 +277,13 @@ TABLE = {
 def test_plans_of_both_layouts(copy: WorkingCopy, run: Run, coco_builder: Builder) -> None:
     where = ("--config-dir", copy.folder / "config")
     assert run("data", "check", coco_builder(), "--write", *where)[0] == 0
-    assert copy.plan("--config", "preset=mine_quick") == TABLE | {"evaluate": 14}
+    assert copy.plan("--config", "preset=mine_quick") == TABLE | {"evaluate_boundary_ap_coco_ap": 7}
 
 
 def test_plan_of_streets(copy: WorkingCopy, run: Run, surveyed: Survey) -> None:
     where = ("--config-dir", copy.folder / "config")
     assert run("data", "check", surveyed.root, "--write", *where)[0] == 0
-    more = {"evaluate": 21, "prepare_cityscapes": 1}
+    more = {"evaluate_boundary_ap_cityscapes_ap_coco_ap": 7, "prepare_cityscapes": 1}
     jobs = copy.plan("--config", "preset=mine")
     assert jobs == TABLE | more | {"fetch_data": 1}  # ImageNet's weights
 

@@ -28,6 +28,7 @@ _COMMANDS: list[Callable[..., None]] = [
     pipeline.train,
     pipeline.predict,
     pipeline.evaluate,
+    pipeline.evaluate_all,
     pipeline.cost,
     pipeline.figure,
     pictures.picture,

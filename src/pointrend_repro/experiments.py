@@ -136,6 +136,17 @@ class Grid:
         return sorted({e.prediction for e in self.evaluations})
 
     @cached_property
+    def scored_by(self) -> dict[tuple[str, ...], list[Prediction]]:
+        """The predictions that are scored by the same metrics, by these metrics."""
+        metrics: dict[Prediction, list[str]] = {}
+        for evaluation in self.evaluations:
+            metrics.setdefault(evaluation.prediction, []).append(evaluation.metric)
+        found: dict[tuple[str, ...], list[Prediction]] = {}
+        for prediction, names in metrics.items():
+            found.setdefault(tuple(names), []).append(prediction)
+        return dict(sorted(found.items()))
+
+    @cached_property
     def trainings(self) -> list[Training]:
         """Every training that some prediction uses, once."""
         return sorted({p.training for p in self.predictions})
@@ -193,6 +204,11 @@ class Grid:
         return resolve_inference(
             self.variants[variant], inference, where=f"variants/{variant}.yaml"
         )
+
+
+def evaluation_rule(metrics: tuple[str, ...]) -> str:
+    """Return the name of the rule that scores predictions by these metrics."""
+    return "_".join(["evaluate", *metrics])
 
 
 def load_grid(

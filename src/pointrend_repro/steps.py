@@ -5,16 +5,20 @@ the steps that led to it.
 """
 
 import contextlib
+import os
+import sys
+import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
-from pointrend_repro.evaluation import evaluate_predictions
+from pointrend_repro.evaluation import require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
+from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.files import read_json, remove_leftovers, write_json
 from pointrend_repro.provenance import cpu_name, start_record
 from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
@@ -123,22 +127,94 @@ def run_prediction(
 
 
 def run_evaluation(
-    metric: str, ground_truth: Path, predictions: Path, *, output: Path, resamples: int = 0
+    metric: str,
+    ground_truth: Path,
+    predictions: Path,
+    *,
+    output: Path,
+    resamples: int = 0,
+    once: ReadOnce | None = None,
 ) -> None:
     """Score predictions and write the numbers with their whole origin.
 
     Args:
         resamples: how many times to score resampled images as well (evaluation/bootstrap/).
+        once: what other metrics of the same predictions have read.
     """
     remove_leftovers(output.parent, output.name)
     # No scorer needs torch, and to import it would take longer than most of them do.
     finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
-    values = evaluate_predictions(metric, ground_truth, predictions)
-    counts = image_counts(metric, ground_truth, predictions) if resamples else None
-    resampled = {"resampled": resample(counts, values, resamples)} if counts else {}
+    scored = score(metric, ground_truth, predictions, once or ReadOnce([metric]))
+    counts = image_counts(metric, scored) if resamples else None
+    resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
     record = finish() | {"data": scored_data(metric, ground_truth)}
     origin = read_json(origin_path(predictions)) | {"evaluate": record}
-    write_json(output, {"metric": metric, "values": values, "origin": origin, **resampled})
+    write_json(output, {"metric": metric, "values": scored.values, "origin": origin, **resampled})
+
+
+def run_evaluations(
+    ground_truths: Mapping[str, Path], predictions: Path, *, folder: Path, resamples: int = 0
+) -> None:
+    """Score predictions by several metrics, each file read once.
+
+    What `run_evaluation` writes goes to `<metric>.json`, and what it says to `<metric>.log`. A
+    metric that fails does not keep the others from being scored.
+
+    Args:
+        ground_truths: by metric, in the order in which to score.
+        folder: gets the files.
+
+    Raises:
+        UserError: a metric is unknown or, when the others are written, one has failed.
+    """
+    for metric in ground_truths:
+        require_metric(metric)
+    once = ReadOnce(ground_truths)
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = {metric: folder / f"{metric}.log" for metric in ground_truths}
+    for log in logs.values():
+        log.write_text("")  # an older one would tell of another run
+    failed = []
+    for metric, ground_truth in ground_truths.items():
+        output = folder / f"{metric}.json"
+        with _standard_output_to(logs[metric]):
+            try:
+                run_evaluation(
+                    *(metric, ground_truth, predictions),
+                    output=output,
+                    resamples=resamples,
+                    once=once,
+                )
+            except UserError as error:
+                print(f"pointrend-repro: error: {error}", file=sys.stderr)
+                failed.append(metric)
+            except Exception:
+                traceback.print_exc()
+                failed.append(metric)
+    if failed:
+        told = ", ".join(str(logs[metric]) for metric in failed)
+        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {told}")
+
+
+@contextlib.contextmanager
+def _standard_output_to(log: Path) -> Iterator[None]:
+    """Let all that this process and its libraries, also those in C, print go to a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        with (
+            log.open("a", buffering=1, encoding="utf-8") as stream,
+            contextlib.redirect_stdout(stream),
+            contextlib.redirect_stderr(stream),
+        ):
+            for number in kept:
+                os.dup2(stream.fileno(), number)
+            yield
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 @contextlib.contextmanager
@@ -171,6 +247,9 @@ def run_cost(
     output: Path,
 ) -> None:
     """Count the operations of a variant's mask head and write them with their origin."""
+    from pointrend_repro.torchvision_import import import_torchvision
+
+    import_torchvision()
     from pointrend_repro.evaluation.cost import COST_UNITS, mask_head_cost
 
     settings = {

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from made_up_matches import THRESHOLDS, made_up_images, official_ap, repeated
 from pycocotools.coco import COCO
 
-from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.evaluation.bootstrap import image_counts, resample
+from pointrend_repro.evaluation import evaluate_predictions, score
+from pointrend_repro.evaluation.bootstrap import ImageCounts, image_counts, resample
 from pointrend_repro.evaluation.bootstrap.average_precision import PrecisionCounts
 from pointrend_repro.evaluation.bootstrap.official_matches import _counts
 from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.evaluation.scoring import ReadOnce
 
 KEYS = ("dtScores", "dtMatches", "dtIgnore", "gtIgnore")
 
@@ -125,6 +126,12 @@ def as_lvis(path: Path) -> Path:
     return output
 
 
+def scored_counts(metric: str, truth: Path, path: Path) -> ImageCounts:
+    counts = image_counts(metric, score(metric, truth, path, ReadOnce()))
+    assert counts is not None
+    return counts
+
+
 @pytest.mark.parametrize("metric", ["coco_ap", "lvis_ap_star"])
 def test_the_tools_number_on_the_images_and_on_samples(
     coco_builder: Callable[..., Path], metric: str
@@ -147,8 +154,7 @@ def test_the_tools_number_on_the_images_and_on_samples(
     path = truth.with_name("found.json")
     path.write_text(json.dumps(predictions))
 
-    counts = image_counts(metric, truth, path)
-    assert counts is not None
+    counts = scored_counts(metric, truth, path)
     assert counts.images == tuple(str(1001 + k) for k in range(7))
     official = evaluate_predictions(metric, truth, path)
     assert 1 < official["AP"] < 99
@@ -166,7 +172,7 @@ def test_nothing_found_is_zero_and_nothing_there_is_nothing(
     empty = tmp_path / "empty.json"
     empty.write_text("[]")
     truth = root / "annotations/instances_val2017.json"
-    counts = image_counts("coco_ap", truth, empty)
+    counts = scored_counts("coco_ap", truth, empty)
     assert counts.score(np.array([1, 0, 2])) == {"AP": 0.0}
     found = resample(counts, {"AP": 0.0}, 20)
     assert set(found["values"]["AP"]) <= {0.0, None}
@@ -179,7 +185,7 @@ def test_another_number_than_the_official_one_is_never_resampled(
     truth = coco_builder(val_images=3) / "annotations/instances_val2017.json"
     path = tmp_path / "found.json"
     path.write_text("[]")
-    counts = image_counts("coco_ap", truth, path)
+    counts = scored_counts("coco_ap", truth, path)
     with pytest.raises(RuntimeError, match=r"official tool says 0\.1"):
         resample(counts, {"AP": 0.1}, 2)
     with pytest.raises(RuntimeError, match="official tool says None"):

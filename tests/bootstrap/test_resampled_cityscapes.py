@@ -8,12 +8,13 @@ import pytest
 from PIL import Image
 
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES
-from pointrend_repro.evaluation import evaluate_predictions
+from pointrend_repro.evaluation import evaluate_predictions, score
 from pointrend_repro.evaluation.bootstrap import image_counts
 from pointrend_repro.evaluation.bootstrap.cityscapes_precision import curve_counts
 from pointrend_repro.evaluation.cityscapes_ap import _averages, average_precisions, match_image
 from pointrend_repro.evaluation.cityscapes_predictions import PredictedInstance
 from pointrend_repro.evaluation.label_images import CLASS_NAMES
+from pointrend_repro.evaluation.scoring import ReadOnce
 
 SIZE = (60, 90)
 
@@ -113,7 +114,8 @@ def test_mean_ious_of_weights_are_the_official_ones_on_repeated_images(
 ) -> None:
     rng = np.random.default_rng(5)
     write_labels(tmp_path / "all", rng, 6)
-    counts = image_counts(metric, tmp_path / "all", tmp_path / "all/found")
+    scored = score(metric, tmp_path / "all", tmp_path / "all/found", ReadOnce())
+    counts = image_counts(metric, scored)
     assert counts.images == tuple(f"edgeheim_{k:06}_000019" for k in range(6))
     for number, weights in enumerate([np.ones(6, int), *rng.poisson(1, (4, 6))]):
         truth, found = sample_labels(tmp_path / "all", tmp_path / str(number), weights)

@@ -15,7 +15,14 @@ from typer.testing import CliRunner
 from pointrend_repro.cli import app
 from pointrend_repro.config import CONFIG_DIR
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Evaluation, Grid, Prediction, Training, load_grid
+from pointrend_repro.experiments import (
+    Evaluation,
+    Grid,
+    Prediction,
+    Training,
+    evaluation_rule,
+    load_grid,
+)
 from pointrend_repro.modeling.weights import build_model
 from pointrend_repro.planning.disk import CHECKPOINTS_KEPT
 from pointrend_repro.planning.jobs import Places
@@ -144,7 +151,12 @@ def test_what_is_done_is_not_done_again(paper: Grid, places: Places) -> None:
     write_prediction(paper, places, PREDICTION, "predictions")
     write(places.results / Evaluation(PREDICTION, "coco_ap").path, {})
     after = to_do(plan_of(paper, places))
-    rules = ("train", "predict", "evaluate", "report")
+    (metrics,) = (names for names, scored in paper.scored_by.items() if PREDICTION in scored)
+    rules = ("train", "predict", evaluation_rule(metrics), "report")
+    assert [before[rule] - after[rule] for rule in rules] == [1, 1, 0, 0]
+    for metric in metrics:
+        write(places.results / Evaluation(PREDICTION, metric).path, {})
+    after = to_do(plan_of(paper, places))
     assert [before[rule] - after[rule] for rule in rules] == [1, 1, 1, 0]
 
 

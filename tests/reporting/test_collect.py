@@ -54,6 +54,15 @@ def test_the_file_keeps_every_digit_and_every_null(smoke: Grid, tmp_path: Path) 
     assert str(tmp_path) not in (tmp_path / "metrics.csv").read_text()
 
 
+def test_the_file_is_the_frame(smoke: Grid, tmp_path: Path) -> None:
+    awkward = {"AP": 1e-17, "AP50": 100 / 3, "APs": None, "APm": 5, 'a "quoted", key': 0.1}
+    write_result(tmp_path, smoke, smoke.evaluations[0], awkward, git_commit=None)
+    write_metrics(smoke, tmp_path)
+    frame = collect_metrics(smoke, tmp_path)
+    expected = frame.to_csv(index=False, lineterminator="\n")
+    assert (tmp_path / "metrics.csv").read_text() == expected
+
+
 def test_missing_files_are_left_out(smoke: Grid, tmp_path: Path) -> None:
     write_metrics(smoke, tmp_path)
     assert (tmp_path / "metrics.csv").read_text() == ",".join(COLUMNS) + "\n"
@@ -101,6 +110,12 @@ def test_thousands_of_files(smoke: Grid, tmp_path: Path) -> None:
     for evaluation in evaluations:
         write_result(tmp_path, grid, evaluation, {"AP": 1.0, "AP50": 2.0})
     assert len(collect_metrics(grid, tmp_path)) == 4000
+
+
+def test_collecting_does_not_import_pandas() -> None:
+    code = "import sys, pointrend_repro.reporting.collect; print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_reporting_does_not_import_torch() -> None:

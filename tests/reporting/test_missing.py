@@ -60,6 +60,27 @@ def test_a_failure_is_told_by_the_last_line(
     assert absent.reason == f"{step} failed: pointrend-repro: error: disk full; free some space"
 
 
+@pytest.mark.parametrize(
+    ("own", "process", "log"),
+    [
+        ("error: of AP", "error: coco_ap failed", "coco_ap"),
+        ("", "error: there is no metric", "evaluate"),
+        (None, "error: there is no metric", "evaluate"),
+        ("", "", "coco_ap"),
+    ],
+)
+def test_of_several_metrics_in_one_process_each_has_its_own_reason(
+    tmp_path: Path, own: str | None, process: str, log: str
+) -> None:
+    write(tmp_path, *PREDICTED, age_s=10)
+    if own is not None:
+        write(tmp_path, f"{FOLDER}/default/coco_ap.log", text=own, age_s=5)
+    write(tmp_path, f"{FOLDER}/default/evaluate.log", text=process)
+    absent = why_absent(EVALUATION, tmp_path)
+    assert (absent.step, absent.log) == ("evaluate", f"{FOLDER}/default/{log}.log")
+    assert absent.last_line == (own or process)
+
+
 def test_the_step_that_was_reached_speaks(tmp_path: Path) -> None:
     write(tmp_path, "coco/check.log", text="checked\n")
     write(tmp_path, f"{FOLDER}/train.log", text="Killed\n")

@@ -5,6 +5,8 @@ rule judge_claims:
         directory(f"{RESULTS}/claims"),
     log:
         f"{RESULTS}/claims.log",
+    benchmark:
+        f"{RESULTS}/claims.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"

@@ -1,18 +1,17 @@
+import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import get_args
 
 from snakemake.settings.types import DeploymentMethod
 
-from pointrend_repro.schema import SEMANTIC_METRICS, Metric
+from pointrend_repro.schema import SEMANTIC_METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.data.generated.settings import RENDERER_VERSION
 from pointrend_repro.data.paths import data_paths
 from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Cost, Evaluation, Prediction, Training
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
@@ -187,27 +186,39 @@ def training_digest(wildcards):
     return digest(settings.model_dump(mode="json", exclude={"run"}))
 
 
-def predictions(wildcards):
-    """What a metric scores: label images, or objects in COCO's results format."""
-    if wildcards.metric in SEMANTIC_METRICS:
-        return f"{PREDICTION_DIR}/labels"
-    return f"{PREDICTION_DIR}/predictions.json"
+PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
-def predictions_origin(wildcards):
+def predictions_of(metrics):
+    """What metrics score: label images, or objects in COCO's results format."""
+    return "labels" if set(metrics) <= set(SEMANTIC_METRICS) else "predictions.json"
+
+
+def origin_of(metrics):
     """Where those predictions come from."""
-    return predictions(wildcards).removesuffix(".json") + ".origin.json"
+    return predictions_of(metrics).removesuffix(".json") + ".origin.json"
 
 
-def ground_truth(wildcards):
+def ground_truth(dataset, metric):
     """The validation annotations, or Cityscapes' folder, that a metric is scored against."""
-    paths = DATA[wildcards.dataset]
-    # As text: Snakemake does not notice another Path.
-    if wildcards.metric == "lvis_ap_star":
-        return str(paths.lvis_annotations)
-    if wildcards.metric in {"cityscapes_ap", *SEMANTIC_METRICS}:
-        return str(paths.root)
-    return str(paths.val_annotations)
+    paths = DATA[dataset]
+    if metric == "lvis_ap_star":
+        return paths.lvis_annotations
+    if metric in {"cityscapes_ap", *SEMANTIC_METRICS}:
+        return paths.root
+    return paths.val_annotations
+
+
+def ground_truths_of(metrics):
+    """What says, for each job, which metric is scored against what."""
+
+    def arguments(wildcards):
+        dataset = PREDICTIONS[wildcards.prediction].training.dataset
+        # As text: Snakemake does not notice another Path.
+        pairs = [f"{metric}={ground_truth(dataset, metric)}" for metric in metrics]
+        return shlex.join(pairs)
+
+    return arguments
 
 
 def figure_data(wildcards):
@@ -257,10 +268,23 @@ def picture_files(_):
     return [f"reports/{SETTINGS.preset}/pictures/{name}" for name in names]
 
 
-def score_of(wildcards):
-    """The evaluation whose metric file has these wildcards."""
-    training = Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))
-    return Evaluation(Prediction(training, wildcards.inference), wildcards.metric)
+def dataset_of(wildcards):
+    """The data set of a prediction."""
+    return PREDICTIONS[wildcards.prediction].training.dataset
+
+
+def score_labels(metric):
+    """What gives the labels of a metric's files."""
+    return lambda wildcards: captions.number_labels(
+        GRID, Evaluation(PREDICTIONS[wildcards.prediction], metric)
+    )
+
+
+def score_settings(metrics):
+    """What gives the settings that numbers of these metrics are made with."""
+    return lambda wildcards: captions.settings_in_force(
+        GRID, Evaluation(PREDICTIONS[wildcards.prediction], metrics[0])
+    )
 
 
 def cost_of(wildcards):

@@ -29,6 +29,8 @@ rule generate_data:
         directory("data/{dataset}"),
     log:
         "logs/{dataset}/generate.log",
+    benchmark:
+        "logs/{dataset}/generate.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: ASKED["generate_data"].threads
@@ -57,6 +59,8 @@ rule prepare_cityscapes:
         "data/{dataset}_instances/instances_val.json",
     log:
         "logs/{dataset}/prepare.log",
+    benchmark:
+        "logs/{dataset}/prepare.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: ASKED["prepare_cityscapes"].threads
@@ -81,6 +85,8 @@ rule check_data:
         f"{RESULTS}/{{dataset}}/dataset.json",
     log:
         f"{RESULTS}/{{dataset}}/check.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/check.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"
@@ -105,6 +111,8 @@ rule check_data_again:
         f"{RESULTS}/{{dataset}}/data_today.json",
     log:
         f"{RESULTS}/{{dataset}}/check_again.log",
+    benchmark:
+        f"{RESULTS}/{{dataset}}/check_again.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"

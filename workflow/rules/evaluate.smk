@@ -58,35 +58,47 @@ use rule predict_labels as predict_labels_with_detectron2 with:
         "../envs/detectron2.yaml"
 
 
-rule evaluate:
-    input:
-        predictions=predictions,
-        origin=predictions_origin,
-    output:
-        report(
-            f"{PREDICTION_DIR}/{{metric}}.json",
-            caption="../report/score.rst",
-            category="Scores",
-            subcategory="{dataset}",
-            labels=lambda wildcards: captions.number_labels(GRID, score_of(wildcards)),
-        ),
-    log:
-        f"{PREDICTION_DIR}/{{metric}}.log",
-    wildcard_constraints:
-        metric="|".join(get_args(Metric)),
-    conda:
-        "../../environment.yml"
-    threads: ASKED["evaluate"].threads
-    resources:
-        **ASKED["evaluate"].resources,
-    params:
-        ground_truth=ground_truth,
-        in_force=lambda wildcards: captions.settings_in_force(GRID, score_of(wildcards)),
-        resamples=GRID.preset.resamples,
-    message:
-        "Scoring {wildcards.variant} ({wildcards.inference}) by {wildcards.metric},"
-        " trial {wildcards.trial}"
-    shell:
-        "pointrend-repro evaluate {wildcards.metric} --ground-truth {params.ground_truth:q}"
-        " --predictions {input.predictions} --output {output}"
-        " --resamples {params.resamples} >{log} 2>&1"
+# One process scores a prediction by all of its metrics. What a rule writes is the same for all of
+# its jobs, so there is a rule for each set of metrics that some predictions are scored by.
+for metrics, scored in GRID.scored_by.items():
+
+    rule:
+        name:
+            evaluation_rule(metrics)
+        input:
+            predictions=f"{RESULTS}/{{prediction}}/{predictions_of(metrics)}",
+            origin=f"{RESULTS}/{{prediction}}/{origin_of(metrics)}",
+        output:
+            [
+                report(
+                    f"{RESULTS}/{{prediction}}/{metric}.json",
+                    caption="../report/score.rst",
+                    category="Scores",
+                    subcategory=dataset_of,
+                    labels=score_labels(metric),
+                )
+                for metric in metrics
+            ],
+        log:
+            f"{RESULTS}/{{prediction}}/evaluate.log",
+            [f"{RESULTS}/{{prediction}}/{metric}.log" for metric in metrics],
+        benchmark:
+            f"{RESULTS}/{{prediction}}/evaluate.benchmark.tsv"
+        wildcard_constraints:
+            prediction=one_of(prediction.folder for prediction in scored),
+        conda:
+            "../../environment.yml"
+        threads: ASKED["evaluate"].threads
+        resources:
+            **ASKED["evaluate"].resources,
+        params:
+            folder=lambda wildcards, output: Path(output[0]).parent,
+            ground_truths=ground_truths_of(metrics),
+            in_force=score_settings(metrics),
+            resamples=GRID.preset.resamples,
+        message:
+            "Scoring {wildcards.prediction}"
+        shell:
+            "pointrend-repro evaluate-all {params.ground_truths}"
+            " --predictions {input.predictions} --output {params.folder}"
+            " --resamples {params.resamples} >{log[0]} 2>&1"

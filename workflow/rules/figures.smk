@@ -13,6 +13,8 @@ rule draw_figure:
         json=f"{FIGURE}.json",
     log:
         f"{RESULTS}/figures/{{figure}}.log",
+    benchmark:
+        f"{RESULTS}/figures/{{figure}}.benchmark.tsv"
     wildcard_constraints:
         figure=r"figure\d+",
     conda:

@@ -6,6 +6,8 @@ rule draw_picture:
         f"reports/{SETTINGS.preset}/pictures/{{picture}}.json",
     log:
         f"{RESULTS}/pictures/{{picture}}.log",
+    benchmark:
+        f"{RESULTS}/pictures/{{picture}}.benchmark.tsv"
     wildcard_constraints:
         picture=r"[a-z]+",
     conda:
@@ -35,6 +37,8 @@ rule thin_logs:
         f"reports/{SETTINGS.preset}/pictures/curves.csv",
     log:
         f"{RESULTS}/pictures/curves.log",
+    benchmark:
+        f"{RESULTS}/pictures/curves.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"

@@ -9,6 +9,8 @@ rule count_cost:
         ),
     log:
         f"{RESULTS}/cost/{{variant}}/{{inference}}.log",
+    benchmark:
+        f"{RESULTS}/cost/{{variant}}/{{inference}}.benchmark.tsv"
     conda:
         "../../environment.yml"
     threads: ASKED["count_cost"].threads
@@ -39,6 +41,8 @@ rule collect:
         f"{RESULTS}/metrics.csv",
     log:
         f"{RESULTS}/collect.log",
+    benchmark:
+        f"{RESULTS}/collect.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"
@@ -90,6 +94,8 @@ rule report:
         ),
     log:
         f"{RESULTS}/report.log",
+    benchmark:
+        f"{RESULTS}/report.benchmark.tsv"
     localrule: True
     conda:
         "../../environment.yml"

@@ -39,6 +39,9 @@ def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
     """
     import torch
 
+    from pointrend_repro.torchvision_import import import_torchvision
+
+    import_torchvision()
     torch.set_num_threads(threads)
     if device is not Device.auto:
         return device.value

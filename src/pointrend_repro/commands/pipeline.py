@@ -87,6 +87,29 @@ def evaluate(
     run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
 
 
+def evaluate_all(
+    metrics: Annotated[
+        list[str],
+        typer.Argument(metavar="METRIC=GROUND_TRUTH...", help="such as coco_ap=annotations.json"),
+    ],
+    predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
+    output: Annotated[Path, typer.Option(help="the folder that gets a JSON and a log a metric")],
+    resamples: Annotated[
+        int, typer.Option(min=0, help="how often to score resampled images, too, for the claims")
+    ] = 0,
+) -> None:
+    """Score predictions by several metrics at once, each as `evaluate` does."""
+    from pointrend_repro.steps import run_evaluations
+
+    ground_truths = {}
+    for pair in metrics:
+        metric, given, ground_truth = pair.partition("=")
+        if not given:
+            raise UserError(f"{pair}: names no ground truth; write {metric}=FILE")
+        ground_truths[metric] = Path(ground_truth)
+    run_evaluations(ground_truths, predictions, folder=output, resamples=resamples)
+
+
 def cost(
     preset: Preset,
     variant: VariantName,

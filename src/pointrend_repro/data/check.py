@@ -13,7 +13,6 @@ from pointrend_repro.data.fingerprint import (
     val_label_images,
 )
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
 from pointrend_repro.schema import Dataset
@@ -55,6 +54,9 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     if config.layout == "cityscapes":
         fingerprints["val_label_images"] = val_label_images(paths.root)
     if config.semantic_recipes:
+        # It imports torch, which takes longer than to check annotations.
+        from pointrend_repro.data.semantic import read_labelled_images
+
         labelled = read_labelled_images(paths.root, "train")
         description["label_images"] = {
             "train": len(labelled.images),

@@ -4,16 +4,17 @@ import importlib
 from pathlib import Path
 
 from pointrend_repro.errors import UserError
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 # Metric -> module of this package and function in it; imported on use, since the tools are slow
 # to load and a metric should not fail for want of another's tool.
 _METRICS = {
-    "boundary_ap": ("boundary_ap", "boundary_ap"),
-    "cityscapes_ap": ("cityscapes_ap", "cityscapes_ap"),
-    "coco_ap": ("coco_ap", "coco_ap"),
-    "lvis_ap_star": ("lvis_ap", "lvis_ap_star"),
-    "cityscapes_miou": ("semantic_iou", "cityscapes_miou"),
-    "trimap_miou": ("trimap", "trimap_miou"),
+    "boundary_ap": ("boundary_ap", "score_boundary_ap"),
+    "cityscapes_ap": ("cityscapes_ap", "score_cityscapes_ap"),
+    "coco_ap": ("coco_ap", "score_coco_ap"),
+    "lvis_ap_star": ("lvis_ap", "score_lvis_ap_star"),
+    "cityscapes_miou": ("semantic_iou", "score_cityscapes_miou"),
+    "trimap_miou": ("trimap", "score_trimap_miou"),
 }
 
 
@@ -38,8 +39,30 @@ def evaluate_predictions(
     Raises:
         UserError: the metric is unknown, or a file is faulty.
     """
+    return score(metric, Path(ground_truth), Path(predictions), ReadOnce()).values
+
+
+def score(metric: str, ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `evaluate_predictions` does, and keep what was found image by image.
+
+    Args:
+        once: has what other metrics of the same predictions have read.
+
+    Raises:
+        UserError: as `evaluate_predictions`.
+    """
+    require_metric(metric)
+    module, function = _METRICS[metric]
+    function_of_metric = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    scored: Scored = function_of_metric(ground_truth, predictions, once)
+    return scored
+
+
+def require_metric(metric: str) -> None:
+    """Refuse a metric that there is not.
+
+    Raises:
+        UserError: there is none of this name.
+    """
     if metric not in _METRICS:
         raise UserError(f"there is no metric {metric!r}; there are: {', '.join(_METRICS)}")
-    module, function = _METRICS[metric]
-    score = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    return score(Path(ground_truth), Path(predictions))

@@ -22,6 +22,7 @@ from pointrend_repro.evaluation.coco_ap import (
     read_coco_results,
     without_boxes,
 )
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
 
@@ -43,9 +44,14 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
     Raises:
         UserError: a file is faulty, or the two do not belong together.
     """
+    return score_boundary_ap(ground_truth, predictions, ReadOnce()).values
+
+
+def score_boundary_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `boundary_ap` does."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    content, found = read_coco_results(ground_truth, predictions)
+    content, found = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         truth = COCO(content)
@@ -62,7 +68,7 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
         evaluation.summarize()
     _log.debug("faster-coco-eval: %s", printed.getvalue())
     numbers = np.asarray(evaluation.stats, dtype=float)[: len(STATS)]
-    return dict(zip(STATS, [percent(n) for n in numbers], strict=True))
+    return Scored(dict(zip(STATS, [percent(n) for n in numbers], strict=True)))
 
 
 def _nothing(coco: Any, content: dict[str, Any]) -> Any:

@@ -32,6 +32,7 @@ from pointrend_repro.evaluation.cityscapes_predictions import (
     coco_reader,
     folder_reader,
 )
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 # Values of an instanceIds image; those of single caravans and trailers (29000, ...) are not among
 # them in the official evaluator either.
@@ -59,7 +60,13 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
     Raises:
         UserError: a file is missing or faulty, or the two do not belong together.
     """
-    return _averages(average_precisions(match_images(ground_truth, predictions)))
+    return score_cityscapes_ap(ground_truth, predictions, ReadOnce()).values
+
+
+def score_cityscapes_ap(ground_truth: Path, predictions: Path, _: ReadOnce) -> Scored:
+    """Do what `cityscapes_ap` does, and keep what each image's objects and predictions share."""
+    matches = match_images(ground_truth, predictions)
+    return Scored(_averages(average_precisions(matches)), matches)
 
 
 def match_images(ground_truth: Path, predictions: Path) -> dict[str, Matches]:

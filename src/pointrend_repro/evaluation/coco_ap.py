@@ -15,6 +15,7 @@ from pointrend_repro.evaluation.official_files import (
     read_ground_truth,
     read_predictions,
 )
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
 
@@ -44,30 +45,31 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     Raises:
         UserError: a file is faulty, or the two do not belong together.
     """
-    content, found = read_coco_results(ground_truth, predictions)
+    return score_coco_ap(ground_truth, predictions, ReadOnce()).values
+
+
+def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `coco_ap` does, and keep pycocotools' evaluation of the masks."""
+    content, found = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         truth = coco_index(content)
-        scores = dict(zip(STATS, _evaluate(truth, without_boxes(found), "segm"), strict=True))
-        scores["AP_box"] = _box_ap(truth, found)
+        box_ap = _box_ap(truth, found)
+        masks = _evaluate(truth, without_boxes(found), "segm")
     _log.debug("pycocotools: %s", printed.getvalue())
-    return scores
+    return Scored(dict(zip(STATS, _stats(masks), strict=True)) | {"AP_box": box_ap}, masks)
 
 
-def read_coco_results(ground_truth: Path, predictions: Path) -> tuple[dict[str, Any], list[Entry]]:
+def read_coco_results(
+    ground_truth: Path, predictions: Path, once: ReadOnce
+) -> tuple[dict[str, Any], list[Entry]]:
     """Read and check annotations and predictions that a COCO scorer is to compare.
 
     Returns:
-        The annotations' content, with annotation ids from 1, and the predictions.
+        The annotations' content, with annotation ids from 1, and the predictions. The caller may
+        write into the annotations, as the scorers do, and not into anything else.
     """
-    content = read_ground_truth(ground_truth, _REQUIRED)
-    found = read_predictions(predictions)
-    check_predictions(
-        predictions,
-        found,
-        sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
-        category_ids={category["id"] for category in content["categories"]},
-    )
+    content, found = once(_read_checked, ground_truth, predictions, once)
     # COCOeval marks a match by the annotation's id and takes 0 for "no match", so that an object
     # with id 0 would never be found: number them from 1.
     annotations = [
@@ -75,6 +77,20 @@ def read_coco_results(ground_truth: Path, predictions: Path) -> tuple[dict[str, 
         for index, entry in enumerate(content["annotations"], start=1)
     ]
     return {**content, "annotations": annotations}, found
+
+
+def _read_checked(
+    ground_truth: Path, predictions: Path, once: ReadOnce
+) -> tuple[dict[str, Any], list[Entry]]:
+    content = read_ground_truth(ground_truth, _REQUIRED)
+    found = once(read_predictions, predictions)
+    check_predictions(
+        predictions,
+        found,
+        sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
+        category_ids={category["id"] for category in content["categories"]},
+    )
+    return content, found
 
 
 def without_boxes(found: list[Entry]) -> list[Entry]:
@@ -95,21 +111,20 @@ def _box_ap(truth: COCO, found: list[Entry]) -> float | None:
     if any("bbox" not in entry for entry in found):
         return None
     boxes = [{key: entry[key] for key in entry if key != "segmentation"} for entry in found]
-    return _evaluate(truth, boxes, "bbox")[0]
+    return _stats(_evaluate(truth, boxes, "bbox"))[0]
 
 
-def coco_evaluation(truth: COCO, found: list[Entry], iou_type: str) -> COCOeval:
-    """Return pycocotools' evaluation of predictions, before its first step."""
+def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> COCOeval:
     # loadRes looks at the first prediction, and fails where there is none.
     results = truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
-    return COCOeval(truth, results, iou_type)
-
-
-def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> list[float | None]:
-    evaluation = coco_evaluation(truth, found, iou_type)
+    evaluation = COCOeval(truth, results, iou_type)
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
+    return evaluation
+
+
+def _stats(evaluation: COCOeval) -> list[float | None]:
     return [percent(number) for number in evaluation.stats[: len(STATS)]]
 
 

@@ -23,6 +23,7 @@ from pointrend_repro.evaluation.official_files import (
     read_ground_truth,
     read_predictions,
 )
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
 
@@ -55,20 +56,28 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
     Raises:
         UserError: a file is faulty, or the two have no image in common.
     """
-    return _evaluate(*read_lvis_results(ground_truth, predictions))
+    return score_lvis_ap_star(ground_truth, predictions, ReadOnce()).values
 
 
-def read_lvis_results(ground_truth: Path, predictions: Path) -> tuple[dict[str, Any], list[Entry]]:
-    """Read and check annotations and predictions that the LVIS scorer is to compare.
+def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `lvis_ap_star` does, and keep the evaluation of the `lvis` package."""
+    truth, found = _read(ground_truth, predictions, once)
+    with _evaluation(truth, found) as evaluation:
+        evaluation.run()
+    numbers = evaluation.get_results()
+    values = {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
+    return Scored(values, evaluation)
 
-    Returns:
-        The annotations' content, cut down to COCO's categories, and the predictions in its images.
-    """
+
+def _read(
+    ground_truth: Path, predictions: Path, once: ReadOnce
+) -> tuple[dict[str, Any], list[Entry]]:
+    """Read the annotations, cut down to COCO's categories, and the predictions in their images."""
     truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     if not sizes:
         raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
-    found = read_predictions(predictions)
+    found = once(read_predictions, predictions)
     check_predictions(
         predictions,
         found,
@@ -122,15 +131,8 @@ def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
     return {**lvis, "annotations": annotations, "images": images, "categories": categories}
 
 
-def _evaluate(truth: dict[str, Any], found: list[Entry]) -> dict[str, float | None]:
-    with lvis_evaluation(truth, found) as evaluation:
-        evaluation.run()
-    numbers = evaluation.get_results()
-    return {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
-
-
 @contextlib.contextmanager
-def lvis_evaluation(truth: dict[str, Any], found: list[Entry]) -> Iterator[Any]:
+def _evaluation(truth: dict[str, Any], found: list[Entry]) -> Iterator[Any]:
     """Yield the `lvis` package's evaluation of predictions, before its first step."""
     # Without its box, so that a detection's area is its mask's: LVISResults prefers the box's.
     masks = [{key: entry[key] for key in entry if key != "bbox"} for entry in found]

@@ -5,15 +5,13 @@ predicted id that is not evaluated is a miss of the true class, and nobody's fal
 that is neither there nor predicted there has no IoU and is left out of the mean.
 """
 
-import math
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from pointrend_repro.evaluation._cityscapes_compat import pixel_level_evaluator
-from pointrend_repro.evaluation.label_images import CLASS_NAMES, find_pairs, read_pair
+from pointrend_repro.evaluation.label_images import CLASS_NAMES
+from pointrend_repro.evaluation.mean_iou import percent
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
+from pointrend_repro.evaluation.trimap import confusions_of_images
 
 
 def cityscapes_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -31,34 +29,20 @@ def cityscapes_miou(ground_truth: Path, predictions: Path) -> dict[str, float | 
     Raises:
         UserError: an image is missing or faulty.
     """
-    pairs = find_pairs(ground_truth, predictions)
-    for pair in pairs:
-        read_pair(pair)  # for its complaints: the tool would end the program
+    return score_cityscapes_miou(ground_truth, predictions, ReadOnce()).values
+
+
+def score_cityscapes_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `cityscapes_miou` does, and keep the confusion matrix of each image."""
+    # First, for its complaints about a file: the tool would end the program.
+    confusions = confusions_of_images(ground_truth, predictions, once)
+    pairs = confusions.pairs
     evaluator, settings = pixel_level_evaluator()
     scores = evaluator.evaluateImgLists(
         [str(pair.prediction) for pair in pairs], [str(pair.truth) for pair in pairs], settings
     )
-    return {
+    values = {
         "mIoU": percent(scores["averageScoreClasses"]),
         **{f"IoU {name}": percent(scores["classScores"][name]) for name in CLASS_NAMES.values()},
     }
-
-
-def mean_iou(confusion: npt.NDArray[np.integer[Any]]) -> float | None:
-    """Return the mean IoU of a confusion matrix as the official tool computes it, in percent.
-
-    Args:
-        confusion: numbers of pixels, (34, 34), by label id: [ground truth, prediction].
-    """
-    evaluator, settings = pixel_level_evaluator()
-    evaluator.generateMatrix(settings)  # for its side effect: it lists the labels in the settings
-    ious = {
-        label: evaluator.getIouScoreForLabel(label, confusion, settings)
-        for label in settings.evalLabels
-    }
-    return percent(evaluator.getScoreAverage(ious, settings))
-
-
-def percent(score: float) -> float | None:
-    """Return a score in percent, or None for nan."""
-    return None if math.isnan(score) else 100 * float(score)
+    return Scored(values, confusions.of_all_pixels())

@@ -9,6 +9,7 @@ id in the disc differ. No distance is ever computed, and nothing is rounded.
 """
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from pointrend_repro.evaluation.label_images import (
     CLASS_NAMES,
     ID_COUNT,
     LabelIds,
+    LabelPair,
     find_pairs,
     read_pair,
 )
-from pointrend_repro.evaluation.semantic_iou import mean_iou
+from pointrend_repro.evaluation.mean_iou import mean_iou
+from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 # The supplement's widths are 8 and 20: on each side of the border, or in all.
 HALF_WIDTHS_PX = (4, 8, 10, 20)
@@ -44,11 +47,53 @@ def trimap_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None
     Raises:
         UserError: an image is missing or faulty.
     """
-    confusion = np.zeros((len(HALF_WIDTHS_PX) + 1, ID_COUNT, ID_COUNT), dtype=np.int64)
-    for pair in find_pairs(ground_truth, predictions):
-        confusion += trimap_confusion(*read_pair(pair), HALF_WIDTHS_PX)
-    names = [*(f"mIoU@r={half_width}" for half_width in HALF_WIDTHS_PX), "mIoU"]
-    return {name: mean_iou(matrix) for name, matrix in zip(names, confusion, strict=True)}
+    return score_trimap_miou(ground_truth, predictions, ReadOnce()).values
+
+
+def score_trimap_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Do what `trimap_miou` does, and keep the confusion matrices of each image."""
+    confusions = once(_read_confusions, ground_truth, predictions, HALF_WIDTHS_PX)
+    sums = confusions.by_image.sum(axis=0)
+    values = {key: mean_iou(m) for key, m in zip(confusions.keys, sums, strict=True)}
+    return Scored(values, confusions)
+
+
+@dataclass(frozen=True)
+class Confusions:
+    """Numbers of pixels of each image.
+
+    Attributes:
+        pairs: files of the N images.
+        keys: what is measured of each matrix; the last is `mIoU`, of all pixels.
+        by_image: (N, keys, 34, 34), by label id: [ground truth, prediction].
+    """
+
+    pairs: tuple[LabelPair, ...]
+    keys: tuple[str, ...]
+    by_image: npt.NDArray[np.int64]
+
+    def of_all_pixels(self) -> "Confusions":
+        """Return the matrices of all pixels alone."""
+        return Confusions(self.pairs, self.keys[-1:], self.by_image[:, -1:])
+
+
+def confusions_of_images(ground_truth: Path, predictions: Path, once: ReadOnce) -> Confusions:
+    """Read and count each image, with its trimaps if they are going to be scored, too.
+
+    Raises:
+        UserError: an image is missing or faulty.
+    """
+    half_widths_px = HALF_WIDTHS_PX if "trimap_miou" in once.metrics else ()
+    return once(_read_confusions, ground_truth, predictions, half_widths_px)
+
+
+def _read_confusions(
+    ground_truth: Path, predictions: Path, half_widths_px: tuple[int, ...]
+) -> Confusions:
+    pairs = find_pairs(ground_truth, predictions)
+    by_image = [trimap_confusion(*read_pair(pair), half_widths_px) for pair in pairs]
+    keys = (*(f"mIoU@r={half_width}" for half_width in half_widths_px), "mIoU")
+    return Confusions(tuple(pairs), keys, np.stack(by_image))
 
 
 def trimap_confusion(
@@ -84,6 +129,8 @@ def trimap_count(truth: LabelIds, half_widths_px: tuple[int, ...]) -> npt.NDArra
     Returns:
         Counts (H, W); 0 wherever the ground truth has no evaluated class.
     """
+    if not half_widths_px:
+        return np.zeros(truth.shape, dtype=np.uint8)
     is_evaluated = _IS_EVALUATED[truth]
     # Other pixels take the value that never wins.
     largest = _disc_filter(np.maximum, np.where(is_evaluated, truth, 0), half_widths_px, outside=0)

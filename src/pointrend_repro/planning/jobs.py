@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments import Evaluation, Grid, evaluation_rule
 from pointrend_repro.planning.progress import Progress
 from pointrend_repro.schema import SEMANTIC_METRICS
 
@@ -50,7 +50,10 @@ def count_jobs(
     states["train"] = [progress.is_trained(t) for t in grid.trainings]
     states["predict"] = [d for p, d in progress.predictions.items() if p not in labels]
     states["predict_labels"] = [d for p, d in progress.predictions.items() if p in labels]
-    states["evaluate"] = list(progress.evaluations.values())
+    for metrics, scored in grid.scored_by.items():
+        states[evaluation_rule(metrics)] = [
+            all(progress.evaluations[Evaluation(p, metric)] for metric in metrics) for p in scored
+        ]
     states["count_cost"] = list(progress.costs.values())
     states |= _of_pictures(grid, progress, places)
     states |= _of_report(grid, places, all_made=all(all(done) for done in states.values()))

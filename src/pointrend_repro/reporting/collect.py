@@ -1,14 +1,17 @@
 """Metric files to `metrics.csv`: one tidy row a number, each with the way back to its origin."""
 
+import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_text
 from pointrend_repro.reporting.results import Result, load_results
+
+if TYPE_CHECKING:
+    import pandas as pd  # to import it takes longer than to collect a thousand files
 
 METRICS_FILE = "metrics.csv"
 PERCENT = "%"  # every official tool's value is written in percent
@@ -41,7 +44,7 @@ COLUMNS = {
 }
 
 
-def collect_metrics(grid: Grid, results_dir: Path) -> pd.DataFrame:
+def collect_metrics(grid: Grid, results_dir: Path) -> "pd.DataFrame":
     """Return one row for each number in the metric files that are there, sorted.
 
     Args:
@@ -57,24 +60,33 @@ def collect_metrics(grid: Grid, results_dir: Path) -> pd.DataFrame:
     return metrics_frame(load_results(grid, results_dir))
 
 
-def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> pd.DataFrame:
+def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame":
     """Return the frame of `collect_metrics` for results that are already read."""
-    rows = [
-        _row(evaluation, result, key)
-        for evaluation, result in sorted(results.items(), key=lambda item: item[0].path)
-        for key in sorted(result.values)
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    import pandas as pd
+
+    return pd.DataFrame(_rows(results), columns=list(COLUMNS)).astype(COLUMNS)
 
 
 def write_metrics(grid: Grid, results_dir: Path) -> None:
     """Write `metrics.csv` into `results_dir`, from the metric files below it."""
-    write_text(results_dir / METRICS_FILE, metrics_csv(collect_metrics(grid, results_dir)))
+    write_text(results_dir / METRICS_FILE, metrics_csv(load_results(grid, results_dir)))
 
 
-def metrics_csv(metrics: pd.DataFrame) -> str:
-    """Return the text of `metrics.csv`, numbers in full precision."""
-    return metrics.to_csv(index=False, lineterminator="\n")
+def metrics_csv(results: Mapping[Evaluation | Cost, Result]) -> str:
+    """Return the text of `metrics.csv`, the rows of `metrics_frame`, in full precision."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_rows(results))
+    return text.getvalue()
+
+
+def _rows(results: Mapping[Evaluation | Cost, Result]) -> list[dict[str, Any]]:
+    return [
+        _row(evaluation, result, key)
+        for evaluation, result in sorted(results.items(), key=lambda item: item[0].path)
+        for key in sorted(result.values)
+    ]
 
 
 def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, Any]:

@@ -62,7 +62,13 @@ class Absent:
 class _Step:
     name: str
     results: tuple[str, ...]
-    log: str
+    logs: tuple[str, ...]  # its own first, then that of the process that does several steps
+
+    def log(self, results_dir: Path, since: float | None) -> str | None:
+        """The log that speaks for it: the first that says anything, or is there at all."""
+        there = [log for log in self.logs if _is_since(results_dir / log, since)]
+        speaking = [log for log in there if last_line(results_dir / log)]
+        return next(iter(speaking + there), None)
 
 
 def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
@@ -78,14 +84,14 @@ def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
     since = _made(steps[first - 1], results_dir) if first else None
     # A log older than what its step would read now is of an earlier run. The newest of those that
     # count, and of equals the last, is that of the step which was reached.
-    logged = [step for step in steps[first:] if _is_since(results_dir / step.log, since)]
+    logs = [(step.name, step.log(results_dir, since)) for step in steps[first:]]
+    logged = [(name, log) for name, log in logs if log is not None]
     if not logged:
         return Absent(steps[first].name)
-    reached = max(reversed(logged), key=lambda step: (results_dir / step.log).stat().st_mtime)
-    log = results_dir / reached.log
-    line = last_line(log)
-    failed = bool(_FAILURE.search(line)) or _TRACEBACK in _tail(log)
-    return Absent(reached.name, failed, reached.log, line)
+    name, log = max(reversed(logged), key=lambda pair: (results_dir / pair[1]).stat().st_mtime)
+    line = last_line(results_dir / log)
+    failed = bool(_FAILURE.search(line)) or _TRACEBACK in _tail(results_dir / log)
+    return Absent(name, failed, log, line)
 
 
 def _made(step: _Step, results_dir: Path) -> float:
@@ -99,24 +105,32 @@ def _is_since(log: Path, since: float | None) -> bool:
 def _steps(result: Evaluation | Cost) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
-        return [_Step("cost", (result.path,), str(Path(result.path).with_suffix(".log")))]
+        return [_Step("cost", (result.path,), (str(Path(result.path).with_suffix(".log")),))]
     prediction, training = result.prediction, result.prediction.training
     files = ("predictions.json", "predictions.origin.json")
     if result.metric in SEMANTIC_METRICS:
         files = ("labels", "labels.origin.json")
     return [
-        _Step("data check", (f"{training.dataset}/dataset.json",), f"{training.dataset}/check.log"),
+        _Step(
+            "data check",
+            (f"{training.dataset}/dataset.json",),
+            (f"{training.dataset}/check.log",),
+        ),
         _Step(
             "train",
             (f"{training.folder}/model.safetensors", f"{training.folder}/model.origin.json"),
-            f"{training.folder}/train.log",
+            (f"{training.folder}/train.log",),
         ),
         _Step(
             "predict",
             tuple(f"{prediction.folder}/{file}" for file in files),
-            f"{prediction.folder}/predict.log",
+            (f"{prediction.folder}/predict.log",),
         ),
-        _Step("evaluate", (result.path,), f"{prediction.folder}/{result.metric}.log"),
+        _Step(
+            "evaluate",
+            (result.path,),
+            (f"{prediction.folder}/{result.metric}.log", f"{prediction.folder}/evaluate.log"),
+        ),
     ]
 
 

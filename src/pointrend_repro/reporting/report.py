@@ -40,7 +40,7 @@ def write_report(
     data = load_data_state(grid, results_dir, lvis_annotations)
     results = mark_changed(load_results(grid, results_dir), data)
     metrics = metrics_frame(results)
-    _check_collected(results_dir / METRICS_FILE, metrics_csv(metrics))
+    _check_collected(results_dir / METRICS_FILE, metrics_csv(results))
     absent = _find_absent(grid, results, results_dir)
     tables = mark_cells(measure_tables(grid, metrics, absent), results)
     _write_tables(grid, tables, reports_dir / "tables")

@@ -1,5 +1,6 @@
 """The one reader of metric files: what an evaluation wrote, checked against its schema."""
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -120,17 +121,24 @@ def load_results(grid: Grid, results_dir: Path) -> Results:
 
 
 def _load(path: Path, evaluation: Evaluation | Cost, preset: str) -> Result:
-    try:
-        result = Result.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path}: not a metric file ({key}: {first['msg']}); delete it and evaluate again"
-        ) from None
+    result = _read(path)
     # A file copied from elsewhere would lend its number a false origin.
     name = f"/{result.metric}.json" if result.origin.dataset else ".json"
     says = f"{result.origin.preset}/{result.origin.path}{name}"
     if says != f"{preset}/{evaluation.path}":
         raise UserError(f"{path}: holds the result of {says}; delete it and evaluate again")
     return result
+
+
+def _read(path: Path) -> Result:
+    # Parsed and checked in one go; what is wrong is told by the slower way, in its words.
+    with contextlib.suppress(OSError, ValidationError):
+        return Result.model_validate_json(path.read_bytes())
+    try:
+        return Result.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UserError(
+            f"{path}: not a metric file ({key}: {first['msg']}); delete it and evaluate again"
+        ) from None

@@ -1,9 +1,11 @@
 """What a generated data set consists of, and the random streams of its images."""
 
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import numpy as np  # every command reads these settings, and most need nothing else of it
 
 # Raised whenever the same settings would give other bytes: an older folder is then refused.
 RENDERER_VERSION = 2
@@ -59,13 +61,15 @@ class GeneratedSettings(BaseModel):
 class ImageStreams(NamedTuple):
     """Independent random streams of one image, so that more draws in one leave the rest alone."""
 
-    geometry: np.random.Generator
-    texture: np.random.Generator
-    annotation: np.random.Generator
+    geometry: "np.random.Generator"
+    texture: "np.random.Generator"
+    annotation: "np.random.Generator"
 
 
 def image_streams(seed: int, split: Split, index: int) -> ImageStreams:
     """Return the random streams of image `index` of `split`."""
+    import numpy as np
+
     sequence = np.random.SeedSequence([seed, _SPLIT_SEEDS[split], index])
     return ImageStreams(*(np.random.default_rng(child) for child in sequence.spawn(3)))
 

@@ -10,21 +10,22 @@ metric. docs/claims.md has the reasons.
 """
 
 import importlib
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.evaluation.bootstrap.weights import SEED, image_weights
+from pointrend_repro.evaluation.scoring import Scored
 
-# Metric -> module of this package and function in it. Boundary AP is in no claim of the paper.
+# Metric -> module of this package and function in it, which takes what `evaluation.score` kept of
+# each image. Boundary AP is in no claim of the paper.
 _COUNTS = {
     "coco_ap": ("official_matches", "coco_counts"),
     "lvis_ap_star": ("official_matches", "lvis_counts"),
-    "cityscapes_ap": ("cityscapes_precision", "cityscapes_counts"),
-    "cityscapes_miou": ("label_counts", "miou_counts"),
-    "trimap_miou": ("label_counts", "trimap_counts"),
+    "cityscapes_ap": ("cityscapes_precision", "curve_counts"),
+    "cityscapes_miou": ("label_counts", "pixel_counts"),
+    "trimap_miou": ("label_counts", "pixel_counts"),
 }
 
 # Our sums run in another order than the official ones: in percent, far below any digit shown.
@@ -48,18 +49,18 @@ class ImageCounts(Protocol):
         ...
 
 
-def image_counts(metric: str, ground_truth: Path, predictions: Path) -> ImageCounts | None:
+def image_counts(metric: str, scored: Scored) -> ImageCounts | None:
     """Return what a metric needs of each image; None for a metric that cannot be resampled.
 
-    Raises:
-        UserError: a file is faulty, as in `evaluate_predictions`.
+    Args:
+        scored: by this metric; the official tool's matches of it are taken, and not made again.
     """
     if metric not in _COUNTS:
         return None
     module, function = _COUNTS[metric]
-    return getattr(importlib.import_module(f"{__name__}.{module}"), function)(
-        ground_truth, predictions
-    )
+    counts_of = getattr(importlib.import_module(f"{__name__}.{module}"), function)
+    counts: ImageCounts = counts_of(scored.by_image)
+    return counts
 
 
 def resample(

@@ -9,7 +9,6 @@ score, and steps that are half those on both sides of a point.
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES
 from pointrend_repro.evaluation.bootstrap.sums import running_sum
-from pointrend_repro.evaluation.cityscapes_ap import Matches, match_images
+from pointrend_repro.evaluation.cityscapes_ap import Matches
 
 _Ints = NDArray[np.int64]
 
@@ -113,11 +112,6 @@ class _Places(NamedTuple):
     last: _Ints
     sizes: _Ints
     end_entry: _Ints
-
-
-def cityscapes_counts(ground_truth: Path, predictions: Path) -> CurveCounts:
-    """Return what Cityscapes' AP needs of each image."""
-    return curve_counts(match_images(ground_truth, predictions))
 
 
 def curve_counts(matches: Mapping[str, Matches]) -> CurveCounts:

@@ -1,22 +1,12 @@
 """Mean IoU as a function of the images' weights: sums of the images' own counts of pixels."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointrend_repro.evaluation.label_images import (
-    CLASS_NAMES,
-    ID_COUNT,
-    LabelIds,
-    LabelPair,
-    find_pairs,
-    image_name,
-    read_pair,
-)
-from pointrend_repro.evaluation.trimap import HALF_WIDTHS_PX, trimap_confusion
+from pointrend_repro.evaluation.label_images import CLASS_NAMES, image_name
+from pointrend_repro.evaluation.trimap import Confusions
 
 _CLASSES = list(CLASS_NAMES)
 
@@ -42,39 +32,16 @@ class PixelCounts:
         return {key: _mean_iou(*counts) for key, counts in zip(self.keys, sums, strict=True)}
 
 
-def miou_counts(ground_truth: Path, predictions: Path) -> PixelCounts:
-    """Return what Cityscapes' mean IoU needs of each image."""
-    return _count(find_pairs(ground_truth, predictions), ("mIoU",), _confusion)
-
-
-def trimap_counts(ground_truth: Path, predictions: Path) -> PixelCounts:
-    """Return what the mean IoU in trimaps needs of each image."""
-    keys = (*(f"mIoU@r={half_width}" for half_width in HALF_WIDTHS_PX), "mIoU")
-    return _count(
-        find_pairs(ground_truth, predictions),
-        keys,
-        lambda truth, predicted: trimap_confusion(truth, predicted, HALF_WIDTHS_PX),
+def pixel_counts(confusions: Confusions) -> PixelCounts:
+    """Return what the mean IoUs of some confusion matrices need of each image."""
+    valid = confusions.by_image[:, :, _CLASSES]
+    true = np.diagonal(valid[:, :, :, _CLASSES], axis1=2, axis2=3)
+    predicted = valid.sum(axis=2)[:, :, _CLASSES]
+    return PixelCounts(
+        images=tuple(image_name(pair) for pair in confusions.pairs),
+        keys=confusions.keys,
+        pixels=np.stack([true, valid.sum(axis=3), predicted], axis=2),
     )
-
-
-def _count(
-    pairs: list[LabelPair],
-    keys: tuple[str, ...],
-    confusion_of: Callable[[LabelIds, LabelIds], NDArray[np.int64]],
-) -> PixelCounts:
-    """Count pixels by `confusion_of`, which gives (keys, 34, 34): [ground truth, prediction]."""
-    counts = []
-    for pair in pairs:
-        confusion = confusion_of(*read_pair(pair))[:, _CLASSES]  # on valid pixels
-        true = np.diagonal(confusion[:, :, _CLASSES], axis1=1, axis2=2)
-        predicted = confusion.sum(axis=1)[:, _CLASSES]
-        counts.append(np.stack([true, confusion.sum(axis=2), predicted], axis=1))
-    return PixelCounts(tuple(image_name(pair) for pair in pairs), keys, np.stack(counts))
-
-
-def _confusion(truth: LabelIds, predicted: LabelIds) -> NDArray[np.int64]:
-    cells = truth.astype(np.int64) * ID_COUNT + predicted
-    return np.bincount(cells.ravel(), minlength=ID_COUNT**2).reshape(1, ID_COUNT, ID_COUNT)
 
 
 def _mean_iou(

@@ -1,9 +1,6 @@
 """The matches of detections to objects, as pycocotools and lvis make them image by image."""
 
-import contextlib
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,45 +10,51 @@ from pointrend_repro.evaluation.bootstrap.average_precision import (
     PrecisionCounts,
     precision_counts,
 )
-from pointrend_repro.evaluation.coco_ap import (
-    coco_evaluation,
-    coco_index,
-    read_coco_results,
-    without_boxes,
-)
-from pointrend_repro.evaluation.lvis_ap import lvis_evaluation, read_lvis_results
 
 _Image = dict[str, Any]
 
 
-def coco_counts(ground_truth: Path, predictions: Path) -> PrecisionCounts:
-    """Return what COCO's mask AP needs of each image."""
-    content, found = read_coco_results(ground_truth, predictions)
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluation = coco_evaluation(coco_index(content), without_boxes(found), "segm")
-        evaluation.params.areaRng = evaluation.params.areaRng[:1]  # of all sizes
-        evaluation.evaluate()
+def coco_counts(evaluation: Any) -> PrecisionCounts:
+    """Return what COCO's mask AP needs of each image.
+
+    Args:
+        evaluation: pycocotools', after its `evaluate`.
+    """
     parameters = evaluation.params
     return _counts(
-        evaluation.evalImgs,
+        _of_all_sizes(evaluation.evalImgs, parameters.areaRng, parameters.imgIds),
         parameters.imgIds,
         parameters.iouThrs,
         keys=("dtScores", "dtMatches", "dtIgnore", "gtIgnore"),
     )
 
 
-def lvis_counts(ground_truth: Path, predictions: Path) -> PrecisionCounts:
-    """Return what AP* needs of each image."""
-    with lvis_evaluation(*read_lvis_results(ground_truth, predictions)) as evaluation:
-        evaluation.params.area_rng = evaluation.params.area_rng[:1]  # of all sizes
-        evaluation.evaluate()
+def lvis_counts(evaluation: Any) -> PrecisionCounts:
+    """Return what AP* needs of each image.
+
+    Args:
+        evaluation: that of the `lvis` package, after its `evaluate`.
+    """
     parameters = evaluation.params
     return _counts(
-        evaluation.eval_imgs,
+        _of_all_sizes(evaluation.eval_imgs, parameters.area_rng, parameters.img_ids),
         parameters.img_ids,
         parameters.iou_thrs,
         keys=("dt_scores", "dt_matches", "dt_ignore", "gt_ignore"),
     )
+
+
+def _of_all_sizes(
+    found: list[_Image | None], area_ranges: Sequence[Any], image_ids: Sequence[int]
+) -> list[_Image | None]:
+    """Return the entries of the first size, which is all sizes.
+
+    Args:
+        found: over categories, within each over sizes, and within these over the images.
+    """
+    count = len(image_ids)
+    starts = range(0, len(found), len(area_ranges) * count) if count else ()
+    return [image for start in starts for image in found[start : start + count]]
 
 
 def _counts(
