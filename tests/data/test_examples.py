@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from pointrend_repro.data.coco import Annotation, ImageRecord
+from pointrend_repro.data.coco import (
+    Annotation,
+    ImageRecord,
+    segmentation_mask,
+    segmentation_window,
+)
 from pointrend_repro.data.examples import (
+    _masks,
     inference_image,
     resize_image,
     resized_size,
@@ -84,7 +90,7 @@ def test_inference_images_have_the_test_size() -> None:
 def test_resizing_keeps_colours_in_place() -> None:
     image = np.zeros((10, 20, 3), dtype=np.uint8)
     image[:, :10, 0], image[:, 10:, 2] = 200, 100
-    tensor = resize_image(image, 20, 40)
+    tensor = resize_image(Image.fromarray(image), 20, 40)
     assert tensor[:, 5, 5].tolist() == [200, 0, 0]
     assert tensor[:, 5, 35].tolist() == [0, 0, 100]
     assert tensor.is_contiguous()
@@ -225,3 +231,20 @@ def test_an_image_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
     wrong = ImageRecord(7, image.path, 40, 60, ())
     with pytest.raises(UserError, match=r"image\.png: is 60x40 pixels.* says 40x60"):
         example(wrong, input_settings())
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    points=st.lists(st.tuples(st.floats(-5, 35), st.floats(-5, 25)), min_size=3, max_size=8),
+    flip=st.booleans(),
+)
+def test_windows_make_the_masks_that_pycocotools_draws(
+    points: list[tuple[float, float]], flip: bool
+) -> None:
+    """Outlines that leave the image, or of which nothing is in it, included."""
+    outline = [list(np.ravel(points))]
+    window = segmentation_window(outline, 20, 30)
+    wanted = segmentation_mask(outline, 20, 30)
+    assert window.pixels.size == 0 or window.pixels.any(axis=1)[[0, -1]].all()
+    (mask,) = _masks([window], 20, 30, flip=flip)
+    np.testing.assert_array_equal(mask, wanted[:, ::-1] if flip else wanted)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pointrend_repro.config import load_dataset
+from pointrend_repro.data import color
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.generated.settings import GeneratedSettings
@@ -20,11 +22,13 @@ from pointrend_repro.data.semantic import (
     IGNORED,
     TRAIN_CLASSES,
     LabelledImage,
+    ScaledLabels,
     choose_crop,
     crop_of_resized,
     label_ids,
     read_labelled_images,
     read_train_ids,
+    scaled_labels,
     semantic_example,
 )
 from pointrend_repro.errors import UserError
@@ -208,9 +212,32 @@ def test_a_crop_is_cut_from_the_resized_image(
     y, x = int(draw.integers(size[0])), int(draw.integers(size[1]))
     crop_size = int(draw.integers(1, size[0] - y + 1)), int(draw.integers(1, size[1] - x + 1))
     whole = np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
-    found = crop_of_resized(image, size, corner=(y, x), crop_size=crop_size)
+    found = crop_of_resized(Image.fromarray(image), size, corner=(y, x), crop_size=crop_size)
     expected = whole[y : y + crop_size[0], x : x + crop_size[1]]
     assert np.abs(found.astype(int) - expected.astype(int)).max() <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(1, 50),
+    width=st.integers(1, 60),
+    scale=st.floats(0.3, 3.0),
+    seed=st.integers(0, 1000),
+)
+def test_scaled_labels_are_pillows_nearest(
+    height: int, width: int, scale: float, seed: int
+) -> None:
+    draw = rng(seed)
+    train_ids = draw.integers(0, 256, (height, width), dtype=np.uint8)
+    size = max(1, round(height * scale)), max(1, round(width * scale))
+    whole = np.array(Image.fromarray(train_ids).resize(size[::-1], Image.Resampling.NEAREST))
+    y, x = int(draw.integers(size[0])), int(draw.integers(size[1]))
+    found = scaled_labels(train_ids, size).crop((y, x), (9, 9))
+    np.testing.assert_array_equal(found, whole[y : y + 9, x : x + 9])
+
+
+def as_it_is(train_ids: np.ndarray) -> ScaledLabels:
+    return scaled_labels(train_ids, train_ids.shape)
 
 
 def one_class_but_for(rest: int) -> np.ndarray:
@@ -225,7 +252,7 @@ def test_crop_bootstrapping_avoids_crops_of_one_class() -> None:
     shares: dict[float | None, list[float]] = {None: [], 0.75: []}
     for max_share, found in shares.items():
         for seed in range(200):
-            y, x = choose_crop(train_ids, (8, 8), max_share, rng(seed))
+            y, x = choose_crop(as_it_is(train_ids), (8, 8), max_share, rng(seed))
             counts = np.bincount(train_ids[y : y + 8, x : x + 8].ravel(), minlength=2)
             found.append(counts.max() / 64)
     too_plain = {key: np.mean(np.array(found) >= 0.75) for key, found in shares.items()}
@@ -236,19 +263,19 @@ def test_crop_bootstrapping_avoids_crops_of_one_class() -> None:
 
 def test_crop_bootstrapping_gives_up_and_ignores_what_does_not_count() -> None:
     plain = np.zeros((20, 20), dtype=np.uint8)
-    y, x = choose_crop(plain, (8, 8), 0.75, rng())  # ten tries, and the last one is taken
+    y, x = choose_crop(as_it_is(plain), (8, 8), 0.75, rng())  # ten tries, and the last one is taken
     assert 0 <= y <= 12
     assert 0 <= x <= 12
     void = np.full((20, 20), IGNORED, dtype=np.uint8)
-    choose_crop(void, (8, 8), 0.75, rng())
+    choose_crop(as_it_is(void), (8, 8), 0.75, rng())
     # Half of the labelled pixels are of each class; all others, which are many, do not count.
     void[:, :2], void[:, 2:4] = 0, 1
-    tries = [choose_crop(void, (20, 18), 0.75, rng(seed)) for seed in range(50)]
+    tries = [choose_crop(as_it_is(void), (20, 18), 0.75, rng(seed)) for seed in range(50)]
     assert {x for _, x in tries} <= {0, 1}
 
 
 def test_a_crop_larger_than_the_image_is_the_image() -> None:
-    assert choose_crop(np.zeros((5, 7), np.uint8), (8, 8), None, rng()) == (0, 0)
+    assert choose_crop(as_it_is(np.zeros((5, 7), np.uint8)), (8, 8), None, rng()) == (0, 0)
 
 
 # --- colours ---------------------------------------------------------------------------------
@@ -268,6 +295,41 @@ def test_colors_change_within_limits() -> None:
     assert pixels[:, 0].min() < 60
     greyness = pixels.max(axis=1) - pixels.min(axis=1)
     assert greyness.min() < 15 < 60 < greyness.max()
+
+
+def test_colors_are_what_each_pixel_alone_becomes() -> None:
+    """Tables of 256 values give what arithmetic on all of the pixels gives."""
+    image = rng().integers(0, 256, (6, 7, 3), dtype=np.uint8)
+
+    def pixel_by_pixel(kind: str, seed: int) -> np.ndarray:
+        draw = rng(seed)
+        if draw.random() < 0.5:
+            return image
+        if kind == "_brightness":
+            changed = image + np.float32(draw.uniform(-32, 32))
+        else:
+            changed = image * np.float32(draw.uniform(0.5, 1.5))
+        return np.clip(changed, 0, 255).astype(np.uint8)
+
+    def in_hsv(kind: str, seed: int) -> np.ndarray:
+        draw = rng(seed)
+        if draw.random() < 0.5:
+            return image
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+        if kind == "_hue":
+            hsv[:, :, 0] = (hsv[:, :, 0].astype(int) + draw.integers(-18, 19)) % 180
+        else:
+            scaled = hsv[:, :, 1] * np.float32(draw.uniform(0.5, 1.5))
+            hsv[:, :, 1] = np.clip(scaled, 0, 255).astype(np.uint8)
+        return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+
+    for seed in range(20):
+        for kind in ("_brightness", "_contrast"):
+            found = getattr(color, kind)(image, rng(seed))
+            np.testing.assert_array_equal(found, pixel_by_pixel(kind, seed))
+        for kind in ("_saturation", "_hue"):
+            found = getattr(color, kind)(image, rng(seed))
+            np.testing.assert_array_equal(found, in_hsv(kind, seed))
 
 
 def test_hues_turn_by_at_most_36_degrees() -> None:

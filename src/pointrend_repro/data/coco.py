@@ -119,14 +119,49 @@ def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np
     Raises:
         ValueError: an RLE has another size.
     """
+    rle = _run_lengths(segmentation, height, width)
+    return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
+
+
+@dataclass(frozen=True)
+class SegmentationWindow:
+    """The part of a mask that has an object in it, as pixels (h, w) bool; all else is background.
+
+    Attributes:
+        pixels: possibly none.
+        top: row of the image that the first row is.
+        left: column, likewise.
+    """
+
+    pixels: np.ndarray
+    top: int
+    left: int
+
+
+def segmentation_window(segmentation: Segmentation, height: int, width: int) -> SegmentationWindow:
+    """Return what `segmentation_mask` returns, without the background around the object.
+
+    Raises:
+        ValueError: an RLE has another size.
+    """
+    rle = _run_lengths(segmentation, height, width)
+    left, top, columns, rows = (int(v) for v in mask_utils.toBbox(rle))
+    pixels = mask_utils.decode(rle)[top : top + rows, left : left + columns]
+    # A copy: the image-size array is given back, for the next object to be decoded into.
+    return SegmentationWindow(np.array(pixels, dtype=bool, order="C"), top, left)
+
+
+def _run_lengths(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+    """Return a segmentation as one compressed RLE."""
+    rle: dict[str, Any]
     if isinstance(segmentation, list):
         rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-    else:
-        if list(segmentation["size"]) != [height, width]:
-            raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
-        compressed = not isinstance(segmentation["counts"], list)
-        rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
-    return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
+        return rle
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
+    compressed = not isinstance(segmentation["counts"], list)
+    rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
+    return rle
 
 
 def _entries(content: Any, key: str, path: Path) -> list[Any]:

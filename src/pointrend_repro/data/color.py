@@ -16,6 +16,8 @@ _HUE_STEPS = 180
 
 Pixels = NDArray[np.uint8]
 
+_VALUES: Pixels = np.arange(256, dtype=np.uint8)
+
 
 def jitter_colors(image: Pixels, rng: np.random.Generator) -> Pixels:
     """Change brightness, contrast, saturation and hue, each with a chance of one half.
@@ -35,29 +37,41 @@ def jitter_colors(image: Pixels, rng: np.random.Generator) -> Pixels:
 def _brightness(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.5:
         return image
-    return _clipped(image + np.float32(rng.uniform(-_BRIGHTNESS, _BRIGHTNESS)))
+    return _look_up(image, _clipped(_VALUES + np.float32(rng.uniform(-_BRIGHTNESS, _BRIGHTNESS))))
 
 
 def _contrast(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.5:
         return image
-    return _clipped(image * np.float32(rng.uniform(*_CONTRAST)))
+    return _look_up(image, _clipped(_VALUES * np.float32(rng.uniform(*_CONTRAST))))
 
 
 def _saturation(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.5:
         return image
-    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    hsv[:, :, 1] = _clipped(hsv[:, :, 1] * np.float32(rng.uniform(*_SATURATION)))
-    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
+    saturation = _clipped(_VALUES * np.float32(rng.uniform(*_SATURATION)))
+    return _change_hsv(image, np.stack([_VALUES, saturation, _VALUES], axis=1))
 
 
 def _hue(image: Pixels, rng: np.random.Generator) -> Pixels:
     if rng.random() < 0.5:
         return image
-    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-    hsv[:, :, 0] = (hsv[:, :, 0].astype(int) + rng.integers(-_HUE, _HUE + 1)) % _HUE_STEPS
-    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), dtype=np.uint8)
+    hue = (_VALUES.astype(int) + rng.integers(-_HUE, _HUE + 1)) % _HUE_STEPS
+    return _change_hsv(image, np.stack([hue.astype(np.uint8), _VALUES, _VALUES], axis=1))
+
+
+def _change_hsv(image: Pixels, tables: Pixels) -> Pixels:
+    """Look up hue, saturation and value, each in its column of tables (256, 3)."""
+    hsv = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), dtype=np.uint8)
+    return np.asarray(cv2.cvtColor(_look_up(hsv, tables), cv2.COLOR_HSV2RGB), dtype=np.uint8)
+
+
+def _look_up(image: Pixels, table: Pixels) -> Pixels:
+    """Replace each value by that of a table (256,), or (256, 3) with a column for each channel.
+
+    What is computed of a value alone is computed of the 256 there are, not of each pixel's.
+    """
+    return np.asarray(cv2.LUT(image, table.reshape(1, 256, -1)), dtype=np.uint8)
 
 
 def _clipped(values: NDArray[np.float32]) -> Pixels:

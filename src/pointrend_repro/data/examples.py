@@ -10,8 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pointrend_repro.data.coco import Annotation, ImageRecord, segmentation_mask
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.coco import (
+    Annotation,
+    ImageRecord,
+    SegmentationWindow,
+    segmentation_mask,
+    segmentation_window,
+)
+from pointrend_repro.data.images import open_rgb, planes
 from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.structures import Target
 from pointrend_repro.settings import InputSettings
@@ -29,10 +35,10 @@ def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) ->
     return (new_short, new_long) if height < width else (new_long, new_short)
 
 
-def resize_image(image: NDArray[np.uint8], height: int, width: int) -> Tensor:
-    """Resize an RGB image (H, W, 3) to (3, height, width) uint8."""
-    resized = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(resized)).permute(2, 0, 1).contiguous()
+def resize_image(image: Image.Image, height: int, width: int) -> Tensor:
+    """Resize an RGB image to (3, height, width) uint8."""
+    resized = image.resize((width, height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(planes(np.asarray(resized)))
 
 
 def inference_image(image: NDArray[np.uint8], settings: InputSettings) -> Tensor:
@@ -43,7 +49,7 @@ def inference_image(image: NDArray[np.uint8], settings: InputSettings) -> Tensor
         short_edge_px=settings.test_short_edge_px,
         max_px=settings.max_long_edge_px,
     )
-    return resize_image(image, height, width)
+    return resize_image(Image.fromarray(image), height, width)
 
 
 def read_record(record: ImageRecord) -> NDArray[np.uint8]:
@@ -52,10 +58,14 @@ def read_record(record: ImageRecord) -> NDArray[np.uint8]:
     Raises:
         UserError: the image cannot be read, or has another size than its record says.
     """
-    image = read_image(record.path)
-    if image.shape[:2] != (record.height, record.width):
+    return np.array(_open_record(record))
+
+
+def _open_record(record: ImageRecord) -> Image.Image:
+    image = open_rgb(record.path)
+    if image.size != (record.width, record.height):
         raise UserError(
-            f"{record.path}: is {image.shape[1]}x{image.shape[0]} pixels, but its annotation says "
+            f"{record.path}: is {image.width}x{image.height} pixels, but its annotation says "
             f"{record.width}x{record.height}; image and annotation do not belong together"
         )
     return image
@@ -74,7 +84,7 @@ def training_example(
     Raises:
         UserError: the image cannot be read, or has another size than its record says.
     """
-    image = read_record(record)
+    image = _open_record(record)
     height, width = resized_size(
         record.height,
         record.width,
@@ -89,37 +99,48 @@ def training_example(
 
 def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Target:
     scale = np.array([width / record.width, height / record.height])
-    boxes, labels, masks = [], [], []
+    boxes, labels, windows = [], [], []
     for annotation in record.annotations:
         if annotation.is_crowd:
             continue
         x0, y0, x1, y1 = np.array(annotation.box) * np.tile(scale, 2)
         x0, x1 = np.clip([x0, x1], 0, width)
         y0, y1 = np.clip([y0, y1], 0, height)
-        mask = _resized_mask(annotation, record, scale, (height, width))
-        if x1 <= x0 or y1 <= y0 or not mask.any():
+        window = _resized_window(annotation, record, scale, (height, width))
+        if x1 <= x0 or y1 <= y0 or not window.pixels.any():
             continue
-        if flip:
-            x0, x1, mask = width - x1, width - x0, mask[:, ::-1]
-        boxes.append([x0, y0, x1, y1])
+        boxes.append([width - x1, y0, width - x0, y1] if flip else [x0, y0, x1, y1])
         labels.append(annotation.label)
-        masks.append(np.ascontiguousarray(mask))
+        windows.append(window)
     return Target(
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         labels=torch.tensor(labels, dtype=torch.int64),
-        masks=torch.from_numpy(np.stack(masks) if masks else np.zeros((0, height, width), bool)),
+        masks=torch.from_numpy(_masks(windows, height, width, flip=flip)),
     )
 
 
-def _resized_mask(
-    annotation: Annotation, record: ImageRecord, scale: NDArray[np.float64], size: tuple[int, int]
+def _masks(
+    windows: list[SegmentationWindow], height: int, width: int, *, flip: bool
 ) -> NDArray[np.bool_]:
+    """Put windows into masks (G, height, width), mirrored or not."""
+    masks = np.zeros((len(windows), height, width), dtype=bool)
+    for mask, window in zip(masks, windows, strict=True):
+        upright = mask[:, ::-1] if flip else mask
+        rows, columns = window.pixels.shape
+        left = window.left
+        upright[window.top : window.top + rows, left : left + columns] = window.pixels
+    return masks
+
+
+def _resized_window(
+    annotation: Annotation, record: ImageRecord, scale: NDArray[np.float64], size: tuple[int, int]
+) -> SegmentationWindow:
     if isinstance(annotation.segmentation, list):
         # Polygons keep their sub-pixel outline when their vertices are moved before drawing.
         polygons = [
             (np.array(p).reshape(-1, 2) * scale).ravel().tolist() for p in annotation.segmentation
         ]
-        return segmentation_mask(polygons, *size)
+        return segmentation_window(polygons, *size)
     mask = segmentation_mask(annotation.segmentation, record.height, record.width)
     resized = Image.fromarray(mask).resize(size[::-1], Image.Resampling.NEAREST)
-    return np.array(resized)
+    return SegmentationWindow(np.array(resized), 0, 0)

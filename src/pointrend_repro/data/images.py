@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pointrend_repro.errors import UserError
@@ -25,13 +27,22 @@ _DEEP_MODES = ("I", "F")
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture upright and in RGB, whatever its file holds.
-
-    Grey, CMYK and palette pictures are converted; transparency is dropped, not blended, and the
-    EXIF orientation is applied, both as detectron2's `read_image` does.
+    """Read a picture as `open_rgb` does.
 
     Returns:
         uint8 array (H, W, 3).
+
+    Raises:
+        UserError: as of `open_rgb`.
+    """
+    return np.array(open_rgb(path))
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Read a picture upright and in RGB, whatever its file holds, to work on it in Pillow.
+
+    Grey, CMYK and palette pictures are converted; transparency is dropped, not blended, and the
+    EXIF orientation is applied, both as detectron2's `read_image` does.
 
     Raises:
         UserError: the file is missing, is no picture, is truncated, or has more than 8 bits a
@@ -57,7 +68,14 @@ def read_image(path: Path) -> np.ndarray:
         ) from None
     # Pillow warns about a palette's transparency, which is dropped here anyway.
     upright.info.pop("transparency", None)
-    return np.array(upright.convert("RGB"))
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return pixels (H, W, 3) as (3, H, W), contiguous: NumPy and torch take ten times as long."""
+    result = np.empty((3, *pixels.shape[:2]), dtype=np.uint8)
+    cv2.split(pixels, list(result))
+    return result
 
 
 def _upright(image: Image.Image) -> Image.Image:

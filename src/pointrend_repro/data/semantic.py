@@ -10,6 +10,7 @@ Train ids are looked up from the official ids that gtFine comes with, so the lab
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,14 +27,14 @@ from pointrend_repro.data.cityscapes import (
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.examples import resized_size
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.images import open_rgb, planes
 from pointrend_repro.errors import UserError
-from pointrend_repro.evaluation.label_images import ID_COUNT, LabelIds, read_label_ids
+from pointrend_repro.evaluation.label_images import LabelIds, read_label_ids
 from pointrend_repro.semantic_settings import SemanticInputSettings
 
 IGNORED = 255
 
-_TRAIN_IDS: LabelIds = np.full(ID_COUNT, IGNORED, dtype=np.uint8)  # by official id
+_TRAIN_IDS: LabelIds = np.full(256, IGNORED, dtype=np.uint8)  # by official id
 _TRAIN_IDS[[c.id for c in TRAIN_CLASSES]] = np.arange(len(TRAIN_CLASSES), dtype=np.uint8)
 
 # What images are padded with: the mean of ImageNet, which the network's normalisation makes zero,
@@ -91,7 +92,7 @@ def read_train_ids(path: Path) -> LabelIds:
     Raises:
         UserError: it is no whole image of label ids.
     """
-    return _TRAIN_IDS[read_label_ids(path)]
+    return np.asarray(cv2.LUT(read_label_ids(path), _TRAIN_IDS), dtype=np.uint8)
 
 
 def label_ids(train_ids: LabelIds) -> LabelIds:
@@ -112,28 +113,61 @@ def semantic_example(
     Raises:
         UserError: a file cannot be read, or the two differ in size.
     """
-    image, train_ids = read_image(record.path), read_train_ids(record.labels)
-    if image.shape[:2] != train_ids.shape:
-        raise UserError(f"{record.labels}: is not of the size of {record.path}; unpack both again")
+    image, train_ids = open_rgb(record.path), read_train_ids(record.labels)
     height, width = train_ids.shape
+    if image.size != (width, height):
+        raise UserError(f"{record.labels}: is not of the size of {record.path}; unpack both again")
     short_edge_px = int(rng.choice(settings.train_short_edges_px))
     size = resized_size(height, width, short_edge_px=short_edge_px, max_px=_NO_LIMIT_PX)
-    scaled = np.array(Image.fromarray(train_ids).resize(size[::-1], Image.Resampling.NEAREST))
-    y, x = choose_crop(scaled, settings.crop_px, settings.crop_bootstrapping, rng)
-    crop = scaled[y : y + settings.crop_px[0], x : x + settings.crop_px[1]]
-    pixels = crop_of_resized(image, size, corner=(y, x), crop_size=crop.shape)
+    scaled = scaled_labels(train_ids, size)
+    corner = choose_crop(scaled, settings.crop_px, settings.crop_bootstrapping, rng)
+    crop = scaled.crop(corner, settings.crop_px)
+    pixels = crop_of_resized(image, size, corner=corner, crop_size=crop.shape)
     if settings.color_augmentation == "ssd":
         pixels = jitter_colors(pixels, rng)
+    channels = planes(pixels)
     if rng.random() < settings.flip_probability:
-        pixels, crop = pixels[:, ::-1], crop[:, ::-1]
-    return _padded(pixels, crop, settings.crop_px)
+        channels, crop = channels[:, :, ::-1], crop[:, ::-1]
+    return _padded(channels, crop, settings.crop_px)
 
 
 _NO_LIMIT_PX = 2**31
 
 
+@dataclass(frozen=True)
+class ScaledLabels:
+    """A scaled label map, of which only the crops are made.
+
+    Attributes:
+        train_ids: of the image before it was scaled.
+        rows: (H,), the row of `train_ids` that each row of the scaled map is.
+        columns: (W,), likewise.
+    """
+
+    train_ids: LabelIds
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+
+    def crop(self, corner: tuple[int, int], crop_px: tuple[int, int]) -> LabelIds:
+        """Return what is right of and below an upper left corner (y, x), at most of a size."""
+        (y, x), (height, width) = corner, crop_px
+        return self.train_ids[self.rows[y : y + height]].take(self.columns[x : x + width], axis=1)
+
+
+def scaled_labels(train_ids: LabelIds, size: tuple[int, int]) -> ScaledLabels:
+    """Scale a label map to a height and width, as Pillow's nearest neighbour does."""
+    rows, columns = (_nearest(a, b) for a, b in zip(train_ids.shape, size, strict=True))
+    return ScaledLabels(train_ids, rows, columns)
+
+
+def _nearest(before: int, after: int) -> NDArray[np.int32]:
+    """Ask Pillow which of the pixels on an axis those of the scaled axis are."""
+    numbers = Image.fromarray(np.arange(before, dtype=np.int32)[None])
+    return np.array(numbers.resize((after, 1), Image.Resampling.NEAREST))[0]
+
+
 def choose_crop(
-    train_ids: LabelIds,
+    labels: ScaledLabels,
     crop_px: tuple[int, int],
     max_share: float | None,
     rng: np.random.Generator,
@@ -141,19 +175,21 @@ def choose_crop(
     """Return the upper left corner (y, x) of a random crop.
 
     Args:
-        train_ids: of the scaled image, (H, W).
+        labels: of the scaled image.
         crop_px: height and width; what is larger than the image is cut down to it.
         max_share: draw anew, ten times at most, while some class has this share or more of the
             crop's labelled pixels (detectron2's SINGLE_CATEGORY_MAX_AREA); none: take the first.
         rng: draws the corners.
     """
-    height, width = (min(c, side) for c, side in zip(crop_px, train_ids.shape, strict=True))
+    free_y, free_x = (
+        max(len(axis) - side, 0)
+        for axis, side in zip((labels.rows, labels.columns), crop_px, strict=True)
+    )
     for _ in range(_CROP_TRIES):
-        y = int(rng.integers(train_ids.shape[0] - height + 1))
-        x = int(rng.integers(train_ids.shape[1] - width + 1))
+        y, x = int(rng.integers(free_y + 1)), int(rng.integers(free_x + 1))
         if max_share is None:
             break
-        counts = np.bincount(train_ids[y : y + height, x : x + width].ravel(), minlength=256)
+        counts = np.bincount(labels.crop((y, x), crop_px).ravel(), minlength=256)
         counts[IGNORED] = 0
         if 0 < counts.max() < max_share * counts.sum():
             break
@@ -161,7 +197,7 @@ def choose_crop(
 
 
 def crop_of_resized(
-    image: NDArray[np.uint8],
+    image: Image.Image,
     size: tuple[int, int],
     *,
     corner: tuple[int, int],
@@ -170,32 +206,34 @@ def crop_of_resized(
     """Return a crop of the resized image, without computing the rest of it.
 
     Args:
-        image: RGB (H, W, 3).
+        image: RGB.
         size: height and width of the resized image.
         corner: upper left corner (y, x) of the crop in it.
         crop_size: height and width of the crop.
     """
     y, x = corner
-    scale_y, scale_x = image.shape[0] / size[0], image.shape[1] / size[1]
+    scale_y, scale_x = image.height / size[0], image.width / size[1]
     box = (
         x * scale_x,
         y * scale_y,
-        min((x + crop_size[1]) * scale_x, image.shape[1]),
-        min((y + crop_size[0]) * scale_y, image.shape[0]),
+        min((x + crop_size[1]) * scale_x, image.width),
+        min((y + crop_size[0]) * scale_y, image.height),
     )
-    resized = Image.fromarray(image).resize(
-        (crop_size[1], crop_size[0]), Image.Resampling.BILINEAR, box
-    )
+    resized = image.resize((crop_size[1], crop_size[0]), Image.Resampling.BILINEAR, box)
     return np.array(resized)
 
 
 def _padded(
-    pixels: NDArray[np.uint8], train_ids: LabelIds, size: tuple[int, int]
+    channels: NDArray[np.uint8], train_ids: LabelIds, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Put image and labels into the upper left corners of a crop of the full size."""
+    """Put image (3, H, W) and labels into the upper left corners of a crop of the full size."""
+    if train_ids.shape == size:
+        whole = (np.ascontiguousarray(each) for each in (channels, train_ids))
+        image, target = (torch.from_numpy(each) for each in whole)
+        return image, target
     height, width = train_ids.shape
     image = torch.tensor(_MEAN_RGB, dtype=torch.uint8).view(3, 1, 1).repeat(1, *size)
     target = torch.full(size, IGNORED, dtype=torch.uint8)
-    image[:, :height, :width] = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
+    image[:, :height, :width] = torch.from_numpy(channels.copy())
     target[:height, :width] = torch.from_numpy(train_ids.copy())
     return image, target
