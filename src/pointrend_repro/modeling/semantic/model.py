@@ -125,6 +125,8 @@ class SemanticModel(nn.Module):
         inputs = [(int(i.shape[1]), int(i.shape[2])) for i in images]
         with self._at_output_stride(settings.output_stride):
             padded = self.backbone.padded_size(images)
+            if self.refiner is not None and {padded} == {*inputs, *(sizes or inputs)}:
+                return list(self._refined_labels(images, settings))
             logits = self._logits(images, settings)
         return [
             label_map(one, padded_size=padded, input_size=size, output_size=wanted)
@@ -142,6 +144,15 @@ class SemanticModel(nn.Module):
         """
         with self._at_output_stride(settings.output_stride):
             return list(self._steps(images, settings))
+
+    def _refined_labels(self, images: list[Tensor], settings: SemanticInferenceSettings) -> Tensor:
+        """Return the labels (N, H, W) of the padded batch, without logits of its resolution."""
+        assert self.refiner is not None
+        features = self.backbone(images)
+        coarse, fine = self.decoder(features), features[self.decoder.fine_level]
+        del features  # the large maps of the other stages
+        size = self.backbone.padded_size(images)
+        return self.refiner.labels(coarse, fine, size, points_per_step=settings.points_per_step)
 
     def _logits(self, images: list[Tensor], settings: SemanticInferenceSettings) -> Tensor:
         """Return the last step's logits (N, K, h, w); those before it are dropped on the way."""

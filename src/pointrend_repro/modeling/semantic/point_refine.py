@@ -8,25 +8,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pointrend_repro.modeling.init import init_msra, init_normal
-from pointrend_repro.modeling.points import (
-    most_uncertain_points,
-    point_sample,
-    regular_grid,
-    sample_training_points,
-)
+from pointrend_repro.modeling.points import point_sample, regular_grid, sample_training_points
 from pointrend_repro.modeling.precision import float32_inside
+from pointrend_repro.modeling.semantic.doubling import doubled
 from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
+from pointrend_repro.modeling.semantic.point_head import SemanticPointHead
+from pointrend_repro.modeling.semantic.ranking import (
+    logit_uncertainty,
+    most_likely,
+    probability_uncertainty,
+)
+from pointrend_repro.modeling.semantic.selection import uncertain_cells
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
 from pointrend_repro.semantic_settings import SemanticPointRendSettings
 
-_HIDDEN_LAYERS = 3
-
-# So many grid cells at a time have their uncertainty measured: K floats each.
-_CELLS_AT_A_TIME = 2**18
+# So many grid cells at a time have their uncertainty measured: it needs some copies of them.
+_CELLS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True)
@@ -42,52 +41,7 @@ class RefinementStep:
     points: Tensor
 
 
-def probability_uncertainty(logits: Tensor) -> Tensor:
-    """Return second largest minus largest class probability, (N, ...) of logits (N, K, ...).
-
-    "The difference between the most confident and second most confident class probabilities"
-    (section 5): 0 where two classes tie, -1 where one is certain.
-    """
-    return _second_minus_first(logits.softmax(dim=1))
-
-
-def logit_uncertainty(logits: Tensor) -> Tensor:
-    """Return second largest minus largest logit, (N, ...) of logits (N, K, ...).
-
-    What detectron2 uses (commit 02b5c4e2, projects/PointRend/point_rend/semantic_seg.py).
-    """
-    return _second_minus_first(logits)
-
-
 _UNCERTAINTIES = {"probabilities": probability_uncertainty, "logits": logit_uncertainty}
-
-
-class SemanticPointHead(nn.Module):
-    """An MLP with weights shared by all points, for all classes."""
-
-    def __init__(
-        self, in_channels: int, num_classes: int, settings: SemanticPointRendSettings
-    ) -> None:
-        super().__init__()
-        self.coarse_in_each_layer = settings.coarse_in_each_layer
-        width, extra = settings.channels, num_classes if settings.coarse_in_each_layer else 0
-        self.layers = nn.ModuleList(
-            nn.Conv1d(width + extra if i else in_channels + num_classes, width, 1)
-            for i in range(_HIDDEN_LAYERS)
-        )
-        self.predictor = nn.Conv1d(width + extra, num_classes, 1)
-        init_msra(*self.layers)
-        init_normal(self.predictor, std=0.001)
-
-    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Return logits (N, K, P), of features (N, C, P) and coarse logits (N, K, P)."""
-        x = torch.cat([fine, coarse], dim=1)
-        for layer in self.layers:
-            x = F.relu(layer(x))
-            if self.coarse_in_each_layer:
-                x = torch.cat([x, coarse], dim=1)
-        logits: Tensor = self.predictor(x)
-        return logits
 
 
 class PointRefiner(nn.Module):
@@ -133,10 +87,34 @@ class PointRefiner(nn.Module):
             uncertainty=self.uncertainty,
         )
 
+    def labels(self, coarse: Tensor, fine: Tensor, size: Size, *, points_per_step: int) -> Tensor:
+        """Return the most likely class (N, H, W) uint8 of what `steps` ends with."""
+        return refined_labels(
+            coarse,
+            lambda points: self._point_logits(coarse, fine, points),
+            size=size,
+            points_per_step=points_per_step,
+            uncertainty=self.uncertainty,
+        )
+
     def _point_logits(self, coarse: Tensor, fine: Tensor, points: Tensor) -> Tensor:
         """Return logits (N, K, P): the one way to them, in training or not."""
+        parts = _parts(points)
+        if parts > 1:
+            # A CPU samples each image by one thread: one image is taken for as many as it has.
+            coarse, fine = (x.expand(parts, -1, -1, -1) for x in (coarse, fine))
+            points = points.view(parts, -1, 2)
         logits: Tensor = self.point_head(point_sample(fine, points), point_sample(coarse, points))
-        return logits
+        return logits if parts == 1 else logits.transpose(0, 1).flatten(1).unsqueeze(0)
+
+
+def _parts(points: Tensor) -> int:
+    """Return how many parts of the same size to make of points (N, P, 2)."""
+    one_image = points.shape[0] == 1 and points.device.type == "cpu"
+    threads = torch.get_num_threads()
+    if not one_image or torch.is_grad_enabled() or points.shape[1] % threads:
+        return 1
+    return threads
 
 
 def refinement_steps(
@@ -172,9 +150,44 @@ def refinement_steps(
             logits = predict_points(points).unflatten(2, (height, width))
         else:
             logits = upsample(logits, (height, width))
-            index, points = most_uncertain_points(_by_strips(uncertainty, logits), points_per_step)
+            index, points = uncertain_cells(_by_strips(uncertainty, logits), points_per_step)
             logits = _replace(logits, index, predict_points(points))
         yield RefinementStep(logits, points)
+
+
+def refined_labels(
+    coarse: Tensor,
+    predict_points: Callable[[Tensor], Tensor],
+    *,
+    size: Size,
+    points_per_step: int,
+    uncertainty: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return the most likely class of each cell after the last of `refinement_steps`.
+
+    The logits of that step, which take most of the time and memory of all, are not kept.
+
+    Returns:
+        (N, H, W) uint8. Of equal logits the lower class wins.
+    """
+    sizes = [(coarse.shape[2], coarse.shape[3])]
+    sizes += _doublings(sizes[0], size)
+    to_the_end = len(sizes) == 1 or size[0] * size[1] <= points_per_step
+    logits = coarse
+    for step in refinement_steps(
+        coarse,
+        predict_points,
+        size=size if to_the_end else sizes[-2],
+        points_per_step=points_per_step,
+        uncertainty=uncertainty,
+    ):
+        logits = step.logits
+    if to_the_end:
+        return most_likely(logits)
+    unsure, labels = doubled(logits, uncertainty)
+    index, points = uncertain_cells(unsure, points_per_step)
+    new = most_likely(predict_points(points))
+    return labels.flatten(1).scatter_(1, index, new).view_as(labels)
 
 
 def labels_at_points(labels: Tensor, points: Tensor) -> Tensor:
@@ -183,11 +196,6 @@ def labels_at_points(labels: Tensor, points: Tensor) -> Tensor:
     x = (points[..., 0] * width).long().clamp(0, width - 1)
     y = (points[..., 1] * height).long().clamp(0, height - 1)
     return labels.flatten(1).gather(1, y * width + x)
-
-
-def _second_minus_first(scores: Tensor) -> Tensor:
-    first, second = scores.topk(2, dim=1).values.unbind(1)
-    return second - first
 
 
 def _by_strips(uncertainty: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:

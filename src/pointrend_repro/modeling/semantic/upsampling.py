@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointrend_repro.modeling.semantic.ranking import raise_labels
+
 Size = tuple[int, int]
 
 
@@ -37,6 +39,6 @@ def label_map(logits: Tensor, *, padded_size: Size, input_size: Size, output_siz
             ..., : input_size[0], : input_size[1]
         ]
         score = upsample(at_input, output_size)[0, 0]
-        labels.masked_fill_(score > best, index)
+        raise_labels(labels, score > best, index)
         best = torch.maximum(best, score)
     return labels
