@@ -41,7 +41,10 @@ def make(size: Size, device: str) -> Case:
 
 def ours(inputs: MaskInputs, resolution: int, points: int) -> Callable[[], Tensor]:
     settings = InferenceSettings(output_resolution=resolution, points_per_step=points)
-    features = {"p2": inputs.p2}
+    p2 = inputs.p2
+    if p2.device.type == "cpu":  # as our trunk hands it over
+        p2 = p2.contiguous(memory_format=torch.channels_last)
+    features = {"p2": p2}
 
     @torch.no_grad()
     def run() -> Tensor:
