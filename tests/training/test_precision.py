@@ -102,12 +102,12 @@ def test_a_semantic_model_in_bf16(
 
 
 def assert_near(bf16: Path, fp32: Path) -> None:
-    """The same losses at first, to bfloat16's two digits, and as good in the end."""
-    first, wanted = log_lines(bf16)[0], log_lines(fp32)[0]
-    assert first != wanted
-    assert first == pytest.approx(wanted, rel=0.05, abs=1e-3)
-    ends = [log_lines(folder)[-1]["loss"] for folder in (bf16, fp32)]
-    assert ends[0] == pytest.approx(ends[1], rel=0.15)
+    """The same losses, to bfloat16's two digits; later, other choices of proposals add up."""
+    lines, wanted_lines = log_lines(bf16), log_lines(fp32)
+    assert lines[0] != wanted_lines[0]
+    assert lines[0] == pytest.approx(wanted_lines[0], rel=0.05, abs=1e-3)
+    for line, wanted in zip(lines[:6], wanted_lines[:6], strict=True):
+        assert line["loss"] == pytest.approx(wanted["loss"], rel=0.03)
 
 
 def test_bf16_on_two_processes_is_bf16_on_one(tmp_path: Path, root: Path) -> None:

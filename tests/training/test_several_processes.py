@@ -33,7 +33,12 @@ from small_semantic_experiment import make_streets, small_semantic_settings
 Builder = Callable[..., Path]
 
 FOUR = {"total_iters": 4, "lr_drop_iters": []}
+SIX = {"total_iters": 6, "lr_drop_iters": []}
 FIVE_IMAGES = {"images_per_batch": 5, "images_per_step": 2}  # three steps, the last of one image
+
+# Of the detectors: one with which nothing is so narrow that rounding decides it: no choice of
+# proposals or points, no sign of a distance in an L1 loss. Where it does, trainings part.
+SEED = 5
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train_detector(folder: Path, root: Path, settings: Any) -> None:
-    train(settings, read_train_split(root), seed=0, folder=folder, device="cpu")
+    train(settings, read_train_split(root), seed=SEED, folder=folder, device="cpu")
 
 
 def train_semantic(folder: Path, root: Path, settings: Any) -> None:
@@ -184,13 +189,13 @@ def test_steps_add_up_to_the_mean_over_the_batch(tmp_path: Path, root: Path) -> 
     whole = small_settings(optimizer=FIVE_IMAGES, schedule=FOUR)
     first = log_lines(train_on(tmp_path / "whole", 1, train_detector, root, whole))[0]
     dataset = read_train_split(root)
-    set_seed(0)
+    set_seed(SEED)
     model = build_model(whole.model, num_classes=3).train()
     batches = training_batches(
         dataset.images,
         partial(task_of(whole).make_example, settings=whole.input),
         division=Division(5, 2),
-        seed=0,
+        seed=SEED,
         iterations=range(1),
         workers=0,
     )
@@ -209,7 +214,7 @@ def test_steps_add_up_to_the_mean_over_the_batch(tmp_path: Path, root: Path) -> 
 def test_continued_on_another_number_of_processes(
     tmp_path: Path, root: Path, first: int, then: int
 ) -> None:
-    settings = small_settings(optimizer=FIVE_IMAGES)
+    settings = small_settings(optimizer=FIVE_IMAGES, schedule=SIX)
     whole = train_on(tmp_path / "whole", 1, train_detector, root, settings)
     cut = tmp_path / "cut"
     children = Children(train_dying_at, 4, cut, root, settings, count=first, log=cut / "output.txt")

@@ -34,8 +34,10 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         self._track(mean.detach(), variance.detach() * count / (count - 1))
         normal = centred * torch.rsqrt(variance + self.eps)[:, None]
         scaled = normal * self.weight[:, None] + self.bias[:, None]
-        # Contiguous, or dropout would fill its mask in another order than on one process.
-        return scaled.view_as(x).transpose(0, 1).to(input.dtype).contiguous()
+        # As the input lies, or dropout would fill its mask in another order than on one process.
+        last = input.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if last else torch.contiguous_format
+        return scaled.view_as(x).transpose(0, 1).to(input.dtype).contiguous(memory_format=order)
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor) -> None:
