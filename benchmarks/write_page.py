@@ -60,7 +60,7 @@ def ratio_table(records: list[dict[str, Any]]) -> str:
 def _cells(measured: dict[str, Any], ratio: dict[str, Any] | None) -> list[str]:
     if "status" in measured:
         return [measured["status"], "", "", "", ""]
-    seconds = f"{measured['seconds']['median']:.3g}"
+    seconds = f"{measured['seconds']['median']:#.3g}"
     memory = f"{measured['additional_peak_mb']:.0f}"
     if ratio is None:
         return [seconds, "1", "1", memory, "1"]
