@@ -4,7 +4,6 @@ They are those on which the tests compare us with detectron2: `tests/modeling/de
 """
 
 import sys
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pointrend_repro.bench.case import NotInstalled
+from benchmarks.peers import importing_detectron2
 from pointrend_repro.modeling.structures import Target
 
 _TESTS = str(Path(__file__).resolve().parents[1] / "tests" / "modeling")
@@ -57,12 +56,8 @@ def detectron2_model(scene: Scene, model: str) -> torch.nn.Module:
     Raises:
         NotInstalled: there is no detectron2.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it scripts functions, which torch advises against
-            from detectron2_models import build_detectron2, copy_weights
-    except ImportError as error:
-        raise NotInstalled("detectron2") from error
+    with importing_detectron2():
+        from detectron2_models import build_detectron2, copy_weights
     theirs = build_detectron2(scene.case(model))
     copy_weights(scene.model(model), theirs)
     return theirs

@@ -6,7 +6,6 @@ of 512x1024, SSD's colours, flipping. Divide seven by the seconds for images a s
 
 import logging
 import random
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +13,8 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from benchmarks.loading import CITYSCAPES_NOISE, folder_until_exit, photograph, polygon
-from pointrend_repro.bench.case import Case, NotInstalled, Size
+from benchmarks.peers import importing_detectron2
+from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.data.cityscapes import TRAIN_CLASSES
 from pointrend_repro.data.semantic import IGNORED, LabelledImage, semantic_example
 from pointrend_repro.semantic_settings import SemanticInputSettings
@@ -84,14 +84,10 @@ def ours(inputs: Inputs) -> Callable[[], Loaded]:
 
 
 def detectron2(inputs: Inputs) -> Callable[[], Loaded]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it scripts functions, which torch advises against
-            from detectron2.data import DatasetMapper
-            from detectron2.data import transforms as T
-            from detectron2.projects.point_rend import ColorAugSSDTransform
-    except ImportError as error:
-        raise NotInstalled("detectron2") from error
+    with importing_detectron2():
+        from detectron2.data import DatasetMapper
+        from detectron2.data import transforms as T
+        from detectron2.projects.point_rend import ColorAugSSDTransform
     logging.getLogger("detectron2").setLevel(logging.WARNING)  # a line for each mapper
     # Its projects/PointRend/train_net.py, build_sem_seg_train_aug.
     mappers = [

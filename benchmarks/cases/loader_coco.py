@@ -4,7 +4,6 @@ One image for each of the short edges 640 to 800; divide six by the seconds for 
 """
 
 import logging
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.loading import COCO_NOISE, folder_until_exit, photograph, polygon
-from pointrend_repro.bench.case import Case, NotInstalled, Size
+from benchmarks.peers import importing_detectron2
+from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.examples import training_example
 from pointrend_repro.settings import InputSettings
@@ -78,14 +78,10 @@ def ours(inputs: Inputs) -> Callable[[], Loaded]:
 
 
 def detectron2(inputs: Inputs) -> Callable[[], Loaded]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it scripts functions, which torch advises against
-            from detectron2.data import DatasetMapper
-            from detectron2.data import transforms as T
-            from detectron2.structures import BoxMode
-    except ImportError as error:
-        raise NotInstalled("detectron2") from error
+    with importing_detectron2():
+        from detectron2.data import DatasetMapper
+        from detectron2.data import transforms as T
+        from detectron2.structures import BoxMode
     logging.getLogger("detectron2").setLevel(logging.WARNING)  # a line for each mapper
     # As its PointRend reads COCO: masks as bitmaps.
     mappers = [

@@ -4,7 +4,6 @@
 samples inside the box, pastes into masks of the whole image, and encodes these.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,8 @@ from pycocotools import mask as coco_mask
 from torch import Tensor
 
 from benchmarks.inputs import random_boxes
-from pointrend_repro.bench.case import Case, NotInstalled, Size
+from benchmarks.peers import importing_detectron2
+from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.data.rle import encode_window
 from pointrend_repro.modeling.paste import mask_window
 
@@ -74,12 +74,8 @@ def _paste(logits: Tensor, box: Tensor, inputs: Inputs) -> Tensor:
 
 
 def detectron2(inputs: Inputs) -> Callable[[], list[str]]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it scripts functions, which torch advises against
-            from detectron2.layers.mask_ops import paste_masks_in_image
-    except ImportError as error:
-        raise NotInstalled("detectron2") from error
+    with importing_detectron2():
+        from detectron2.layers.mask_ops import paste_masks_in_image
 
     def run() -> list[str]:
         size = inputs.height, inputs.width

@@ -4,7 +4,6 @@ The coarse logits and the features are given; the sides turn them into a label m
 resolution, or, where their name says so, into the logits that it is made of.
 """
 
-import warnings
 from collections.abc import Callable
 
 import torch
@@ -12,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.inputs import FPN_CHANNELS, P2_STRIDE, feature_map
-from pointrend_repro.bench.case import Case, NotInstalled, Size
+from benchmarks.peers import importing_detectron2
+from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner
 from pointrend_repro.semantic_settings import SemanticPointRendSettings
 
@@ -120,15 +120,11 @@ def plain(inputs: Inputs) -> Callable[[], Tensor]:
 
 
 def detectron2(inputs: Inputs) -> Callable[[], Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it scripts functions, which torch advises against
-            from detectron2.config import get_cfg
-            from detectron2.layers import ShapeSpec
-            from detectron2.projects import point_rend
-            from detectron2.projects.point_rend.semantic_seg import PointRendSemSegHead
-    except ImportError as error:
-        raise NotInstalled("detectron2") from error
+    with importing_detectron2():
+        from detectron2.config import get_cfg
+        from detectron2.layers import ShapeSpec
+        from detectron2.projects import point_rend
+        from detectron2.projects.point_rend.semantic_seg import PointRendSemSegHead
     cfg = get_cfg()
     point_rend.add_pointrend_config(cfg)
     # Its pointrend_semantic_R_101_FPN_1x_cityscapes.yaml.

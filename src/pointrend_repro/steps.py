@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -169,22 +170,18 @@ def run_evaluations(
     """
     for metric in ground_truths:
         require_metric(metric)
-    once = ReadOnce(ground_truths)
+    score_once = partial(
+        run_evaluation, predictions=predictions, resamples=resamples, once=ReadOnce(ground_truths)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     logs = {metric: folder / f"{metric}.log" for metric in ground_truths}
     for log in logs.values():
         log.write_text("")  # an older one would tell of another run
     failed = []
     for metric, ground_truth in ground_truths.items():
-        output = folder / f"{metric}.json"
         with _standard_output_to(logs[metric]):
             try:
-                run_evaluation(
-                    *(metric, ground_truth, predictions),
-                    output=output,
-                    resamples=resamples,
-                    once=once,
-                )
+                score_once(metric, ground_truth, output=folder / f"{metric}.json")
             except UserError as error:
                 print(f"pointrend-repro: error: {error}", file=sys.stderr)
                 failed.append(metric)
