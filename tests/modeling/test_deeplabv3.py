@@ -6,6 +6,7 @@ from small_semantic import CLASSES, FEW_POINTS, random_batch, small_deeplab, sma
 
 from pointrend_repro.modeling.semantic.deeplabv3 import ASPP
 from pointrend_repro.modeling.semantic.losses import hard_pixel_cross_entropy
+from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.semantic_settings import (
     DeepLabV3Settings,
     SemanticInferenceSettings,
@@ -87,14 +88,21 @@ def test_the_output_stride_is_restored_after_an_error() -> None:
     assert model.refinement(images, FEW_POINTS)[0].logits.shape[2:] == (2, 2)
 
 
-def test_a_trained_model_predicts_at_8_as_one_built_at_8() -> None:
-    trained = small_deeplab().eval()
-    backbone = trained.settings.backbone.model_copy(update={"output_stride": 8})
-    at_8 = type(trained)(trained.settings.model_copy(update={"backbone": backbone}), CLASSES).eval()
-    at_8.load_state_dict(trained.state_dict())
-    images, _ = random_batch((40, 56))
-    (wanted,) = at_8.predict(images, SemanticInferenceSettings())
-    assert torch.equal(trained.predict(images, AT_8)[0], wanted)
+def test_logits_at_8_hold_those_at_16() -> None:
+    """All convolutions reach as far as in training; image pooling alone averages other cells."""
+    settings = small_deeplab(norm="bn").settings
+    backbone = small_trunk(norm="bn", output_stride=16, multi_grid=(1, 2))
+    model = SemanticModel(settings.model_copy(update={"backbone": backbone}), CLASSES).eval()
+    silence_image_pooling(model.decoder.aspp)
+    images, _ = random_batch((64, 96))
+    (at_16,) = model.refinement(images, FEW_POINTS)
+    (at_8,) = model.refinement(images, AT_8)
+    torch.testing.assert_close(at_8.logits[..., ::2, ::2], at_16.logits, atol=1e-7, rtol=1e-5)
+
+
+def silence_image_pooling(module: ASPP) -> None:
+    with torch.no_grad():
+        module.project.weight[:, -module.settings.channels :] = 0
 
 
 def test_hard_pixels_are_the_worst_of_all_pixels() -> None:

@@ -50,8 +50,9 @@ def test_multi_grid_multiplies_the_dilations_of_res5(resnet103: ResNet) -> None:
 
 
 def test_stride_8_dilates_res4_and_doubles_res5(resnet103: ResNet) -> None:
+    """TF-slim's stack_blocks_dense: the block that gives up its stride keeps its own dilation."""
     resnet103.set_output_stride(8)
-    assert set(conv2_geometry(resnet103, "res4")) == {(1, 2)}
+    assert conv2_geometry(resnet103, "res4") == [(1, 1)] + [(1, 2)] * 22
     assert conv2_geometry(resnet103, "res5") == [(1, 4), (1, 8), (1, 16)]
     assert conv2_geometry(resnet103, "res3")[0] == (2, 1)
     resnet103.set_output_stride(16)
@@ -74,21 +75,30 @@ def test_output_strides(name: str, output_stride: int) -> None:
     }
 
 
-@pytest.mark.parametrize("multi_grid", [(), (1, 2, 4)])
-def test_dilation_computes_the_same_features_more_densely(multi_grid: tuple[int, ...]) -> None:
-    """The algorithme à trous: with the stride in a 1x1 convolution dilation is exact."""
+@pytest.mark.parametrize("multi_grid", [False, True])
+@pytest.mark.parametrize("stride_in_1x1", [False, True])
+@pytest.mark.parametrize("trained", [16, 8])
+@pytest.mark.parametrize("name", ["resnet18_narrow", "resnet50", "resnet103"])
+def test_other_strides_compute_the_same_features_where_both_have_cells(
+    name: str, trained: int, stride_in_1x1: bool, multi_grid: bool
+) -> None:
+    """The algorithme à trous (DeepLabV3, section 3.1), exact whichever convolution strides."""
     torch.manual_seed(0)
-    model = trunk(output_stride=16, multi_grid=multi_grid).double()
+    grid = () if not multi_grid else (1, 2, 4)[: 2 if name == "resnet18_narrow" else 3]
+    model = trunk(
+        name, output_stride=trained, multi_grid=grid, stride_in_1x1=stride_in_1x1
+    ).double()
     image = torch.randn(1, 3, 64, 96, dtype=torch.float64)
     with torch.no_grad():
-        coarse = model(image)
-        model.set_output_stride(8)
-        fine = model(image)
-        model.set_output_stride(16)
+        as_trained = model(image)
+        model.set_output_stride(24 - trained)
+        other = model(image)
+        model.set_output_stride(trained)
         again = model(image)
+    fine, coarse = (as_trained, other) if trained == 8 else (other, as_trained)
     torch.testing.assert_close(fine["res4"][..., ::2, ::2], coarse["res4"])
     torch.testing.assert_close(fine["res5"][..., ::2, ::2], coarse["res5"])
-    assert all(torch.equal(again[k], coarse[k]) for k in coarse)
+    assert all(torch.equal(again[k], as_trained[k]) for k in as_trained)
 
 
 def test_output_stride_has_no_weights() -> None:

@@ -61,7 +61,9 @@ class ResNet(nn.Module):
             normalisation is frozen too.
         stride_in_1x1: whether a stage's stride is in the first 1x1 convolution of its first block.
         freeze_at: 2 leaves stem and res2 untrained, 0 trains all.
-        output_stride: image pixels per cell of res5: 32, 16 (res5 is dilated) or 8 (res4 too).
+        output_stride: image pixels per cell of res5 in training: 32, 16 (res5 is dilated) or 8
+            (res4 too). Every 3x3 convolution of a dilated stage is dilated, the first block's
+            included, as in detectron2 (commit 02b5c4e2, projects/DeepLab/deeplab/resnet.py).
         multi_grid: what the dilation of each res5 block is multiplied by; empty: by 1.
 
     Raises:
@@ -97,24 +99,31 @@ class ResNet(nn.Module):
         if frozen:
             for module in (self.stem, self.res2):
                 module.requires_grad_(False)
+        self.trained_stride = output_stride
         self.set_output_stride(output_stride)
 
     def set_output_stride(self, output_stride: int) -> None:
-        """Make res5 finer, or coarser again, with the same weights (DeepLabV3, section 3.1).
+        """Read the trained weights more or less densely (DeepLabV3, section 3.1).
 
-        Where a stage would go beyond `output_stride` it keeps its input's resolution, and its 3x3
-        convolutions are dilated by as much instead, as detectron2 dilates them (commit 02b5c4e2,
-        projects/DeepLab/deeplab/resnet.py): from the stage's first block on.
+        A convolution reaches as far, in image pixels, as in training, so that its dilation grows by
+        as much as the map that it reads gets finer: features at the cells which both strides have
+        are the same. A stage's first block differs from the others, since it reads the map before
+        its own stride: one that was trained undilated stays so when the stride is taken out.
         """
         self.output_stride = output_stride
         for index, name in enumerate(STAGES):
-            plain_stride = 4 * 2**index
-            stride = 2 if index and plain_stride <= output_stride else 1
-            dilation = max(1, plain_stride // output_stride)
+            trained_in, trained_out = _strides(index, self.trained_stride)
+            now_in, now_out = _strides(index, output_stride)
+            trained_dilation = _plain_stride(index) // trained_out
             blocks = list(getattr(self, name))
             grid = self.multi_grid if name == "res5" else (1,) * len(blocks)
             for number, (block, factor) in enumerate(zip(blocks, grid, strict=True)):
-                block.set_geometry(1 if number else stride, dilation * factor)
+                inner = trained_dilation * factor * trained_out // now_out
+                if number:
+                    block.set_geometry(inner)
+                else:
+                    outer = trained_dilation * factor * trained_in // now_in
+                    block.set_geometry(inner, stride=now_out // now_in, strided_dilation=outer)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Map images (N, 3, H, W) to `res2` ... `res5`, at strides 4, 8, 16, 32 or less."""
@@ -124,6 +133,17 @@ class ResNet(nn.Module):
             x = getattr(self, name)(x)
             features[name] = x
         return features
+
+
+def _plain_stride(stage: int) -> int:
+    """Return a stage's output stride where nothing is dilated."""
+    return 4 * 2**stage
+
+
+def _strides(stage: int, output_stride: int) -> tuple[int, int]:
+    """Return the strides of the maps that a stage reads and writes."""
+    out = min(_plain_stride(stage), output_stride)
+    return (min(_plain_stride(stage - 1), output_stride) if stage else out), out
 
 
 def _stage(shape: TrunkShape, index: int, norm: str, stride_in_1x1: bool) -> nn.Sequential:

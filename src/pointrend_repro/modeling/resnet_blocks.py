@@ -98,9 +98,17 @@ class BasicBlock(nn.Module):
         self.conv1 = ConvNorm(in_channels, out_channels, 3, norm=norm)
         self.conv2 = ConvNorm(out_channels, out_channels, 3, norm=norm)
 
-    def set_geometry(self, stride: int, dilation: int) -> None:
-        """Change the block's stride, and the dilation of its 3x3 convolutions."""
-        self.conv1.set_geometry(stride, dilation)
+    def set_geometry(
+        self, dilation: int, *, stride: int = 1, strided_dilation: int | None = None
+    ) -> None:
+        """Change the block's stride, and the dilation of its 3x3 convolutions.
+
+        Args:
+            dilation: in cells of the block's output.
+            strided_dilation: of the convolution that strides, in cells of the block's input; none:
+                `dilation`.
+        """
+        self.conv1.set_geometry(stride, strided_dilation or dilation)
         self.conv2.set_geometry(1, dilation)
         _set_shortcut_stride(self.shortcut, stride)
 
@@ -130,11 +138,16 @@ class BottleneckBlock(nn.Module):
         self.conv2 = ConvNorm(width, width, 3, groups=groups, norm=norm)
         self.conv3 = ConvNorm(width, out_channels, 1, norm=norm)
 
-    def set_geometry(self, stride: int, dilation: int) -> None:
-        """Change the block's stride, and the dilation of its 3x3 convolution."""
-        first, second = (stride, 1) if self.stride_in_1x1 else (1, stride)
-        self.conv1.set_geometry(first)
-        self.conv2.set_geometry(second, dilation)
+    def set_geometry(
+        self, dilation: int, *, stride: int = 1, strided_dilation: int | None = None
+    ) -> None:
+        """Change the block's stride, and the dilation of its 3x3 convolution, as `BasicBlock`'s."""
+        if self.stride_in_1x1:
+            self.conv1.set_geometry(stride)
+            self.conv2.set_geometry(1, dilation)
+        else:
+            self.conv1.set_geometry(1)
+            self.conv2.set_geometry(stride, strided_dilation or dilation)
         _set_shortcut_stride(self.shortcut, stride)
 
     def forward(self, x: Tensor) -> Tensor:
