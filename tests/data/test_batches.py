@@ -80,19 +80,22 @@ def images_of(batch: Batch) -> list[torch.Tensor]:
 @settings(max_examples=50, deadline=None)
 @given(
     wide=st.lists(st.booleans(), min_size=1, max_size=15),
-    batch_size=st.integers(1, 4),
+    images_per_batch=st.integers(1, 8),
+    images_per_step=st.integers(1, 8),
     seed=st.integers(0, 1000),
 )
-def test_order_groups_by_aspect_and_shows_all_images_equally_often(
-    wide: list[bool], batch_size: int, seed: int
+def test_steps_hold_one_shape_and_all_images_are_shown_equally_often(
+    wide: list[bool], images_per_batch: int, images_per_step: int, seed: int
 ) -> None:
-    order = list(islice(batch_order(wide, batch_size, seed=seed), 40))
-    assert order == list(islice(batch_order(wide, batch_size, seed=seed), 40))
+    division = Division(images_per_batch, images_per_step)
+    order = list(islice(batch_order(wide, division, seed=seed), 40))
+    assert order == list(islice(batch_order(wide, division, seed=seed), 40))
     for batch in order:
-        assert len(batch) == batch_size
-        assert len({wide[i] for i in batch}) == 1
+        assert len(batch) == images_per_batch
+        for step in division.steps:
+            assert len({wide[batch[place]] for place in step}) == 1
     # Within its group an image is once more shown only when all others have had their turn,
-    # but for those few that waited for a batch to fill.
+    # but for those few that waited for a step to fill.
     for kind in set(wide):
         group = [i for i, w in enumerate(wide) if w is kind]
         shown = [i for batch in order for i in batch if wide[i] is kind]
@@ -100,18 +103,32 @@ def test_order_groups_by_aspect_and_shows_all_images_equally_often(
             assert sorted(shown[start : start + len(group)]) == group
 
 
+def test_a_batch_mixes_shapes_at_least_as_the_gpus_of_detectron2_do() -> None:
+    """74 % of COCO's images are wide; 8 GPUs all draw wide pairs in 0.74^8 = 9 % of batches.
+
+    Here the steps come of one stream, in which pairs of wide images cannot follow each other so
+    often as in eight.
+    """
+    wide = [i % 100 < 74 for i in range(5000)]
+    order = list(islice(batch_order(wide, Division(16, 2), seed=0), 3000))
+    all_wide = sum(all(wide[i] for i in batch) for batch in order) / len(order)
+    assert all_wide < 0.74**8
+    assert not any(not any(wide[i] for i in batch) for batch in order)
+
+
 @settings(max_examples=30, deadline=None)
 @given(count=st.integers(2, 12), seed=st.integers(0, 1000))
 def test_epochs_are_shuffled_differently(count: int, seed: int) -> None:
-    shown = list(islice(batch_order([True] * 12, 1, seed=seed), 24))
+    single = Division(1, 1)
+    shown = list(islice(batch_order([True] * 12, single, seed=seed), 24))
     assert sorted(shown[:12]) == sorted(shown[12:]) == [[i] for i in range(12)]
     assert shown[:12] != shown[12:]
-    assert shown[:count] != list(islice(batch_order([True] * 12, 1, seed=seed + 1), 24))[:24]
+    assert shown[:count] != list(islice(batch_order([True] * 12, single, seed=seed + 1), 24))
 
 
 def test_the_smaller_group_gets_its_share() -> None:
     wide = [True] * 9 + [False]
-    shown = Counter(i for b in islice(batch_order(wide, 2, seed=0), 200) for i in b)
+    shown = Counter(i for b in islice(batch_order(wide, Division(4, 2), seed=0), 200) for i in b)
     assert max(shown.values()) - min(shown.values()) <= 2
 
 

@@ -38,7 +38,7 @@ FIVE_IMAGES = {"images_per_batch": 5, "images_per_step": 2}  # three steps, the 
 
 # Of the detectors: one with which nothing is so narrow that rounding decides it: no choice of
 # proposals or points, no sign of a distance in an L1 loss. Where it does, trainings part.
-SEED = 5
+SEED = 0
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def test_more_processes_than_steps(tmp_path: Path, root: Path) -> None:
 def test_an_image_that_only_the_second_process_reads(tmp_path: Path, root: Path) -> None:
     arguments = commands(tmp_path, root)
     # Of the first batch; process 1 has its last two images.
-    order = next(batch_order([True] * 7, 4, seed=0))
+    order = next(batch_order([True] * 7, Division(4, 2), seed=0))
     broken = f"{order[3] + 1:012d}.jpg"
     (root / "train2017" / broken).write_bytes(b"no image")
     assert_refused(tmp_path, arguments, broken)

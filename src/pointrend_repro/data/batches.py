@@ -6,6 +6,7 @@ forward pass sees, and the steps among the processes that train together; what a
 depend on how many these are.
 """
 
+import itertools
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -86,27 +87,41 @@ class Batch:
     image_ids: list[int | str]
 
 
-def batch_order(wide: list[bool], batch_size: int, *, seed: int) -> Iterator[list[int]]:
+def batch_order(wide: Sequence[bool], division: Division, *, seed: int) -> Iterator[list[int]]:
     """Yield the images of each iteration, for ever.
 
-    Images are shuffled anew each epoch. A batch holds only wide or only high images, so that
-    little of it is padding; what is left over waits for the next epoch (detectron2's
-    aspect-ratio grouping).
+    Images are shuffled anew each epoch. A step holds only wide or only high images, so that little
+    of it is padding, and what is left over waits for the next; a batch is the steps that come next,
+    of whatever shape. detectron2 groups in the same way what one GPU sees (commit 02b5c4e2,
+    data/common.py, AspectRatioGroupedDataset).
 
     Args:
         wide: for each image, whether it is wider than high.
+        division: how many images a batch and its steps have.
     """
+    images = _shuffled(len(wide), seed)
     waiting: dict[bool, list[int]] = {True: [], False: []}
-    epoch = 0
     while True:
-        rng = np.random.default_rng([seed, epoch])
-        for image in rng.permutation(len(wide)):
-            group = waiting[wide[image]]
-            group.append(int(image))
-            if len(group) == batch_size:
-                yield list(group)
-                group.clear()
-        epoch += 1
+        batch: list[int] = []
+        for step in division.steps:
+            batch += _next_step(wide, images, waiting, size=len(step))
+        yield batch
+
+
+def _shuffled(count: int, seed: int) -> Iterator[int]:
+    for epoch in itertools.count():
+        yield from np.random.default_rng([seed, epoch]).permutation(count).tolist()
+
+
+def _next_step(
+    wide: Sequence[bool], images: Iterator[int], waiting: dict[bool, list[int]], *, size: int
+) -> list[int]:
+    """Take images until as many of one shape wait as a step has."""
+    while (full := next((g for g in waiting.values() if len(g) >= size), None)) is None:
+        image = next(images)
+        waiting[wide[image]].append(image)
+    step, full[:size] = full[:size], []
+    return step
 
 
 def training_batches(
@@ -136,7 +151,7 @@ def training_batches(
     if not records:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     wide = [record.width > record.height for record in records]
-    order = batch_order(wide, division.images_per_batch, seed=seed)
+    order = batch_order(wide, division, seed=seed)
     loader = DataLoader(
         _Batches(records, make_example, division, seed),
         sampler=_numbered(order, iterations),
