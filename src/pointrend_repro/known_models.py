@@ -102,7 +102,7 @@ _R103 = BackboneSettings(
 def _semantic_models() -> dict[str, KnownModel]:
     """Settings are those of the weights: detectron2's where it has published some.
 
-    It trained DeepLabV3 on 512x1024 crops, lets SemanticFPN's point head see the coarse prediction
+    It trained DeepLabV3 on 512x1024 crops and their hardest pixels, lets SemanticFPN's point head see the coarse prediction
     in its first layer only, and ranks points by logits. Nobody has published DeepLabV3 with
     PointRend: that one is as the paper says.
     """
@@ -111,7 +111,9 @@ def _semantic_models() -> dict[str, KnownModel]:
     fpn_points = SemanticPointRendSettings(
         train_points=2048, coarse_in_each_layer=False, uncertainty="logits"
     )
-    deeplab = DeepLabV3Settings(kind="deeplabv3", image_pooling_px=(512, 1024))
+    deeplab = DeepLabV3Settings(
+        kind="deeplabv3", image_pooling_px=(512, 1024), hard_pixel_fraction=0.2
+    )
     paper_deeplab = DeepLabV3Settings(kind="deeplabv3")
     paper_points = SemanticPointRendSettings(train_points=2304)
     models = {

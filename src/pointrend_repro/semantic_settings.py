@@ -73,19 +73,20 @@ class DeepLabV3Settings(Strict):
         (6, 12, 18), description="DeepLabV3, d2: at output stride 16; at 8 they double"
     )
     image_pooling_px: tuple[PositiveInt, PositiveInt] | None = Field(
-        (768, 768),
-        description="height and width of the window that the image pooling branch averages, in "
-        "training and inference alike; d2: the training crop, which the paper has at 768x768 and "
-        "d2 at 512x1024; none: the whole image, as DeepLabV3 writes",
+        None,
+        description="none: the image pooling branch averages the whole map, as DeepLabV3 writes, "
+        "whom the paper follows; d2: a window of the training crop's height and width, 512x1024, "
+        "in training and inference alike",
     )
     dropout: Fraction = Field(0.1, description="d2: 0.1, after ASPP; the paper does not say")
     norm: Literal["bn", "sync_bn", "gn"] = Field(
         "sync_bn", description="paper: BN over the 16 images of a mini-batch"
     )
     hard_pixel_fraction: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        0.2,
-        description="d2: mean loss of the worst 20 % of all pixels, ignored ones counted with "
-        "loss 0; none: mean over the pixels that count. The paper does not say",
+        None,
+        description="none: mean cross-entropy over the pixels that count, as in DeepLabV3, whom "
+        "the paper follows; d2: 0.2, the mean loss of the worst 20 % of all pixels (1902.05093), "
+        "ignored ones counted with loss 0",
     )
 
 

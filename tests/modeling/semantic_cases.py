@@ -43,7 +43,9 @@ _R103 = BackboneSettings(
     pixel_mean=(123.675, 116.280, 103.530),
     pixel_std=(58.395, 57.120, 57.375),
 )
-_DEEPLAB = DeepLabV3Settings(kind="deeplabv3", image_pooling_px=_POOLING_PX, dropout=0.0)
+_DEEPLAB = DeepLabV3Settings(
+    kind="deeplabv3", image_pooling_px=_POOLING_PX, hard_pixel_fraction=0.2, dropout=0.0
+)
 # detectron2's choices where it differs from the paper.
 _POINTREND = SemanticPointRendSettings(
     train_points=_TRAIN_POINTS, coarse_in_each_layer=False, uncertainty="logits"
