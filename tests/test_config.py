@@ -1,6 +1,7 @@
 import copy
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pointrend_repro.config import (
     load_variant,
     read_yaml,
 )
-from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import load_grid
 from pointrend_repro.settings import BackboneSettings, PointRendHeadSettings
@@ -393,6 +394,27 @@ def test_snakemakes_wrong_keys(values: dict[str, Any], told: str) -> None:
     message = refusal(lambda: read_workflow_config(values))
     assert message.startswith("config/config.yaml or snakemake --config: ")
     assert told in message
+
+
+def test_what_the_user_names_stands_for_one_data_set() -> None:
+    coco, streets = load_dataset("coco"), load_dataset("cityscapes")
+    furniture = coco.model_copy(update={"root": "data/furniture"})
+    nothing, named = UserData(), UserData(Path("/mine"))
+    only_lvis = UserData(lvis_annotations=Path("/lvis.json"))
+    both = {"coco": coco, "furniture": furniture, "cityscapes": streets}
+    for data in (named, only_lvis):
+        message = refusal(partial(paths_of_all, both, {"coco": data, "cityscapes": nothing}))
+        assert "would stand for each of the data sets coco, furniture" in message
+    roots = {
+        n: p.root for n, p in paths_of_all(both, {"coco": nothing, "cityscapes": named}).items()
+    }
+    assert roots == {
+        "coco": Path("data/coco"),
+        "furniture": Path("data/furniture"),
+        "cityscapes": Path("/mine"),
+    }
+    one = paths_of_all({"coco": coco}, {"coco": named, "cityscapes": nothing})
+    assert one["coco"].val_annotations.parts[:2] == ("/", "mine")
 
 
 def test_data_paths() -> None:

@@ -102,9 +102,9 @@ _R103 = BackboneSettings(
 def _semantic_models() -> dict[str, KnownModel]:
     """Settings are those of the weights: detectron2's where it has published some.
 
-    It trained DeepLabV3 on 512x1024 crops and their hardest pixels, lets SemanticFPN's point head see the coarse prediction
-    in its first layer only, and ranks points by logits. Nobody has published DeepLabV3 with
-    PointRend: that one is as the paper says.
+    It trained DeepLabV3 on 512x1024 crops and their hardest pixels, lets SemanticFPN's point head
+    see the coarse prediction in its first layer only, and ranks points by logits. Nobody has
+    published DeepLabV3 with PointRend: that one is as the paper says.
     """
     r101 = BackboneSettings(name="resnet101", freeze_at=0)
     fpn = SemanticFPNSettings(kind="semantic_fpn")

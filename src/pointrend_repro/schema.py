@@ -124,11 +124,14 @@ class SemanticRecipe(Strict):
     schedules: dict[Name, ScheduleSettings]
 
 
+Layout = Literal["coco", "cityscapes"]
+
+
 class Dataset(Strict):
     """A data set in its official layout. Paths are relative to `root`."""
 
     title: str
-    layout: Literal["coco", "cityscapes"]
+    layout: Layout
     root: str | None = Field(description="folder on disk; none: the user names it by `data_root`")
     train_images: str = "train2017"
     train_annotations: str = "annotations/instances_train2017.json"

@@ -9,7 +9,7 @@ from pointrend_repro.schema import SEMANTIC_METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.data.generated.settings import RENDERER_VERSION
-from pointrend_repro.data.paths import data_paths
+from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
 from pointrend_repro.provenance import digest
@@ -39,18 +39,10 @@ try:
         in workflow.deployment_settings.deployment_method,
     )
     CLAIMS = load_claims(Path("config"))
-    DATA = {
-        name: data_paths(
-            name,
-            dataset,
-            (
-                SETTINGS.cityscapes_data
-                if dataset.layout == "cityscapes"
-                else SETTINGS.user_data
-            ),
-        )
-        for name, dataset in GRID.datasets.items()
-    }
+    DATA = paths_of_all(
+        GRID.datasets,
+        {"coco": SETTINGS.user_data, "cityscapes": SETTINGS.cityscapes_data},
+    )
     RESOURCES = load_resources(Path("config"))
     DOWNLOADS = DownloadPlan(load_catalogue(Path("config")))
     FOUND, FETCHED = DOWNLOADS.found(), DOWNLOADS.fetched()

@@ -1,10 +1,11 @@
 """Where the files of a data set are, given what the user has named."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.errors import UserError
-from pointrend_repro.schema import Dataset
+from pointrend_repro.schema import Dataset, Layout
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,9 @@ class DataPaths:
     lvis_annotations: Path | None
 
 
+AllPaths = dict[str, DataPaths]
+
+
 def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
     """Return the paths of a data set; what the user names wins over its configuration.
 
@@ -53,6 +57,24 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
         val_annotations=root / dataset.val_annotations,
         lvis_annotations=user.lvis_annotations or own_lvis,
     )
+
+
+def paths_of_all(datasets: Mapping[str, Dataset], user: Mapping[Layout, UserData]) -> AllPaths:
+    """Return the paths of each data set of a preset, given what the user named for each layout.
+
+    Raises:
+        UserError: what the user named would stand for two data sets.
+    """
+    for layout, data in user.items():
+        sharing = sorted(name for name, each in datasets.items() if each.layout == layout)
+        named = data.data_root or data.lvis_annotations
+        if named and len(sharing) > 1:
+            raise UserError(
+                f"{named}: would stand for each of the data sets {', '.join(sharing)}, which would "
+                "be trained or scored on the same files; say where each lies by `root` and "
+                "`lvis_annotations` in its file in config/datasets/ instead"
+            )
+    return {name: data_paths(name, each, user[each.layout]) for name, each in datasets.items()}
 
 
 def _cityscapes_paths(name: str, root: Path) -> DataPaths:
