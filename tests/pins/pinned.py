@@ -17,6 +17,7 @@ import typer
 
 from pointrend_repro.cli import app
 from pointrend_repro.experiments import Grid, load_grid
+from pointrend_repro.identity import settings_digest
 from pointrend_repro.known_models import KNOWN_MODELS
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.collect import COLUMNS
@@ -40,10 +41,7 @@ def trainings() -> dict[str, dict[str, str]]:
 def _trainings(grid: Grid) -> dict[str, str]:
     pairs = sorted({(t.dataset, t.variant) for t in grid.trainings})
     settings = {pair: grid.training_settings(*pair) for pair in pairs}
-    return {
-        "/".join(pair): digest(values.model_dump(mode="json", exclude={"run"}))
-        for pair, values in settings.items()
-    }
+    return {"/".join(pair): settings_digest(values) for pair, values in settings.items()}
 
 
 def inferences() -> dict[str, dict[str, str]]:
@@ -53,10 +51,7 @@ def inferences() -> dict[str, dict[str, str]]:
 
 def _inferences(grid: Grid) -> dict[str, str]:
     pairs = sorted({(p.training.variant, p.inference) for p in grid.predictions})
-    return {
-        "/".join(pair): digest(grid.inference_settings(*pair).model_dump(mode="json"))
-        for pair in pairs
-    }
+    return {"/".join(pair): settings_digest(grid.inference_settings(*pair)) for pair in pairs}
 
 
 def results() -> dict[str, Any]:
@@ -110,7 +105,7 @@ def models() -> dict[str, list[Any]]:
     """The names that `load_model` takes, with digests of what each stands for."""
     return {
         name: [
-            *(digest(part.model_dump(mode="json")) for part in (m.model, m.input, m.inference)),
+            *(settings_digest(part) for part in (m.model, m.input, m.inference)),
             digest(m.categories),
         ]
         for name, m in KNOWN_MODELS.items()

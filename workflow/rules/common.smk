@@ -12,6 +12,7 @@ from pointrend_repro.data.generated.settings import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
+from pointrend_repro.identity import identity, settings_digest
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
@@ -173,9 +174,8 @@ def training_threads(wildcards, threads):
 
 
 def training_digest(wildcards):
-    """Changes when the resolved settings do; how often a run logs and saves does not count."""
-    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
-    return digest(settings.model_dump(mode="json", exclude={"run"}))
+    """Changes when a setting does that decides the weights."""
+    return settings_digest(GRID.training_settings(wildcards.dataset, wildcards.variant))
 
 
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}

@@ -19,10 +19,8 @@ rule predict:
         device=SETTINGS.device,
         program=program,
     params:
-        settings=lambda wildcards: digest(
-            GRID.inference_settings(wildcards.variant, wildcards.inference).model_dump(
-                mode="json"
-            )
+        settings=lambda wildcards: settings_digest(
+            GRID.inference_settings(wildcards.variant, wildcards.inference)
         ),
         preset=SETTINGS.preset,
         data_root=data_root_option,

@@ -19,10 +19,10 @@ rule count_cost:
     params:
         settings=lambda wildcards: digest(
             [
-                GRID.variants[wildcards.variant].model.model_dump(mode="json"),
-                GRID.inference_settings(
-                    wildcards.variant, wildcards.inference
-                ).model_dump(mode="json"),
+                identity(GRID.variants[wildcards.variant].model),
+                identity(
+                    GRID.inference_settings(wildcards.variant, wildcards.inference)
+                ),
             ]
         ),
         in_force=lambda wildcards: captions.settings_in_force(GRID, cost_of(wildcards)),

@@ -6,14 +6,15 @@ Snakemake, which also looks at times and at rules, has the last word: `snakemake
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, Grid, Prediction, Training
 from pointrend_repro.files import read_json
+from pointrend_repro.identity import are_of
 from pointrend_repro.schema import SEMANTIC_METRICS
+from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
 
 TrainingState = Literal["done", "started", "to do", "other settings"]
 
@@ -42,18 +43,10 @@ class Progress:
 
 def look_at(grid: Grid, results_dir: Path) -> Progress:
     """Look for the results of a preset in its folder, `results/<preset>`."""
-
-    @cache
-    def training_settings(dataset: str, variant: str) -> dict[str, Any]:
-        return _of_weights(grid.training_settings(dataset, variant).model_dump(mode="json"))
-
-    @cache
-    def inference_settings(variant: str, inference: str) -> dict[str, Any]:
-        return grid.inference_settings(variant, inference).model_dump(mode="json")
-
     trainings = {
         training: _training_progress(
-            results_dir / training.folder, training_settings(training.dataset, training.variant)
+            results_dir / training.folder,
+            grid.training_settings(training.dataset, training.variant),
         )
         for training in grid.trainings
     }
@@ -62,7 +55,7 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
         prediction: trainings[prediction.training].state == "done"
         and _is_predicted(
             results_dir / prediction.folder / ("labels" if prediction in labels else "predictions"),
-            inference_settings(prediction.training.variant, prediction.inference),
+            grid.inference_settings(prediction.training.variant, prediction.inference),
         )
         for prediction in grid.predictions
     }
@@ -83,24 +76,19 @@ def checked_val_images(grid: Grid, results_dir: Path) -> dict[str, int]:
     return {name: int(val["images"]) for name, val in found.items() if val and "images" in val}
 
 
-def _training_progress(folder: Path, settings: dict[str, Any]) -> TrainingProgress:
+def _training_progress(folder: Path, settings: AnyTrainingSettings) -> TrainingProgress:
     made = _record(folder / "model.origin.json", "train")
     if made is not None and (folder / "model.safetensors").is_file():
-        same = _of_weights(made.get("settings", {})) == settings
+        same = are_of(made.get("settings"), settings)
         return TrainingProgress("done" if same else "other settings")
     updates = _newest_checkpoint(folder / "checkpoints")
     return TrainingProgress("started" if updates else "to do", updates)
 
 
-def _of_weights(settings: dict[str, Any]) -> dict[str, Any]:
-    """What decides the weights: how often a training logs and saves does not."""
-    return {key: value for key, value in settings.items() if key != "run"}
-
-
-def _is_predicted(stem: Path, settings: dict[str, Any]) -> bool:
+def _is_predicted(stem: Path, settings: AnyInferenceSettings) -> bool:
     made = _record(stem.with_name(f"{stem.name}.origin.json"), "predict")
     there = stem.is_dir() or stem.with_suffix(".json").is_file()
-    return made is not None and there and made.get("settings") == settings
+    return made is not None and there and are_of(made.get("settings"), settings)
 
 
 def _record(origin: Path, step: str) -> dict[str, Any] | None:

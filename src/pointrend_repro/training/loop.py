@@ -24,6 +24,7 @@ from torch.optim import SGD
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.data.batches import Batch, Division, training_batches
 from pointrend_repro.errors import StoppedBySignal
+from pointrend_repro.identity import identity
 from pointrend_repro.modeling.weights import build_model
 from pointrend_repro.provenance import digest
 from pointrend_repro.semantic_settings import AnyTrainingSettings
@@ -108,11 +109,10 @@ def train(
 
 
 def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: int) -> str:
-    """Return a digest of all that decides the weights: how often a run saves does not."""
-    identity = task_of(settings).identity
-    images = [identity(image) for image in dataset.images]
-    values = settings.model_dump(mode="json", exclude={"run"})
-    return digest(values | {"seed": seed, "images": images})
+    """Return a digest of all that decides the weights."""
+    of_image = task_of(settings).identity
+    images = [of_image(image) for image in dataset.images]
+    return digest(identity(settings) | {"seed": seed, "images": images})
 
 
 def _start(
