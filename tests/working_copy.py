@@ -59,7 +59,10 @@ def make_copy(folder: Path) -> WorkingCopy:
         source = REPOSITORY / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     for path in (folder / "config/presets").glob("*.yaml"):
-        only_table_1(path)
+        if "coco" in yaml.safe_load(path.read_text())["datasets"]:
+            only_table_1(path)
+        else:
+            path.unlink()
     only_paper_rows(folder / "config/tables/table1.yaml")
     return WorkingCopy(folder)
 
