@@ -1,4 +1,3 @@
-import shlex
 import signal
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from pointrend_repro.data.generated.settings import RENDERER_VERSION
 from pointrend_repro.data.paths import data_paths
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
+from pointrend_repro.names import NAME_PATTERN
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
@@ -83,7 +83,7 @@ wildcard_constraints:
     dataset="|".join(sorted(GRID.datasets)),
     variant="|".join(sorted(GRID.variants)),
     trial=r"\d+",
-    inference="[a-z0-9_]+",
+    inference=NAME_PATTERN,
 
 
 def generated_folder(wildcards):
@@ -215,8 +215,7 @@ def ground_truths_of(metrics):
     def arguments(wildcards):
         dataset = PREDICTIONS[wildcards.prediction].training.dataset
         # As text: Snakemake does not notice another Path.
-        pairs = [f"{metric}={ground_truth(dataset, metric)}" for metric in metrics]
-        return shlex.join(pairs)
+        return [f"{metric}={ground_truth(dataset, metric)}" for metric in metrics]
 
     return arguments
 
