@@ -10,10 +10,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator
 
-# Controls but for tab and line ends, marks and overrides of the writing direction, the separators
+# Controls but for tab and line feed, marks and overrides of the writing direction, the separators
 # of lines and paragraphs, and halves of characters, which no file can hold.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069"
     "\ufeff\ud800-\udfff]"
 )
 

@@ -18,7 +18,6 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-
 def a_name(param: typer.CallbackParam, value: str | None) -> str | None:
     """Refuse an option's value that is no name before anything is made of it."""
     return None if value is None else require_name(value, f"--{param.name}")
