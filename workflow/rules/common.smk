@@ -1,5 +1,6 @@
 import signal
 import sys
+import time
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
@@ -23,12 +24,21 @@ from pointrend_repro.resources import (
     process_threads,
     training_runtime_min,
 )
+from pointrend_repro.start_checks import (
+    require_files_of_the_past,
+    require_places_to_write,
+    require_workflow_profile,
+    require_working_folder,
+)
 from pointrend_repro.workflow import read_workflow_config
 
 # Slurm warns a training of its time limit by this signal, and Snakemake around it must outlive it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
+    if workflow.is_main_process:
+        require_workflow_profile(sys.argv[1:], Path(workflow.main_snakefile))
+        require_working_folder()
     SETTINGS = read_workflow_config(config)
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
@@ -77,6 +87,23 @@ RESULTS = f"results/{SETTINGS.preset}"
 MODEL_DIR = f"{RESULTS}/{{dataset}}/{{variant}}/trial{{trial}}"
 PREDICTION_DIR = f"{MODEL_DIR}/{{inference}}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
+
+
+# Here, and not above, because only now it is known what will run: who only looks at finished
+# results may have them where they cannot be written, or dated anyhow.
+onstart:
+    if workflow.is_main_process and not workflow.touch:
+        to_do = list(workflow.dag.needrun_jobs())
+        made = {file for job in to_do for file in job.output}
+        noted = {
+            file for job in to_do for file in [*job.log, job.benchmark] if file
+        }
+        read = {file for job in to_do for file in job.input} - made
+        try:
+            require_places_to_write(made | noted)
+            require_files_of_the_past(read, time.time())
+        except UserError as error:
+            sys.exit(f"error: {error}")
 
 
 wildcard_constraints:
