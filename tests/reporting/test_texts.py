@@ -1,6 +1,8 @@
 """Unseen characters: none in what config/ says, and their code points in all that is shown."""
 
+import copy
 import csv
+import functools
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,6 +50,11 @@ def test_other_alphabets_and_joined_characters_stay() -> None:
 
 
 def read(name: str) -> Any:
+    return copy.deepcopy(_parsed(name))
+
+
+@functools.cache
+def _parsed(name: str) -> Any:
     return yaml.safe_load((CONFIG_DIR / name).read_text())
 
 
@@ -72,8 +79,7 @@ def test_the_files_of_config_may_hold_none(hidden: str, tmp_path: Path) -> None:
         place[last] = evil
         with pytest.raises(ValidationError, match=rf"unseen character U\+{ord(hidden):04X}"):
             schema.model_validate(values)
-    claims = read("claims.yaml")
-    claims["points_saturate"]["statement"] = evil
+    claims = {"points_saturate": read("claims.yaml")["points_saturate"] | {"statement": evil}}
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
     with pytest.raises(UserError, match=r"points_saturate.*unseen character") as told:
         load_claims(tmp_path)
