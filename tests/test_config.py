@@ -374,7 +374,7 @@ def test_merging_leaves_its_inputs_alone() -> None:
 def test_snakemakes_own_keys() -> None:
     settings = read_workflow_config({"preset": "tiny", "data_root": "my data", "device": "cpu"})
     assert settings.user_data == UserData(Path("my data"), None)
-    assert settings.data_root_option == "--data-root 'my data'"
+    assert settings.data_root_option == "--data-root=my data"
     assert settings.lvis_option == ""
     shipped = yaml.safe_load((CONFIG_DIR / "config.yaml").read_text())
     # The key `slurm` comes from slurm/cluster.yaml, by --profile slurm.

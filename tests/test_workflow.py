@@ -1,6 +1,7 @@
 """The pipeline as Snakemake plans it: dry runs, and runs of a stub in place of the commands."""
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,7 @@ case $command in
 esac
 """
 
+RULE = "small letters, digits and underscores make a name (100 at most)"
 EVALUATE = "evaluate_coco_ap_lvis_ap_star"
 
 TABLE_1_OF_SMOKE = {
@@ -155,12 +157,35 @@ def test_tiny_says_what_to_type(copy: WorkingCopy) -> None:
     assert copy.plan("--config", "preset=tiny", *lvis)[EVALUATE] == 3
 
 
-def test_names_with_spaces_are_quoted(copy: WorkingCopy) -> None:
-    arguments = ["preset=tiny", "data_root=my data", "lvis_annotations=my lvis.json"]
-    text = copy.snakemake("--dry-run", "--config", *arguments).stdout
-    assert "--data-root 'my data'" in text
-    assert "'coco_ap=my data/annotations/instances_val2017.json'" in text
-    assert "'lvis_ap_star=my lvis.json'" in text
+def test_paths_of_any_characters_reach_the_commands_as_they_are(copy: WorkingCopy) -> None:
+    root, lvis = """-my $(touch PWNED);'q" {wildcards} {x} é""", "my `touch PWNED`|lvis.json"
+    arguments = ["preset=tiny", f"data_root={root}", f"lvis_annotations={lvis}"]
+    done = copy.snakemake("--dry-run", "--config", *arguments)
+    lines = re.findall(
+        "^ *(?:Shell command: *)?(pointrend-repro .*)$", done.stdout + done.stderr, re.M
+    )
+    commands = [shlex.split(line) for line in lines]
+    for command, count in {"train": 2, "predict": 3, "check": 2, "evaluate-all": 3}.items():
+        found = [words for words in commands if command in words[:3]]
+        assert len(found) == count
+        for words in found:
+            assert words[-2].startswith(">results/"), "nothing else is redirected"
+            if command == "evaluate-all":
+                ground_truth = f"{root}/annotations/instances_val2017.json"
+                assert words[2:4] == [f"coco_ap={ground_truth}", f"lvis_ap_star={lvis}"]
+            else:
+                assert f"--data-root={root}" in words
+            if command == "check":
+                assert f"--lvis-annotations={lvis}" in words
+
+
+def test_names_that_a_shell_or_a_path_would_read_are_refused(copy: WorkingCopy) -> None:
+    """Even where there is such a file."""
+    evil = "x;touch PWNED;"
+    (copy.folder / f"config/presets/{evil}.yaml").write_text("title: x\n")
+    line = refusal(copy, "--config", f"preset={evil}")
+    assert line.endswith(f"preset: {evil!r}: {RULE}")
+    assert not (copy.folder / "PWNED").exists()
 
 
 def test_reading_the_snakefile_imports_no_torch() -> None:

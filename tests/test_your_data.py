@@ -26,6 +26,7 @@ from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.schema import Dataset
 from pointrend_repro.survey.taking import Survey, take_survey
 from pointrend_repro.survey.writing import to_yaml
+from pointrend_repro.texts import visible
 from working_copy import REPOSITORY, WorkingCopy, make_copy
 
 Builder = Callable[..., Path]
@@ -154,7 +155,7 @@ def test_names_come_back_from_the_file_as_they_are(
     dataset = Dataset.model_validate(yaml.safe_load(text))
     assert dataset.classes == tuple(names)
     assert dataset.root == str(survey.root)
-    assert dataset.title == survey.root.name
+    assert dataset.title == visible(survey.root.name)
     assert survey.proposal is not None
     assert dataset.recipe == survey.proposal.recipe
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from pointrend_repro.errors import UserError, suggest
+from pointrend_repro.names import is_name, require_name
 from pointrend_repro.schema import (
     AnyVariant,
     Dataset,
@@ -199,9 +200,10 @@ def _load(schema: type[T], kind: str, name: str, config_dir: Path) -> T:
 
 def _find(kind: str, name: str, config_dir: Path) -> Path:
     folder = config_dir / f"{kind}s"
-    path = folder / f"{name}.yaml"
+    known = sorted(p.stem for p in folder.glob("*.yaml") if is_name(p.stem))
+    path = folder / f"{require_name(name, kind, known)}.yaml"
     if not path.is_file():
-        hint = suggest(name, sorted(p.stem for p in folder.glob("*.yaml")))
+        hint = suggest(name, known)
         if kind == "dataset" and "did you mean" not in hint:
             hint = (
                 f"; `pointrend-repro data check FOLDER --name {name} --write` makes it of a "
@@ -226,7 +228,7 @@ def one_line(error: ValidationError, schema: type[Strict]) -> str:
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key {key}{suggest(key.split('.')[-1], _keys_of(schema))}")
         else:
-            parts.append(f"{key}: {item['msg']}")
+            parts.append(f"{key}: {item['msg'].removeprefix('Value error, ')}")
     return "; ".join(parts)
 
 

@@ -30,6 +30,9 @@ _SHOWS_NUMBERS_ONLY = {
     "cli.py",
     "workflow.py",
     "resources.py",
+    "start_checks.py",
+    "names.py",
+    "texts.py",
 }
 
 # A cluster's names and limits are filled in by every user, and change no number.

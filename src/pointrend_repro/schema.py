@@ -3,13 +3,14 @@
 Every class refuses unknown keys. `config.py` reads the files.
 """
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.errors import suggest
 from pointrend_repro.figures.plan import FigureName, PictureName
+from pointrend_repro.names import Name
 from pointrend_repro.semantic_settings import (
     DecoderSettings,
     SemanticInferenceSettings,
@@ -30,6 +31,7 @@ from pointrend_repro.settings import (
     ScheduleSettings,
     Strict,
 )
+from pointrend_repro.texts import Text
 
 Metric = Literal[
     "boundary_ap",
@@ -79,14 +81,11 @@ _COCO_FILES = {
 }
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-
-
 class Variant(Strict):
     """A model and its schedule: one row, or a few, of the paper's tables."""
 
-    title: str
-    source: str = Field(description="where in the paper this model is described")
+    title: Text
+    source: Text = Field(description="where in the paper this model is described")
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: ModelSettings
     schedule: Name
@@ -96,8 +95,8 @@ class Variant(Strict):
 class SemanticVariant(Strict):
     """A semantic model and its recipe. Its model has a `decoder`, by which it is told apart."""
 
-    title: str
-    source: str = Field(description="where in the paper this model is described")
+    title: Text
+    source: Text = Field(description="where in the paper this model is described")
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: SemanticModelSettings
     recipe: Name = Field(description="one of the data set's semantic_recipes")
@@ -130,7 +129,7 @@ Layout = Literal["coco", "cityscapes"]
 class Dataset(Strict):
     """A data set in its official layout. Paths are relative to `root`."""
 
-    title: str
+    title: Text
     layout: Layout
     root: str | None = Field(description="folder on disk; none: the user names it by `data_root`")
     train_images: str = "train2017"
@@ -191,18 +190,18 @@ class Dataset(Strict):
 class Column(Strict):
     """One column of a table: a metric of models trained on one data set, or a count."""
 
-    title: str
-    heading: tuple[str, ...] = Field(
+    title: Text
+    heading: tuple[Text, ...] = Field(
         (), max_length=2, description="as printed, the heading over several first; none: the title"
     )
     dataset: Name | None = Field(None, description="none: the models are counted, not trained")
     metric: Metric
-    value: str = Field(description="key of the metric, as the official tool names it")
-    unit: str = "%"
+    value: Text = Field(description="key of the metric, as the official tool names it")
+    unit: Text = "%"
     tolerance: PositiveFloat | Literal["rounding"] = Field(
         description="|measured - paper| up to which it reproduces; rounding: to the paper's digits"
     )
-    tolerance_source: str
+    tolerance_source: Text
 
     @model_validator(mode="after")
     def _only_costs_need_no_data(self) -> "Column":
@@ -214,8 +213,8 @@ class Column(Strict):
 class Row(Strict):
     """One row of a table: a variant with one way to run it, and the paper's numbers by column."""
 
-    title: str
-    stub: tuple[str, ...] = Field(
+    title: Text
+    stub: tuple[Text, ...] = Field(
         (), description="as printed, under the table's stub_headings; none: the title"
     )
     starts_group: bool = Field(False, description="the paper leaves a gap above this row")
@@ -227,10 +226,10 @@ class Row(Strict):
 class Table(Strict):
     """A table of the paper; a new table is a new file."""
 
-    title: str
-    caption: str
-    source: str
-    stub_headings: tuple[str, ...] = Field(
+    title: Text
+    caption: Text
+    source: Text
+    stub_headings: tuple[Text, ...] = Field(
         (), description="of the columns that name the rows, as printed; none: one, the rows' titles"
     )
     columns: dict[Name, Column]
@@ -302,8 +301,8 @@ class Overrides(Strict):
 class Preset(Strict):
     """The tables to fill and the figures to draw, on which data, at which scale."""
 
-    title: str
-    warning: str | None = Field(description="printed wherever a number of this preset stands")
+    title: Text
+    warning: Text | None = Field(description="printed wherever a number of this preset stands")
     tables: list[Name]
     figures: list[FigureName] = []
     pictures: list[PictureName] = Field([], description="of the page, beside the figures")

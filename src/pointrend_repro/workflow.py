@@ -11,6 +11,7 @@ from pointrend_repro.config import one_line
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.errors import UserError
+from pointrend_repro.names import Name
 from pointrend_repro.resources import Slurm
 from pointrend_repro.settings import OWN_ENGINE, Engine, PositiveInt, Strict
 
@@ -18,7 +19,7 @@ from pointrend_repro.settings import OWN_ENGINE, Engine, PositiveInt, Strict
 class WorkflowConfig(Strict):
     """Keys of `config/config.yaml`, which `snakemake --config key=value` overrides."""
 
-    preset: str
+    preset: Name
     data_root: Path | None = None
     cityscapes_root: Path | None = None
     lvis_annotations: Path | None = None
@@ -50,17 +51,17 @@ class WorkflowConfig(Strict):
 
     @property
     def data_root_option(self) -> str:
-        """The command-line option that says the same as `data_root`."""
+        """The command-line option that says the same as `data_root`, as one word, or nothing."""
         return _option("--data-root", self.data_root)
 
     @property
     def cityscapes_root_option(self) -> str:
-        """The command-line option that says the same as `cityscapes_root`."""
+        """The command-line option that says the same as `cityscapes_root`, as one word."""
         return _option("--data-root", self.cityscapes_root)
 
     @property
     def lvis_option(self) -> str:
-        """The command-line option that says the same as `lvis_annotations`."""
+        """The command-line option that says the same as `lvis_annotations`, as one word."""
         return _option("--lvis-annotations", self.lvis_annotations)
 
     def program(self, engine: Engine) -> str:
@@ -97,4 +98,5 @@ def read_workflow_config(config: dict[str, Any]) -> WorkflowConfig:
 
 
 def _option(name: str, value: Path | None) -> str:
-    return f"{name} {shlex.quote(str(value))}" if value else ""
+    # One word, which the rules quote: a path that begins with `-` stays a path.
+    return f"{name}={value}" if value else ""

@@ -63,7 +63,7 @@ def test_lvis_annotations_elsewhere_are_checked(copy: WorkingCopy) -> None:
     """A shared folder of COCO has none, and nobody may write there."""
     options = ["data_root=shared", "lvis_annotations=my lvis.json"]
     text = copy.snakemake("--dry-run", *PAPER, *options).stdout
-    assert re.search(r"data check .*--data-root shared --lvis-annotations 'my lvis.json'", text)
+    assert re.search(r"data check .*--data-root=shared '--lvis-annotations=my lvis.json'", text)
 
 
 def test_a_folder_that_the_user_names_is_not_fetched(copy: WorkingCopy) -> None:

@@ -20,6 +20,7 @@ from pointrend_repro import cli
 from pointrend_repro.config import CONFIG_DIR
 from pointrend_repro.experiments import Grid, load_grid
 from pointrend_repro.reporting.collect import write_metrics
+from pointrend_repro.reporting.comparison.reading import read_sides
 
 
 @dataclass(frozen=True)
@@ -254,3 +255,24 @@ def test_the_page_is_one_harmless_file(compare: Run, pair: Pair, tmp_path: Path)
     assert tags.count("h1") == 1
     assert evil in compare().out.replace("\n", "")
     assert "<script>" not in compare("--output", "-").out
+
+
+def test_what_a_terminal_or_a_spreadsheet_would_run_is_only_shown(
+    compare: Run, pair: Pair, tmp_path: Path
+) -> None:
+    """Records come from other machines, and with them whatever these call their devices."""
+    evil, shown = "=cmd\u202e\x1b[2J", "=cmd[U+202E][U+001B][2J"
+    for record in ("train", "predict", "evaluate"):
+        pair.edit(
+            lambda content, r=record: (content["origin"].get(r) or {}).update(device=evil), "*.json"
+        )
+    assert f",'{evil}," in (pair.b / "metrics.csv").read_text(encoding="utf-8")
+    _, _, b = read_sides(pair.a, pair.b, tmp_path / "config")
+    assert set(b.metrics["device"]) == {evil}
+    pages = [tmp_path / name for name in ("c.html", "c.md")]
+    for path in pages:
+        compare("--output", path)
+    texts = [compare().out, *(path.read_text(encoding="utf-8") for path in pages)]
+    for text in texts:
+        assert shown in text.replace("\\", "").replace("\n", "")
+        assert not set(text) & {"\u202e", "\x1b"}

@@ -108,17 +108,19 @@ def test_a_wrong_name_is_refused_in_one_line(ready_to_train: WorkingCopy) -> Non
 def test_a_misspelt_profile_does_not_train_on_the_login_node(
     ready_to_train: WorkingCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Snakemake says nothing of a workflow profile that is not there, and runs locally."""
+    """Nor does one that was forgotten. Snakemake itself knows of no workflow profile's absence."""
     target = ["--config", "preset=paper", "--", MODEL]
     done = ready_to_train.snakemake("--profile", "slrum", *target)
     assert done.returncode != 0
     assert "profile directory given (slrum)" in done.stderr
-    done = ready_to_train.snakemake("--workflow-profile", "slrum", *target)
-    assert done.returncode != 0
-    assert "cores have to be specified for local execution" in done.stderr
+    for cores in ([], ["--cores", "2"]):
+        done = ready_to_train.snakemake("--workflow-profile", "slrum", *cores, *target)
+        assert done.returncode != 0
+        line = "error: --workflow-profile slrum: there is neither slrum nor profiles/slrum, "
+        assert line in done.stderr
+        assert "did you mean 'slurm'?" in done.stderr
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    arguments = ["--workflow-profile", "slrum", "--cores", "2", "--show-failed-logs"]
-    done = ready_to_train.snakemake(*arguments, *target)
+    done = ready_to_train.snakemake("--cores", "2", "--show-failed-logs", *target)
     assert done.returncode != 0
     assert "this preset trains on a GPU and this machine has none" in done.stderr + done.stdout
 

@@ -25,5 +25,5 @@ rule judge_claims:
     message:
         "Judging the claims of the paper"
     shell:
-        "pointrend-repro claims --preset {params.preset} {params.lvis}"
-        " --config-dir config >{log} 2>&1"
+        "pointrend-repro claims --preset {params.preset:q} {params.lvis:q}"
+        " --config-dir config >{log:q} 2>&1"

@@ -1,6 +1,6 @@
-import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
@@ -13,6 +13,7 @@ from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
 from pointrend_repro.identity import identity, settings_digest
+from pointrend_repro.names import NAME_PATTERN
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
@@ -24,12 +25,21 @@ from pointrend_repro.resources import (
     process_threads,
     training_runtime_min,
 )
+from pointrend_repro.start_checks import (
+    require_files_of_the_past,
+    require_places_to_write,
+    require_workflow_profile,
+    require_working_folder,
+)
 from pointrend_repro.workflow import read_workflow_config
 
 # Slurm warns a training of its time limit by this signal, and Snakemake around it must outlive it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
+    if workflow.is_main_process:
+        require_workflow_profile(sys.argv[1:], Path(workflow.main_snakefile))
+        require_working_folder()
     SETTINGS = read_workflow_config(config)
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
@@ -72,11 +82,28 @@ PREDICTION_DIR = f"{MODEL_DIR}/{{inference}}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
 
 
+# Here, and not above, because only now it is known what will run: who only looks at finished
+# results may have them where they cannot be written, or dated anyhow.
+onstart:
+    if workflow.is_main_process and not workflow.touch:
+        to_do = list(workflow.dag.needrun_jobs())
+        made = {file for job in to_do for file in job.output}
+        noted = {
+            file for job in to_do for file in [*job.log, job.benchmark] if file
+        }
+        read = {file for job in to_do for file in job.input} - made
+        try:
+            require_places_to_write(made | noted)
+            require_files_of_the_past(read, time.time())
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+
 wildcard_constraints:
     dataset="|".join(sorted(GRID.datasets)),
     variant="|".join(sorted(GRID.variants)),
     trial=r"\d+",
-    inference="[a-z0-9_]+",
+    inference=NAME_PATTERN,
 
 
 def generated_folder(wildcards):
@@ -207,8 +234,7 @@ def ground_truths_of(metrics):
     def arguments(wildcards):
         dataset = PREDICTIONS[wildcards.prediction].training.dataset
         # As text: Snakemake does not notice another Path.
-        pairs = [f"{metric}={ground_truth(dataset, metric)}" for metric in metrics]
-        return shlex.join(pairs)
+        return [f"{metric}={ground_truth(dataset, metric)}" for metric in metrics]
 
     return arguments
 

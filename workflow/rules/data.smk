@@ -13,7 +13,7 @@ rule fetch_data:
     message:
         "Fetching {wildcards.download}"
     shell:
-        "pointrend-repro data fetch {wildcards.download} --config-dir config >{log} 2>&1"
+        "pointrend-repro data fetch {wildcards.download:q} --config-dir config >{log:q} 2>&1"
 
 
 # The same command: where the data lie in place, it counts them and fetches nothing.
@@ -46,8 +46,8 @@ rule generate_data:
     message:
         "Drawing the scenes of {wildcards.dataset}"
     shell:
-        "pointrend-repro data generate --dataset {wildcards.dataset}"
-        " --config-dir config >{log} 2>&1"
+        "pointrend-repro data generate --dataset {wildcards.dataset:q}"
+        " --config-dir config >{log:q} 2>&1"
 
 
 rule prepare_cityscapes:
@@ -71,8 +71,8 @@ rule prepare_cityscapes:
     message:
         "Reading the instances of {wildcards.dataset}"
     shell:
-        "pointrend-repro data prepare --dataset {wildcards.dataset} {params.data_root}"
-        " --config-dir config >{log} 2>&1"
+        "pointrend-repro data prepare --dataset {wildcards.dataset:q} {params.data_root:q}"
+        " --config-dir config >{log:q} 2>&1"
 
 
 # LVIS annotations of the user's own are a resource, not a parameter: naming them later checks
@@ -97,8 +97,8 @@ rule check_data:
     message:
         "Checking the data set {wildcards.dataset}"
     shell:
-        "pointrend-repro data check --dataset {wildcards.dataset} --output {output}"
-        " {params.data_root} {resources.lvis} --config-dir config >{log} 2>&1"
+        "pointrend-repro data check --dataset {wildcards.dataset:q} --output {output:q}"
+        " {params.data_root:q} {resources.lvis:q} --config-dir config >{log:q} 2>&1"
 
 
 # What there is when the report is made, to mark the numbers that were made of other data. Nothing
@@ -123,5 +123,5 @@ rule check_data_again:
     message:
         "Checking whether the data set {wildcards.dataset} has changed"
     shell:
-        "pointrend-repro data check --dataset {wildcards.dataset} --output {output}"
-        " {params.data_root} {resources.lvis} --config-dir config >{log} 2>&1"
+        "pointrend-repro data check --dataset {wildcards.dataset:q} --output {output:q}"
+        " {params.data_root:q} {resources.lvis:q} --config-dir config >{log:q} 2>&1"

@@ -28,10 +28,10 @@ rule predict:
         "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
         " trial {wildcards.trial}"
     shell:
-        "{resources.program} predict --preset {params.preset} --dataset {wildcards.dataset}"
-        " --variant {wildcards.variant} --inference {wildcards.inference} {params.data_root}"
-        " --device {resources.device} --threads {threads} --config-dir config"
-        " --model {input.model} --output {output.predictions} >{log} 2>&1"
+        "{resources.program} predict --preset {params.preset:q} --dataset {wildcards.dataset:q}"
+        " --variant {wildcards.variant:q} --inference {wildcards.inference:q}"
+        " {params.data_root:q} --device {resources.device:q} --threads {threads:q} --config-dir config"
+        " --model {input.model:q} --output {output.predictions:q} >{log:q} 2>&1"
 
 
 # The same command: of a semantic model it fills a folder, one label image for each photograph.
@@ -97,6 +97,6 @@ for metrics, scored in GRID.scored_by.items():
         message:
             "Scoring {wildcards.prediction}"
         shell:
-            "pointrend-repro evaluate-all {params.ground_truths}"
-            " --predictions {input.predictions} --output {params.folder}"
-            " --resamples {params.resamples} >{log[0]} 2>&1"
+            "pointrend-repro evaluate-all {params.ground_truths:q}"
+            " --predictions {input.predictions:q} --output {params.folder:q}"
+            " --resamples {params.resamples:q} >{log[0]:q} 2>&1"

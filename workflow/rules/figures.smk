@@ -30,5 +30,5 @@ rule draw_figure:
     message:
         "Drawing {wildcards.figure}"
     shell:
-        "pointrend-repro figure {wildcards.figure} --preset {params.preset} {params.data_root}"
-        " --threads {threads} --config-dir config --output {output.png} >{log} 2>&1"
+        "pointrend-repro figure {wildcards.figure:q} --preset {params.preset:q}"
+        " {params.data_root:q} --threads {threads:q} --config-dir config --output {output.png:q} >{log:q} 2>&1"

@@ -22,8 +22,8 @@ rule draw_picture:
     message:
         "Drawing the picture {wildcards.picture}"
     shell:
-        "pointrend-repro picture {wildcards.picture} --preset {params.preset} {params.data_root}"
-        " --threads {threads} --config-dir config --output {output} >{log} 2>&1"
+        "pointrend-repro picture {wildcards.picture:q} --preset {params.preset:q}"
+        " {params.data_root:q} --threads {threads:q} --config-dir config --output {output:q} >{log:q} 2>&1"
 
 
 # A training's log lies beside its model, undeclared: a training that was cut continues it.
@@ -47,5 +47,5 @@ rule thin_logs:
     message:
         "Thinning the training logs out into {output}"
     shell:
-        "pointrend-repro curves --preset {params.preset} --config-dir config"
-        " --output {output} >{log} 2>&1"
+        "pointrend-repro curves --preset {params.preset:q} --config-dir config"
+        " --output {output:q} >{log:q} 2>&1"

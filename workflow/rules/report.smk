@@ -30,8 +30,9 @@ rule count_cost:
     message:
         "Counting the operations of {wildcards.variant} ({wildcards.inference})"
     shell:
-        "pointrend-repro cost --preset {params.preset} --variant {wildcards.variant}"
-        " --inference {wildcards.inference} --output {output} --config-dir config >{log} 2>&1"
+        "pointrend-repro cost --preset {params.preset:q} --variant {wildcards.variant:q}"
+        " --inference {wildcards.inference:q} --output {output:q} --config-dir config"
+        " >{log:q} 2>&1"
 
 
 rule collect:
@@ -52,8 +53,8 @@ rule collect:
     message:
         "Collecting {output}"
     shell:
-        "pointrend-repro collect --preset {params.preset} {params.lvis}"
-        " --config-dir config >{log} 2>&1"
+        "pointrend-repro collect --preset {params.preset:q} {params.lvis:q}"
+        " --config-dir config >{log:q} 2>&1"
 
 
 rule report:
@@ -107,5 +108,5 @@ rule report:
     message:
         "Rendering {output.page}"
     shell:
-        "pointrend-repro report --preset {params.preset} {params.lvis}"
-        " --config-dir config >{log} 2>&1"
+        "pointrend-repro report --preset {params.preset:q} {params.lvis:q}"
+        " --config-dir config >{log:q} 2>&1"

@@ -31,10 +31,10 @@ rule train:
     message:
         "Training {wildcards.variant} on {wildcards.dataset}, trial {wildcards.trial}"
     shell:
-        "{resources.launcher} {resources.program} train --preset {params.preset} --dataset {wildcards.dataset}"
-        " --variant {wildcards.variant} --trial {wildcards.trial} {params.data_root}"
-        " --device {resources.device} --threads {resources.process_threads} --config-dir config"
-        " --output {output.model} >{log} 2>&1"
+        "{resources.launcher} {resources.program} train --preset {params.preset:q}"
+        " --dataset {wildcards.dataset:q} --variant {wildcards.variant:q} --trial {wildcards.trial:q}"
+        " {params.data_root:q} --device {resources.device:q} --threads {resources.process_threads:q} --config-dir config"
+        " --output {output.model:q} >{log:q} 2>&1"
 
 
 # The same command, in an environment that has detectron2 (docs/detectron2.md).

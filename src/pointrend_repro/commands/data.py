@@ -10,6 +10,7 @@ from pointrend_repro.commands.options import (
     DataRoot,
     DatasetName,
     LvisAnnotations,
+    a_name,
 )
 from pointrend_repro.config import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
@@ -85,7 +86,7 @@ def prepare(
 @app.command("check")
 def check(
     folder: Annotated[Path | None, typer.Argument(help="data of your own")] = None,
-    name: Annotated[str, typer.Option(help="what to call it")] = "mine",
+    name: Annotated[str, typer.Option(help="what to call it", callback=a_name)] = "mine",
     write: Annotated[bool, typer.Option("--write", help="write config/datasets/NAME.yaml")] = False,
     train: Annotated[Path | None, typer.Option(help="its COCO file to train on")] = None,
     val: Annotated[Path | None, typer.Option(help="its COCO file to validate on")] = None,
@@ -93,7 +94,8 @@ def check(
         int | None, typer.Option(min=1, help="open so many images of each split; else all")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="instead of a folder: a file of config/datasets")
+        str | None,
+        typer.Option(help="instead of a folder: a file of config/datasets", callback=a_name),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="gets all of it as JSON")] = None,
     data_root: DataRoot = None,

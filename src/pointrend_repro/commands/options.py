@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.errors import UserError
+from pointrend_repro.names import require_name
 
 
 class Device(StrEnum):
@@ -17,9 +18,19 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-Preset = Annotated[str, typer.Option(help="a file of config/presets, such as smoke")]
-DatasetName = Annotated[str, typer.Option(help="a file of config/datasets")]
-VariantName = Annotated[str, typer.Option(help="a file of config/variants")]
+def a_name(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Refuse an option's value that is no name before anything is made of it."""
+    return None if value is None else require_name(value, f"--{param.name}")
+
+
+Preset = Annotated[
+    str, typer.Option(help="a file of config/presets, such as smoke", callback=a_name)
+]
+DatasetName = Annotated[str, typer.Option(help="a file of config/datasets", callback=a_name)]
+VariantName = Annotated[str, typer.Option(help="a file of config/variants", callback=a_name)]
+InferenceName = Annotated[
+    str, typer.Option(help="one of the variant's inference settings", callback=a_name)
+]
 DataRoot = Annotated[Path | None, typer.Option(help="the data set's folder, if not the usual one")]
 LvisAnnotations = Annotated[Path | None, typer.Option(help="LVIS v0.5 annotations for AP*")]
 ConfigDir = Annotated[Path, typer.Option(help="folder with presets, variants, datasets, tables")]

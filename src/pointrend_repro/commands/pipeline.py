@@ -11,6 +11,7 @@ from pointrend_repro.commands.options import (
     DatasetName,
     Device,
     DeviceName,
+    InferenceName,
     LvisAnnotations,
     Output,
     Preset,
@@ -53,7 +54,7 @@ def predict(
     preset: Preset,
     dataset: DatasetName,
     variant: VariantName,
-    inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
+    inference: InferenceName,
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
     output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
     data_root: DataRoot = None,
@@ -113,7 +114,7 @@ def evaluate_all(
 def cost(
     preset: Preset,
     variant: VariantName,
-    inference: Annotated[str, typer.Option(help="one of the variant's inference settings")],
+    inference: InferenceName,
     output: Output,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:

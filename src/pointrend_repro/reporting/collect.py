@@ -1,13 +1,12 @@
 """Metric files to `metrics.csv`: one tidy row a number, each with the way back to its origin."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_text
+from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 
 if TYPE_CHECKING:
@@ -74,11 +73,7 @@ def write_metrics(grid: Grid, results_dir: Path) -> None:
 
 def metrics_csv(results: Mapping[Evaluation | Cost, Result]) -> str:
     """Return the text of `metrics.csv`, the rows of `metrics_frame`, in full precision."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_rows(results))
-    return text.getvalue()
+    return to_csv(list(COLUMNS), _rows(results))
 
 
 def _rows(results: Mapping[Evaluation | Cost, Result]) -> list[dict[str, Any]]:

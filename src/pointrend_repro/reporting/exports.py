@@ -2,12 +2,12 @@
 
 import re
 
-import pandas as pd
-
 from pointrend_repro.experiments import Grid
+from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 from pointrend_repro.schema import Column
+from pointrend_repro.texts import visible
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 
@@ -36,8 +36,7 @@ def to_csv(measured: MeasuredTable) -> str:
         }
         for cell in measured.cells.values()
     ]
-    frame = pd.DataFrame(rows, columns=list(CSV_COLUMNS))
-    return frame.to_csv(index=False, lineterminator="\n")
+    return csv_text.to_csv(CSV_COLUMNS, rows)
 
 
 def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
@@ -109,4 +108,4 @@ def _pipes(cells: list[str]) -> str:
 
 
 def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(visible(text).split()))

@@ -8,6 +8,7 @@ from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub, stub_width
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 from pointrend_repro.schema import Row, Table
+from pointrend_repro.texts import visible
 
 _SPECIALS = {
     "\\": r"\textbackslash{}",
@@ -71,7 +72,7 @@ def escape(text: str) -> str:
 
     What no font of a plain LaTeX has is printed as its code point.
     """
-    printed = "".join(_printed(char) for char in " ".join(text.split()))
+    printed = "".join(_printed(char) for char in " ".join(visible(text).split()))
     return printed.replace("--", "-{}-")  # which would become a dash
 
 
@@ -79,7 +80,7 @@ def _printed(char: str) -> str:
     if char in _SPECIALS:
         return _SPECIALS[char]
     if char.isascii() or char in "äöüÄÖÜßéèêëàâáåæçîïíñóòôøúùû":
-        return char if char.isprintable() else ""
+        return char
     greek = unicodedata.name(char, "").removeprefix("GREEK SMALL LETTER ").lower()
     if greek in _GREEK:
         return rf"$\{greek}$"

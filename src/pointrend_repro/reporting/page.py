@@ -16,6 +16,7 @@ from pointrend_repro.reporting.exports import own_notes
 from pointrend_repro.reporting.figures import ShownFigure
 from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
+from pointrend_repro.texts import visible_in_html
 
 # A sign beside each word: a status must not be told by its colour alone.
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {
@@ -73,6 +74,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,  # by name, `.j2` would not count as HTML
         undefined=jinja2.StrictUndefined,
+        finalize=visible_in_html,
         trim_blocks=True,
         lstrip_blocks=True,
     )

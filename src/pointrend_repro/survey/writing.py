@@ -1,16 +1,15 @@
 """The data set's file, `config/datasets/<name>.yaml`, with a survey's proposals."""
 
 import os
-import re
 from pathlib import Path
 
 import yaml
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_text
+from pointrend_repro.names import require_name
 from pointrend_repro.survey.taking import Survey
-
-_NAME = re.compile(r"[a-z0-9_]+")
+from pointrend_repro.texts import visible
 
 
 def dataset_path(name: str, config_dir: Path) -> Path:
@@ -19,9 +18,7 @@ def dataset_path(name: str, config_dir: Path) -> Path:
     Raises:
         UserError: the name is none, or there is such a file.
     """
-    if not _NAME.fullmatch(name):
-        raise UserError(f"--name {name!r}: small letters, digits and underscores make a name")
-    path = config_dir / "datasets" / f"{name}.yaml"
+    path = config_dir / "datasets" / f"{require_name(name, '--name')}.yaml"
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder; name it by --config-dir")
     if path.exists() or path.is_symlink():
@@ -59,7 +56,7 @@ def to_yaml(survey: Survey, *, clone: Path) -> str:
     drops = ", ".join(map(str, schedule.lr_drop_iters))
     lines = [
         "# Made by `pointrend-repro data check`; yours to change (docs/your_data.md).",
-        f"title: {_text(root.name)}",
+        f"title: {_text(visible(root.name))}",
         f"layout: {survey.layout}",
         f"root: {_text(str(inside))}",
         *(_coco_paths(survey) if survey.layout == "coco" else ()),

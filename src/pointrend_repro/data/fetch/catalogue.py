@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from pointrend_repro.config import CONFIG_DIR, one_line, read_yaml
 from pointrend_repro.errors import UserError, suggest
-from pointrend_repro.schema import Name
+from pointrend_repro.names import Name, is_file_name
 from pointrend_repro.settings import PositiveInt, Strict
+from pointrend_repro.texts import Text
 
 PIN = "pin at first download"
 
@@ -52,7 +53,7 @@ class RemoteFile(Strict):
     sha256: Sha256 | Literal["pin at first download"]
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     md5_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{6,31}$")
-    hash_source: str
+    hash_source: Text
     unpack: Unpack | None = None
     counts: dict[RelativePath, PositiveInt] = Field(
         {}, description="how many files match a pattern below `into`"
@@ -67,6 +68,8 @@ class RemoteFile(Strict):
             raise ValueError("give either urls or package")
         if (self.size_bytes is None) == (self.max_bytes is None):
             raise ValueError("give either size_bytes or max_bytes")
+        if not is_file_name(self.name):
+            raise ValueError(f"{self.name!r}: letters, digits, _, . and - make a file's name")
         return self
 
     @property
@@ -93,11 +96,11 @@ class RemoteFile(Strict):
 class Download(Strict):
     """What one name on the command line fetches."""
 
-    title: str
+    title: Text
     group: Name | None = Field(None, description="a name that fetches all of its members")
     into: RelativePath = Field(description="folder below data/")
     site: Url | None = Field(None, description="of Cityscapes' packages, which need an account")
-    terms: str = Field(description="the licence, or where to read it")
+    terms: Text = Field(description="the licence, or where to read it")
     files: list[RemoteFile] = Field(min_length=1)
 
     @model_validator(mode="after")

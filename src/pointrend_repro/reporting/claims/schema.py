@@ -8,16 +8,18 @@ from pydantic import Field, ValidationError, model_validator
 
 from pointrend_repro.config import CONFIG_DIR, load_table, one_line, read_yaml
 from pointrend_repro.errors import UserError, suggest
-from pointrend_repro.schema import Name, Table
+from pointrend_repro.names import Name, require_name
+from pointrend_repro.schema import Table
 from pointrend_repro.settings import PositiveFloat, Strict
+from pointrend_repro.texts import Text
 
 # Rows: the better one, the worse one.
 Pair = tuple[Name, Name]
 
 
 class _Claim(Strict):
-    statement: str = Field(description="in the paper's words, as far as one sentence can")
-    source: str = Field(description="where in the paper it says so")
+    statement: Text = Field(description="in the paper's words, as far as one sentence can")
+    source: Text = Field(description="where in the paper it says so")
     table: Name
 
 
@@ -88,7 +90,7 @@ def load_claims(config_dir: Path = CONFIG_DIR) -> Claims:
     """
     path = config_dir / "claims.yaml"
     claims = {
-        name: _read_claim(values, f"{path}: claim {name!r}")
+        require_name(str(name), f"{path}: claim"): _read_claim(values, f"{path}: claim {name!r}")
         for name, values in read_yaml(path).items()
     }
     names = dict.fromkeys(claim.table for claim in claims.values())

@@ -12,6 +12,7 @@ from pointrend_repro.data.paths import UserData
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid, load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE
+from pointrend_repro.reporting.csv_text import unguarded
 from pointrend_repro.reporting.results import Results, load_results
 
 
@@ -67,7 +68,10 @@ def _read_metrics(folder: Path) -> pd.DataFrame:
         missing = sorted(set(COLUMNS) - set(metrics.columns))
         if missing:
             raise UserError(f"{path}: has no column {missing[0]!r}; collect the metrics again")
-        metrics = metrics[list(COLUMNS)].astype(COLUMNS)
+        metrics = metrics[list(COLUMNS)]
+        texts = [column for column, kind in COLUMNS.items() if kind == "string"]
+        metrics[texts] = metrics[texts].map(unguarded, na_action="ignore")
+        metrics = metrics.astype(COLUMNS)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' own errors are ValueErrors
         told = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read ({told}); collect the metrics again") from None

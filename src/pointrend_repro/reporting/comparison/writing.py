@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import jinja2
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -12,6 +11,7 @@ from rich.table import Table
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_text
+from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.comparison.comparing import (
     STATUSES,
     ComparedCell,
@@ -19,6 +19,7 @@ from pointrend_repro.reporting.comparison.comparing import (
     tables_of,
 )
 from pointrend_repro.reporting.formats import count, signed
+from pointrend_repro.texts import visible, visible_in_html
 
 _COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
 
@@ -55,7 +56,7 @@ def to_csv(comparison: Comparison) -> str:
         }
         for cell in comparison.cells
     ]
-    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
+    return csv_text.to_csv(list(rows[0]) if rows else [], rows)
 
 
 def to_markdown(comparison: Comparison) -> str:
@@ -84,6 +85,7 @@ def to_html(comparison: Comparison) -> str:
         loader=jinja2.FileSystemLoader(Path(__file__).parents[1]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=visible_in_html,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -100,11 +102,13 @@ def to_html(comparison: Comparison) -> str:
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a comparison for people: the cells, then what differs in their origins."""
     for name, cells in tables_of(comparison.cells).items():
-        table = Table(title=escape(comparison.titles[name]), title_justify="left", box=SIMPLE_HEAD)
+        table = Table(
+            title=_for_terminal(comparison.titles[name]), title_justify="left", box=SIMPLE_HEAD
+        )
         for heading in ("cell", "A", "B", "B − A", "tolerance", ""):
             table.add_column(heading, justify="left" if heading in {"cell", ""} else "right")
         for cell in cells:
-            *texts, status = (escape(text) for text in _texts(cell))
+            *texts, status = (_for_terminal(text) for text in _texts(cell))
             table.add_row(*texts, f"[{_COLOURS[cell.status]}]{status}[/]")
         console.print(table)
     origins = Table(title="What differs in their origins", title_justify="left", box=SIMPLE_HEAD)
@@ -113,12 +117,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for fact in comparison.facts:
         if not fact.same:
             origins.add_row(
-                *(escape(text) for text in (fact.name, *map("\n".join, (fact.a, fact.b))))
+                *(_for_terminal(text) for text in (fact.name, *map("\n".join, (fact.a, fact.b))))
             )
     if origins.row_count:
         console.print(origins)
     for line in _summary(comparison):
-        console.print(escape(line), highlight=False)
+        console.print(_for_terminal(line), highlight=False)
 
 
 def _summary(comparison: Comparison) -> list[str]:
@@ -154,5 +158,9 @@ def _number(median: float | None, spread: float | None) -> str:
     return f"{median:.2f}" + ("" if spread is None else f" ±{spread:.2f}")
 
 
+def _for_terminal(text: str) -> str:
+    return escape(visible(text))
+
+
 def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(visible(text).split()))

@@ -1,7 +1,6 @@
 """Training logs, thinned out into one CSV that the page can plot and people can download."""
 
 import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid, Training
 from pointrend_repro.files import write_text
+from pointrend_repro.reporting.csv_text import read_csv, to_csv
 
 MAX_POINTS = 200  # of a training: more than a plot on the page has pixels for
 SKIPPED = "skipped_updates"
@@ -75,12 +75,8 @@ def write_curves(grid: Grid, results_dir: Path, output: Path) -> None:
         for row in thin(_read_log(path))
     ]
     values = sorted({key for row in rows for key in row} - set(_KEYS))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*_KEYS, *values], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({k: f"{v:.5g}" if k in values else v for k, v in row.items()})
-    write_text(output, text.getvalue())
+    shown = [{k: f"{v:.5g}" if k in values else v for k, v in row.items()} for row in rows]
+    write_text(output, to_csv([*_KEYS, *values], shown))
 
 
 def _read_log(path: Path) -> list[Numbers]:
@@ -108,7 +104,7 @@ def read_curves(path: Path) -> list[Curve]:
     found: dict[Training, list[dict[str, str]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
+            for row in read_csv(file):
                 training = Training(row["dataset"], row["variant"], int(row["trial"]))
                 found.setdefault(training, []).append(row)
         return [_curve(training, rows) for training, rows in found.items()]
