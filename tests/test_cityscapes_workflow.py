@@ -17,8 +17,7 @@ def copy(tmp_path: Path) -> Path:
     folder = tmp_path / "copy"
     for part in ("workflow", "config", "profiles"):
         shutil.copytree(REPOSITORY / part, folder / part)
-    for part in ("Snakefile", "environment.yml"):
-        shutil.copy(REPOSITORY / part, folder / part)
+    shutil.copy(REPOSITORY / "Snakefile", folder / "Snakefile")
     return folder
 
 

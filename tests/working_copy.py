@@ -12,7 +12,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAPER_ROWS = ("4conv_28", "pointrend_28", "pointrend_224")
-PARTS = ["Snakefile", "workflow", "config", "profiles", "slurm", "environment.yml"]
+PARTS = ["Snakefile", "workflow", "config", "profiles", "slurm"]
 
 
 @dataclass(frozen=True)

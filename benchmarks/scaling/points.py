@@ -72,8 +72,7 @@ def _read_annotations(folder: Path, _: int) -> dict[str, Any]:
 def _prepare_pipeline(folder: Path, jobs: int) -> None:
     for part in ("workflow", "config", "profiles"):
         shutil.copytree(REPOSITORY / part, folder / part)
-    for part in ("Snakefile", "environment.yml"):
-        shutil.copy(REPOSITORY / part, folder / part)
+    shutil.copy(REPOSITORY / "Snakefile", folder / "Snakefile")
     preset = folder / "config/presets/paper.yaml"
     trials = max(1, round(jobs / _JOBS_OF_A_TRIAL))
     lines = preset.read_text().splitlines()

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
@@ -78,6 +79,18 @@ def test_an_imagenet_backbone(tmp_path):
     torch.save({"layer1.0.conv1.weight": torch.zeros(64, 64, 1, 1)}, tmp_path / "r50.pth")
     with pytest.raises(UserError, match=r"ImageNet backbone.*model\.backbone\.weights"):
         load_known_model("mask_rcnn_r50_fpn_coco", tmp_path / "r50.pth")
+
+
+def test_torchvisions_detector_is_another_model(tmp_path):
+    """Its pyramid is ours by name, its trunk and its heads are not: a line says so."""
+    with torch.device("meta"):
+        theirs = torchvision.models.detection.maskrcnn_resnet50_fpn(
+            weights=None, weights_backbone=None
+        )
+    state = {name: torch.zeros(()).expand(x.shape) for name, x in theirs.state_dict().items()}
+    torch.save(state, tmp_path / "file.pth")
+    with pytest.raises(UserError, match=r"does not fit mask_rcnn_r50_fpn_coco: .*like none"):
+        load_known_model("mask_rcnn_r50_fpn_coco", tmp_path / "file.pth")
 
 
 @pytest.mark.parametrize(

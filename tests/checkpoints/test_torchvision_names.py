@@ -27,3 +27,15 @@ def test_features_are_torchvisions(ours, theirs):
         for stage in (1, 2, 3, 4):
             x = getattr(model, f"layer{stage}")(x)
             torch.testing.assert_close(features[f"res{stage + 1}"], x, rtol=1e-3, atol=1e-3)
+
+
+def test_biases_of_convolutions_are_left_out():
+    """Caffe's ResNets under these names have them (open-mmlab/mmdetection issue 3340)."""
+    names = ["conv1.bias", "layer1.0.conv2.bias", "layer3.0.downsample.0.bias", "fc.bias"]
+    kept = ["bn1.bias", "layer1.0.bn2.bias", "layer3.0.downsample.1.bias"]
+    renamed = from_torchvision({name: name for name in [*names, *kept]})
+    assert renamed == {
+        "stem.conv1.norm.bias": "bn1.bias",
+        "res2.0.conv2.norm.bias": "layer1.0.bn2.bias",
+        "res4.0.shortcut.norm.bias": "layer3.0.downsample.1.bias",
+    }

@@ -9,7 +9,7 @@ rule judge_claims:
         f"{RESULTS}/claims.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     params:
         claims=digest(
             [

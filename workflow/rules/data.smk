@@ -9,7 +9,7 @@ rule fetch_data:
         download=one_of(FETCHED),
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     message:
         "Fetching {wildcards.download}"
     shell:
@@ -32,7 +32,7 @@ rule generate_data:
     benchmark:
         "logs/{dataset}/generate.benchmark.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["generate_data"].threads
     resources:
         **ASKED["generate_data"].resources,
@@ -62,7 +62,7 @@ rule prepare_cityscapes:
     benchmark:
         "logs/{dataset}/prepare.benchmark.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["prepare_cityscapes"].threads
     resources:
         **ASKED["prepare_cityscapes"].resources,
@@ -89,7 +89,7 @@ rule check_data:
         f"{RESULTS}/{{dataset}}/check.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     resources:
         lvis=SETTINGS.lvis_option,
     params:
@@ -115,7 +115,7 @@ rule check_data_again:
         f"{RESULTS}/{{dataset}}/check_again.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     resources:
         lvis=SETTINGS.lvis_option,
     params:

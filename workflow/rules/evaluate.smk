@@ -12,7 +12,7 @@ rule predict:
     wildcard_constraints:
         variant=by_engine("pointrend_repro"),
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["predict"].threads
     resources:
         **ASKED["predict"].resources,
@@ -85,7 +85,7 @@ for metrics, scored in GRID.scored_by.items():
         wildcard_constraints:
             prediction=one_of(prediction.folder for prediction in scored),
         conda:
-            "../../environment.yml"
+            "../envs/pointrend_repro.yaml"
         threads: ASKED["evaluate"].threads
         resources:
             **ASKED["evaluate"].resources,

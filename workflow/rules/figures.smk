@@ -18,7 +18,7 @@ rule draw_figure:
     wildcard_constraints:
         figure=r"figure\d+",
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["draw_figure"].threads
     resources:
         **ASKED["draw_figure"].resources,

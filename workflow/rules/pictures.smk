@@ -11,7 +11,7 @@ rule draw_picture:
     wildcard_constraints:
         picture=r"[a-z]+",
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["draw_picture"].threads
     resources:
         **ASKED["draw_picture"].resources,
@@ -41,7 +41,7 @@ rule thin_logs:
         f"{RESULTS}/pictures/curves.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     params:
         preset=SETTINGS.preset,
     message:

@@ -12,7 +12,7 @@ rule count_cost:
     benchmark:
         f"{RESULTS}/cost/{{variant}}/{{inference}}.benchmark.tsv"
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["count_cost"].threads
     resources:
         **ASKED["count_cost"].resources,
@@ -46,7 +46,7 @@ rule collect:
         f"{RESULTS}/collect.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     params:
         preset=SETTINGS.preset,
         lvis=SETTINGS.lvis_option,
@@ -99,7 +99,7 @@ rule report:
         f"{RESULTS}/report.benchmark.tsv"
     localrule: True
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     params:
         tables=digest({k: t.model_dump(mode="json") for k, t in GRID.tables.items()}),
         preset=SETTINGS.preset,

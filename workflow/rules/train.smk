@@ -15,7 +15,7 @@ rule train:
     wildcard_constraints:
         variant=by_engine("pointrend_repro"),
     conda:
-        "../../environment.yml"
+        "../envs/pointrend_repro.yaml"
     threads: ASKED["train"].threads
     resources:
         **ASKED["train"].resources,

@@ -70,7 +70,6 @@ _CAFFE2_BRANCHES = {
 }
 _CAFFE2_TENSORS = {
     "w": "weight",
-    "b": "bias",
     "bn_s": "norm.weight",
     "bn_gamma": "norm.weight",
     "bn_b": "norm.bias",
@@ -82,6 +81,10 @@ _CAFFE2_TENSORS = {
 }
 _CAFFE2_BLOCK = re.compile(r"^(res[2-5])_(\d+)_(branch1|branch2[abc])_(\w+)$")
 _CAFFE2_STEM = re.compile(r"^(?:res_)?conv1_(\w+)$")
+
+# A trunk's own names.
+_TRUNK = re.compile(r"(stem\.conv|res[2-5]\.)")
+_NO_TRUNK_PARAMETER = re.compile(r"(conv\d|shortcut)\.bias$|num_batches_tracked$")
 
 
 def to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
@@ -111,7 +114,10 @@ def is_caffe2(names: Iterable[str]) -> bool:
 def from_caffe2(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename a Caffe2 ImageNet classifier (MSRA's and FAIR's backbones) to a trunk's names.
 
-    The classifier's last layer and the optimizer's momentum are dropped.
+    The classifier's last layer, the optimizer's momentum and the biases of convolutions are
+    dropped: a norm follows each convolution of a trunk, which thus has no bias. MSRA's ResNet-50
+    has one in `conv1` all the same, and Detectron's converter writes them for every convolution
+    (tests/checkpoints/published). detectron2 ignores them likewise.
     """
     renamed = {}
     for name, value in tensors.items():
@@ -125,6 +131,19 @@ def from_caffe2(tensors: Mapping[str, T]) -> dict[str, T]:
         if tensor in _CAFFE2_TENSORS:
             renamed[f"{module}.{_CAFFE2_TENSORS[tensor]}"] = value
     return renamed
+
+
+def trunk_only(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Keep a trunk of a classifier that has a trunk's names already (DeepLab's R-103).
+
+    The classifier, which is `stem.fc` or `linear` by the tool that converted the file, biases of
+    convolutions and the counters of batches are dropped.
+    """
+    return {
+        name: value
+        for name, value in tensors.items()
+        if _TRUNK.match(name) and not _NO_TRUNK_PARAMETER.search(name)
+    }
 
 
 def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:

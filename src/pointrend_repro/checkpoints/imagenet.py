@@ -3,8 +3,13 @@
 Such weights belong to the pixels that they were trained on, and to one place of the stride. Both
 are settings of the variant, which are recorded with every result; so weights that contradict them
 are refused here, rather than settings changed behind the user's back.
+
+Such files hold more than a trunk: the classifier, and in some of them biases of convolutions. What
+is left out is said in a line.
 """
 
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,8 @@ from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.errors import UserError
 from pointrend_repro.settings import BackboneSettings
 
+_log = logging.getLogger(__name__)
+
 _URL = "https://dl.fbaipublicfiles.com/detectron2/"
 # detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models", and projects/DeepLab/README.md.
 _PUBLISHED = {
@@ -24,6 +31,8 @@ _PUBLISHED = {
     "resnext101_32x8d": f"{_URL}ImageNetPretrained/FAIR/X-101-32x8d.pkl",
     "resnet103": f"{_URL}DeepLab/R-103.pkl",
 }
+
+_SHOWN = 6  # so many names of what is left out; counters of batches are not worth one
 
 _BGR_MEAN = (103.530, 116.280, 123.675)
 _RGB = {
@@ -50,7 +59,7 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 
     The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103), or
-    a ResNet of torchvision.
+    a ResNet of torchvision. Names that a trunk has no place for are logged in one line.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
@@ -69,11 +78,20 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     model_shapes = shapes_of(trunk.state_dict())
     tensors = checkpoint.tensors
     if checkpoint.source == "caffe2":
-        tensors = _with_statistics(tensors, model_shapes)
+        tensors = _with_statistics(tensors, trunk)
     fit = compare_shapes(model_shapes, shapes_of(tensors))
     if not fit.is_exact:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
+    _tell(path, checkpoint.left_out)
+
+
+def _tell(path: Path, left_out: tuple[str, ...]) -> None:
+    """Log what of the file is not used, once for the processes of a machine."""
+    names = [name for name in left_out if not name.endswith("num_batches_tracked")]
+    if names and os.environ.get("LOCAL_RANK", "0") == "0":
+        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        _log.info("%s: %d tensors that a trunk has not are left out: %s", path, len(names), shown)
 
 
 def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings) -> None:
@@ -94,17 +112,20 @@ def _wanted_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {}
 
 
-def _with_statistics(
-    tensors: dict[str, Tensor], model_shapes: dict[str, tuple[int, ...]]
-) -> dict[str, Tensor]:
-    """Add neutral statistics where Caffe2 has folded them into scale and bias, as detectron2."""
+def _with_statistics(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, Tensor]:
+    """Add neutral statistics where Caffe2 has folded them into scale and bias, as detectron2.
+
+    A norm divides by sqrt(variance + eps), so 1 - eps is the variance that changes nothing
+    (detectron2 commit 02b5c4e2, layers/batch_norm.py). A file that has some has to have all.
+    """
+    if any(name.endswith("running_var") for name in tensors):
+        return tensors
     full = dict(tensors)
-    for name, shape in model_shapes.items():
-        kind = name.rsplit(".", 1)[-1]
-        if kind == "running_mean":
-            full.setdefault(name, torch.zeros(shape))
-        elif kind == "running_var":
-            full.setdefault(name, torch.ones(shape))
+    for name, module in trunk.named_modules():
+        if isinstance(getattr(module, "running_var", None), Tensor):
+            shape = module.running_var.shape
+            full.setdefault(f"{name}.running_mean", torch.zeros(shape))
+            full.setdefault(f"{name}.running_var", torch.full(shape, 1.0 - module.eps))
     return full
 
 

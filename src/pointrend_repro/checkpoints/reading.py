@@ -2,6 +2,7 @@
 
 import pickle
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pointrend_repro.checkpoints.detectron2_names import from_caffe2, from_detectron2, is_caffe2
+from pointrend_repro.checkpoints.detectron2_names import (
+    from_caffe2,
+    from_detectron2,
+    is_caffe2,
+    trunk_only,
+)
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
 from pointrend_repro.errors import UserError
@@ -32,12 +38,14 @@ class Checkpoint:
             with a trunk's names, `model` for everything else.
         pixel_mean: in the file's channel order, of 0 to 255, or None where the file has none.
         pixel_std: likewise.
+        left_out: names in an ImageNet classifier's file that a trunk has no place for.
     """
 
     tensors: dict[str, Tensor]
     source: str
     pixel_mean: tuple[float, ...] | None = None
     pixel_std: tuple[float, ...] | None = None
+    left_out: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -63,20 +71,28 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def _with_our_names(tensors: dict[str, Tensor], author: Any) -> Checkpoint:
     if is_caffe2(tensors):
-        return Checkpoint(from_caffe2(tensors), "caffe2")
+        return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
-        return Checkpoint(from_torchvision(tensors), "torchvision")
+        return _classifier(tensors, from_torchvision, "torchvision")
     if "stem.conv1.weight" in tensors:
-        # The classifier is in `stem.fc` or `linear`, by the tool that converted the file.
-        trunk = {k: v for k, v in tensors.items() if re.match(r"(stem\.conv|res[2-5]\.)", k)}
-        kept = {k: v for k, v in trunk.items() if not k.endswith("num_batches_tracked")}
-        return Checkpoint(kept, "torchvision" if author == "torchvision" else "trunk")
+        source = "torchvision" if author == "torchvision" else "trunk"
+        return _classifier(tensors, trunk_only, source)
     return Checkpoint(
         from_detectron2(tensors),
         "model",
         _triple(tensors.get("pixel_mean")),
         _triple(tensors.get("pixel_std")),
     )
+
+
+def _classifier(
+    tensors: dict[str, Tensor], rename: Callable[[dict[str, str]], dict[str, str]], source: str
+) -> Checkpoint:
+    """Rename an ImageNet classifier's trunk, and say what of the file is not in it."""
+    theirs = rename({name: name for name in tensors})
+    kept = {ours: tensors[name] for ours, name in theirs.items()}
+    left_out = tuple(sorted(set(tensors) - set(theirs.values())))
+    return Checkpoint(kept, source, left_out=left_out)
 
 
 def _triple(values: Tensor | None) -> tuple[float, ...] | None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _LAYER = re.compile(r"^layer([1-4])\.(\d+)\.(.+)$")
+_NOT_OF_A_TRUNK = re.compile(r"^fc\.|num_batches_tracked$|(conv\d|downsample\.0)\.bias$")
 _RENAMED = {"downsample.0.": "shortcut.", "downsample.1.": "shortcut.norm."} | {
     f"bn{i}.": f"conv{i}.norm." for i in (1, 2, 3)
 }
@@ -18,10 +19,14 @@ def is_torchvision(names: Iterable[str]) -> bool:
 
 
 def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename a torchvision ResNet to a trunk's names; its classifier `fc` is dropped."""
+    """Rename a torchvision ResNet to a trunk's names.
+
+    Its classifier `fc` is dropped, and so are biases of convolutions, which torchvision's ResNets
+    have not, but those that other projects made of Caffe's.
+    """
     renamed = {}
     for name, value in tensors.items():
-        if name.startswith("fc.") or name.endswith("num_batches_tracked"):
+        if _NOT_OF_A_TRUNK.search(name):
             continue
         layer = _LAYER.match(name)
         if layer:
