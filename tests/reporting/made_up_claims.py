@@ -9,6 +9,7 @@ from made_up_metrics import make_record, make_result
 
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_json
+from pointrend_repro.metrics import KEYS
 
 IMAGES_SD, OWN_SD = 0.5, 0.12  # of a metric over images: what all models share, and their own
 
@@ -61,7 +62,7 @@ def _write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, flo
     content = {
         "metric": "mask_head_cost",
         "values": values,
-        "units": {"multiply_adds": "B", "activations": "M"},
+        "units": KEYS["mask_head_cost"],
         "origin": origin | {"evaluate": make_record(seed=None)},
     }
     write_json(results_dir / cost.path, content)
