@@ -25,7 +25,7 @@ def fill_claims(
     """Write the paper's own numbers with an error of each training; `change` adds to some cells."""
     for evaluation, values in _numbers(grid, change or {}).items():
         if isinstance(evaluation, Cost):
-            _write_cost(results_dir, grid, evaluation, values)
+            write_cost(results_dir, grid, evaluation, values)
             continue
         training = evaluation.prediction.training
         name = f"{training.dataset} {training.variant} {training.trial}"
@@ -57,7 +57,7 @@ def _numbers(
     return found
 
 
-def _write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, float]) -> None:
+def write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, float]) -> None:
     origin = {"preset": grid.name, "variant": cost.variant, "inference": cost.inference}
     content = {
         "metric": "mask_head_cost",

@@ -23,6 +23,7 @@ rule count_cost:
                 GRID.inference_settings(
                     wildcards.variant, wildcards.inference
                 ).model_dump(mode="json"),
+                sorted(KEYS["mask_head_cost"]),
             ]
         ),
         in_force=lambda wildcards: captions.settings_in_force(GRID, cost_of(wildcards)),
