@@ -173,24 +173,24 @@ def _count(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) ->
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
         module = _Layers(head, function)
-        counts = [FlopCountAnalysis(module, inputs), ActivationCountAnalysis(module, inputs)]
-        sizes: list[int] = []
         layers = ActivationCountAnalysis(module, inputs)
-        layers.set_op_handle(**{name: _size_of_layer(sizes, at) for name, at in _READS.items()})
-        for each in (*counts, layers):
+        sizes: list[int] = []
+        layers.set_op_handle(**{name: _noting(sizes, reads) for name, reads in _READS.items()})
+        counts = [FlopCountAnalysis(module, inputs), layers]
+        for each in counts:
             each.set_op_handle("aten::upsample_bilinear2d", lambda inputs, outputs: Counter())
             each.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         multiply_adds, activations = (float(each.total()) for each in counts)
-        layers.total()  # for its side effect: it walks over the layers
     return _Cost(multiply_adds, activations, activations, float(max(sizes, default=0)))
 
 
-def _size_of_layer(sizes: list[int], reads: Sequence[int]) -> Callable[[Any, Any], int]:
-    """Return a handle of fvcore's that notes how much a layer reads and writes."""
+def _noting(sizes: list[int], reads: Sequence[int]) -> Callable[[Any, Any], int]:
+    """Return fvcore's handle of an operator, which also notes how much a layer reads and writes."""
 
     def handle(inputs: Any, outputs: Any) -> int:
-        tensors = [*(inputs[place] for place in reads), outputs[0]]
-        sizes.append(sum(math.prod(tensor.type().sizes()) for tensor in tensors))
-        return sizes[-1]
+        read = sum(math.prod(inputs[place].type().sizes()) for place in reads)
+        written = math.prod(outputs[0].type().sizes())
+        sizes.append(read + written)
+        return written
 
     return handle
