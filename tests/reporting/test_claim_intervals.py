@@ -6,7 +6,7 @@ import statistics
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointrend_repro.reporting.claims.intervals import (
@@ -32,6 +32,7 @@ def test_the_longer_arm_of_the_percentiles_of_the_resamples_that_have_a_value() 
     assert share_above(np.array([-1.0, 0.0, 2.0, np.nan])) == pytest.approx(1 / 3)
 
 
+@settings(deadline=None)
 @given(
     st.floats(-50, 50),
     st.lists(st.floats(-50, 50), min_size=1, max_size=50),
@@ -104,6 +105,7 @@ def test_an_interval_beside_the_difference_is_not_folded_around_it() -> None:
 ends = st.tuples(st.floats(-9, 9), st.floats(-9, 9)).map(lambda pair: Interval(*sorted(pair)))
 
 
+@settings(deadline=None)
 @given(st.floats(-9, 9), ends, st.lists(ends, max_size=3))
 def test_a_further_error_about_the_difference_never_narrows(
     difference: float, first: Interval, others: list[Interval]
@@ -134,6 +136,7 @@ def test_students_t_is_the_printed_table_and_goes_on(freedom: int, printed: floa
     assert round(t_quantile(freedom, level=0.95), 3) == printed
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.sampled_from([0.5, 0.8, 0.95, 0.999]))
 def test_students_t_is_the_incomplete_beta_functions(freedom: int, level: float) -> None:
     quantile = mpmath.mpf(t_quantile(freedom, level=level))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_metrics import nasty, write_result
 
@@ -72,6 +72,7 @@ def test_csv_rounds_to_four_decimals(smoke: Grid, tmp_path: Path) -> None:
     assert (row["measured"], row["spread"]) == ("50.0", "33.3333")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=7))
 def test_median_and_spread_over_the_trials(values: list[float]) -> None:
     grid = grid_of_trials(len(values))
@@ -100,6 +101,7 @@ def grid_of_trials(count: int) -> Grid:
     return replace(grid, tables=tables, cells=(replace(cell, evaluations=trials),))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(-50, 50), st.integers(1, 30))
 def test_the_edge_of_the_tolerance_is_inside(paper: int, off: int, tolerance: int) -> None:
     # In tenths, where "exactly 0.2" means something; as floats 36.3 - 36.1 is not 0.2.
