@@ -233,6 +233,31 @@ WRONG_VALUES = [
         "row '4conv_28' has numbers for ['coco_app'], which are no columns",
     ),
     ("tables/table1", ("rows", "4conv_28", "paper", "coco_ap"), "n/a", "valid number"),
+    (
+        "tables/table1",
+        ("columns", "coco_ap", "value"),
+        "AP5O",
+        "columns.coco_ap: Value error, metric coco_ap has no key 'AP5O'; it has AP, AP50, AP75, "
+        "APs, APm, APl, AP_box",
+    ),
+    (
+        "tables/trimap",
+        ("columns", "trimap_8", "value"),
+        "mIoU@r=9",
+        "columns.trimap_8: Value error, metric trimap_miou has no key 'mIoU@r=9'; it has mIoU@r=4",
+    ),
+    (
+        "tables/table2",
+        ("columns", "flops", "unit"),
+        "%",
+        "columns.flops: Value error, multiply_adds of metric mask_head_cost is in B, not in '%'",
+    ),
+    (
+        "tables/table2",
+        ("rows", "pointrend_224", "inference"),
+        "res225",
+        "row 'pointrend_224': variants/pointrend_r50_fpn.yaml: inference 'res225' is not one of [",
+    ),
     ("presets/smoke", ("trials", "coco"), 0, "trials.coco: Input should be greater than 0"),
     ("presets/smoke", ("overrides", "schedule"), 5, "overrides.schedule: Input should be a valid"),
     (

@@ -237,7 +237,7 @@ def load_grid(
         for column in table.columns
     )
     for name, table in tables.items():
-        _check_metrics(name, table, variants)
+        _check_rows(name, table, variants)
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
     for prediction in grid.predictions:
         training = prediction.training
@@ -298,9 +298,15 @@ def _cell(
     return Cell(table_name, row_name, column_name, evaluations)
 
 
-def _check_metrics(name: str, table: Table, variants: dict[str, AnyVariant]) -> None:
-    """Refuse a table that scores label maps as instances, or the other way round."""
+def _check_rows(name: str, table: Table, variants: dict[str, AnyVariant]) -> None:
+    """Refuse a row that its variant cannot fill.
+
+    Label maps are not scored as instances, nor the other way round; and what is only counted must
+    have an inference setting, too.
+    """
     for row_name, row in table.rows.items():
+        where = f"tables/{name}.yaml: row {row_name!r}: variants/{row.variant}.yaml"
+        resolve_inference(variants[row.variant], row.inference, where=where)
         is_semantic = isinstance(variants[row.variant], SemanticVariant)
         for column in table.columns.values():
             if is_semantic != (column.metric in SEMANTIC_METRICS):

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.errors import suggest
 from pointrend_repro.figures.plan import FigureName, PictureName
+from pointrend_repro.metrics import Metric, require_key
 from pointrend_repro.names import Name
 from pointrend_repro.semantic_settings import (
     DecoderSettings,
@@ -32,17 +33,6 @@ from pointrend_repro.settings import (
     Strict,
 )
 from pointrend_repro.texts import Text
-
-Metric = Literal[
-    "boundary_ap",
-    "coco_ap",
-    "lvis_ap_star",
-    "cityscapes_ap",
-    "mask_head_cost",
-    "cityscapes_miou",
-    "trimap_miou",
-]
-
 
 # Those of label maps; all others are of instances, or count.
 SEMANTIC_METRICS = {"cityscapes_miou", "trimap_miou"}
@@ -207,6 +197,11 @@ class Column(Strict):
     def _only_costs_need_no_data(self) -> "Column":
         if (self.dataset is None) != (self.metric == "mask_head_cost"):
             raise ValueError(f"metric {self.metric} and dataset {self.dataset} do not go together")
+        return self
+
+    @model_validator(mode="after")
+    def _the_metric_has_the_key(self) -> "Column":
+        require_key(self.metric, self.value, self.unit)
         return self
 
 

@@ -21,6 +21,7 @@ from pointrend_repro.evaluation import require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.files import read_json, remove_leftovers, write_json
+from pointrend_repro.metrics import KEYS
 from pointrend_repro.provenance import cpu_name, start_record
 from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
 from pointrend_repro.settings import (
@@ -247,7 +248,7 @@ def run_cost(
     from pointrend_repro.torchvision_import import import_torchvision
 
     import_torchvision()
-    from pointrend_repro.evaluation.cost import COST_UNITS, mask_head_cost
+    from pointrend_repro.evaluation.cost import mask_head_cost
 
     settings = {
         "mask_head": model.mask_head.model_dump(mode="json"),
@@ -261,7 +262,7 @@ def run_cost(
         {
             "metric": "mask_head_cost",
             "values": values,
-            "units": COST_UNITS,
+            "units": KEYS["mask_head_cost"],
             "origin": experiment | {"evaluate": finish()},
         },
     )

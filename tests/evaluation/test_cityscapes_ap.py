@@ -27,6 +27,7 @@ from pointrend_repro.evaluation.cityscapes_ap import (
     match_image,
 )
 from pointrend_repro.evaluation.cityscapes_predictions import folder_reader
+from pointrend_repro.metrics import KEYS
 
 ROAD, STATIC, PERSON, CAR, CARAVAN = 7, 4, 24, 26, 29
 SIZE = (48, 96)
@@ -320,6 +321,7 @@ def test_no_traces_are_left(streets: Path, tmp_path: Path, monkeypatch: pytest.M
     before = everything()
     numbers = evaluate_predictions("cityscapes_ap", str(streets), str(folder))
     assert numbers["AP"] is not None
+    assert list(numbers) == list(KEYS["cityscapes_ap"])
     assert everything() == before
     assert vars(official.args) == settings_before
     assert hasattr(np, "in1d") == had_alias

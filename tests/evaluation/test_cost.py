@@ -4,6 +4,7 @@ import pytest
 
 from pointrend_repro.config import load_table, load_variant
 from pointrend_repro.evaluation.cost import mask_head_cost
+from pointrend_repro.metrics import KEYS
 from pointrend_repro.settings import InferenceSettings
 
 CLASSES = 80
@@ -19,7 +20,13 @@ def conv4_by_hand(roi_side):
     multiply_adds = 4 * cells * 256 * 256 * 9 + mask_cells * 256 * 256 + mask_cells * 256 * CLASSES
     roi_features = cells * 256
     activations = roi_features + 4 * cells * 256 + mask_cells * 256 + mask_cells * CLASSES
-    return multiply_adds / 1e9, activations / 1e6
+    peak = max(cells * 2 * 256, cells * 256 + mask_cells * 256, mask_cells * (256 + CLASSES))
+    return {
+        "multiply_adds": multiply_adds / 1e9,
+        "activations": activations / 1e6,
+        "activations_summed": activations / 1e6,
+        "activations_peak": peak / 1e6,
+    }
 
 
 @pytest.mark.parametrize(
@@ -27,16 +34,23 @@ def conv4_by_hand(roi_side):
     [("mask_rcnn_r50_fpn", 14), ("mask_rcnn_56_r50_fpn", 28), ("mask_rcnn_224_r50_fpn", 112)],
 )
 def test_the_4x_conv_head_costs_what_its_layers_cost(variant, roi_side):
-    cost = count(variant)
-    assert (cost["multiply_adds"], cost["activations"]) == pytest.approx(conv4_by_hand(roi_side))
+    assert count(variant) == pytest.approx(conv4_by_hand(roi_side))
 
 
 def pointrend_by_hand(points_of_steps):
     coarse = 49 * 256 * 256 * 4 + 49 * 256 * 1024 + 1024 * 1024 + 1024 * CLASSES * 49
     per_point = 3 * (256 + CLASSES) * 256 + (256 + CLASSES) * CLASSES
     coarse_activations = 49 * 256 + 1024 + 1024 + CLASSES * 49
-    peak = max(points_of_steps) * (3 * 256 + CLASSES)
-    return (coarse + sum(points_of_steps) * per_point) / 1e9, (coarse_activations + peak) / 1e6
+    of_a_point = 3 * 256 + CLASSES
+    # A layer of the MLP takes 256 features and the coarse logits; that of most is hidden to hidden.
+    # Of the coarse head, the 2x2 convolution of stride 2 on 14x14 cells.
+    peak = max(max(points_of_steps) * (256 + CLASSES + 256), 14 * 14 * 256 + 49 * 256)
+    return {
+        "multiply_adds": (coarse + sum(points_of_steps) * per_point) / 1e9,
+        "activations": (coarse_activations + max(points_of_steps) * of_a_point) / 1e6,
+        "activations_summed": (coarse_activations + sum(points_of_steps) * of_a_point) / 1e6,
+        "activations_peak": peak / 1e6,
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,8 +64,7 @@ def pointrend_by_hand(points_of_steps):
 )
 def test_pointrend_costs_its_points_and_its_coarse_head(inference, points_of_steps):
     cost = count("pointrend_r50_fpn", **inference)
-    by_hand = pointrend_by_hand(points_of_steps)
-    assert (cost["multiply_adds"], cost["activations"]) == pytest.approx(by_hand)
+    assert cost == pytest.approx(pointrend_by_hand(points_of_steps))
 
 
 def test_every_count_of_table_2_rounds_to_the_papers_digits():
@@ -60,6 +73,7 @@ def test_every_count_of_table_2_rounds_to_the_papers_digits():
     for row in table.rows.values():
         variant = load_variant(row.variant)
         cost = mask_head_cost(variant.model, variant.inference[row.inference])
+        assert not row.paper or list(row.paper) == ["flops", "activations"]
         for name, printed in row.paper.items():
             decimals = 0 if isinstance(printed, int) else 1
             assert round(cost[table.columns[name].value], decimals) == printed, (row.title, name)
@@ -67,11 +81,20 @@ def test_every_count_of_table_2_rounds_to_the_papers_digits():
     assert compared == 6
 
 
-def test_pointrend_is_more_than_thirty_times_cheaper_than_the_4x_conv_head_at_224():
-    """Section 4.1: "more than 30 times less compute (FLOPs) and memory"."""
+def test_how_much_cheaper_pointrend_is_than_the_4x_conv_head_at_224():
+    """Section 4.1: "more than 30 times less compute (FLOPs) and memory".
+
+    32.9M against 0.68M as Table 2 counts, but against 2.68M with all steps counted as all layers.
+    """
     ours, plain = count("pointrend_r50_fpn"), count("mask_rcnn_224_r50_fpn")
-    assert plain["multiply_adds"] > 30 * ours["multiply_adds"]
-    assert plain["activations"] > 30 * ours["activations"]
+    times = {key: round(plain[key] / ours[key], 1) for key in ours}
+    assert times == {
+        "multiply_adds": 36.7,
+        "activations": 48.2,
+        "activations_summed": 12.3,
+        "activations_peak": 36.3,
+    }
+    assert list(ours) == list(KEYS["mask_head_cost"])
 
 
 def test_the_sharpmask_style_head_costs_what_its_layers_cost():
@@ -84,3 +107,7 @@ def test_the_sharpmask_style_head_costs_what_its_layers_cost():
     outputs = 49 * 128 + 512 + 49 * 32 + 112**2
     outputs += sum(2 * (7 * 2**i) ** 2 * (16 // 2**i) for i in range(4))
     assert cost["activations"] == pytest.approx((crops + outputs) / 1e6)
+    assert cost["activations_summed"] == cost["activations"]
+    # The last layer: 2 maps of 112x112 in, one out; or that on the RoI features, or the last skip.
+    largest = max(112**2 * 3, 49 * (256 + 128), 56**2 * (4 + 2))
+    assert cost["activations_peak"] == pytest.approx(largest / 1e6)

@@ -18,6 +18,7 @@ from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import official_files
 from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation.label_images import CLASS_NAMES
+from pointrend_repro.metrics import KEYS
 from pointrend_repro.steps import run_evaluation, run_evaluations
 
 CocoBuilder = Callable[..., Path]
@@ -102,6 +103,8 @@ def test_the_files_are_those_of_single_evaluations(
         alone = tmp_path / f"{metric}.json"
         run_evaluation(metric, truth, predictions, output=alone, resamples=RESAMPLES)
         assert told(tmp_path / "all" / alone.name) == told(alone)
+        assert told(alone)["values"].keys() == KEYS[metric].keys()
+        assert set(KEYS[metric].values()) == {"%"}
         assert ("resampled" in told(alone)) == (metric != "boundary_ap")
 
 

@@ -9,6 +9,7 @@ from made_up_metrics import make_record, make_result
 
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_json
+from pointrend_repro.metrics import KEYS
 
 IMAGES_SD, OWN_SD = 0.5, 0.12  # of a metric over images: what all models share, and their own
 
@@ -24,7 +25,7 @@ def fill_claims(
     """Write the paper's own numbers with an error of each training; `change` adds to some cells."""
     for evaluation, values in _numbers(grid, change or {}).items():
         if isinstance(evaluation, Cost):
-            _write_cost(results_dir, grid, evaluation, values)
+            write_cost(results_dir, grid, evaluation, values)
             continue
         training = evaluation.prediction.training
         name = f"{training.dataset} {training.variant} {training.trial}"
@@ -56,12 +57,12 @@ def _numbers(
     return found
 
 
-def _write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, float]) -> None:
+def write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, float]) -> None:
     origin = {"preset": grid.name, "variant": cost.variant, "inference": cost.inference}
     content = {
         "metric": "mask_head_cost",
         "values": values,
-        "units": {"multiply_adds": "B", "activations": "M"},
+        "units": KEYS["mask_head_cost"],
         "origin": origin | {"evaluate": make_record(seed=None)},
     }
     write_json(results_dir / cost.path, content)

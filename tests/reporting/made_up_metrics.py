@@ -7,6 +7,7 @@ from typing import Any
 
 from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
 from pointrend_repro.files import write_json
+from pointrend_repro.metrics import KEYS
 
 
 def make_record(**changes: Any) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def _whole_result(
             "inference": evaluation.inference,
             "evaluate": make_record(settings=settings, command="pointrend-repro cost", seed=None),
         }
-        units = {"multiply_adds": "B", "activations": "M"}
+        units = KEYS["mask_head_cost"]
         return {"metric": "mask_head_cost", "values": values, "units": units, "origin": origin}
     result = make_result(grid, evaluation, values, versions=VERSIONS)
     training, origin = evaluation.prediction.training, result["origin"]

@@ -19,6 +19,7 @@ rule judge_claims:
                     *CLAIMS.tables.values(),
                 ]
             ]
+            + [METHOD]
         ),
         preset=SETTINGS.preset,
         lvis=SETTINGS.lvis_option,

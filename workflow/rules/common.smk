@@ -14,7 +14,9 @@ from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
 from pointrend_repro.identity import identity, settings_digest
 from pointrend_repro.names import NAME_PATTERN
+from pointrend_repro.metrics import KEYS
 from pointrend_repro.provenance import digest
+from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
 from pointrend_repro.resources import (

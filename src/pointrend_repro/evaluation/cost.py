@@ -7,21 +7,27 @@ The counts that reproduce the paper's rounding:
   steps before are void (see `modeling.points.rendered_steps`). Its point head is counted with the
   logits of all classes, as published; this project computes those of the box's own class only.
 - PointRend's activations are those of one step, the peak, plus the coarse head's: a step's are
-  gone when the next begins.
+  gone when the next begins. The paper's 0.7M needs that, but a convolutional head's layers are gone
+  as well when the next but one begins, and are all counted. So heads are also counted alike, in two
+  ways that the paper does not have: `activations_summed` has all steps of PointRend, as it has all
+  layers of the others (RoI features as above), and `activations_peak` is the largest that any one
+  layer of a head reads and writes.
 - Sampling and upsampling are not counted, nor is what all boxes of an image share: the
   SharpMask-style head's two convolutions on each of the trunk's stages.
 - A head from outside this package says which of its layers to count, on what (`cost_piece`).
 """
 
+import math
 import warnings
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from pointrend_repro.errors import UserError
+from pointrend_repro.metrics import KEYS
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
@@ -30,8 +36,25 @@ from pointrend_repro.modeling.points import rendered_steps
 from pointrend_repro.modeling.resnet import TRUNKS
 from pointrend_repro.settings import InferenceSettings, ModelSettings
 
-_BILLION, _MILLION = 1e9, 1e6
-COST_UNITS = {"multiply_adds": "B", "activations": "M"}
+_SCALES = {"B": 1e9, "M": 1e6}
+
+# Operator -> which of its inputs are activations, and not weights.
+_READS = {
+    "aten::_convolution": (0,),
+    "aten::addmm": (1,),
+    "aten::bmm": (0, 1),
+    "aten::linear": (0,),
+    "aten::matmul": (0, 1),
+}
+
+
+class _Cost(NamedTuple):
+    """Plain numbers for one box; the fields are the keys of the metric."""
+
+    multiply_adds: float
+    activations: float
+    activations_summed: float
+    activations_peak: float
 
 
 def mask_head_cost(
@@ -43,7 +66,8 @@ def mask_head_cost(
         num_classes: COCO's 80, as in the paper.
 
     Returns:
-        `multiply_adds` in billions and `activations` in millions.
+        `multiply_adds` in billions; `activations`, as in Table 2, `activations_summed` and
+        `activations_peak` in millions.
 
     Raises:
         UserError: a head from outside this package does not say what to count.
@@ -57,49 +81,47 @@ def mask_head_cost(
     )
     match head:
         case Conv4Head():
-            multiply_adds, activations = _conv4(head, channels)
+            cost = _conv4(head, channels)
         case PointRendHead():
-            multiply_adds, activations = _pointrend(head, channels, num_classes, inference)
+            cost = _pointrend(head, channels, num_classes, inference)
         case SharpMaskHead():
-            multiply_adds, activations = _sharpmask(head, channels)
+            cost = _sharpmask(head, channels)
         case _:
-            multiply_adds, activations = _plugin(head)
-    return {
-        "multiply_adds": multiply_adds / _BILLION,
-        "activations": activations / _MILLION,
-    }
+            cost = _plugin(head)
+    units = KEYS["mask_head_cost"]
+    return {key: value / _SCALES[units[key]] for key, value in cost._asdict().items()}
 
 
-def _conv4(head: Conv4Head, channels: int) -> tuple[float, float]:
+def _conv4(head: Conv4Head, channels: int) -> _Cost:
     roi_features = torch.zeros(1, channels, head.roi_resolution, head.roi_resolution)
-    multiply_adds, activations = _count(
-        head, lambda x: head.predictor(head.hidden(x)), roi_features
-    )
-    return multiply_adds, activations + roi_features.numel()
+    return _with_inputs(head, lambda x: head.predictor(head.hidden(x)), roi_features)
 
 
 def _pointrend(
     head: PointRendHead, channels: int, num_classes: int, inference: InferenceSettings
-) -> tuple[float, float]:
+) -> _Cost:
     point_head = head.point_head
     side = 2 * head.coarse_head.resolution
-    multiply_adds, activations = _count(
+    coarse = _count(
         head.coarse_head, head.coarse_head.from_samples, torch.zeros(1, channels, side, side)
     )
-    steps = rendered_steps(
-        head.coarse_head.resolution, inference.output_resolution, inference.points_per_step
-    )
-    peak = 0.0
-    for _, points in steps:
-        step, step_activations = _count(
+    steps = [
+        _count(
             point_head,
             lambda fine, coarse: point_head.predictor(point_head.hidden(fine, coarse)),
             torch.zeros(1, channels, points),
             torch.zeros(1, num_classes, points),
         )
-        multiply_adds += step
-        peak = max(peak, step_activations)
-    return multiply_adds, activations + peak
+        for _, points in rendered_steps(
+            head.coarse_head.resolution, inference.output_resolution, inference.points_per_step
+        )
+    ]
+    return _Cost(
+        multiply_adds=sum(part.multiply_adds for part in (coarse, *steps)),
+        activations=coarse.activations + max(step.activations for step in steps),
+        activations_summed=sum(part.activations for part in (coarse, *steps)),
+        activations_peak=max(part.activations_peak for part in (coarse, *steps)),
+    )
 
 
 class _Layers(nn.Module):
@@ -114,43 +136,61 @@ class _Layers(nn.Module):
         return self.function(*inputs)
 
 
-def _sharpmask(head: SharpMaskHead, channels: int) -> tuple[float, float]:
+def _sharpmask(head: SharpMaskHead, channels: int) -> _Cost:
     side = ENCODING_RESOLUTION
     roi_features = torch.zeros(1, channels, side, side)
     skips = [
         torch.zeros(1, width, side * 2**i, side * 2**i)
         for i, width in enumerate(head.refinement.widths)
     ]
-    multiply_adds, activations = _count(
+    return _with_inputs(
         head, lambda x, *s: head.refinement(head.bottleneck(x), list(s)), roi_features, *skips
     )
-    return multiply_adds, activations + sum(crop.numel() for crop in (roi_features, *skips))
 
 
-def _plugin(head: MaskHead) -> tuple[float, float]:
+def _plugin(head: MaskHead) -> _Cost:
     cost_piece: Any = getattr(head, "cost_piece", None)
     if cost_piece is None:
         raise UserError(
             f"mask head {type(head).__name__}: cannot be counted without a method cost_piece"
         )
     layers, inputs = cost_piece()
-    multiply_adds, activations = _count(cast(nn.Module, head), layers, *inputs)
-    return multiply_adds, activations + sum(each.numel() for each in inputs)
+    return _with_inputs(cast(nn.Module, head), layers, *inputs)
 
 
-def _count(
-    head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor
-) -> tuple[float, float]:
-    """Return multiply-adds and activations (outputs of convolutions and linear layers)."""
+def _with_inputs(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> _Cost:
+    """Count a head without steps, and what it takes from the trunk as activations, too."""
+    cost = _count(head, function, *inputs)
+    activations = cost.activations + sum(each.numel() for each in inputs)
+    return cost._replace(activations=activations, activations_summed=activations)
+
+
+def _count(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> _Cost:
+    """Count multiply-adds and activations (outputs of convolutions and linear layers)."""
     # Importing fvcore takes a second, and warns of what torch will drop one day.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
 
         module = _Layers(head, function)
-        counts = [FlopCountAnalysis(module, inputs), ActivationCountAnalysis(module, inputs)]
+        layers = ActivationCountAnalysis(module, inputs)
+        sizes: list[int] = []
+        layers.set_op_handle(**{name: _noting(sizes, reads) for name, reads in _READS.items()})
+        counts = [FlopCountAnalysis(module, inputs), layers]
         for each in counts:
             each.set_op_handle("aten::upsample_bilinear2d", lambda inputs, outputs: Counter())
             each.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         multiply_adds, activations = (float(each.total()) for each in counts)
-    return multiply_adds, activations
+    return _Cost(multiply_adds, activations, activations, float(max(sizes, default=0)))
+
+
+def _noting(sizes: list[int], reads: Sequence[int]) -> Callable[[Any, Any], int]:
+    """Return fvcore's handle of an operator, which also notes how much a layer reads and writes."""
+
+    def handle(inputs: Any, outputs: Any) -> int:
+        read = sum(math.prod(inputs[place].type().sizes()) for place in reads)
+        written = math.prod(outputs[0].type().sizes())
+        sizes.append(read + written)
+        return written
+
+    return handle

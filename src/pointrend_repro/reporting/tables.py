@@ -9,7 +9,6 @@ from typing import Literal
 
 import pandas as pd
 
-from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.schema import Column, Row, Table
@@ -105,9 +104,6 @@ def measure_tables(
 
     Args:
         absent: why results are not there, where that is known.
-
-    Raises:
-        UserError: a table asks for a value that its metric does not have.
     """
     values: dict[str, dict[str, float]] = {}
     for file, key, value in zip(metrics["file"], metrics["key"], metrics["value"], strict=True):
@@ -160,14 +156,12 @@ def _measure(
     warning: str | None,
 ) -> MeasuredCell:
     row, column = table.rows[cell.row], table.columns[cell.column]
+    key = column.value
     there = [(e, values[e.path]) for e in cell.evaluations if e.path in values]
-    for evaluation, keys in there:
-        if column.value not in keys:
-            raise UserError(
-                f"table {cell.table!r}, column {cell.column!r}: {evaluation.path} has no value "
-                f"{column.value!r}; it has {', '.join(sorted(keys))}"
-            )
-    numbers = [(e, float(keys[column.value])) for e, keys in there]
+    # The metric has the key, or the table would have been refused: other code wrote the file.
+    older = [e for e, keys in there if key not in keys]
+    there = [(e, keys) for e, keys in there if key in keys]
+    numbers = [(e, float(keys[key])) for e, keys in there]
     valid = tuple((e, number) for e, number in numbers if not math.isnan(number))
     status, reason = judge(
         [number for _, number in valid],
@@ -178,6 +172,9 @@ def _measure(
     )
     if not cell.evaluations:
         reason = cell.not_run_because
+    elif older:
+        what = "count" if isinstance(older[0], Cost) else "evaluate"
+        reason = f"{older[0].path} is older than {key} and lacks it; {what} again"
     elif there and not valid:
         reason = "evaluated, but there was nothing to score"
     elif len(there) < len(cell.evaluations):

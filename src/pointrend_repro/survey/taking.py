@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.data.coco import Category
-from pointrend_repro.schema import Metric
+from pointrend_repro.metrics import Metric
 from pointrend_repro.survey.coco_entries import read_entries
 from pointrend_repro.survey.content import SPLITS, Split, SplitContent
 from pointrend_repro.survey.findings import Finding, fault, oddity

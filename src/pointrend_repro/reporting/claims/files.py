@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_folder, read_json, write_json
+from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.results import Record, Results
 
@@ -55,9 +56,11 @@ class JudgedPart(_Frozen):
         paper: the difference of the published numbers.
         difference: that of the medians over the trials.
         images: its interval over resampled images.
+        shift: how far the middle of its resamples lies above `difference`: on small sets classes
+            without an object in a draw drop out of the mean.
         trainings: its interval over the trials' seeds.
         interval: with both errors, or with the one that is known; what decides.
-        share: of the resamples, those in which it is above zero.
+        share: of the resamples, moved back by `shift`, those in which it is above zero.
         reason: what a reader must know of the verdict; empty if nothing.
     """
 
@@ -68,6 +71,7 @@ class JudgedPart(_Frozen):
     cells: tuple[JudgedCell, ...]
     difference: float | None = None
     images: Interval | None = None
+    shift: float | None = None
     trainings: Interval | None = None
     interval: Interval | None = None
     share: float | None = None
@@ -78,8 +82,9 @@ class JudgedPart(_Frozen):
 class JudgedClaim(_Frozen):
     """A claim with its verdict: that of its weakest part.
 
-    `number` is its place in config/claims.yaml, and `share` is that of the resamples in which all
-    parts are above zero at once.
+    `number` is its place in config/claims.yaml, and `share` is that of the resamples, each part's
+    moved back by its shift, in which all parts are above zero at once. `method` is that of the
+    intervals over images; None if none of its parts has one.
     """
 
     name: str
@@ -92,6 +97,8 @@ class JudgedClaim(_Frozen):
     verdict: Verdict
     share: float | None
     resamples: int | None
+    # Files that do not say were written when there was one method.
+    method: Method | None = "percentile"
     parts: tuple[JudgedPart, ...]
     origin: Record
 

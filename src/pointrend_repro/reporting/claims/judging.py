@@ -2,27 +2,26 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pointrend_repro.experiments import Cell, Evaluation, Grid
+from pointrend_repro.experiments import Grid
 from pointrend_repro.provenance import cpu_name, start_record
+from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.contrasts import CellName, Contrast, contrasts
-from pointrend_repro.reporting.claims.files import JudgedCell, JudgedClaim, JudgedPart, Verdict
+from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
 from pointrend_repro.reporting.claims.intervals import (
     LEVEL,
     Interval,
     combine,
-    images_interval,
+    images_error,
     share_above,
     trainings_interval,
 )
+from pointrend_repro.reporting.claims.measuring import Measured, Values, measure
 from pointrend_repro.reporting.claims.schema import Claim, Claims
-from pointrend_repro.reporting.formats import count
-from pointrend_repro.reporting.results import Record, Result, Results
+from pointrend_repro.reporting.results import Record, Results
 from pointrend_repro.schema import Table
 
 # The first that any part has is that of the claim: one wrong part makes all of it wrong.
@@ -34,31 +33,13 @@ _WEAKEST_FIRST: tuple[Verdict, ...] = (
     "holds",
 )
 
-_Values = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """What there is of one cell.
-
-    Attributes:
-        model: data set and variant, whose trials are trainings of their own.
-        numbers: of each trial.
-        resampled: the same on resampled images (trials, resamples), nan where there is nothing to
-            score; None if a trial lacks it, or was resampled otherwise than the others.
-        why_not: why trials are not there; empty if all are.
-    """
-
-    model: tuple[str, str]
-    numbers: tuple[float, ...]
-    resampled: _Values | None
-    judged: JudgedCell
-
 
 def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedClaim]:
     """Judge each claim about a table of the preset by the numbers that are there."""
     finish = start_record(
-        settings={"level": LEVEL, "preset": grid.name}, seed=None, device=f"cpu ({cpu_name()})"
+        settings={"level": LEVEL, "images_interval": METHOD, "preset": grid.name},
+        seed=None,
+        device=f"cpu ({cpu_name()})",
     )
     cells = {(cell.table, cell.row, cell.column): cell for cell in grid.cells}
     judged = []
@@ -67,7 +48,7 @@ def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedCla
             continue
         table = claims.tables[claim.table]
         there = {
-            (row, column): _measure(
+            (row, column): measure(
                 cells.get((claim.table, row, column)), table, (row, column), results
             )
             for row in claim.rows
@@ -82,48 +63,10 @@ def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedCla
     ]
 
 
-def _measure(cell: Cell | None, table: Table, name: CellName, results: Results) -> _Measured:
-    row, column = table.rows[name[0]], table.columns[name[1]]
-    sources = cell.evaluations if cell else ()
-    found = {
-        source: value
-        for source in sources
-        if source in results and (value := results[source].values.get(column.value)) is not None
-    }
-    why_not = ""
-    if cell is None:
-        why_not = "not part of this preset"
-    elif not sources:
-        why_not = cell.not_run_because
-    elif len(found) < len(sources):
-        why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if found else "not run"
-    judged = JudgedCell(
-        row=name[0],
-        column=name[1],
-        title=f"{row.title}, {column.title}",
-        key=column.value,
-        paper=row.paper.get(name[1]),
-        trials={source.path: value for source, value in found.items()},
-        why_not=why_not,
-    )
-    dataset = next((s.prediction.training.dataset for s in found if isinstance(s, Evaluation)), "")
-    resampled = _resampled([results[source] for source in found], column.value)
-    return _Measured((dataset, row.variant), tuple(found.values()), resampled, judged)
-
-
-def _resampled(results: Sequence[Result], key: str) -> _Values | None:
-    samples = [result.resampled for result in results]
-    plans = {(s.resamples, s.seed) for s in samples if s and key in s.values}
-    if None in samples or len(plans) != 1:
-        return None
-    rows = [[np.nan if v is None else v for v in s.values.get(key, ())] for s in samples if s]
-    return np.array(rows) if len({len(row) for row in rows}) == 1 else None
-
-
 def _judge(
-    grid: Grid, contrast: Contrast, table: Table, there: Mapping[CellName, _Measured]
-) -> tuple[JudgedPart, _Values | None]:
-    """Judge one difference; return with it the difference on each resample, if that is known."""
+    grid: Grid, contrast: Contrast, table: Table, there: Mapping[CellName, Measured]
+) -> tuple[JudgedPart, Values | None]:
+    """Judge one difference; return with it the resamples, if there are any, moved around it."""
     cells = {name: there[name] for name in contrast.factors}
     part = JudgedPart(
         text=contrast.text,
@@ -140,29 +83,37 @@ def _judge(
     difference = contrast.of(lambda name: statistics.median(cells[name].numbers))
     if contrast.counted:
         verdict: Verdict = "holds" if difference > 0 else "does-not-hold"
-        exact = {"difference": difference, "verdict": verdict, "reason": "counted: exact"}
+        reason = _reason_of_counts(contrast, cells)
+        exact = {"difference": difference, "verdict": verdict, "reason": reason}
         return part.model_copy(update=exact), None
     resampled = _difference_resampled(contrast, cells)
-    images = None if resampled is None else images_interval(resampled)
+    images = None if resampled is None else images_error(difference, resampled)
     trainings = trainings_interval(difference, _by_model(contrast, cells))
-    known = [interval for interval in (images, trainings) if interval]
+    known = [interval for interval in (images and images.interval, trainings) if interval]
     interval = combine(difference, known)
     makes_claims = grid.preset.warning is None
     found: dict[str, Any] = {
         "difference": difference,
-        "images": images,
+        "images": images and images.interval,
+        "shift": images and images.shift,
         "trainings": trainings,
         "interval": interval,
-        "share": None if images is None or resampled is None else share_above(resampled),
+        "share": images and share_above(images.centred),
         "verdict": _verdict(difference, interval) if makes_claims else "no-verdict",
-        "reason": _reason(images, trainings),
+        "reason": _reason(known, has_images=images is not None),
     }
-    return part.model_copy(update=found), resampled if images else None
+    return part.model_copy(update=found), images and images.centred
 
 
-def _difference_resampled(
-    contrast: Contrast, cells: Mapping[CellName, _Measured]
-) -> _Values | None:
+def _reason_of_counts(contrast: Contrast, cells: Mapping[CellName, Measured]) -> str:
+    """Say that counts are exact, and how many times the one is the other where that is asked."""
+    first, *others = (cell.numbers[0] for cell in cells.values())
+    if len(others) != 1 or set(contrast.factors.values()) == {1.0, -1.0} or not others[0]:
+        return "counted: exact"
+    return f"counted: exact; {first / others[0]:.1f} times"
+
+
+def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]) -> Values | None:
     """The difference of the medians over the trials on each resample, (resamples,)."""
     resampled = {name: cell.resampled for name, cell in cells.items()}
     shapes = {None if values is None else values.shape[1] for values in resampled.values()}
@@ -173,7 +124,7 @@ def _difference_resampled(
     return np.sum(terms, axis=0)
 
 
-def _by_model(contrast: Contrast, cells: Mapping[CellName, _Measured]) -> list[list[float]]:
+def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:
     """What each trial of each model adds to the difference."""
     models: dict[tuple[str, str], list[float]] = {}
     for name, factor in contrast.factors.items():
@@ -191,12 +142,12 @@ def _verdict(difference: float, interval: Interval | None) -> Verdict:
     return "does-not-hold" if high <= 0 else "not-significant"
 
 
-def _reason(images: Interval | None, trainings: Interval | None) -> str:
-    if images and trainings:
+def _reason(known: Sequence[Interval], *, has_images: bool) -> str:
+    if len(known) == 2:
         return ""
-    if images:
+    if has_images:
         return "a single trial: other trainings are not accounted for"
-    if trainings:
+    if known:
         return "not resampled: other images are not accounted for"
     return "a single trial, not resampled: by the medians alone"
 
@@ -204,7 +155,7 @@ def _reason(images: Interval | None, trainings: Interval | None) -> str:
 def _whole(
     name: str,
     claim: Claim,
-    parts: Sequence[tuple[JudgedPart, _Values | None]],
+    parts: Sequence[tuple[JudgedPart, Values | None]],
     *,
     preset: str,
     number: int,
@@ -225,6 +176,7 @@ def _whole(
         verdict=min(verdicts, key=_WEAKEST_FIRST.index),
         share=share_above(np.min(resampled, axis=0)) if known else None,
         resamples=lengths.pop() if known else None,
+        method=METHOD if resampled else None,
         parts=tuple(part for part, _ in parts),
         origin=record,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.formats import signed
@@ -14,6 +15,11 @@ VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
     "does-not-hold": ("✗", "does not hold"),
     "not-measured": ("–", "not measured"),
     "no-verdict": ("○", "no verdict"),
+}
+
+METHOD_WORDS: dict[Method, str] = {
+    "symmetric": "intervals over images: symmetric around the measured difference",
+    "percentile": "intervals over images: percentiles, by an older version; judge the claims again",
 }
 
 WIDTH_PX, HEIGHT_PX = 176, 22
@@ -44,11 +50,12 @@ class ShownPart:
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """One claim; `sign` and `word` are of its verdict."""
+    """One claim; `sign` and `word` are of its verdict, `method` tells of its intervals."""
 
     claim: JudgedClaim
     sign: str
     word: str
+    method: str
     parts: tuple[ShownPart, ...]
 
 
@@ -79,7 +86,9 @@ def _show(claim: JudgedClaim) -> ShownClaim:
         ShownPart(part, *VERDICT_WORDS[part.verdict], _plot(part, low, high))
         for part in claim.parts
     )
-    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], parts)
+    resampled = any(part.images for part in claim.parts)
+    method = METHOD_WORDS[claim.method] if claim.method and resampled else ""
+    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], method, parts)
 
 
 def _range(parts: Sequence[JudgedPart]) -> tuple[float, float]:
@@ -117,6 +126,8 @@ def _in_words(part: JudgedPart, interval: Interval) -> str:
         words.append(f"by the images alone {signed(part.images.low)} to {signed(part.images.high)}")
         low, high = part.trainings
         words.append(f"by the trainings alone {signed(low)} to {signed(high)}")
+    if part.shift is not None:
+        words.append(f"the middle of the resamples lies off by {signed(part.shift)}")
     if interval.low <= 0 < interval.high:
         words.append("zero is inside")
     return "; ".join(words)

@@ -77,11 +77,7 @@ class Comparison:
 
 
 def compare(grid: Grid, a: Side, b: Side) -> Comparison:
-    """Set two sides against each other.
-
-    Raises:
-        UserError: a table asks for a value that a side's metric does not have.
-    """
+    """Set two sides against each other."""
     cells = [
         _compare(table.name, cell, other.cells[key])
         for table, other in zip(

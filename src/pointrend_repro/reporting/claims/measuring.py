@@ -1,0 +1,73 @@
+"""What there is of the cells of a claim: the numbers of their trials, and those on resamples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointrend_repro.experiments import Cell, Evaluation
+from pointrend_repro.reporting.claims.contrasts import CellName
+from pointrend_repro.reporting.claims.files import JudgedCell
+from pointrend_repro.reporting.formats import count
+from pointrend_repro.reporting.results import Result, Results
+from pointrend_repro.schema import Table
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What there is of one cell.
+
+    Attributes:
+        model: data set and variant, whose trials are trainings of their own.
+        numbers: of each trial.
+        resampled: the same on resampled images (trials, resamples), nan where there is nothing to
+            score; None if a trial lacks it, or was resampled otherwise than the others.
+        why_not: why trials are not there; empty if all are.
+    """
+
+    model: tuple[str, str]
+    numbers: tuple[float, ...]
+    resampled: Values | None
+    judged: JudgedCell
+
+
+def measure(cell: Cell | None, table: Table, name: CellName, results: Results) -> Measured:
+    """Look up a cell of a table in the results; `cell` is None if the preset does not have it."""
+    row, column = table.rows[name[0]], table.columns[name[1]]
+    sources = cell.evaluations if cell else ()
+    found = {
+        source: value
+        for source in sources
+        if source in results and (value := results[source].values.get(column.value)) is not None
+    }
+    why_not = ""
+    if cell is None:
+        why_not = "not part of this preset"
+    elif not sources:
+        why_not = cell.not_run_because
+    elif len(found) < len(sources):
+        why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if found else "not run"
+    judged = JudgedCell(
+        row=name[0],
+        column=name[1],
+        title=f"{row.title}, {column.title}",
+        key=column.value,
+        paper=row.paper.get(name[1]),
+        trials={source.path: value for source, value in found.items()},
+        why_not=why_not,
+    )
+    dataset = next((s.prediction.training.dataset for s in found if isinstance(s, Evaluation)), "")
+    resampled = _resampled([results[source] for source in found], column.value)
+    return Measured((dataset, row.variant), tuple(found.values()), resampled, judged)
+
+
+def _resampled(results: Sequence[Result], key: str) -> Values | None:
+    samples = [result.resampled for result in results]
+    plans = {(s.resamples, s.seed) for s in samples if s and key in s.values}
+    if None in samples or len(plans) != 1:
+        return None
+    rows = [[np.nan if v is None else v for v in s.values.get(key, ())] for s in samples if s]
+    return np.array(rows) if len({len(row) for row in rows}) == 1 else None

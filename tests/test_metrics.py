@@ -1,0 +1,46 @@
+"""What is declared of the metrics is of those that there are, and costs a dry run nothing.
+
+That the keys are those of the tools is tested where the tools run: test_one_pass.py,
+test_cityscapes_ap.py and test_cost.py in tests/evaluation.
+"""
+
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+
+from pointrend_repro import evaluation
+from pointrend_repro.metrics import KEYS, Metric, require_key
+from pointrend_repro.schema import _METRICS_OF_LAYOUT, SEMANTIC_METRICS
+
+
+def test_every_metric_has_its_keys() -> None:
+    assert set(KEYS) == set(get_args(Metric)) == {*evaluation._METRICS, "mask_head_cost"}
+    assert {name for names in _METRICS_OF_LAYOUT.values() for name in names} == {
+        *evaluation._METRICS
+    }
+    assert set(KEYS) > SEMANTIC_METRICS
+
+
+@pytest.mark.parametrize("metric", KEYS)
+def test_each_key_is_taken_in_its_unit_alone(metric: Metric) -> None:
+    for key, unit in KEYS[metric].items():
+        require_key(metric, key, unit)
+        with pytest.raises(ValueError, match=r"not in 'px'$"):
+            require_key(metric, key, "px")
+    with pytest.raises(ValueError, match=f"^metric {metric} has no key 'AQ'; it has .*{key}$"):
+        require_key(metric, "AQ", "%")
+
+
+def test_reading_a_grid_imports_neither_torch_nor_a_tool() -> None:
+    code = (
+        "import sys\n"
+        "from pointrend_repro.experiments import load_grid\n"
+        "from pointrend_repro.reporting.claims.schema import load_claims\n"
+        "load_grid('paper'), load_claims()\n"
+        "slow = {'torch', 'pycocotools', 'lvis', 'cityscapesscripts', 'faster_coco_eval'}\n"
+        "assert not slow & set(sys.modules), slow & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
