@@ -15,6 +15,7 @@ from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_
 from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
+from pointrend_repro.reporting.collect import COLUMNS
 from pointrend_repro.resources import (
     ask,
     launcher,

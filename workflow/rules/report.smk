@@ -47,6 +47,7 @@ rule collect:
     conda:
         "../../environment.yml"
     params:
+        columns=digest(list(COLUMNS)),
         preset=SETTINGS.preset,
         lvis=SETTINGS.lvis_option,
     message:
