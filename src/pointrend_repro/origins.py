@@ -7,6 +7,7 @@ they describe is taken as it is.
 """
 
 import contextlib
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -20,6 +21,9 @@ from pointrend_repro.errors import DamagedError, UserError
 from pointrend_repro.files import read_json, write_json
 
 _log = logging.getLogger(__name__)
+
+# Under which a model's file keeps its settings.
+METADATA_KEY = "pointrend_repro"
 
 # The step that makes a result which another step reads.
 Maker = Literal["train", "predict"]
@@ -66,11 +70,13 @@ def require_as_recorded(result: Path, step: Maker) -> Recorded:
     origin = _read(path, result, step)
     found = content_digest(result)
     made = origin.get(step)
-    recorded = made.get("output_digest") if isinstance(made, dict) else None
+    made = made if isinstance(made, dict) else {}
+    recorded = made.get("output_digest")
     if recorded is None:
-        if not _looks_whole(result):
-            raise DamagedError(f"{result}: is not whole", (result, path), _AGAIN[step])
-        if made is not None:
+        wrong = _wrong_without_digest(result, made)
+        if wrong:
+            raise DamagedError(f"{result}: {wrong}", (result, path), _AGAIN[step])
+        if made:
             _log.info("%s: made before digests were kept; taken as it is", result)
     elif recorded != found:
         problem = (
@@ -130,16 +136,25 @@ def _read(path: Path, result: Path, step: Maker) -> dict[str, Any]:
     return origin
 
 
-def _looks_whole(result: Path) -> bool:
-    """Whether a result without a digest has its end, as far as a glance tells."""
+def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
+    """Return what a glance shows to be wrong with a result; empty if nothing.
+
+    Args:
+        made: the record of the step that has made it.
+    """
     if result.suffix == ".safetensors":
         try:
-            with safetensors.safe_open(result, "numpy"):
-                return True
+            with safetensors.safe_open(result, "numpy") as file:
+                settings = json.loads((file.metadata() or {})[METADATA_KEY])["model"]
         except (safetensors.SafetensorError, OSError):
-            return False
+            return "is not whole"
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return ""  # none of ours: who loads it says so
+        trained = made.get("settings")
+        wanted = trained.get("model", settings) if isinstance(trained, dict) else settings
+        return "" if wanted == settings else "is a model of other settings than its record tells"
     if result.suffix == ".json":
         with result.open("rb") as stream:
             stream.seek(max(0, result.stat().st_size - 64))
-            return stream.read().rstrip().endswith(b"]")
-    return True
+            return "" if stream.read().rstrip().endswith(b"]") else "is not whole"
+    return ""
