@@ -28,6 +28,7 @@ from pointrend_repro.figures.making import load_models
 from pointrend_repro.files import read_json
 from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
 from pointrend_repro.origins import origin_path, require_as_recorded
+from pointrend_repro.reporting.verifying import verify as look_at_all
 from pointrend_repro.settings import InferenceSettings
 from small_experiment import DATASET, PRESET, VARIANT, small_settings
 from test_changed_data import open_run, run_everything
@@ -298,6 +299,39 @@ def test_a_model_without_a_record_is_its_own_word(run: Run, tmp_path: Path) -> N
         load_model("pointrend_r50_fpn_coco", alone)
     with pytest.raises(UserError, match=r"model\.origin\.json: no such file"):
         require_as_recorded(alone, "train")
+
+
+def verify(run: Run) -> tuple[int, str]:
+    where = ["--config-dir", run.folder / "config", "--results-dir", run.folder / "results"]
+    return run.call("verify", "--preset", PRESET, *where)
+
+
+def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
+    assert verify(run) == (0, "")
+    flip_a_bit(run.model)
+    score = read_json(run.score)
+    score["values"]["AP"] = 99.0
+    run.score.write_text(json.dumps(score))
+    verified = read_problems(run)
+    assert [problem.split(": ")[0] for problem in verified] == [str(run.model), str(run.score)]
+    assert "is not what model.origin.json beside it describes" in verified[0]
+    assert "edited since it was scored" in verified[1]
+    code, told = verify(run)
+    assert code == 2
+    assert "2 of 3 files not as recorded" in told
+    for path in (run.predictions, origin_path(run.predictions)):
+        path.unlink()
+    assert f"{run.predictions}: is not there any more, and what was made of it is" in read_problems(
+        run
+    )
+    run.score.write_text("{")
+    assert f"{run.score}: not valid JSON" in read_problems(run)[-1]
+    shutil.rmtree(run.folder / "results")
+    assert verify(run) == (0, "")
+
+
+def read_problems(run: Run) -> list[str]:
+    return list(look_at_all(run.grid, run.folder / "results" / PRESET).problems)
 
 
 # --- label images ----------------------------------------------------------------------------

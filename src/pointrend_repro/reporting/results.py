@@ -129,11 +129,19 @@ def load_results(grid: Grid, results_dir: Path) -> Results:
         path = results_dir / evaluation.path
         if path.exists():
             today = beside.of(evaluation) if isinstance(evaluation, Evaluation) else Digests()
-            found[evaluation] = _load(path, evaluation, grid.name, today)
+            found[evaluation] = load_result(path, evaluation, grid.name, today)
     return found
 
 
-def _load(path: Path, evaluation: Evaluation | Cost, preset: str, today: Digests) -> Result:
+def load_result(path: Path, evaluation: Evaluation | Cost, preset: str, today: Digests) -> Result:
+    """Read the metric file of an evaluation or a count.
+
+    Args:
+        today: what the records of its model and predictions say.
+
+    Raises:
+        DamagedError, UserError: as `load_results`.
+    """
     content = _read(path)
     result = _validate(path, content)
     # A file copied from elsewhere would lend its number a false origin.
