@@ -42,7 +42,7 @@ def load_figures(grid: Grid, folder: Path) -> dict[str, ShownFigure | None]:
     Raises:
         DamagedError: a file is damaged, or is of another preset or figure.
     """
-    found = {}
+    found: dict[str, ShownFigure | None] = {}
     for name in grid.preset.figures:
         with made_anew(folder / f"{name}.png", folder / f"{name}.json"):
             found[name] = _load(folder / f"{name}.png", grid.name, name)
