@@ -20,6 +20,7 @@ from pointrend_repro.commands import (
     pictures,
     pipeline,
     plan,
+    verify,
 )
 from pointrend_repro.errors import StoppedBySignal, UserError
 
@@ -37,6 +38,7 @@ _COMMANDS: list[Callable[..., None]] = [
     claims.claims,
     pipeline.report,
     compare.compare,
+    verify.verify,
     models.convert,
     models.demo,
     models.export,

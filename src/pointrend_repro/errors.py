@@ -1,6 +1,7 @@
 """The exception for everything that a user can mend, and the one for what only has to go on."""
 
 import difflib
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -11,6 +12,20 @@ class UserError(Exception):
     """
 
     exit_code = 2
+
+
+class DamagedError(UserError):
+    """A result is not what its step has made; a step of the pipeline moves it aside.
+
+    Attributes:
+        problem: what is wrong, without advice.
+        files: which Snakemake makes anew when they are not there.
+    """
+
+    def __init__(self, problem: str, files: tuple[Path, ...], advice: str = "") -> None:
+        super().__init__(f"{problem}; {advice}" if advice else problem)
+        self.problem = problem
+        self.files = files
 
 
 class StoppedBySignal(Exception):  # noqa: N818

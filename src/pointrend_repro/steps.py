@@ -5,23 +5,24 @@ the steps that led to it.
 """
 
 import contextlib
-import os
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.digests import result_digest
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
-from pointrend_repro.files import read_json, remove_leftovers, write_json
+from pointrend_repro.files import remove_leftovers, write_json
 from pointrend_repro.metrics import KEYS
+from pointrend_repro.origins import Recorded, origin_written_last, require_as_recorded
 from pointrend_repro.provenance import cpu_name, start_record
 from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
 from pointrend_repro.settings import (
@@ -30,11 +31,7 @@ from pointrend_repro.settings import (
     InputSettings,
     ModelSettings,
 )
-
-
-def origin_path(result: Path) -> Path:
-    """Return the path of a result's origin: `model.safetensors` has `model.origin.json`."""
-    return result.with_suffix(".origin.json")
+from pointrend_repro.standard_output import standard_output_to
 
 
 def run_training(
@@ -87,7 +84,10 @@ def run_training(
         with processes.together():
             if processes.is_main:
                 record = finish() | {"world_size": processes.count, "data": used}
-                with _origin_written_last(output, lambda: {**experiment, "train": record}):
+                with origin_written_last(
+                    output,
+                    lambda made: {**experiment, "train": record | {"output_digest": made}},
+                ):
                     save_model(output, saved)
         processes.end()
 
@@ -105,12 +105,16 @@ def run_prediction(
 
     Args:
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
+
+    Raises:
+        DamagedError: the model is not what its record describes.
+        UserError: the model or the data are not there, or faulty.
     """
+    origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.engines.choosing import predictor_of
     from pointrend_repro.modeling.weights import load_saved_model
     from pointrend_repro.tasks import task_of
 
-    origin = read_json(origin_path(model))
     # A model is predicted with by what has trained it.
     trained_with = origin.get("train", {}).get("settings", {})
     predict = predictor_of(trained_with.get("engine", OWN_ENGINE), settings)
@@ -121,9 +125,12 @@ def run_prediction(
     saved = load_saved_model(model)
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
-    used = predicted_data(dataset)
-    with _origin_written_last(
-        output, lambda: origin | {"inference": inference, "predict": finish() | {"data": used}}
+    used = {"data": predicted_data(dataset), "input_digest": model_digest}
+    with origin_written_last(
+        output,
+        lambda made: (
+            origin | {"inference": inference, "predict": finish() | used | {"output_digest": made}}
+        ),
     ):
         predict(saved, dataset, settings, output)
 
@@ -142,16 +149,37 @@ def run_evaluation(
     Args:
         resamples: how many times to score resampled images as well (evaluation/bootstrap/).
         once: what other metrics of the same predictions have read.
+
+    Raises:
+        DamagedError: the predictions are not what their record describes.
+        UserError: the metric is unknown, or a file is faulty.
     """
+    require_metric(metric)
+    once = once or ReadOnce([metric])
+    origin, predictions_digest = _predicted(predictions, once)
     remove_leftovers(output.parent, output.name)
     # No scorer needs torch, and to import it would take longer than most of them do.
     finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
-    scored = score(metric, ground_truth, predictions, once or ReadOnce([metric]))
+    scored = score(metric, ground_truth, predictions, once)
     counts = image_counts(metric, scored) if resamples else None
     resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
-    record = finish() | {"data": scored_data(metric, ground_truth)}
-    origin = read_json(origin_path(predictions)) | {"evaluate": record}
-    write_json(output, {"metric": metric, "values": scored.values, "origin": origin, **resampled})
+    record = finish() | {
+        "data": scored_data(metric, ground_truth),
+        "input_digest": predictions_digest,
+    }
+    result = {"metric": metric, "values": scored.values, "origin": origin, **resampled}
+    _write_result(output, result, record)
+
+
+def _predicted(predictions: Path, once: ReadOnce) -> Recorded:
+    recorded: Recorded = once(require_as_recorded, predictions, "predict")
+    return recorded
+
+
+def _write_result(output: Path, result: dict[str, Any], record: dict[str, Any]) -> None:
+    """Write a metric file; the record of its evaluation has the digest of the numbers in it."""
+    record = record | {"output_digest": result_digest(result)}
+    write_json(output, result | {"origin": result["origin"] | {"evaluate": record}})
 
 
 def run_evaluations(
@@ -167,20 +195,21 @@ def run_evaluations(
         folder: gets the files.
 
     Raises:
+        DamagedError: the predictions are not what their record describes.
         UserError: a metric is unknown or, when the others are written, one has failed.
     """
     for metric in ground_truths:
         require_metric(metric)
-    score_once = partial(
-        run_evaluation, predictions=predictions, resamples=resamples, once=ReadOnce(ground_truths)
-    )
+    once = ReadOnce(ground_truths)
+    score_once = partial(run_evaluation, predictions=predictions, resamples=resamples, once=once)
     folder.mkdir(parents=True, exist_ok=True)
     logs = {metric: folder / f"{metric}.log" for metric in ground_truths}
     for log in logs.values():
         log.write_text("")  # an older one would tell of another run
+    _predicted(predictions, once)
     failed = []
     for metric, ground_truth in ground_truths.items():
-        with _standard_output_to(logs[metric]):
+        with standard_output_to(logs[metric]):
             try:
                 score_once(metric, ground_truth, output=folder / f"{metric}.json")
             except UserError as error:
@@ -192,36 +221,6 @@ def run_evaluations(
     if failed:
         told = ", ".join(str(logs[metric]) for metric in failed)
         raise UserError(f"{', '.join(failed)} of {predictions} failed; see {told}")
-
-
-@contextlib.contextmanager
-def _standard_output_to(log: Path) -> Iterator[None]:
-    """Let all that this process and its libraries, also those in C, print go to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    kept = {number: os.dup(number) for number in (1, 2)}
-    try:
-        with (
-            log.open("a", buffering=1, encoding="utf-8") as stream,
-            contextlib.redirect_stdout(stream),
-            contextlib.redirect_stderr(stream),
-        ):
-            for number in kept:
-                os.dup2(stream.fileno(), number)
-            yield
-    finally:
-        for number, copy in kept.items():
-            os.dup2(copy, number)
-            os.close(copy)
-
-
-@contextlib.contextmanager
-def _origin_written_last(result: Path, origin: Callable[[], dict[str, Any]]) -> Iterator[None]:
-    """Let the block write `result`; if it fails, no older result is left with a false origin."""
-    path = origin_path(result)
-    path.unlink(missing_ok=True)
-    yield
-    write_json(path, origin())
 
 
 def _count_equal(names: list[str]) -> str:
@@ -257,15 +256,9 @@ def run_cost(
     }
     finish = start_record(settings=settings, seed=None, device=device_name("cpu"))
     values = mask_head_cost(model, inference)
-    write_json(
-        output,
-        {
-            "metric": "mask_head_cost",
-            "values": values,
-            "units": KEYS["mask_head_cost"],
-            "origin": experiment | {"evaluate": finish()},
-        },
-    )
+    units = KEYS["mask_head_cost"]
+    result = {"metric": "mask_head_cost", "values": values, "units": units}
+    _write_result(output, result | {"origin": experiment}, finish())
 
 
 def device_name(device: str) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.digests import result_digest
 from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
 from pointrend_repro.files import write_json
 from pointrend_repro.metrics import KEYS
@@ -56,6 +57,16 @@ def write_result(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(make_result(grid, evaluation, values, **changes)))
     return path
+
+
+def with_digests(result: dict[str, Any]) -> dict[str, Any]:
+    """The result with the digests that its steps would have recorded; its files are made up."""
+    train, predict, evaluate = (result["origin"][key] for key in ("train", "predict", "evaluate"))
+    model, predictions = (f"sha256:{character * 64}" for character in "ab")
+    train["output_digest"] = predict["input_digest"] = model
+    predict["output_digest"] = evaluate["input_digest"] = predictions
+    evaluate["output_digest"] = result_digest(result)
+    return result
 
 
 def fill_whole_grid(results_dir: Path, grid: Grid) -> None:

@@ -12,9 +12,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from made_up_claims import fill_claims
+from made_up_metrics import with_digests
 
 from pointrend_repro import cli
 from pointrend_repro.config import CONFIG_DIR
@@ -198,6 +200,26 @@ def test_metrics_alone_are_enough(compare: Run, pair: Pair) -> None:
     answer = compare("--output", "-")
     assert answer.code == 0
     assert "| settings digests | 123456789012 | 123456789012 | same |" in answer.out
+
+
+def test_edited_numbers_are_named(compare: Run, pair: Pair) -> None:
+    pattern = "pointrend_r50_fpn/trial0/res224/coco_ap.json"
+    for path in [*pair.a.rglob(pattern), *pair.b.rglob(pattern)]:
+        path.write_text(json.dumps(with_digests(json.loads(path.read_text()))))
+    write_metrics(pair.grid, pair.a)
+    pair.edit(lambda content: content["values"].update(AP=99.0), pattern)
+    answer = compare("--output", "-")
+    row = next(line for line in answer.out.splitlines() if line.startswith("| numbers"))
+    assert re.search(r"\| – \| .*coco\\_ap.json: edited since it was scored \| differs \|", row)
+
+
+def test_metrics_collected_before_digests_were_kept_will_do(compare: Run, pair: Pair) -> None:
+    for side in (pair.a, pair.b):
+        metrics = pd.read_csv(side / "metrics.csv", dtype=str).drop(columns="state")
+        metrics.to_csv(side / "metrics.csv", index=False)
+    answer = compare("--output", "-")
+    assert answer.code == 0, answer.error
+    assert "numbers not as made" not in answer.out
 
 
 def test_what_cannot_be_compared_is_one_line(run: Run, pair: Pair, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pointrend_repro.provenance import digest
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
+from pointrend_repro.reporting.collect import COLUMNS
 from pointrend_repro.resources import (
     ask,
     launcher,

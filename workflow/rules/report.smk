@@ -49,6 +49,7 @@ rule collect:
     conda:
         "../envs/pointrend_repro.yaml"
     params:
+        columns=digest(list(COLUMNS)),
         preset=SETTINGS.preset,
         lvis=SETTINGS.lvis_option,
     message:

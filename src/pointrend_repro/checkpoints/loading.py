@@ -23,6 +23,7 @@ from pointrend_repro.modeling.weights import (
     load_saved_model,
     save_model,
 )
+from pointrend_repro.origins import require_as_recorded_if_known
 from pointrend_repro.semantic_settings import SemanticModelSettings
 from pointrend_repro.settings import BackboneSettings, ModelSettings
 
@@ -45,10 +46,13 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     the pixels' mean and standard deviation can stand, and win over the known model's.
 
     Raises:
-        UserError: there is no such model, or the file is faulty or does not fit; the message says
-            what is missing, unexpected or misshapen, and which model the file looks like.
+        UserError: there is no such model, or the file is faulty, is not what the record of its
+            training beside it describes, or does not fit; the message says what is missing,
+            unexpected or misshapen, and which model the file looks like.
     """
     known = known_model(name)
+    if path.suffix == ".safetensors":
+        require_as_recorded_if_known(path)
     if path.suffix == ".safetensors" and is_saved_model(path):
         saved = load_saved_model(path)
         _check_same_architecture(name, path, saved)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
 from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.damaged import damaged_moved_aside
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments import load_grid
 
@@ -22,7 +23,9 @@ def claims(
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
     folder = results_dir / preset
-    judged = judge_claims(grid, load_claims(config_dir), load_results(grid, folder))
+    with damaged_moved_aside():
+        results = load_results(grid, folder)
+    judged = judge_claims(grid, load_claims(config_dir), results)
     write_claims(judged, folder)
     for claim in judged:
         print(f"{claim.verdict:16} {claim.name}")

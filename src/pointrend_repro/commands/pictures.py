@@ -16,6 +16,7 @@ from pointrend_repro.commands.options import (
     prepare_device,
 )
 from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.damaged import damaged_moved_aside
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.experiments import load_grid
 
@@ -39,7 +40,8 @@ def picture(
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making_pictures import make_picture
 
-    make_picture(grid, chosen, paths, results_dir=results_dir / preset, output=output)
+    with damaged_moved_aside():
+        make_picture(grid, chosen, paths, results_dir=results_dir / preset, output=output)
 
 
 def curves(

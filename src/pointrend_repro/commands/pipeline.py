@@ -22,9 +22,11 @@ from pointrend_repro.commands.options import (
     prepare_device,
 )
 from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.damaged import damaged_moved_aside
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid, load_grid
+from pointrend_repro.origins import require_model_of
 
 
 def train(
@@ -67,10 +69,12 @@ def predict(
     _require_experiment(grid, dataset, variant)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
-    where = prepare_device(device, threads, needs_gpu=False)
-    from pointrend_repro.steps import run_prediction
+    with damaged_moved_aside():
+        require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
+        where = prepare_device(device, threads, needs_gpu=False)
+        from pointrend_repro.steps import run_prediction
 
-    run_prediction(inference, settings, paths, model=model, output=output, device=where)
+        run_prediction(inference, settings, paths, model=model, output=output, device=where)
 
 
 def evaluate(
@@ -85,7 +89,8 @@ def evaluate(
     """Score predictions with the official tool of a metric."""
     from pointrend_repro.steps import run_evaluation
 
-    run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
+    with damaged_moved_aside():
+        run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
 
 
 def evaluate_all(
@@ -108,7 +113,8 @@ def evaluate_all(
         if not given:
             raise UserError(f"{pair}: names no ground truth; write {metric}=FILE")
         ground_truths[metric] = Path(ground_truth)
-    run_evaluations(ground_truths, predictions, folder=output, resamples=resamples)
+    with damaged_moved_aside():
+        run_evaluations(ground_truths, predictions, folder=output, resamples=resamples)
 
 
 def cost(
@@ -151,7 +157,8 @@ def figure(
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making import make_figure
 
-    make_figure(grid, chosen, paths, results_dir=results_dir / preset, png=output)
+    with damaged_moved_aside():
+        make_figure(grid, chosen, paths, results_dir=results_dir / preset, png=output)
 
 
 def collect(
@@ -164,7 +171,8 @@ def collect(
     from pointrend_repro.reporting.collect import write_metrics
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
-    write_metrics(grid, results_dir / preset)
+    with damaged_moved_aside():
+        write_metrics(grid, results_dir / preset)
 
 
 def report(
@@ -178,7 +186,8 @@ def report(
     from pointrend_repro.reporting.report import write_report
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
-    write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
+    with damaged_moved_aside():
+        write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
 
 
 def _require_experiment(grid: Grid, dataset: str, variant: str) -> None:

@@ -10,6 +10,7 @@ from pointrend_repro.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGrap
 from pointrend_repro.files import write_json
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.weights import SavedModel, load_saved_model
+from pointrend_repro.origins import require_as_recorded_if_known
 from pointrend_repro.provenance import start_record
 from pointrend_repro.settings import InferenceSettings
 
@@ -24,7 +25,8 @@ def export_model(
         weights: of a model that is named; None for a file.
 
     Raises:
-        UserError: there is no such model, its file is faulty, or it cannot be exported.
+        UserError: there is no such model, its file is faulty or is not what the record beside it
+            describes, or it cannot be exported.
     """
     finish = start_record(settings=settings.model_dump(mode="json"), seed=None, device="cpu")
     saved = _load(model, weights)
@@ -41,6 +43,7 @@ def _load(model: str, weights: Path | None) -> SavedModel:
         return load_known_model(model, weights)
     if not Path(model).suffix:
         raise UserError(f"model {model!r}: give its --weights, or name a model.safetensors")
+    require_as_recorded_if_known(Path(model))
     return load_saved_model(Path(model))
 
 

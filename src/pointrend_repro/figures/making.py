@@ -22,11 +22,11 @@ from pointrend_repro.figures import (
 from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
 from pointrend_repro.figures.plan import FigureName
 from pointrend_repro.figures.record import FigureRecord, ModelUsed
-from pointrend_repro.files import read_json, write_json
+from pointrend_repro.files import write_json
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.weights import SavedModel, load_saved_model
+from pointrend_repro.origins import origin_path, require_as_recorded, require_model_of
 from pointrend_repro.prediction import require_same_categories
-from pointrend_repro.steps import origin_path
 
 _DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
     "figure2": figure2.draw,
@@ -85,11 +85,15 @@ def load_models(
     """Load the models of trainings by variant, and tell where they come from.
 
     Raises:
-        UserError: a model or its origin is missing or damaged.
+        DamagedError: a model is not what its record describes.
+        UserError: a model or its record is missing, or of another training.
     """
-    files = {t.variant: f"{t.folder}/model.safetensors" for t in trainings}
-    models = {variant: load_saved_model(results_dir / file) for variant, file in files.items()}
-    return models, [_model_used(results_dir, file) for file in files.values()]
+    used = [_model_used(results_dir, training) for training in trainings]
+    models = {
+        training.variant: load_saved_model(results_dir / model.file)
+        for training, model in zip(trainings, used, strict=True)
+    }
+    return models, used
 
 
 def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDataset:
@@ -105,10 +109,15 @@ def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDa
     return dataset
 
 
-def _model_used(results_dir: Path, file: str) -> ModelUsed:
-    path = origin_path(results_dir / file)
-    origin = read_json(path)
+def _model_used(results_dir: Path, training: Training) -> ModelUsed:
+    file = f"{training.folder}/model.safetensors"
+    model = results_dir / file
+    asked = {key: getattr(training, key) for key in ("dataset", "variant", "trial")}
+    require_model_of(model, asked)
+    origin, model_digest = require_as_recorded(model, "train")
+    told = {"file": file, "model_digest": model_digest}
     try:
-        return ModelUsed.model_validate({**origin["train"], "file": file})
+        return ModelUsed.model_validate({**origin["train"], **told})
     except (KeyError, TypeError, ValidationError):
+        path = origin_path(model)
         raise UserError(f"{path}: not the origin of a training; train the model again") from None

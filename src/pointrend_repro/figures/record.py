@@ -10,9 +10,13 @@ class _Frozen(BaseModel):
 
 
 class ModelUsed(_Frozen):
-    """One trained model. `file` is relative to `results/<preset>/`; the rest tells its training."""
+    """One trained model. `file` is relative to `results/<preset>/`; the rest tells its training.
+
+    `model_digest` is that of the file (`digests.content_digest`); older records do not have it.
+    """
 
     file: str
+    model_digest: str | None = None
     settings_digest: str
     git_commit: str | None
     code_digest: str

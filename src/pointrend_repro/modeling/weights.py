@@ -13,12 +13,11 @@ from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.origins import METADATA_KEY as _METADATA_KEY
 from pointrend_repro.semantic_settings import SemanticModelSettings
 from pointrend_repro.settings import InputSettings, ModelSettings
 
 Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
-
-_METADATA_KEY = "pointrend_repro"
 
 
 @dataclass(frozen=True)

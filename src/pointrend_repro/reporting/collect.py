@@ -1,5 +1,6 @@
 """Metric files to `metrics.csv`: one tidy row a number, each with the way back to its origin."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,14 @@ from pointrend_repro.reporting.results import Result, load_results
 if TYPE_CHECKING:
     import pandas as pd  # to import it takes longer than to collect a thousand files
 
+_log = logging.getLogger(__name__)
+
 METRICS_FILE = "metrics.csv"
 PERCENT = "%"  # every official tool's value is written in percent
 
 # `settings_digest` to `started` tell of the training, which is what decides a number, or of the
-# count where nothing is trained. All records are in `file`, relative to the folder of metrics.csv.
+# count where nothing is trained. All records are in `file`, relative to the folder of metrics.csv;
+# `state` says whether the value is what they describe (`states.State`).
 COLUMNS = {
     "preset": "string",
     "dataset": "string",
@@ -40,6 +44,7 @@ COLUMNS = {
     "predict_command": "string",
     "evaluate_command": "string",
     "file": "string",
+    "state": "string",
 }
 
 
@@ -68,7 +73,11 @@ def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame"
 
 def write_metrics(grid: Grid, results_dir: Path) -> None:
     """Write `metrics.csv` into `results_dir`, from the metric files below it."""
-    write_text(results_dir / METRICS_FILE, metrics_csv(load_results(grid, results_dir)))
+    results = load_results(grid, results_dir)
+    for source, result in results.items():
+        if result.altered:
+            _log.warning("%s: %s", results_dir / source.path, result.altered)
+    write_text(results_dir / METRICS_FILE, metrics_csv(results))
 
 
 def metrics_csv(results: Mapping[Evaluation | Cost, Result]) -> str:
@@ -110,4 +119,5 @@ def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, A
         "predict_command": origin.predict and origin.predict.command,
         "evaluate_command": origin.evaluate.command,
         "file": evaluation.path,
+        "state": result.state,
     }

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from pointrend_repro.experiments import Evaluation, Grid, Training
-from pointrend_repro.reporting.data_state import in_words
+from pointrend_repro.reporting import altered, data_state
 from pointrend_repro.reporting.results import Record, Results
 
 
@@ -15,6 +15,7 @@ class Conditions:
     Attributes:
         datasets: title of each data set, by name.
         data: whether the data have changed since, in words.
+        numbers: whether the numbers are as they were made, in words.
         scale: what the preset makes of the paper's models and schedules, in words; empty where
             nothing.
         devices: of all steps, in words.
@@ -32,6 +33,7 @@ class Conditions:
 
     datasets: dict[str, str]
     data: str
+    numbers: str
     scale: tuple[str, ...]
     devices: tuple[str, ...]
     trainings_done: int
@@ -59,7 +61,8 @@ def gather_conditions(grid: Grid, results: Results, *, code_digest: str) -> Cond
     codes = [{s.code_digest for s in result.origin.steps.values()} for result in results.values()]
     return Conditions(
         datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},
-        data=in_words(results),
+        data=data_state.in_words(results),
+        numbers=altered.in_words(results),
         scale=_scale(grid),
         devices=tuple(sorted({record.device for record in records})),
         trainings_done=len(trainings),

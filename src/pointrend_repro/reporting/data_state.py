@@ -6,10 +6,12 @@ today into `data_today.json`.
 Records from before fingerprints were kept, and data sets that nobody has checked, say nothing.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pointrend_repro.damaged import made_anew
 from pointrend_repro.data.fingerprint import file_fingerprint
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import read_json
@@ -45,7 +47,8 @@ def load_data_state(
         lvis_annotations: those that the user names, which belong to no data set.
 
     Raises:
-        UserError: a file cannot be read.
+        DamagedError: `data_today.json` cannot be read.
+        UserError: another file cannot be read.
     """
     today = {name: _fingerprints(results_dir / name) for name in grid.datasets}
     if lvis_annotations is not None and lvis_annotations.is_file():
@@ -100,7 +103,10 @@ def _fingerprints(folder: Path) -> dict[str, str]:
     there = [path for name in _NEWEST_FIRST if (path := folder / name).is_file()]
     if not there:
         return {}
-    content = read_json(there[0])
+    newest = there[0]
+    # What the data were before anything was trained on them is not made again for this.
+    with made_anew(newest) if newest.name == "data_today.json" else contextlib.nullcontext():
+        content = read_json(newest)
     found = content.get("fingerprints", {}) if isinstance(content, dict) else {}
     return {part: str(value) for part, value in found.items()}
 

@@ -96,7 +96,8 @@ def _markdown_cell(cell: MeasuredCell) -> str:
     verdict = f"{cell.status}: {_markdown_text(cell.reason)}" if cell.reason else cell.status
     spread = "" if cell.spread is None else f" ± {number(cell.spread)}"
     changed = "; the data have changed since" if cell.data_changed else ""
-    return f"{number(cell.measured)}{spread} ({paper}) {verdict}{changed}"
+    altered = f"; **{cell.altered}**" if cell.altered else ""
+    return f"{number(cell.measured)}{spread} ({paper}) {verdict}{changed}{altered}"
 
 
 def _rounded(value: float | None) -> float | None:

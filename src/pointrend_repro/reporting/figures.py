@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 from pydantic import ValidationError
 
+from pointrend_repro.damaged import made_anew
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid
 from pointrend_repro.figures.record import FigureRecord
@@ -39,9 +40,13 @@ def load_figures(grid: Grid, folder: Path) -> dict[str, ShownFigure | None]:
         folder: `reports/<preset>/figures`.
 
     Raises:
-        UserError: a file is damaged, or is of another preset or figure.
+        DamagedError: a file is damaged, or is of another preset or figure.
     """
-    return {name: _load(folder / f"{name}.png", grid.name, name) for name in grid.preset.figures}
+    found: dict[str, ShownFigure | None] = {}
+    for name in grid.preset.figures:
+        with made_anew(folder / f"{name}.png", folder / f"{name}.json"):
+            found[name] = _load(folder / f"{name}.png", grid.name, name)
+    return found
 
 
 def _load(png: Path, preset: str, name: str) -> ShownFigure | None:

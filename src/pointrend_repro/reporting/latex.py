@@ -34,6 +34,7 @@ _GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "pi", "rh
 _MARKS = {"deviates": r"$^\dagger$", "no-claim": r"$^\ddagger$"}
 _LEGEND = r"$^\dagger$ deviates; $^\ddagger$ no claim; -- not measured; paper in parentheses."
 _DATA_CHANGED = r"$^\ast$"
+_ALTERED = r"$^\S$"
 
 
 def to_latex(grid: Grid, measured: MeasuredTable) -> str:
@@ -61,6 +62,9 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
         texts.insert(0, rf"\textbf{{{escape(measured.warning)}}}")
     if any(cell.data_changed for cell in measured.cells.values()):
         texts.append(rf"{_DATA_CHANGED} the data have changed since.")
+    altered = dict.fromkeys(cell.altered for cell in measured.cells.values() if cell.altered)
+    if altered:
+        texts.append(rf"{_ALTERED} {escape('; '.join(altered))}.")
     lines += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip"]
     lines.append(r"\parbox{0.95\linewidth}{\footnotesize " + " ".join([*texts, _LEGEND]) + "}")
     lines.append(r"\end{table}")
@@ -133,6 +137,7 @@ def _cell(cell: MeasuredCell) -> str:
     if cell.measured is None:
         return f"--{paper}"
     mark = _MARKS.get(cell.status, "") + (_DATA_CHANGED if cell.data_changed else "")
+    mark += _ALTERED if cell.altered else ""
     spread = "" if cell.spread is None else rf" $\pm$ {number(cell.spread)}"
     return f"{number(cell.measured)}{spread}{paper}{mark}"
 

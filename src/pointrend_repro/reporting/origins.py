@@ -23,6 +23,7 @@ class Run:
 
     Attributes:
         files: what it left behind, by what it is; paths are relative to `results/<preset>`.
+        gone: of its results, those that are not there any more.
     """
 
     anchor: str
@@ -32,17 +33,22 @@ class Run:
     code_changed: bool
     settings_id: str
     files: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of a cell, or its count. `file` is relative to `results/<preset>`."""
+    """One trial of a cell, or its count. `file` is relative to `results/<preset>`.
+
+    `altered` says why the number is no longer as it was made; empty if it is.
+    """
 
     number: int | None
     seed: int | None
     value: float
     file: str
     runs: tuple[Run, ...]
+    altered: str
 
     @property
     def code_changed(self) -> bool:
@@ -109,6 +115,7 @@ def trace_origins(
                     value=value,
                     file=evaluation.path,
                     runs=runs[evaluation],
+                    altered=results[evaluation].altered,
                 )
                 for evaluation, value in cell.values
             )
@@ -163,6 +170,7 @@ def _runs(
     evaluation: Evaluation | Cost, result: Result, results_dir: Path, code_digest: str
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
+    left = {name: _files(wanted, results_dir) for name, (_, wanted) in places.items()}
     return tuple(
         Run(
             anchor=f"run-{digest([name, places[name][0], record.model_dump(mode='json')])}",
@@ -172,7 +180,8 @@ def _runs(
             code_changed=record.code_digest != code_digest,
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
-            files=_files(places[name][1], results_dir),
+            files=left[name],
+            gone=_gone(name, left[name]),
         )
         for name, record in result.origin.steps.items()
     )
@@ -210,6 +219,15 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
             },
         ),
     }
+
+
+# What a step has made that is a result; a prediction is one of two.
+_RESULTS = {"train": {"model"}, "predict": {"predictions", "label images"}}
+
+
+def _gone(name: str, files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    made = _RESULTS.get(name, set())
+    return () if not made or made & {what for what, _ in files} else (" or ".join(sorted(made)),)
 
 
 def _files(wanted: Mapping[str, str], results_dir: Path) -> tuple[tuple[str, str], ...]:

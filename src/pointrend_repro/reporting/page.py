@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
+from pointrend_repro.digests import short
 from pointrend_repro.experiments import Grid
 from pointrend_repro.reporting import formats, layout
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
@@ -86,6 +87,7 @@ def _environment() -> jinja2.Environment:
         "commit": formats.commit,
         "decimals": formats.decimals,
         "script_json": script_json,
+        "short_digest": short,
     }
     environment.globals |= {
         "anchor": anchor,
@@ -111,6 +113,7 @@ def _in_words(conditions: Conditions) -> dict[str, list[str]]:
         "Dates": [" to ".join(days) or "not run yet"],
         "Commit": commits or ["–"],
         "Code": [_code_state(conditions)],
+        "Numbers": [conditions.numbers if conditions.results else "nothing measured yet"],
     }
 
 

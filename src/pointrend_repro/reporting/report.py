@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from pointrend_repro import provenance
-from pointrend_repro.errors import UserError
+from pointrend_repro.damaged import made_anew
+from pointrend_repro.errors import DamagedError, UserError
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import write_json, write_text
+from pointrend_repro.reporting.altered import mark_altered
+from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
 from pointrend_repro.reporting.claims.shown import show_claims
 from pointrend_repro.reporting.collect import METRICS_FILE, metrics_csv, metrics_frame
@@ -34,8 +37,9 @@ def write_report(
         lvis_annotations: those that the user names, to tell whether they have changed.
 
     Raises:
-        UserError: metrics.csv is missing or is not what the metric files say, or a figure is
-            damaged.
+        DamagedError: metrics.csv is not what the metric files say, or a claim or a figure cannot
+            be read.
+        UserError: metrics.csv is missing.
     """
     data = load_data_state(grid, results_dir, lvis_annotations)
     results = mark_changed(load_results(grid, results_dir), data)
@@ -43,10 +47,12 @@ def write_report(
     _check_collected(results_dir / METRICS_FILE, metrics_csv(results))
     absent = _find_absent(grid, results, results_dir)
     tables = mark_cells(measure_tables(grid, metrics, absent), results)
+    tables = mark_altered(tables, results)
     _write_tables(grid, tables, reports_dir / "tables")
     code_digest = provenance.code_digest()
     conditions = gather_conditions(grid, results, code_digest=code_digest)
-    claims = read_claims(grid.name, results, results_dir)
+    with made_anew(results_dir / CLAIMS_FOLDER):
+        claims = read_claims(grid.name, results, results_dir)
     summary = summarize(grid, tables, conditions) | {"claims": claims_as_data(claims)}
     write_json(reports_dir / "summary.json", summary)
     origins = trace_origins(
@@ -83,4 +89,5 @@ def _check_collected(path: Path, expected: str) -> None:
     if not path.is_file():
         raise UserError(f"{path}: no such file; collect the metrics first")
     if path.read_text(encoding="utf-8") != expected:
-        raise UserError(f"{path}: is not what the metric files beside it say; collect them again")
+        problem = f"{path}: is not what the metric files beside it say"
+        raise DamagedError(problem, (path,), "collect them again")

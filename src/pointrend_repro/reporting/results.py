@@ -1,14 +1,14 @@
 """The one reader of metric files: what an evaluation wrote, checked against its schema."""
 
-import contextlib
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import DamagedError, UserError
 from pointrend_repro.experiments import Cost, Evaluation, Grid
 from pointrend_repro.files import read_json
+from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
@@ -29,7 +29,8 @@ class DataRead(_Frozen):
 class Record(_Frozen):
     """What `provenance.start_record` says of one step.
 
-    `data_changed` is in no file: `data_state.mark_changed` sets it.
+    `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
+    has made (`digests`). `data_changed` is in no file: `data_state.mark_changed` sets it.
     """
 
     command: str
@@ -45,6 +46,8 @@ class Record(_Frozen):
     code_digest: str
     versions: dict[str, str]
     data: DataRead | None = None
+    input_digest: str | None = None
+    output_digest: str | None = None
     data_changed: bool = False
 
 
@@ -89,7 +92,8 @@ class Resampled(_Frozen):
 class Result(_Frozen):
     """One metric file. A value of None means that there was nothing to score.
 
-    Values are in percent unless `units` says otherwise.
+    Values are in percent unless `units` says otherwise. `state` is in no file: `load_results`
+    sets it.
     """
 
     metric: str
@@ -97,6 +101,12 @@ class Result(_Frozen):
     units: dict[str, str] = {}
     origin: Origin
     resampled: Resampled | None = None
+    state: State = "as made"
+
+    @property
+    def altered(self) -> str:
+        """Why these are not the numbers that their record tells of; empty if they are."""
+        return ALTERED.get(self.state, "")
 
 
 Results = dict[Evaluation | Cost, Result]
@@ -109,36 +119,51 @@ def load_results(grid: Grid, results_dir: Path) -> Results:
         results_dir: the preset's folder, `results/<preset>`.
 
     Raises:
-        UserError: a file is damaged, or holds the result of another experiment.
+        DamagedError: a file cannot be read.
+        UserError: a file holds the result of another experiment.
     """
     found: Results = {}
+    beside = RecordsBeside(results_dir)
     sources: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
     for evaluation in sources:
         path = results_dir / evaluation.path
         if path.exists():
-            found[evaluation] = _load(path, evaluation, grid.name)
+            today = beside.of(evaluation) if isinstance(evaluation, Evaluation) else Digests()
+            found[evaluation] = load_result(path, evaluation, grid.name, today)
     return found
 
 
-def _load(path: Path, evaluation: Evaluation | Cost, preset: str) -> Result:
-    result = _read(path)
+def load_result(path: Path, evaluation: Evaluation | Cost, preset: str, today: Digests) -> Result:
+    """Read the metric file of an evaluation or a count.
+
+    Args:
+        today: what the records of its model and predictions say.
+
+    Raises:
+        DamagedError, UserError: as `load_results`.
+    """
+    content = _read(path)
+    result = _validate(path, content)
     # A file copied from elsewhere would lend its number a false origin.
     name = f"/{result.metric}.json" if result.origin.dataset else ".json"
     says = f"{result.origin.preset}/{result.origin.path}{name}"
     if says != f"{preset}/{evaluation.path}":
         raise UserError(f"{path}: holds the result of {says}; delete it and evaluate again")
-    return result
+    return result.model_copy(update={"state": state_of(content, today)})
 
 
-def _read(path: Path) -> Result:
-    # Parsed and checked in one go; what is wrong is told by the slower way, in its words.
-    with contextlib.suppress(OSError, ValidationError):
-        return Result.model_validate_json(path.read_bytes())
+def _read(path: Path) -> Any:
     try:
-        return Result.model_validate(read_json(path))
+        return read_json(path)
+    except UserError as error:
+        raise DamagedError(str(error), (path,), "delete it and evaluate again") from None
+
+
+def _validate(path: Path, content: Any) -> Result:
+    try:
+        return Result.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UserError(
-            f"{path}: not a metric file ({key}: {first['msg']}); delete it and evaluate again"
-        ) from None
+        problem = f"{path}: not a metric file ({key}: {first['msg']})"
+        raise DamagedError(problem, (path,), "delete it and evaluate again") from None

@@ -58,6 +58,7 @@ def _cell(cell: MeasuredCell) -> dict[str, Any]:
         "status": cell.status,
         "reason": cell.reason,
         "data_changed": cell.data_changed,
+        "altered": cell.altered,
         "trials_planned": cell.planned,
         "trials": [
             {

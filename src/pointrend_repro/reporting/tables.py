@@ -26,7 +26,8 @@ class MeasuredCell:
     """One cell of a table: the published number, the trials' values and the verdict.
 
     `values` holds the trials that have a value; numbers are in `column.unit`. `data_changed` says
-    that some trial was made of other data than there are today (`data_state.mark_cells`).
+    that some trial was made of other data than there are today (`data_state.mark_cells`), `altered`
+    why some trial is no longer as it was made (`altered.mark_altered`); empty if all are.
     """
 
     cell: Cell
@@ -36,6 +37,7 @@ class MeasuredCell:
     status: Status
     reason: str
     data_changed: bool = False
+    altered: str = ""
 
     @property
     def paper(self) -> float | None:

@@ -30,7 +30,8 @@ class JudgedCell(_Frozen):
         key: of the metric, as the official tool names it.
         paper: the published number, if there is one.
         trials: the measured number of each trial, by the metric file that it is in.
-        why_not: why there are fewer trials than the preset asks for; empty if there are not.
+        why_not: why there are fewer trials than the preset asks for, or why one of them is no
+            measurement; empty if all are there.
     """
 
     row: str

@@ -50,6 +50,8 @@ def measure(cell: Cell | None, table: Table, name: CellName, results: Results) -
         why_not = cell.not_run_because
     elif len(found) < len(sources):
         why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if found else "not run"
+    else:  # what somebody has edited is no measurement
+        why_not = next((why for source in found if (why := results[source].altered)), "")
     judged = JudgedCell(
         row=name[0],
         column=name[1],

@@ -7,6 +7,7 @@ from typing import Any
 from pointrend_repro.reporting.comparison.reading import Side
 from pointrend_repro.reporting.formats import commit
 from pointrend_repro.reporting.settings_diff import text
+from pointrend_repro.reporting.states import ALTERED
 
 _SAMPLE = 4  # of settings, in one line
 
@@ -34,6 +35,8 @@ def origin_facts(a: Side, b: Side) -> list[OriginFact]:
     first, second = _facts(a), _facts(b)
     names = [*first, *(name for name in second if name not in first)]
     facts = [OriginFact(name, first.get(name, ()), second.get(name, ())) for name in names]
+    altered = OriginFact("numbers not as made", *(_altered(side) for side in (a, b)))
+    facts += [altered] if altered.a or altered.b else []
     return [*facts, *_settings_facts(a, b)]
 
 
@@ -56,6 +59,15 @@ def _facts(side: Side) -> dict[str, tuple[str, ...]]:
         if record.data:
             found.setdefault(f"data: {record.data.part}", set()).add(record.data.fingerprint)
     return {name: tuple(sorted(values)) for name, values in found.items()}
+
+
+def _altered(side: Side) -> tuple[str, ...]:
+    """Which files hold numbers that are no longer as they were made, and why."""
+    found = side.metrics[side.metrics["state"].isin(list(ALTERED))]
+    pairs = sorted(set(zip(found["file"], found["state"], strict=True)))
+    lines = [f"{file}: {ALTERED[state]}" for file, state in pairs]
+    more = len(lines) - _SAMPLE
+    return (*lines[:_SAMPLE], f"and {more} more") if more > 0 else tuple(lines)
 
 
 def _settings_facts(a: Side, b: Side) -> Iterator[OriginFact]:

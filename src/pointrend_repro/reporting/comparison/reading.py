@@ -65,6 +65,8 @@ def _read_metrics(folder: Path) -> pd.DataFrame:
         raise UserError(f"{folder}: {_why_no_results(folder)}")
     try:
         metrics = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS, "string"))
+        if "state" not in metrics.columns:  # collected before digests were kept
+            metrics = metrics.assign(state="no digest")
         missing = sorted(set(COLUMNS) - set(metrics.columns))
         if missing:
             raise UserError(f"{path}: has no column {missing[0]!r}; collect the metrics again")

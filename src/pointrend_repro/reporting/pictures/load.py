@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from pointrend_repro.damaged import made_anew
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid
 from pointrend_repro.figures.picture_record import (
@@ -68,6 +69,11 @@ def _read(folder: Path, grid: Grid, name: str, kind: type[_Record]) -> _Record |
     path = folder / f"{name}.json"
     if name not in grid.preset.pictures or not path.exists():
         return None
+    with made_anew(path):
+        return _checked(path, grid, name, kind)
+
+
+def _checked(path: Path, grid: Grid, name: str, kind: type[_Record]) -> _Record:
     try:
         record = kind.model_validate(read_json(path))
     except ValidationError as error:

@@ -1,0 +1,33 @@
+"""The command that looks at every file of a preset's results."""
+
+from pathlib import Path
+
+from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
+from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.data.paths import UserData
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import load_grid
+from pointrend_repro.reporting.formats import count
+
+
+def verify(
+    preset: Preset,
+    results_dir: ResultsDir = Path("results"),
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Read all models, predictions and scores of a preset, and tell which are not as recorded."""
+    from pointrend_repro.reporting.verifying import verify as look_at
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    folder = results_dir / preset
+    found = look_at(grid, folder)
+    for problem in found.problems:
+        print(problem)
+    if found.problems:
+        wrong = f"{len(found.problems)} of {count(found.looked_at, 'file')}"
+        raise UserError(
+            f"{folder}: {wrong} not as recorded; move each away and make it anew by "
+            "`snakemake --cores N -- FILE`"
+        )
+    print(f"{count(found.looked_at, 'file')} as recorded")

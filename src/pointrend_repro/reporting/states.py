@@ -1,0 +1,95 @@
+"""Whether a number is still what its record describes.
+
+The record of an evaluation has the digest of the numbers that it wrote, and that of the predictions
+which it read; the record of a prediction likewise. So a number that a person has edited shows, and
+so does one whose predictions or model have been made anew since, by records alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pointrend_repro.digests import result_digest
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Evaluation, Prediction, Training
+from pointrend_repro.files import read_json
+from pointrend_repro.schema import SEMANTIC_METRICS
+
+# `no digest`: some step was recorded before digests were kept, so that nobody can tell.
+State = Literal["as made", "no digest", "edited", "other predictions", "other model"]
+
+# Of those that are no longer what a step has measured; what a reader is told beside the number.
+ALTERED: dict[State, str] = {
+    "edited": "edited since it was scored",
+    "other predictions": "not scored from the predictions of today",
+    "other model": "not predicted by the model of today",
+}
+
+
+@dataclass(frozen=True)
+class Digests:
+    """What the records beside a model and its predictions say of them today; None if nothing."""
+
+    model: str | None = None
+    predictions: str | None = None
+
+
+class RecordsBeside:
+    """The records in the folder of a preset, each read once."""
+
+    def __init__(self, results_dir: Path) -> None:
+        self._results_dir = results_dir
+        self._found: dict[Path, str | None] = {}
+
+    def of(self, evaluation: Evaluation) -> Digests:
+        """Return what the records of a number's model and predictions say today."""
+        prediction = evaluation.prediction
+        name = "labels" if evaluation.metric in SEMANTIC_METRICS else "predictions"
+        return Digests(
+            self._digest(prediction.training, "model", "train"),
+            self._digest(prediction, name, "predict"),
+        )
+
+    def _digest(self, made_by: Training | Prediction, name: str, step: str) -> str | None:
+        path = self._results_dir / made_by.folder / f"{name}.origin.json"
+        if path not in self._found:
+            self._found[path] = _recorded(path, step)
+        return self._found[path]
+
+
+def state_of(content: Mapping[str, Any], today: Digests) -> State:
+    """Return the state of the numbers in a metric file.
+
+    Args:
+        content: the JSON of the file, checked to be that of a metric.
+        today: what the records of its model and predictions say.
+    """
+    steps = [content["origin"].get(name) for name in ("train", "predict", "evaluate")]
+    train, predict, evaluate = (step or {} for step in steps)
+    made = evaluate.get("output_digest")
+    if made is not None and made != result_digest(content):
+        return "edited"
+    scored, used = evaluate.get("input_digest"), predict.get("input_digest")
+    if _differ(scored, predict.get("output_digest"), today.predictions):
+        return "other predictions"
+    if _differ(used, train.get("output_digest"), today.model):
+        return "other model"
+    if any(step and step.get("output_digest") is None for step in steps):
+        return "no digest"
+    return "as made"
+
+
+def _differ(read: str | None, *made: str | None) -> bool:
+    """Whether what a step has read is known not to be what another has made."""
+    return read is not None and any(digest not in (None, read) for digest in made)
+
+
+def _recorded(path: Path, step: str) -> str | None:
+    try:
+        origin = read_json(path)
+    except UserError:  # not there, or damaged: whoever uses the result says so
+        return None
+    record = origin.get(step) if isinstance(origin, dict) else None
+    found = record.get("output_digest") if isinstance(record, dict) else None
+    return found if isinstance(found, str) else None

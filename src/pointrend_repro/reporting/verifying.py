@@ -1,0 +1,77 @@
+"""Every file of a preset's results against its record: what no step would look at any more, too.
+
+A model whose scores are there is not read again by the pipeline, and not made again if it is gone.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.experiments import Cost, Evaluation, Grid, Prediction, Training
+from pointrend_repro.origins import Maker, origin_path, require_as_recorded
+from pointrend_repro.reporting.results import load_result
+from pointrend_repro.reporting.states import Digests, RecordsBeside
+from pointrend_repro.schema import SEMANTIC_METRICS
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How many files were looked at, and what is wrong with some, a line each."""
+
+    looked_at: int
+    problems: tuple[str, ...]
+
+
+def verify(grid: Grid, results_dir: Path) -> Verified:
+    """Look at all models, predictions and scores of a preset; what was never made is left out.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`.
+    """
+    found = [*_look_at_made(grid, results_dir), *_look_at_scores(grid, results_dir)]
+    return Verified(len(found), tuple(problem for problem in found if problem))
+
+
+def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
+    """Yield what is wrong with each model and each prediction; empty where nothing is."""
+    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
+    made: list[tuple[Training | Prediction, str, Maker]] = [
+        *((training, "model.safetensors", "train") for training in grid.trainings),
+        *(
+            (prediction, "labels" if prediction in labels else "predictions.json", "predict")
+            for prediction in grid.predictions
+        ),
+    ]
+    scored = _scored(grid, results_dir)
+    for source, name, step in made:
+        path = results_dir / source.folder / name
+        if path.exists() or origin_path(path).exists():
+            try:
+                require_as_recorded(path, step)
+                yield ""
+            except UserError as error:
+                yield str(error)
+        elif source in scored:
+            yield f"{path}: is not there any more, and what was made of it is"
+
+
+def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
+    there = [e.prediction for e in grid.evaluations if (results_dir / e.path).exists()]
+    return {*there, *(prediction.training for prediction in there)}
+
+
+def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:
+    beside = RecordsBeside(results_dir)
+    sources: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
+    for source in sources:
+        path = results_dir / source.path
+        if not path.exists():
+            continue
+        today = beside.of(source) if isinstance(source, Evaluation) else Digests()
+        try:
+            altered = load_result(path, source, grid.name, today).altered
+        except UserError as error:
+            yield str(error)
+        else:
+            yield f"{path}: {altered}" if altered else ""
