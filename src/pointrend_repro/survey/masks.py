@@ -12,6 +12,8 @@ _NO_PIXEL = "masks without a pixel"
 
 # COCO's own boxes reach out of their images by rounding.
 _ROUNDING_PX = 1.0
+# Tools that write boxes in whole pixels round them by no more.
+_EXACT_PX = 0.5
 # A box and the extent of its mask that share less than this do not belong together.
 _SAME_IOU, _OTHER_IOU = 0.9, 0.5
 
@@ -77,12 +79,15 @@ def shown_as_corners(box: Box, around: Box) -> bool:
     x0, y0, x1, y1 = box
     # Written as corners, a box is read as one that is too wide and too high by its own corner.
     corners = (x0, y0, x1 - x0, y1 - y0)
-    return (
-        iou(box, around) < _OTHER_IOU
-        and corners[2] > x0
-        and corners[3] > y0
-        and iou(corners, around) >= _SAME_IOU
-    )
+    if corners[2] <= x0 or corners[3] <= y0:
+        return False
+    if _apart(corners, around) <= _EXACT_PX and _apart(box, around) > _ROUNDING_PX:
+        return True
+    return iou(box, around) < _OTHER_IOU and iou(corners, around) >= _SAME_IOU
+
+
+def _apart(a: Box, b: Box) -> float:
+    return max(abs(ours - theirs) for ours, theirs in zip(a, b, strict=True))
 
 
 def iou(a: Box, b: Box) -> float:

@@ -1,0 +1,137 @@
+"""All mendings of a folder in their order, and what comes of them; nothing is written."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pointrend_repro.survey.content import Split
+from pointrend_repro.survey.layout import images_dir_of
+from pointrend_repro.survey.mending import ids
+from pointrend_repro.survey.mending.boxes import boxes_and_areas
+from pointrend_repro.survey.mending.categories import without_empty_heads
+from pointrend_repro.survey.mending.depths import common_bits
+from pointrend_repro.survey.mending.entries import Document, Mended
+from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures, renamed
+from pointrend_repro.survey.mending.halves import contents, split_in_two
+from pointrend_repro.survey.mending.numbers import as_numbers
+from pointrend_repro.survey.mending.outlines import as_polygons
+from pointrend_repro.survey.mending.pictures import Header, read_headers
+from pointrend_repro.survey.mending.sizes import upright_sizes
+from pointrend_repro.survey.mending.sources import Role, Sources
+
+_DEEP = "pictures of more than 8 bits a channel"
+_SPLIT = "files to be split in two, train and val"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a folder becomes.
+
+    Attributes:
+        documents: what the COCO files become; `is` those of the sources where nothing is mended.
+        splits: what one file alone becomes.
+        deep: pictures to be written with 8 bits.
+        bits: of their range.
+        done: how many were mended, by what was wrong with them.
+        left: what could not be decided, one line for each.
+    """
+
+    sources: Sources
+    documents: Mapping[Role, Document]
+    files: Mapping[Role, Mapping[int, Path]]
+    splits: Mapping[Split, Document] = field(default_factory=dict)
+    deep: tuple[Path, ...] = ()
+    bits: int = 8
+    done: Counter[str] = field(default_factory=Counter)
+    left: tuple[str, ...] = ()
+
+
+def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
+    """Mend all that can be mended.
+
+    Args:
+        val_share: of one file alone, no more than this share of the images, of 0 to 1, is to
+            validate on.
+        seed: of which they are.
+
+    Raises:
+        UserError: one file alone has too few pictures.
+    """
+    plan = preview(sources)
+    bits, deep, left = common_bits(plan.deep)
+    done = plan.done.copy()
+    done[_DEEP] = len(deep)
+    plan = replace(plan, bits=bits, deep=tuple(deep), left=plan.left + left, done=+done)
+    if "both" not in plan.documents:
+        return plan
+    pictures = contents(plan.files["both"])
+    halves = split_in_two(plan.documents["both"], pictures, val_share=val_share, seed=seed)
+    return replace(plan, splits=halves)
+
+
+def preview(sources: Sources) -> Plan:
+    """Mend what needs no pixels of the pictures, and count what does."""
+    pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
+    index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
+    roles = list(sources.coco)
+    steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
+    steps = _jointly(steps, ids.category_ids)
+    documents, files, headers = {}, {}, {}
+    done: Counter[str] = Counter()
+    left: list[str] = []
+    for role, step in zip(roles, steps, strict=True):
+        named, files[role] = _named(step.document, role, sources, index)
+        found = read_headers(files[role].values())
+        headers |= found
+        at = {place: found[path] for place, path in files[role].items() if path in found}
+        mended = Mended(named.document, step.done + named.done, step.left + named.left)
+        mended = _entries(mended, at)
+        documents[role] = mended.document
+        done += mended.done
+        left += [f"{sources.coco[role].path}: {line}" for line in mended.left]
+    heads = without_empty_heads(list(documents.values()))
+    for role, head in zip(roles, heads, strict=True):
+        documents[role] = head.document
+        done += head.done
+    deep = tuple(path for path, header in headers.items() if header.deep)
+    counted = Counter({_DEEP: len(deep), _SPLIT: int("both" in roles)})
+    return Plan(sources, documents, files, deep=deep, done=done + counted, left=tuple(left))
+
+
+def _entries(step: Mended, headers: Mapping[int, Header]) -> Mended:
+    return (
+        step.then(as_polygons)
+        .then(lambda d: upright_sizes(d, headers))
+        .then(boxes_and_areas)
+        .then(ids.annotation_ids)
+    )
+
+
+def _named(
+    document: Document, role: Role, sources: Sources, index: PictureIndex
+) -> tuple[Mended, Mapping[int, Path]]:
+    """Name pictures so that they, and no others of the same name, are found by the names."""
+    source, root = sources.coco[role], sources.root
+    split: Split = "train" if role == "both" else role
+
+    def folder(document: Document) -> Path:
+        return images_dir_of(root, source.path, document, sources.pictures, split)
+
+    mended, files = find_pictures(document, root=root, images_dir=source.images_dir, index=index)
+    if mended.document is document or folder(mended.document) == source.images_dir:
+        return mended, files
+    # As seen from the folder itself, a name has all that tells it from others.
+    whole = renamed(document, files, root)
+    if folder(whole.document) == root:
+        return Mended(whole.document, whole.done, mended.left), files
+    line = "several folders have pictures of the names that it lists; correct each file_name"
+    return Mended(document, left=(line, *mended.left)), {}
+
+
+def _jointly(
+    steps: Sequence[Mended], mend: Callable[[Sequence[Document]], list[Mended]]
+) -> list[Mended]:
+    """Go on from several documents by what has to look at all of them."""
+    after = mend([step.document for step in steps])
+    return [step.then(lambda _, m=m: m) for step, m in zip(steps, after, strict=True)]
