@@ -151,7 +151,8 @@ def mend(
     if not plan.done:
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
-    survey = take_survey(out, **write_copy(plan, out, link=link))
+    files = write_copy(plan, out, link=link)
+    survey = take_survey(out, train=files["train"], val=files["val"])
     for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
         print(printable(line))
     if survey.faults:

@@ -60,7 +60,7 @@ def _box(entry: Entry, sizes: _Sizes) -> tuple[Entry, str | None]:
 
 
 def _area(entry: Entry, sizes: _Sizes) -> tuple[Entry, str | None]:
-    value = entry.get("area")
+    value: Any = entry.get("area")
     size = mask_size(entry, sizes)
     if size is None or (type(value) in (int, float) and value > 0):
         return entry, None

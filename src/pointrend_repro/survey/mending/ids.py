@@ -59,11 +59,11 @@ def annotation_ids(document: Document) -> Mended:
 
 def _numbered(documents: Sequence[Document], key: str, reference: str) -> list[Mended]:
     """Number the entries of the lists `key`, and the annotations' `reference` to them."""
-    ids = [entry.get("id") for d in documents for entry in d[key] if isinstance(entry, dict)]
-    numbers = _numbering(ids)
-    if numbers is None:
+    listed = [[e.get("id") for e in d[key] if isinstance(e, dict)] for d in documents]
+    if any(map(_are_alike, listed)):
         line = f"{key} have ids that differ only in how they are written, such as 1 and '1'"
         return [Mended(document, left=(line,)) for document in documents]
+    numbers = _numbering(itertools.chain.from_iterable(listed))
     known = set(numbers.values())
 
     def new_id(value: Any) -> Any:
@@ -85,13 +85,17 @@ def _numbered(documents: Sequence[Document], key: str, reference: str) -> list[M
     ]
 
 
-def _numbering(ids: Iterable[Any]) -> dict[str, int] | None:
-    """The whole number for each id; None where two would get the same one."""
-    distinct = {_key(value): value for value in ids if _is_id(value)}
-    plain = {key: whole_number_in(value) for key, value in distinct.items()}
-    taken = Counter(number for number in plain.values() if type(number) is int)
-    if any(count > 1 for count in taken.values()):
-        return None
+def _are_alike(values: Iterable[Any]) -> bool:
+    """Whether two different ids of a list would become one number."""
+    distinct = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
+    numbers = Counter(number for number in distinct.values() if type(number) is int)
+    return any(count > 1 for count in numbers.values())
+
+
+def _numbering(values: Iterable[Any]) -> dict[str, int]:
+    """The whole number for each id; other files may write the same one otherwise."""
+    plain = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
+    taken = [number for number in plain.values() if type(number) is int]
     unused = itertools.count(max(taken, default=0) + 1)
     return {k: number if type(number) is int else next(unused) for k, number in plain.items()}
 

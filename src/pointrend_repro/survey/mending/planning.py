@@ -77,7 +77,9 @@ def preview(sources: Sources) -> Plan:
     roles = list(sources.coco)
     steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
     steps = _jointly(steps, ids.category_ids)
-    documents, files, headers = {}, {}, {}
+    documents: dict[Role, Document] = {}
+    files: dict[Role, Mapping[int, Path]] = {}
+    headers: dict[Path, Header] = {}
     done: Counter[str] = Counter()
     left: list[str] = []
     for role, step in zip(roles, steps, strict=True):
@@ -134,4 +136,7 @@ def _jointly(
 ) -> list[Mended]:
     """Go on from several documents by what has to look at all of them."""
     after = mend([step.document for step in steps])
-    return [step.then(lambda _, m=m: m) for step, m in zip(steps, after, strict=True)]
+    return [
+        Mended(new.document, step.done + new.done, step.left + new.left)
+        for step, new in zip(steps, after, strict=True)
+    ]

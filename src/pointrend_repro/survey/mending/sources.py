@@ -90,12 +90,13 @@ def _coco_files(
     if train is not None and train == val:
         return {"both": train}
     try:
-        return dict(split_files(root, jsons, train=train, val=val))
+        files = split_files(root, jsons, train=train, val=val)
     except UserError:
         found = [path for path in jsons if is_coco(path)] if train is None is val else []
         if len(found) != 1:
             raise
         return {"both": found[0]}
+    return {"train": files["train"], "val": files["val"]}
 
 
 def _as_found(path: Path, jsons: Sequence[Path]) -> Path:
