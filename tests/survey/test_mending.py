@@ -202,3 +202,26 @@ def test_equal_pictures_are_not_on_both_sides(generated: Path, tmp_path: Path) -
     assert len(set(splits)) > 1  # the seed decides
     mend(broken, tmp_path / "again", seed=0)
     assert tree(tmp_path / "again") == tree(tmp_path / "out0")
+
+
+def test_pictures_of_another_folder_than_most(generated: Path, tmp_path: Path) -> None:
+    """Right names stay, also where the others' folder has pictures of the same names."""
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    shutil.copytree(generated, broken)
+    (broken / "more").mkdir()
+    document = json.loads(coco_file(broken, "train").read_text())
+    for k, image in enumerate(document["images"]):
+        file = broken / "train2017" / image["file_name"]
+        if k % 2:
+            file.rename(broken / "more" / file.name)
+            image["file_name"] = f"https://host.example/more/{file.name}"
+        else:  # grey, to be told from the right one
+            Image.new("RGB", (128, 80), "grey").save(broken / "more" / file.name)
+    coco_file(broken, "train").write_text(json.dumps(document))
+    assert mend(broken, out).left == ()
+    assert not take_survey(out).faults
+    mended = json.loads(coco_file(out, "train").read_text())["images"]
+    good = json.loads(coco_file(generated, "train").read_text())["images"]
+    for k, (image, right) in enumerate(zip(mended, good, strict=True)):
+        where = "../more/" if k % 2 else ""
+        assert image == right | {"file_name": f"{where}{right['file_name']}"}

@@ -34,6 +34,9 @@ def find_pictures(
 ) -> tuple[Mended, Mapping[int, Path]]:
     """Name each picture of a document by its path from `images_dir`, where it is not there yet.
 
+    The check finds the same folder afterwards: whatever other one holds a picture of a new name,
+    this one does, too.
+
     Args:
         root: the folder that holds all.
         images_dir: the folder that names are relative to.
@@ -61,22 +64,12 @@ def find_pictures(
         for place, paths in unsure.items()
         if paths and place not in sure
     )
-    mended = renamed(document, sure, images_dir)
-    return Mended(mended.document, mended.done, left), files | sure
-
-
-def renamed(document: Document, files: Mapping[int, Path], folder: Path) -> Mended:
-    """Write file names relative to a folder.
-
-    Args:
-        files: by their place in the document's list of images.
-    """
-    names = {place: os.path.relpath(path, folder) for place, path in files.items()}
+    names = {place: os.path.relpath(path, images_dir) for place, path in sure.items()}
     entries = document["images"]
-    wrong = {k for k, name in names.items() if entries[k]["file_name"] != name}
-    new = [e | {"file_name": names[k]} if k in wrong else e for k, e in enumerate(entries)]
-    changed = document | {"images": new} if wrong else document
-    return Mended(changed, Counter({_KIND: len(wrong)} if wrong else {}))
+    new = [e | {"file_name": names[k]} if k in names else e for k, e in enumerate(entries)]
+    changed = document | {"images": new} if names else document
+    done = Counter({_KIND: len(names)} if names else {})
+    return Mended(changed, done, left), files | sure
 
 
 def path_parts(name: str) -> Iterator[Parts]:

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from pointrend_repro.data.fingerprint import file_sha256
 from pointrend_repro.data.images import read_image
 from pointrend_repro.errors import UserError
 from pointrend_repro.survey.content import Split
@@ -86,5 +87,5 @@ def _digest(path: Path) -> str:
     try:
         pixels = read_image(path)
     except UserError:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

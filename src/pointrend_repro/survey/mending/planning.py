@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pointrend_repro.survey.content import Split
-from pointrend_repro.survey.layout import images_dir_of
 from pointrend_repro.survey.mending import ids
 from pointrend_repro.survey.mending.boxes import boxes_and_areas
 from pointrend_repro.survey.mending.categories import without_empty_heads
 from pointrend_repro.survey.mending.depths import common_bits
 from pointrend_repro.survey.mending.entries import Document, Mended
-from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures, renamed
+from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures
 from pointrend_repro.survey.mending.halves import contents, split_in_two
 from pointrend_repro.survey.mending.numbers import as_numbers
 from pointrend_repro.survey.mending.outlines import as_polygons
@@ -83,7 +82,12 @@ def preview(sources: Sources) -> Plan:
     done: Counter[str] = Counter()
     left: list[str] = []
     for role, step in zip(roles, steps, strict=True):
-        named, files[role] = _named(step.document, role, sources, index)
+        named, files[role] = find_pictures(
+            step.document,
+            root=sources.root,
+            images_dir=sources.coco[role].images_dir,
+            index=index,
+        )
         found = read_headers(files[role].values())
         headers |= found
         at = {place: found[path] for place, path in files[role].items() if path in found}
@@ -108,27 +112,6 @@ def _entries(step: Mended, headers: Mapping[int, Header]) -> Mended:
         .then(boxes_and_areas)
         .then(ids.annotation_ids)
     )
-
-
-def _named(
-    document: Document, role: Role, sources: Sources, index: PictureIndex
-) -> tuple[Mended, Mapping[int, Path]]:
-    """Name pictures so that they, and no others of the same name, are found by the names."""
-    source, root = sources.coco[role], sources.root
-    split: Split = "train" if role == "both" else role
-
-    def folder(document: Document) -> Path:
-        return images_dir_of(root, source.path, document, sources.pictures, split)
-
-    mended, files = find_pictures(document, root=root, images_dir=source.images_dir, index=index)
-    if mended.document is document or folder(mended.document) == source.images_dir:
-        return mended, files
-    # As seen from the folder itself, a name has all that tells it from others.
-    whole = renamed(document, files, root)
-    if folder(whole.document) == root:
-        return Mended(whole.document, whole.done, mended.left), files
-    line = "several folders have pictures of the names that it lists; correct each file_name"
-    return Mended(document, left=(line, *mended.left)), {}
 
 
 def _jointly(
