@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from broken_folders import (
@@ -13,6 +14,7 @@ from broken_folders import (
     SPLITS,
     coco_file,
     edit,
+    images,
     pictures,
     without_rle,
 )
@@ -144,6 +146,33 @@ def test_pictures_of_12_bits_keep_one_range(generated: Path, tmp_path: Path) -> 
             deep = np.asarray(image).astype(float)
         found = read_image(out / path.relative_to(broken))
         np.testing.assert_array_equal(found[:, :, 0], np.rint(deep * 255 / 4095))
+
+
+@pytest.mark.parametrize(("ending", "top"), [(".png", 4095), (".tif", 1023), (".png", 65535)])
+def test_pictures_of_16_bits_in_colour(
+    ending: str, top: int, generated: Path, tmp_path: Path
+) -> None:
+    """Pillow reads their upper 8 bits: right of all 16, and next to black of 12 or 10."""
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    shutil.copytree(generated, broken)
+    good = {path.stem: read_image(path) for path in pictures(broken)}
+    for path in pictures(broken):
+        deep = (good[path.stem].astype(np.uint32) * top // 255).astype(np.uint16)
+        deep[0, 0], good[path.stem][0, 0] = (top, 0, 0), (255, 0, 0)
+        cv2.imwrite(str(path.with_suffix(ending)), deep[:, :, ::-1])
+        path.unlink()
+    images(lambda e: e.update(file_name=e["file_name"].replace(".jpg", ending)))(broken)
+    survey = take_survey(broken)
+    assert not survey.faults
+    kinds = [f.kind for f in survey.findings]
+    assert kinds.count("colour images of 16 bits a channel") == len(good)
+    if top == 65535:
+        assert dict(plan(broken).done) == {}
+        return
+    assert mend(broken, out).done["pictures of more than 8 bits a channel"] == len(good)
+    for path in pictures(out):
+        assert np.abs(read_image(path).astype(int) - good[path.stem]).max() <= 1
+    assert not plan(out).done
 
 
 def test_what_is_right_is_left_byte_for_byte(generated: Path, tmp_path: Path) -> None:

@@ -83,6 +83,14 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.split(";")[0] in _DEEP_MODES
 
 
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether a picture that was opened, but not loaded, has 16 bits a channel in colour.
+
+    Pillow reads the upper 8 of them, which are nearly black where only 12 are in use.
+    """
+    return not is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+
+
 def upright_method(image: Image.Image) -> Image.Transpose | None:
     """Return what turns a picture upright by its EXIF orientation; None: nothing has to."""
     try:

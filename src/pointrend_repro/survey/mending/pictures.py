@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pointrend_repro.data.images import is_deep, upright_method
+from pointrend_repro.data.images import is_deep, is_deep_colour, upright_method
 
 
 @dataclass(frozen=True)
@@ -18,12 +18,14 @@ class Header:
     Attributes:
         stored: (width, height) in pixels as the file has it.
         turn: what makes it upright, by its EXIF orientation; None: it is.
-        deep: whether it has more than 8 bits a channel.
+        deep: whether it has one channel of more than 8 bits, which is refused.
+        deep_colour: whether it has several of 16, of which the upper 8 are read.
     """
 
     stored: tuple[int, int]
     turn: Image.Transpose | None
     deep: bool
+    deep_colour: bool = False
 
     @property
     def on_its_side(self) -> bool:
@@ -52,6 +54,7 @@ def read_headers(files: Iterable[Path]) -> dict[Path, Header]:
 def _read_header(path: Path) -> Header | None:
     try:
         with Image.open(path) as image:
-            return Header(image.size, upright_method(image), is_deep(image))
+            deep, deep_colour = is_deep(image), is_deep_colour(image)
+            return Header(image.size, upright_method(image), deep, deep_colour)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None

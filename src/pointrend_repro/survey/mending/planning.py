@@ -9,7 +9,7 @@ from pointrend_repro.survey.content import Split
 from pointrend_repro.survey.mending import ids
 from pointrend_repro.survey.mending.boxes import boxes_and_areas
 from pointrend_repro.survey.mending.categories import without_empty_heads
-from pointrend_repro.survey.mending.depths import common_bits
+from pointrend_repro.survey.mending.depths import MAX_BITS, common_bits
 from pointrend_repro.survey.mending.entries import Document, Mended
 from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures
 from pointrend_repro.survey.mending.halves import contents, split_in_two
@@ -31,6 +31,7 @@ class Plan:
         documents: what the COCO files become; `is` those of the sources where nothing is mended.
         splits: what one file alone becomes.
         deep: pictures to be written with 8 bits.
+        deep_colour: those of 16 bits a channel that may have to be.
         bits: of their range.
         done: how many were mended, by what was wrong with them.
         left: what could not be decided, one line for each.
@@ -41,6 +42,7 @@ class Plan:
     files: Mapping[Role, Mapping[int, Path]]
     splits: Mapping[Split, Document] = field(default_factory=dict)
     deep: tuple[Path, ...] = ()
+    deep_colour: tuple[Path, ...] = ()
     bits: int = 8
     done: Counter[str] = field(default_factory=Counter)
     left: tuple[str, ...] = ()
@@ -58,15 +60,24 @@ def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
         UserError: one file alone has too few pictures.
     """
     plan = preview(sources)
-    bits, deep, left = common_bits(plan.deep)
-    done = plan.done.copy()
-    done[_DEEP] = len(deep)
-    plan = replace(plan, bits=bits, deep=tuple(deep), left=plan.left + left, done=+done)
+    plan = _with_bits(plan)
     if "both" not in plan.documents:
         return plan
     pictures = contents(plan.files["both"])
     halves = split_in_two(plan.documents["both"], pictures, val_share=val_share, seed=seed)
     return replace(plan, splits=halves)
+
+
+def _with_bits(plan: Plan) -> Plan:
+    """Look at the pixels of deep pictures for the range of all."""
+    bits, good, left = common_bits([*plan.deep, *plan.deep_colour])
+    refused = set(plan.deep)
+    # In colour the upper 8 of 16 bits are read, which is right where all 16 are in use.
+    deep = tuple(path for path in good if path in refused or bits < MAX_BITS)
+    lines = tuple(line for path, line in left.items() if path in refused)
+    done = plan.done.copy()
+    done[_DEEP] = len(deep)
+    return replace(plan, bits=bits, deep=deep, left=plan.left + lines, done=+done)
 
 
 def preview(sources: Sources) -> Plan:
@@ -101,8 +112,17 @@ def preview(sources: Sources) -> Plan:
         documents[role] = head.document
         done += head.done
     deep = tuple(path for path, header in headers.items() if header.deep)
+    colour = tuple(path for path, header in headers.items() if header.deep_colour)
     counted = Counter({_DEEP: len(deep), _SPLIT: int("both" in roles)})
-    return Plan(sources, documents, files, deep=deep, done=done + counted, left=tuple(left))
+    return Plan(
+        sources,
+        documents,
+        files,
+        deep=deep,
+        deep_colour=colour,
+        done=done + counted,
+        left=tuple(left),
+    )
 
 
 def _entries(step: Mended, headers: Mapping[int, Header]) -> Mended:
