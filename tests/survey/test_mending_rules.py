@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -277,6 +277,7 @@ def split_or_none(document: Document, pictures: dict[int, str], share: float, se
         return None
 
 
+@example([0, 1], 1.0, 0, random.Random(0))
 @given(
     st.lists(st.integers(0, 12), min_size=2, max_size=30),
     st.floats(0, 1),

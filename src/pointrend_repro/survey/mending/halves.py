@@ -30,7 +30,7 @@ def split_in_two(
     Args:
         pictures: what stands for a picture's content, by its place in the list of images; an entry
             without one is taken as a picture of its own.
-        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one.
+        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one and not all.
 
     Raises:
         UserError: there are fewer than two different pictures.
@@ -51,7 +51,8 @@ def split_in_two(
     random.Random(seed).shuffle(order)
     chosen: set[int] = set()
     for content in order:
-        if len(chosen) + len(groups[content]) <= max(1, val_share * len(entries)):
+        count = len(chosen) + len(groups[content])
+        if count <= max(1, val_share * len(entries)) and count < len(entries):
             chosen.update(groups[content])
     chosen = chosen or set(groups[min(order, key=lambda content: len(groups[content]))])
     ids = {repr(entries[k].get("id")) for k in chosen if isinstance(entries[k], dict)}
