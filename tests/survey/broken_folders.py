@@ -62,6 +62,19 @@ def pairs(polygon: list[float]) -> list[list[float]]:
     return [[x, y] for x, y in zip(polygon[::2], polygon[1::2], strict=True)]
 
 
+def fractions(root: Path) -> None:
+    def change(document: Document) -> None:
+        without_rle(document)
+        sizes = {image["id"]: (image["width"], image["height"]) for image in document["images"]}
+        for entry in document["annotations"]:
+            size = sizes[entry["image_id"]]
+            for numbers in (*entry["segmentation"], entry["bbox"]):
+                numbers[:] = [v / size[k % 2] for k, v in enumerate(numbers)]
+            entry["area"] /= size[0] * size[1]
+
+    edit(root, change)
+
+
 def to_corners(entry: Entry) -> None:
     x, y, width, height = entry["bbox"]
     entry["bbox"] = [x, y, x + width, y + height]
@@ -258,6 +271,7 @@ BROKEN: dict[str, Break] = {
     "coco-annotator 526: a point beside an outline": outlines(
         lambda value: [[128.0, 128.0], *value, []]
     ),
+    "YOLO's, put into COCO's format as they are": fractions,
     "coordinates as text": outlines(lambda value: [[f"{v!r}" for v in p] for p in value]),
     # --- file names
     "label-studio 7294: backslashes": name(r"images\{}"),
@@ -303,5 +317,10 @@ BROKEN: dict[str, Break] = {
 # What `data check` has nothing against, or could not know of.
 ACCEPTED = {
     "rf-detr 1303 (Roboflow): a category for the project",
+}
+# Of outlines alone: run lengths cannot be in fractions, or lie in doubt when pictures are turned.
+NO_CROWDS = {
+    "YOLO's, put into COCO's format as they are",
+    "label-studio 6608: sizes before EXIF",
 }
 SPLIT = {key for key in BROKEN if "one file" in key or "alone" in key or "all of it" in key}

@@ -19,6 +19,7 @@ from pointrend_repro.survey.mending.categories import without_empty_heads
 from pointrend_repro.survey.mending.depths import to_8_bits
 from pointrend_repro.survey.mending.entries import Document, Mended
 from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures, path_parts
+from pointrend_repro.survey.mending.fractions import in_pixels
 from pointrend_repro.survey.mending.halves import split_in_two
 from pointrend_repro.survey.mending.numbers import as_numbers, number_in, whole_number_in
 from pointrend_repro.survey.mending.outlines import as_polygons
@@ -64,6 +65,7 @@ def all_of_it(document: Document, headers: dict[int, Header] | None = None) -> M
     return (
         mended.then(as_polygons)
         .then(lambda d: upright_sizes(d, headers or {}))
+        .then(in_pixels)
         .then(boxes_and_areas)
         .then(ids.annotation_ids)
         .then(lambda d: without_empty_heads([d])[0])

@@ -30,7 +30,8 @@ def split_in_two(
     Args:
         pictures: what stands for a picture's content, by its place in the list of images; an entry
             without one is taken as a picture of its own.
-        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one and not all.
+        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one
+            and not all.
 
     Raises:
         UserError: there are fewer than two different pictures.

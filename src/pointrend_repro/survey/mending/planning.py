@@ -12,6 +12,7 @@ from pointrend_repro.survey.mending.categories import without_empty_heads
 from pointrend_repro.survey.mending.depths import MAX_BITS, common_bits
 from pointrend_repro.survey.mending.entries import Document, Mended
 from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures
+from pointrend_repro.survey.mending.fractions import in_pixels
 from pointrend_repro.survey.mending.halves import contents, split_in_two
 from pointrend_repro.survey.mending.numbers import as_numbers
 from pointrend_repro.survey.mending.outlines import as_polygons
@@ -129,6 +130,7 @@ def _entries(step: Mended, headers: Mapping[int, Header]) -> Mended:
     return (
         step.then(as_polygons)
         .then(lambda d: upright_sizes(d, headers))
+        .then(in_pixels)
         .then(boxes_and_areas)
         .then(ids.annotation_ids)
     )
