@@ -178,8 +178,35 @@ DEFECTS = {
     ),
     "box of another": Defect(
         lambda p: p.annotation.update(bbox=[1, 1, 5, 5]),
-        "boxes that do not fit their mask",
+        "masks mostly outside their box",
         "annotation {k}0 (image {k}) has bbox [1, 1, 6, 6]",
+    ),
+    "box of a part": Defect(
+        lambda p: p.annotation.update(bbox=[20, 10, 10, 14]),
+        "boxes that do not fit their mask",
+        "annotation {k}0 (image {k}) has bbox [20, 10, 30, 24]",
+        must_mend=False,
+    ),
+    "mask beside the image": Defect(
+        lambda p: p.annotation.update(
+            bbox=[60, 10, 20, 15], segmentation=[[60, 10, 80, 10, 80, 25, 60, 25]]
+        ),
+        "masks outside their image",
+        "annotation {k}0 (image {k}) has its mask at [60, 10, 80, 25]",
+    ),
+    "mask that leads nowhere": Defect(
+        lambda p: p.annotation.update(
+            bbox=[20, 10, 9e11, 15], segmentation=[[20, 10, 9e11, 10, 40, 25]]
+        ),
+        "masks outside their image",
+        "annotation {k}0 (image {k}) has its mask at [20, 10, 900000000000, 25]",
+    ),
+    "mask in fractions": Defect(
+        lambda p: p.annotation.update(
+            bbox=[0.4, 0.3, 0.4, 0.5], segmentation=[[0.4, 0.3, 0.8, 0.3, 0.8, 0.8]]
+        ),
+        "masks without a pixel",
+        "annotation {k}0 (image {k}) covers less than a pixel",
         must_mend=False,
     ),
     "out of the image": Defect(
@@ -193,7 +220,7 @@ DEFECTS = {
     "empty mask": Defect(
         lambda p: rle(p, [WIDTH * HEIGHT]),
         "masks without a pixel",
-        "annotation {k}0 (image {k}) has an empty mask",
+        "annotation {k}0 (image {k}) covers less than a pixel",
         must_mend=False,
     ),
     "same picture": Defect(
@@ -237,8 +264,13 @@ def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], wher
         assert [f.must_mend for f in told] == [defect.must_mend], name
     # An image without a size makes its object one of no image.
     expected = len(names) + names.count("text for a width")
+    empty = [n for n in names if DEFECTS[n].kind == "masks without a pixel"]
+    expected += 2 * len(empty) > len(survey.splits[where].objects)  # then the file is wrong, too
     assert len(survey.findings) == expected, survey.findings
-    known_only_here = {"corners", "no area"}
+    known_only_here = {
+        *("corners", "no area", "box of another"),
+        *("mask beside the image", "mask that leads nowhere"),
+    }
     faults = [name for name in names if DEFECTS[name].must_mend]
     assert accepted == (not set(faults) - known_only_here)
 
@@ -555,3 +587,28 @@ def test_a_terminal_gets_no_codes_from_names(tmp_path: Path) -> None:
     assert "\x1b" not in text
     assert r"\x1b[2J\nbolt" in text
     assert "Mutter ü" in text
+
+
+def test_a_split_in_fractions_of_the_image_is_refused_as_a_whole(tmp_path: Path) -> None:
+    """As YOLO's outlines are, put into COCO's format without a change."""
+
+    def in_fractions(k: int, place: Place) -> None:
+        polygon = [0.4, 0.3, 0.8, 0.3, 0.8, 0.8]
+        place.annotation.update(bbox=[0.4, 0.3, 0.4, 0.5], segmentation=[polygon])
+
+    write_split(tmp_path, "train", 3, in_fractions)
+    write_split(tmp_path, "val", 3, no_harm)
+    (told,) = [f.text for f in take_survey(tmp_path).faults]
+    assert "train.json: 3 of 3 objects; are coordinates fractions of the image?" in told
+
+
+def test_images_of_both_splits(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+    path = tmp_path / "labels/val.json"
+    document = json.loads(path.read_text())
+    document["images"][1]["file_name"] = "../train/2.png"
+    path.write_text(json.dumps(document))
+    told = [f.text for f in take_survey(tmp_path).findings if f.kind == "images of both splits"]
+    assert len(told) == 1
+    assert "train/2.png is trained and validated on" in told[0]

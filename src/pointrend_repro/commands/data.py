@@ -1,5 +1,6 @@
 """`pointrend-repro data ...`: make, prepare and check data sets."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -123,6 +124,44 @@ def check(
         )
 
 
+@app.command("mend")
+def mend(
+    folder: Annotated[Path, typer.Argument(help="data of your own, in COCO's format")],
+    out: Annotated[Path, typer.Argument(help="a new folder, which becomes the mended copy")],
+    train: Annotated[Path | None, typer.Option(help="its COCO file to train on")] = None,
+    val: Annotated[Path | None, typer.Option(help="its COCO file to validate on")] = None,
+    val_share: Annotated[
+        float, typer.Option(min=0, max=1, help="of one file alone: share of images to validate on")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="of which images these are")] = 0,
+    link: Annotated[
+        bool, typer.Option("--link", help="link images instead of copying: edit one, edit both")
+    ] = False,
+) -> None:
+    """Mend, in a copy, what annotation tools write and `data check` refuses."""
+    from pointrend_repro.survey.mending.planning import plan_mending
+    from pointrend_repro.survey.mending.sources import find_sources
+    from pointrend_repro.survey.mending.text import to_lines
+    from pointrend_repro.survey.mending.writing import require_free, write_copy
+    from pointrend_repro.survey.taking import take_survey
+    from pointrend_repro.survey.text import findings_lines, printable
+
+    require_free(folder, out)
+    plan = plan_mending(find_sources(folder, train=train, val=val), val_share=val_share, seed=seed)
+    for line in to_lines(plan):
+        print(printable(line))
+    if not plan.done:
+        print(f"{folder}: nothing that can be mended, so {out} is not made")
+        return
+    files = write_copy(plan, out, link=link)
+    survey = take_survey(out, train=files["train"], val=files["val"])
+    for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
+        print(printable(line))
+    if survey.faults:
+        raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
+    print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))} --write")
+
+
 def _check_folder(
     folder: Path,
     name: str,
@@ -133,19 +172,23 @@ def _check_folder(
 ) -> None:
     """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
     from pointrend_repro.files import write_json
+    from pointrend_repro.survey.mending.text import hint
     from pointrend_repro.survey.taking import as_data, take_survey
     from pointrend_repro.survey.text import to_text
     from pointrend_repro.survey.writing import dataset_path, next_step, write_dataset
 
     path = dataset_path(name, config_dir) if config_dir else None
-    survey = take_survey(folder, train=split_files[0], val=split_files[1], sample=sample)
+    train, val = split_files
+    try:
+        survey = take_survey(folder, train=train, val=val, sample=sample)
+    except UserError as error:
+        raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))
     if output:
         write_json(output, as_data(survey))
     if survey.faults:
-        raise UserError(
-            f"{folder}: {len(survey.faults)} to mend, named above; then say the same again"
-        )
+        end = hint(folder, train=train, val=val) or "; then say the same again"
+        raise UserError(f"{folder}: {len(survey.faults)} to mend, named above{end}")
     if path:
         write_dataset(survey, path)
         print(f"\nWritten: {path}. Next: {next_step(name)}")

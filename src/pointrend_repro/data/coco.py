@@ -110,6 +110,23 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
     return CocoDataset(categories=tuple(categories), images=tuple(records))
 
 
+def segmentation_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
+    """Return polygons, united, or an RLE as one compressed RLE of pycocotools.
+
+    Raises:
+        ValueError: an RLE has another size.
+    """
+    rle: dict[str, Any]
+    if isinstance(segmentation, list):
+        rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
+        return rle
+    if list(segmentation["size"]) != [height, width]:
+        raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
+    compressed = not isinstance(segmentation["counts"], list)
+    rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
+    return rle
+
+
 def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
     """Rasterise polygons, or decode an RLE, as pycocotools does.
 
@@ -119,7 +136,7 @@ def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np
     Raises:
         ValueError: an RLE has another size.
     """
-    rle = _run_lengths(segmentation, height, width)
+    rle = segmentation_rle(segmentation, height, width)
     return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
 
 
@@ -144,24 +161,11 @@ def segmentation_window(segmentation: Segmentation, height: int, width: int) -> 
     Raises:
         ValueError: an RLE has another size.
     """
-    rle = _run_lengths(segmentation, height, width)
+    rle = segmentation_rle(segmentation, height, width)
     left, top, columns, rows = (int(v) for v in mask_utils.toBbox(rle))
     pixels = mask_utils.decode(rle)[top : top + rows, left : left + columns]
     # A copy: the image-size array is given back, for the next object to be decoded into.
     return SegmentationWindow(np.array(pixels, dtype=bool, order="C"), top, left)
-
-
-def _run_lengths(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """Return a segmentation as one compressed RLE."""
-    rle: dict[str, Any]
-    if isinstance(segmentation, list):
-        rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-        return rle
-    if list(segmentation["size"]) != [height, width]:
-        raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
-    compressed = not isinstance(segmentation["counts"], list)
-    rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
-    return rle
 
 
 def _entries(content: Any, key: str, path: Path) -> list[Any]:

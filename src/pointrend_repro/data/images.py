@@ -50,7 +50,7 @@ def open_rgb(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.mode.split(";")[0] in _DEEP_MODES:
+            if is_deep(image):
                 raise UserError(
                     f"{path}: has more than 8 bits a channel (mode {image.mode}); "
                     "convert it to 8 bits"
@@ -78,10 +78,28 @@ def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return result
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def is_deep(image: Image.Image) -> bool:
+    """Whether a picture has one channel of more than 8 bits; its pixels are not read."""
+    return image.mode.split(";")[0] in _DEEP_MODES
+
+
+def is_deep_colour(image: Image.Image) -> bool:
+    """Whether a picture that was opened, but not loaded, has 16 bits a channel in colour.
+
+    Pillow reads the upper 8 of them, which are nearly black where only 12 are in use.
+    """
+    return not is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+
+
+def upright_method(image: Image.Image) -> Image.Transpose | None:
+    """Return what turns a picture upright by its EXIF orientation; None: nothing has to."""
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # broken EXIF fails in many ways and says nothing about the pixels
-        return image
-    method = _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+        return None
+    return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    method = upright_method(image)
     return image if method is None else image.transpose(method)

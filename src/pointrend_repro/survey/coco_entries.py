@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pycocotools.mask as mask_utils
-
 from pointrend_repro.data.coco import Category, ImageRecord, is_known_empty
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
@@ -19,13 +17,7 @@ from pointrend_repro.data.coco_checks import (
 from pointrend_repro.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.survey.findings import Finding, fault, oddity
 from pointrend_repro.survey.layout import CocoSplit
-
-Box = tuple[float, float, float, float]
-
-# COCO's own boxes reach out of their images by rounding.
-_ROUNDING_PX = 1.0
-# A box and the extent of its mask that share less than this do not belong together.
-_SAME_IOU, _OTHER_IOU = 0.9, 0.5
+from pointrend_repro.survey.masks import empty_split, mask_findings, rounded
 
 
 @dataclass
@@ -53,6 +45,7 @@ def read_entries(name: Split, found: CocoSplit) -> tuple[SplitContent, list[Find
     missing, unlisted = _on_disk(found.images_dir, images, reading)
     objects = _objects(found.content["annotations"], images, categories, reading)
     _same_twice(objects, images, reading)
+    reading.findings += empty_split(reading.findings, len(objects), reading.path)
     content = SplitContent(
         name=name,
         images_dir=found.images_dir,
@@ -144,7 +137,8 @@ def _objects(
             continue
         seen.add(entry["id"])
         surveyed = _surveyed(entry)
-        _look_at_box(surveyed, entry["segmentation"], sizes[surveyed.image_id], name, reading)
+        size, where = sizes[surveyed.image_id], f"{reading.path}: {name}"
+        reading.findings += mask_findings(surveyed, entry["segmentation"], size, where)
         objects.append(surveyed)
     return objects
 
@@ -173,62 +167,6 @@ def _surveyed(entry: dict[str, Any]) -> SurveyedObject:
     )
 
 
-def _look_at_box(
-    found: SurveyedObject, segmentation: Any, size: tuple[int, int], name: str, reading: _Reading
-) -> None:
-    x0, y0, x1, y1 = found.box
-    height, width = size
-    over = max(-x0, -y0, x1 - width, y1 - height)
-    extent = _extent(segmentation, size)
-    if extent is None:
-        reading.oddity(
-            "masks without a pixel", f"{name} has an empty mask: nothing is learnt of it"
-        )
-        return
-    # Written as corners, a box is read as one that is too wide and too high by its own corner.
-    as_corners = (x0, y0, x1 - x0, y1 - y0)
-    if _iou(found.box, extent) < _OTHER_IOU:
-        if as_corners[2] > x0 and as_corners[3] > y0 and _iou(as_corners, extent) >= _SAME_IOU:
-            reading.fault(
-                "boxes written as corners",
-                f"{name} has bbox [x0, y0, x1, y1]; COCO's is [x, y, width, height]",
-            )
-            return
-        reading.oddity(
-            "boxes that do not fit their mask",
-            f"{name} has bbox {_rounded(found.box)} (x0, y0, x1, y1), its mask {_rounded(extent)}",
-        )
-    if over > _ROUNDING_PX:
-        reading.oddity(
-            "boxes that reach out of the image", f"{name} by {over:.0f} px; it is clipped"
-        )
-
-
-def _extent(segmentation: Any, size: tuple[int, int]) -> Box | None:
-    """The box around a mask; None around nothing."""
-    if isinstance(segmentation, list):
-        xs = [x for polygon in segmentation for x in polygon[::2]]
-        ys = [y for polygon in segmentation for y in polygon[1::2]]
-        return min(xs), min(ys), max(xs), max(ys)
-    rle = segmentation
-    if isinstance(rle["counts"], list):
-        rle = mask_utils.frPyObjects(rle, *size)
-    x, y, width, height = map(float, mask_utils.toBbox(rle))
-    return (x, y, x + width, y + height) if width and height else None
-
-
-def _iou(a: Box, b: Box) -> float:
-    width = min(a[2], b[2]) - max(a[0], b[0])
-    height = min(a[3], b[3]) - max(a[1], b[1])
-    shared = max(width, 0.0) * max(height, 0.0)
-    union = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b)) - shared
-    return shared / union if union > 0 else 1.0
-
-
-def _rounded(box: Box) -> list[int]:
-    return [round(side) for side in box]
-
-
 def _same_twice(
     objects: Iterable[SurveyedObject], images: dict[int, ImageRecord], reading: _Reading
 ) -> None:
@@ -237,5 +175,5 @@ def _same_twice(
             reading.oddity(
                 "objects that are annotated twice",
                 f"image {found.image_id} ({images[found.image_id].path.name}): category "
-                f"{found.category_id} at {_rounded(found.box)}, {count} times",
+                f"{found.category_id} at {rounded(found.box)}, {count} times",
             )

@@ -58,28 +58,44 @@ def find_layout(
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    folders = list(_folders(root))
+    folders = list(folders_below(root))
     streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
     if streets and not (train or val):
         return CityscapesFolder(streets[0])
-    jsons = [f / name for f, names in folders for name in names if name.lower().endswith(".json")]
-    chosen = {"train": train, "val": val}
-    images = _images_by_name(folders)
+    images = images_by_name(folders)
+    paths = split_files(root, json_files(folders), train=train, val=val)
     splits = {}
-    for split in SPLITS:
-        path = chosen[split] or _file_of(split, jsons, root)
-        content = _read(path)
-        splits[split] = CocoSplit(path, content, _images_dir(root, path, content, images, split))
-    if splits["train"].annotations == splits["val"].annotations:
-        raise UserError(
-            f"{splits['train'].annotations}: would be trained and validated on; name a file for "
-            "each by --train FILE and --val FILE"
-        )
+    for split, path in paths.items():
+        content = read_lists(path)
+        splits[split] = CocoSplit(path, content, images_dir_of(root, path, content, images, split))
     return CocoFolder(root, splits)
 
 
-def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """All folders below `root` with their files, sorted; links are followed, but in no circle."""
+def json_files(folders: Sequence[tuple[Path, list[str]]]) -> list[Path]:
+    """Return the JSON files in folders."""
+    return [f / name for f, names in folders for name in names if name.lower().endswith(".json")]
+
+
+def split_files(
+    root: Path, jsons: Sequence[Path], *, train: Path | None, val: Path | None
+) -> dict[Split, Path]:
+    """Return the COCO file of each split: the one that is named, or that its name tells.
+
+    Raises:
+        UserError: it cannot be told, or one would be both.
+    """
+    chosen = {"train": train, "val": val}
+    paths = {split: chosen[split] or _file_of(split, jsons, root) for split in SPLITS}
+    if paths["train"] == paths["val"]:
+        raise UserError(
+            f"{paths['train']}: would be trained and validated on; name a file for each by --train "
+            "FILE and --val FILE"
+        )
+    return paths
+
+
+def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield all folders with their files, sorted; links are followed, but in no circle."""
     seen = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -98,13 +114,13 @@ def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
         named = [path for path in by_folder if _has_word(path.name, word)] or by_folder
         # COCO's own folder has captions and key points of the same split, too.
         instances = [path for path in named if _has_word(path.name, "instances")]
-        found = instances or [path for path in named if _is_coco(path)]
+        found = instances or [path for path in named if is_coco(path)]
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(root)) for path in found[:5])
             raise UserError(f"{root}: has several {split} files: {names}; say --{split} FILE")
         if found:
             return found[0]
-    others = [str(p.relative_to(root)) for p in jsons[:100] if _is_coco(p)]
+    others = [str(p.relative_to(root)) for p in jsons[:100] if is_coco(p)]
     if not others:
         raise UserError(
             f"{root}: holds neither COCO's annotations (a JSON file with the lists "
@@ -122,12 +138,18 @@ def _has_word(path: PurePath | str, *beginnings: str) -> bool:
     return any(word.startswith(beginnings) for word in re.findall(r"[a-z]+", str(path).lower()))
 
 
-def _is_coco(path: Path) -> bool:
+def is_coco(path: Path) -> bool:
+    """Whether a JSON file has the lists of a COCO file."""
     content = read_json(path)
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
-def _read(path: Path) -> dict[str, list[Any]]:
+def read_lists(path: Path) -> dict[str, list[Any]]:
+    """Return a COCO file, whose lists may hold anything.
+
+    Raises:
+        UserError: it is none.
+    """
     content = read_json(path)
     for key in _LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -135,7 +157,8 @@ def _read(path: Path) -> dict[str, list[Any]]:
     return content
 
 
-def _images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
+def images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
+    """Return, for each name of a picture, the folders that hold one."""
     Image.init()
     endings = set(Image.EXTENSION)
     found = defaultdict(list)
@@ -146,14 +169,18 @@ def _images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list
     return found
 
 
-def _images_dir(
+def images_dir_of(
     root: Path,
     annotations: Path,
     content: dict[str, list[Any]],
     images: dict[str, list[Path]],
     split: Split,
 ) -> Path:
-    """The folder below which most of a file's images lie; of several, the one named like it."""
+    """Return the folder below which most of a file's images lie; of several, the one named like it.
+
+    Raises:
+        UserError: there is none.
+    """
     entries = content["images"][:: len(content["images"]) // _LOOKED_UP + 1]
     names = [
         e["file_name"] for e in entries if isinstance(e, dict) and _is_text(e.get("file_name"))

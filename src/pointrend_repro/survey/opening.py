@@ -8,16 +8,18 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from pointrend_repro.data.coco import ImageRecord
 from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.images import is_deep_colour
 from pointrend_repro.errors import UserError
 from pointrend_repro.survey.content import SplitContent
 from pointrend_repro.survey.findings import Finding, fault, oddity
 
-_Opened = tuple[Path, str | None, str]
+_Opened = tuple[Path, str | None, str, bool]
 
 
 def open_images(
@@ -37,11 +39,16 @@ def open_images(
     for split in splits:
         records = _chosen([r for r in split.images.values() if r.id not in split.missing], sample)
         opened[split.name] = len(records)
-        for path, problem, digest in _with_progress(_open, records, f"{split.name} images"):
+        for path, problem, digest, is_deep in _with_progress(
+            _open, records, f"{split.name} images"
+        ):
             if problem is not None:
                 findings.append(fault("images that cannot be trained on", problem))
             elif path not in by_digest[digest]:
                 by_digest[digest].append(path)
+            if is_deep:
+                text = f"{path} is read by the upper 8 of its 16 bits a channel: is it dark?"
+                findings.append(oddity("colour images of 16 bits a channel", text))
     for paths in by_digest.values():
         if len(paths) > 1:
             text = " = ".join(str(path) for path in paths)
@@ -69,5 +76,6 @@ def _open(record: ImageRecord) -> _Opened:
         read_record(record)
         digest = hashlib.sha256(record.path.read_bytes()).hexdigest()
     except UserError as error:
-        return record.path, str(error), ""
-    return record.path, None, digest
+        return record.path, str(error), "", False
+    with Image.open(record.path) as image:
+        return record.path, None, digest, is_deep_colour(image)

@@ -1,5 +1,6 @@
 """The whole survey of a folder: what is in it, what is wrong with it, and how to train on it."""
 
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,12 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
                 )
                 for category in sorted(only, key=lambda c: c.id)
             ]
+    trained = {os.path.normpath(image.path) for image in train.images.values()}
+    findings += [
+        oddity("images of both splits", f"{image.path} is trained and validated on")
+        for image in val.images.values()
+        if os.path.normpath(image.path) in trained
+    ]
     for split in (train, val):
         used = {o.category_id for o in split.objects if not o.is_crowd}
         findings += [

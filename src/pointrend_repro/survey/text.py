@@ -27,12 +27,12 @@ def to_text(survey: Survey) -> str:
         "",
         *_classes(survey),
         *_objects(survey),
-        *_findings(survey, "To mend before anything is trained", must_mend=True),
-        *_findings(survey, "Worth a look", must_mend=False),
+        *findings_lines(survey, "To mend before anything is trained", must_mend=True),
+        *findings_lines(survey, "Worth a look", must_mend=False),
         *(_proposal(survey, survey.proposal) if survey.proposal else ()),
     ]
     # A class or a file may have any name: one with a terminal's codes in it must not reach it.
-    return "\n".join(_printable(line) for line in lines)
+    return "\n".join(printable(line) for line in lines)
 
 
 def _places(survey: Survey) -> Iterator[str]:
@@ -91,7 +91,8 @@ def _objects(survey: Survey) -> Iterator[str]:
         )
 
 
-def _findings(survey: Survey, title: str, *, must_mend: bool) -> Iterator[str]:
+def findings_lines(survey: Survey, title: str, *, must_mend: bool) -> Iterator[str]:
+    """Yield all kinds of findings that have to be mended, or that do not, and some of each."""
     found = [finding for finding in survey.findings if finding.must_mend == must_mend]
     yield ""
     yield f"{title}: {len(found) or 'nothing'}"
@@ -142,5 +143,6 @@ def _percentiles(values: Sequence[float] | np.ndarray) -> list[str]:
     return [f"{value:.0f}" for value in np.percentile(values, [10, 50, 90])]
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
+    """Return a line without a terminal's codes, which a name may hold."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

@@ -1,0 +1,118 @@
+"""`data mend FOLDER OUT` as it is typed, and what `data check` says of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from broken_folders import coco_file, images, objects
+from mended_folders import tree
+
+from conftest import Run
+
+
+def test_check_mend_check(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:
+    root, out = coco_builder(root=tmp_path / "my data"), tmp_path / "out"
+    objects(lambda e: e.pop("area"))(root)
+    images(lambda e: e.update(width=str(e["width"])))(root)
+    code, _, error = run("data", "check", root)
+    assert code == 2
+    assert (
+        f"named above; `pointrend-repro data mend '{root}' OUT` mends in a copy: sizes of images "
+        "as text or with a decimal point (6), areas that were absent or 0, from the mask (18)\n"
+    ) in error
+    code, told, error = run("data", "mend", root, out)
+    assert (code, "Traceback" in error) == (0, False)
+    assert "  areas that were absent or 0, from the mask: 18\n" in told
+    assert "To mend before anything is trained: nothing\n" in told
+    assert f"Next: pointrend-repro data check {out} --write" in told
+    code, told, _ = run("data", "check", out)
+    assert (code, "To mend before anything is trained: nothing" in told) == (0, True)
+
+    code, told, _ = run("data", "mend", out, tmp_path / "twice")
+    assert (code, (tmp_path / "twice").exists()) == (0, False)
+    assert f"{out}: nothing that can be mended, so {tmp_path / 'twice'} is not made" in told
+
+
+def test_one_file_is_told_to_be_split(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    coco_file(root, "train").rename(root / "result.json")
+    coco_file(root, "val").unlink()
+    code, _, error = run("data", "check", root)
+    assert code == 2
+    assert f"`pointrend-repro data mend {root} OUT` mends in a copy: files to be split" in error
+    code, told, _ = run("data", "mend", root, out, "--val-share", "0.25", "--seed", "3")
+    assert code == 0
+    assert "3 images to train, 1 images to val" in told
+    assert run("data", "check", out)[0] == 0
+    one = json.loads((root / "result.json").read_text())
+    one["images"] = one["images"][:1]
+    (root / "result.json").write_text(json.dumps(one))
+    code, _, error = run("data", "mend", root, tmp_path / "none")
+    assert (code, (tmp_path / "none").exists()) == (2, False)
+    assert "there are 1 images, which are 1 different pictures" in error
+
+
+def test_what_is_left_is_named(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    objects(lambda e: e.pop("area"))(root)
+    (root / "train2017/000000000002.jpg").write_bytes(b"\xff\xd8")
+    code, told, error = run("data", "mend", root, out)
+    assert code == 2
+    assert "000000000002.jpg: not a whole image" in told
+    assert error.endswith(f"error: {out}: 1 are left to mend by hand, named above\n")
+    assert json.loads(coco_file(out, "val").read_text())["annotations"][0]["area"] > 0
+
+
+def test_places_that_are_refused(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = coco_builder()
+    before = tree(root)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for out, told in {
+        root: "is there already, and not empty",
+        root / "train2017/mended": f"is inside of {root}",
+        tmp_path / "full": "is there already, and not empty",
+        tmp_path / "full/mine.txt": "is there already",
+        tmp_path / "link": "is there already",
+    }.items():
+        code, _, error = run("data", "mend", root, out)
+        assert (code, told in error) == (2, True), error
+    assert tree(root) == before
+    code, _, error = run("data", "mend", tmp_path / "none", tmp_path / "out")
+    assert (code, "none: no such folder" in error) == (2, True)
+    (root / "leftImg8bit").mkdir()
+    (root / "gtFine").mkdir()
+    code, _, error = run("data", "mend", root, tmp_path / "out")
+    assert (code, "is in Cityscapes' format; only COCO's is mended" in error) == (2, True)
+
+
+def test_links_share_the_images_and_nothing_that_is_mended(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    out.mkdir()  # an empty one may be there
+    document = json.loads(coco_file(root, "val").read_text())
+    del document["annotations"][0]["area"]
+    coco_file(root, "val").write_text(json.dumps(document))
+    before = tree(root)
+    assert run("data", "mend", root, out, "--link")[0] == 0
+    assert tree(root) == before
+    same = {p for p in before if (root / p).samefile(out / p)}
+    assert before.keys() - same == {"annotations/instances_val2017.json"}
+
+
+def test_files_that_are_named(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    objects(lambda e: e.pop("area"))(root)
+    coco_file(root, "train").rename(root / "annotations/a.json")
+    coco_file(root, "val").rename(tmp_path / "b.json")  # outside of the folder
+    files = ("--train", root / "annotations/../annotations/a.json", "--val", tmp_path / "b.json")
+    code, told, _ = run("data", "mend", root, out, *files)
+    assert (code, "  areas that were absent or 0, from the mask: 18\n" in told) == (0, True)
+    names = sorted(path.name for path in (out / "annotations").iterdir())
+    assert names == ["a.json", "instances_val.json"]

@@ -1,0 +1,316 @@
+"""Each mending by itself: on random documents, on odd names, and on things that are no COCO."""
+
+import copy
+import random
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from pointrend_repro.errors import UserError
+from pointrend_repro.survey.mending import ids
+from pointrend_repro.survey.mending.boxes import boxes_and_areas
+from pointrend_repro.survey.mending.categories import without_empty_heads
+from pointrend_repro.survey.mending.depths import to_8_bits
+from pointrend_repro.survey.mending.entries import Document, Mended
+from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures, path_parts
+from pointrend_repro.survey.mending.fractions import in_pixels
+from pointrend_repro.survey.mending.halves import split_in_two
+from pointrend_repro.survey.mending.numbers import as_numbers, number_in, whole_number_in
+from pointrend_repro.survey.mending.outlines import as_polygons
+from pointrend_repro.survey.mending.pictures import Header
+from pointrend_repro.survey.mending.sizes import upright_sizes
+from pointrend_repro.survey.mending.turning import turned_point
+
+WIDTH, HEIGHT = 64, 48
+
+
+def square(x: float, y: float, side: float) -> list[float]:
+    return [x, y, x + side, y, x + side, y + side, x, y + side]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> Document:
+    """Some images with squares on them, all as it should be."""
+    count = draw(st.integers(1, 5))
+    images = [
+        {"id": 3 * k + 1, "file_name": f"{k}.png", "width": WIDTH, "height": HEIGHT}
+        for k in range(count)
+    ]
+    annotations = []
+    for k in range(draw(st.integers(1, 8))):
+        x, y, side = (draw(st.floats(1, 20)) for _ in range(3))
+        annotations.append(
+            {
+                "id": k + 1,
+                "image_id": draw(st.sampled_from(images))["id"],
+                "category_id": draw(st.sampled_from([2, 5])),
+                "bbox": [x, y, x + side - x, y + side - y],
+                "area": side**2,
+                "segmentation": [square(x, y, side)],
+                "iscrowd": 0,
+            }
+        )
+    categories = [{"id": 2, "name": "nut"}, {"id": 5, "name": "bolt"}]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def all_of_it(document: Document, headers: dict[int, Header] | None = None) -> Mended:
+    mended = as_numbers(document).then(ids.image_ids).then(lambda d: ids.category_ids([d])[0])
+    return (
+        mended.then(as_polygons)
+        .then(lambda d: upright_sizes(d, headers or {}))
+        .then(in_pixels)
+        .then(boxes_and_areas)
+        .then(ids.annotation_ids)
+        .then(lambda d: without_empty_heads([d])[0])
+    )
+
+
+@given(documents())
+def test_a_good_document_is_the_same_object_afterwards(document: Document) -> None:
+    mended = all_of_it(document)
+    assert mended.document is document
+    assert (dict(mended.done), mended.left) == ({}, ())
+
+
+HARMS: list[Callable[[dict[str, Any]], object]] = [
+    lambda e: e.pop("bbox"),
+    lambda e: e.pop("area"),
+    lambda e: e.pop("id"),
+    lambda e: e.update(segmentation=e["segmentation"][0]),
+    lambda e: e.update(segmentation=[[e["segmentation"][0][k : k + 2] for k in (0, 2, 4, 6)]]),
+    lambda e: e.update(category_id=f"{e['category_id']}"),
+    lambda e: e.update(iscrowd=None),
+    lambda e: e["segmentation"].append([1.5, 2.5]),
+    lambda e: e.update(bbox=[str(v) for v in e["bbox"]]),
+]
+
+
+@given(documents(), st.data())
+def test_only_entries_with_a_harm_are_touched_and_they_come_back(
+    document: Document, data: st.DataObject
+) -> None:
+    harmed = copy.deepcopy(document)
+    for entry in harmed["annotations"]:
+        if (harm := data.draw(st.sampled_from([None, *HARMS]))) is not None:
+            harm(entry)
+    before = copy.deepcopy(harmed)
+    mended = all_of_it(harmed)
+    assert harmed == before  # nothing is changed in place
+    pairs = zip(
+        document["annotations"], before["annotations"], mended.document["annotations"], strict=True
+    )
+    for k, (good, bad, found) in enumerate(pairs):
+        if bad == good:
+            assert found is harmed["annotations"][k]
+        assert found["segmentation"] == good["segmentation"]
+        assert found["bbox"] == pytest.approx(good["bbox"])
+        assert found["area"] == pytest.approx(good["area"], abs=2 * good["area"] ** 0.5 + 2)
+        assert (found["category_id"], found["iscrowd"]) == (good["category_id"], 0)
+    found_ids = [entry["id"] for entry in mended.document["annotations"]]
+    assert len(set(found_ids)) == len(found_ids)
+    assert not all_of_it(mended.document).done
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+
+
+@given(documents(), st.data())
+@settings(max_examples=200, deadline=None)
+def test_whatever_stands_there_is_mended_or_left(document: Document, data: st.DataObject) -> None:
+    for _ in range(data.draw(st.integers(1, 4))):
+        key = data.draw(st.sampled_from(["images", "annotations", "categories"]))
+        place = data.draw(st.integers(0, len(document[key]) - 1))
+        entry = document[key][place]
+        if isinstance(entry, dict) and data.draw(st.integers(0, 5)):
+            entry[data.draw(st.sampled_from([*entry, "supercategory"]))] = data.draw(JUNK)
+        else:
+            document[key][place] = data.draw(JUNK)
+    header = Header((HEIGHT, WIDTH), Image.Transpose.ROTATE_270, deep=False)
+    headers = {k: header for k, e in enumerate(document["images"]) if isinstance(e, dict)}
+    mended = all_of_it(document, headers)
+    index = PictureIndex([PurePath("a/0.png")])
+    where = Path("/nowhere")
+    find_pictures(mended.document, root=where, images_dir=where, index=index)
+    halves = split_or_none(mended.document, {}, 0.5, 0)
+    if halves:
+        for name in ("images", "annotations"):
+            parts = sum(len(half[name]) for half in halves.values())
+            assert parts == len(mended.document[name])
+
+
+# --- ids -------------------------------------------------------------------------------------
+
+
+def test_categories_have_the_same_numbers_in_all_files() -> None:
+    def document(*names: Any) -> Document:
+        return {
+            "images": [],
+            "categories": [{"id": name, "name": str(name)} for name in names],
+            "annotations": [{"category_id": name} for name in names],
+        }
+
+    first, second = ids.category_ids([document("b", "7", 3), document("a", 3.0, "b")])
+    assert [c["id"] for c in first.document["categories"]] == [8, 7, 3]
+    assert [c["id"] for c in second.document["categories"]] == [9, 3, 8]
+    assert [a["category_id"] for a in second.document["annotations"]] == [9, 3, 8]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("12", 12),
+        (" 007 ", 7),
+        ("-3", -3),
+        ("1.50", 1.5),
+        ("1e3", 1000.0),
+        ("", ""),
+        ("nan", "nan"),
+        ("inf", "inf"),
+        ("12px", "12px"),
+        ("²", "²"),
+        (None, None),
+        (True, True),
+    ],
+)
+def test_numbers_in_texts(text: object, number: object) -> None:
+    found = number_in(text)
+    assert (found, type(found)) == (number, type(number))
+
+
+def test_whole_numbers() -> None:
+    assert [whole_number_in(v) for v in ("3.0", 3.0, "3", 3, 3.5, "x", True, None)] == [
+        *(3, 3, 3, 3, 3.5, "x", True, None)
+    ]
+
+
+# --- file names ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        (r"..\..\label-studio\media\upload\4\a b.png", "a b.png"),
+        ("https://host.example/x/a%20b.png?X-Amz-Expires=1&d=2", "a b.png"),
+        ("/data/local-files/?d=Ml%5Ctrain%5Ca%20b.png", "a b.png"),
+        ("gs://bucket/deep/er/a b.png", "a b.png"),
+        (r"C:\Users\Ann\a b.png", "a b.png"),
+        ("./x/../a b.png", "a b.png"),
+        ("what?.png", "what?.png"),
+        ("100%25.png", "100%25.png"),
+        ("c.png", None),
+        ("", None),
+        ("///", None),
+        ("a b.png\x00", None),
+    ],
+)
+def test_names_of_other_computers(name: str, found: str | None, tmp_path: Path) -> None:
+    paths = [PurePath("pictures") / n for n in ("a b.png", "what?.png", "100%25.png")]
+    document = {"images": [{"id": 1, "file_name": name}], "annotations": [], "categories": []}
+    mended, files = find_pictures(
+        document, root=tmp_path, images_dir=tmp_path, index=PictureIndex(paths)
+    )
+    expected = {} if found is None else {0: tmp_path / "pictures" / found}
+    assert files == expected
+    if found is not None:
+        assert mended.document["images"][0]["file_name"] == f"pictures/{found}"
+
+
+@given(st.text(max_size=40))
+def test_any_name_can_be_read(name: str) -> None:
+    for parts in path_parts(name):
+        assert parts
+        assert all(parts)
+
+
+def test_the_longest_common_end_decides() -> None:
+    index = PictureIndex(map(PurePath, ("x/train/1.png", "x/val/1.png", "val/1.png")))
+    assert index.matches(("train", "1.png")) == [PurePath("x/train/1.png")]
+    assert len(index.matches(("val", "1.png"))) == 2
+    assert index.matches(("x", "val", "1.png")) == [PurePath("x/val/1.png")]
+
+
+# --- pictures --------------------------------------------------------------------------------
+
+
+@given(st.integers(8, 16), st.data())
+def test_8_bits_keep_order_and_ends(bits: int, data: st.DataObject) -> None:
+    top = 2**bits - 1
+    values = data.draw(st.lists(st.integers(0, top), min_size=1, max_size=20))
+    found = to_8_bits(np.array([sorted([0, top, *values])]), bits)
+    assert (found[0, 0], found[0, -1]) == (0, 255)
+    assert (np.diff(found.astype(int)) >= 0).all()
+    if bits == 8:
+        assert found[0].tolist() == sorted([0, top, *values])
+
+
+@given(
+    st.sampled_from([Image.Transpose(k) for k in (2, 4, 5, 6)]),
+    st.integers(0, 11),
+    st.integers(0, 6),
+)
+def test_points_turn_as_pixels_do(turn: Image.Transpose, column: int, row: int) -> None:
+    stored = np.zeros((7, 12), np.uint8)
+    stored[row, column] = 1
+    upright = np.asarray(Image.fromarray(stored).transpose(turn))
+    header = Header((12, 7), turn, deep=False)
+    assert header.upright == upright.shape[::-1]
+    x, y = turned_point(column + 0.5, row + 0.5, header)
+    assert upright[int(y), int(x)] == 1
+
+
+# --- two halves ------------------------------------------------------------------------------
+
+
+def split_or_none(document: Document, pictures: dict[int, str], share: float, seed: int) -> Any:
+    try:
+        return split_in_two(document, pictures, val_share=share, seed=seed)
+    except UserError:
+        return None
+
+
+@example([0, 1], 1.0, 0, random.Random(0))
+@given(
+    st.lists(st.integers(0, 12), min_size=2, max_size=30),
+    st.floats(0, 1),
+    st.integers(0, 99),
+    st.randoms(use_true_random=False),
+)
+def test_halves(contents: list[int], share: float, seed: int, order: random.Random) -> None:
+    images = [{"id": k, "file_name": f"{k}.png"} for k in range(len(contents))]
+    annotations = [{"id": k, "image_id": k // 2} for k in range(2 * len(contents))]
+    document = {"images": images, "annotations": annotations, "info": {"a": 1}}
+    pictures = {k: str(content) for k, content in enumerate(contents)}
+    halves = split_or_none(document, pictures, share, seed)
+    if len(set(contents)) < 2:
+        assert halves is None
+        return
+    listed = {name: [image["id"] for image in half["images"]] for name, half in halves.items()}
+    assert sorted(listed["train"] + listed["val"]) == list(range(len(contents)))
+    sides = [{contents[k] for k in listed[name]} for name in ("train", "val")]
+    assert all(sides)
+    assert sides[0].isdisjoint(sides[1])
+    smallest = min(contents.count(content) for content in contents)
+    assert len(listed["val"]) <= max(smallest, share * len(contents))
+    for name, half in halves.items():
+        assert half["info"] == {"a": 1}
+        assert {a["image_id"] for a in half["annotations"]} == set(listed[name])
+    # In another order of the images, the same pictures are on the same side.
+    shuffled = order.sample(range(len(contents)), len(contents))
+    other = split_or_none(
+        document | {"images": [images[k] for k in shuffled]},
+        {place: str(contents[k]) for place, k in enumerate(shuffled)},
+        share,
+        seed,
+    )
+    assert {image["id"] for image in other["val"]["images"]} == set(listed["val"])
