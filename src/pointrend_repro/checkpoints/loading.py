@@ -12,6 +12,7 @@ from pointrend_repro.checkpoints.fit import (
     looks_like,
     shapes_of,
 )
+from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
@@ -55,6 +56,7 @@ def load_known_model(name: str, path: Path) -> SavedModel:
         return saved
     checkpoint = read_checkpoint(path)
     _check_fit(name, path, checkpoint)
+    require_weights(path, checkpoint.tensors)
     settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
