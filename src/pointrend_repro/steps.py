@@ -22,7 +22,11 @@ from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.files import read_json, remove_leftovers, write_json
 from pointrend_repro.provenance import cpu_name, start_record
-from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.semantic_settings import (
+    AnyInferenceSettings,
+    AnyModelSettings,
+    AnyTrainingSettings,
+)
 from pointrend_repro.settings import (
     OWN_ENGINE,
     InferenceSettings,
@@ -99,10 +103,13 @@ def run_prediction(
     model: Path,
     output: Path,
     device: str,
+    configured: AnyModelSettings | None = None,
 ) -> None:
     """Predict the validation images with a trained model.
 
     Args:
+        configured: the variant's settings, which must be those that the model was trained with.
+            Without them a model with a plug-in head is refused.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
     """
     from pointrend_repro.engines.choosing import predictor_of
@@ -117,7 +124,7 @@ def run_prediction(
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
-    saved = load_saved_model(model)
+    saved = load_saved_model(model, configured=configured)
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
     used = predicted_data(dataset)

@@ -116,7 +116,8 @@ class _ArrayUnpickler(PlainUnpickler):
         if isinstance(data, str):  # of Python 2, whose text was bytes
             data = data.encode("latin1")
         checked = self._array(require(data, bytes), dtype, shape)
-        array.__setstate__((1, checked.shape, checked.dtype, bool(is_fortran), data))
+        plain: Any = (1, checked.shape, checked.dtype, bool(is_fortran), data)
+        array.__setstate__(plain)
 
     def _scalar(self, dtype: Any, data: Any) -> Any:
         text = data.encode("latin1") if isinstance(data, str) else require(data, bytes)

@@ -72,6 +72,12 @@ class PlainUnpickler(pickle._Unpickler):
         admitted: what a (module, name) in the pickle stands for. What is callable may be called.
     """
 
+    # Of the machine in the standard library, which has no types.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    readline: Callable[[], bytes]
+
     def __init__(self, file: _Readable, size: int, admitted: Mapping[tuple[str, str], Any]) -> None:
         super().__init__(_Bounded(file, size), encoding="latin1")
         self.budget = Budget(size)

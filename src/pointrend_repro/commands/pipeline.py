@@ -69,7 +69,16 @@ def predict(
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.steps import run_prediction
 
-    run_prediction(inference, settings, paths, model=model, output=output, device=where)
+    configured = grid.training_settings(dataset, variant).model
+    run_prediction(
+        inference,
+        settings,
+        paths,
+        model=model,
+        output=output,
+        device=where,
+        configured=configured,
+    )
 
 
 def evaluate(

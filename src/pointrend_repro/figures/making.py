@@ -55,7 +55,7 @@ def make_figure(
             fit, or the data have nothing to show.
     """
     trainings = grid.figure_trainings(figure)
-    models, used = load_models(trainings, results_dir)
+    models, used = load_models(grid, trainings, results_dir)
     dataset = read_shown_data(data, models)
     with shared_style():
         picture = _DRAW[figure](models, dataset)
@@ -80,15 +80,22 @@ def make_figure(
 
 
 def load_models(
-    trainings: list[Training], results_dir: Path
+    grid: Grid, trainings: list[Training], results_dir: Path
 ) -> tuple[dict[str, SavedModel], list[ModelUsed]]:
     """Load the models of trainings by variant, and tell where they come from.
 
     Raises:
-        UserError: a model or its origin is missing or damaged.
+        UserError: a model or its origin is missing or damaged, or it was trained with other
+            settings than the preset's.
     """
     files = {t.variant: f"{t.folder}/model.safetensors" for t in trainings}
-    models = {variant: load_saved_model(results_dir / file) for variant, file in files.items()}
+    models = {
+        t.variant: load_saved_model(
+            results_dir / files[t.variant],
+            configured=grid.training_settings(t.dataset, t.variant).model,
+        )
+        for t in trainings
+    }
     return models, [_model_used(results_dir, file) for file in files.values()]
 
 
