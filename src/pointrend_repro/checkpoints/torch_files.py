@@ -92,6 +92,8 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
         prefix = members[0].filename.split("/")[0]
         if f"{prefix}/constants.pkl".lower() in names:
             raise UserError(f"{path}: is a TorchScript program, not a file of weights")
+        if f"{prefix}/data.pkl" not in {member.filename for member in members}:
+            raise UserError(f"{path}: an archive with no data.pkl is no file of PyTorch's")
         contents = {member.filename: archive.read(member) for member in members}
     check_archived_pickle(
         contents[f"{prefix}/data.pkl"],

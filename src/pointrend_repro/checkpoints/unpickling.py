@@ -10,6 +10,7 @@ memo in an array, whose size is any number that a file of nine bytes names.
 """
 
 import pickle
+import struct
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -76,6 +77,7 @@ class PlainUnpickler(pickle._Unpickler):
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
     readline: Callable[[], bytes]
 
     def __init__(self, file: _Readable, size: int, admitted: Mapping[tuple[str, str], Any]) -> None:
@@ -163,6 +165,11 @@ class PlainUnpickler(pickle._Unpickler):
     def _make_frozen_set(self) -> None:
         self.append(frozenset(plain_keys(self.pop_mark())))
 
+    def _make_bytearray(self) -> None:
+        """Read the bytes before there is room for as many as the pickle says."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
     def _refuse_instance(self) -> None:
         """Name the class, whose name stands in the two lines to come."""
         module, name = (self.readline()[:-1].decode("utf-8") for _ in range(2))
@@ -239,6 +246,7 @@ _REPLACED: dict[bytes, Callable[[Any], None]] = {
     pickle.DICT: PlainUnpickler._make_dict,
     pickle.ADDITEMS: PlainUnpickler._add_all,
     pickle.FROZENSET: PlainUnpickler._make_frozen_set,
+    pickle.BYTEARRAY8: PlainUnpickler._make_bytearray,
     pickle.INST: PlainUnpickler._refuse_instance,
     pickle.OBJ: PlainUnpickler._refuse,
     pickle.NEWOBJ: PlainUnpickler._refuse,
