@@ -15,10 +15,13 @@ from torch import Tensor
 import pointrend_repro as pr
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.fit import known_shapes
+from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.checkpoints.kinds import kind_of, require_weights
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.errors import UserError
+from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.modeling.weights import load_saved_model
+from pointrend_repro.settings import BackboneSettings
 
 MODEL = "mask_rcnn_r50_fpn_coco"
 NAME = "box_head.bbox_pred.bias"
@@ -145,3 +148,33 @@ def test_pixel_statistics_of_detectron2(
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
     found = read_checkpoint(tmp_path / "a.pkl").pixel_mean
     assert found == pytest.approx(mean.flatten(), abs=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["one", "complex", "int8", "sparse", "quantised", "meta"])
+def test_a_trunk_to_train_from(tmp_path: Path, kind: str) -> None:
+    change, told = CHANGES[kind]
+    path = tmp_path / "trunk.pth"
+    settings = BackboneSettings(name="resnet18_narrow", weights=str(path))
+    trunk = ResNet("resnet18_narrow", norm="frozen_bn", stride_in_1x1=True, freeze_at=2)
+    state = trunk.state_dict()
+    name = "res5.1.conv2.norm.bias"
+    torch.save({"model": state | {name: change(state[name])}}, path)
+    with pytest.raises(UserError, match=rf"trunk\.pth: {name} {told.split()[0]}"):
+        load_imagenet_weights(trunk, settings)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"conv1_w": np.ones((64, 3, 7, 7), np.float32)},
+        {"conv1_w": np.ones(1), "res2_0_branch2b_w": np.ones(())},
+    ],
+)
+def test_a_caffe2_file_without_what_tells_its_kind(
+    tmp_path: Path, content: dict[str, np.ndarray]
+) -> None:
+    path = tmp_path / "R-50.pkl"
+    path.write_bytes(pickle.dumps(content))
+    trunk = ResNet("resnet50", norm="frozen_bn", stride_in_1x1=True, freeze_at=2)
+    with pytest.raises(UserError, match=r"R-50\.pkl: does not fit backbone resnet50"):
+        load_imagenet_weights(trunk, BackboneSettings(name="resnet50", weights=str(path)))
