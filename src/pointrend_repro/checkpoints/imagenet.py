@@ -55,7 +55,8 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
-            the trunk, holds no numbers, or belongs to other pixels or another stride than the settings say.
+            the trunk, belongs to other pixels or another stride than the settings say, or holds no
+            numbers.
     """
     assert settings.weights is not None
     path = Path(settings.weights)
