@@ -12,8 +12,10 @@ from pointrend_repro.settings import (
     BackboneSettings,
     Engine,
     Fraction,
+    ImageEdge,
     InferenceSettings,
     InputSettings,
+    ModelSettings,
     OptimizerSettings,
     PositiveFloat,
     PositiveInt,
@@ -32,8 +34,8 @@ class SemanticInputSettings(InputSettings):
         description="paper: 0.5x to 2.0x of the image's 1024 pixels in steps of 32; d2's DeepLabV3 "
         "takes 512, 768, ... 2048",
     )
-    test_short_edge_px: PositiveInt = 1024
-    max_long_edge_px: PositiveInt = Field(
+    test_short_edge_px: ImageEdge = 1024
+    max_long_edge_px: ImageEdge = Field(
         2048, description="of inference alone: training images are cropped"
     )
     crop_px: tuple[PositiveInt, PositiveInt] = Field(
@@ -167,6 +169,7 @@ class SemanticTrainingSettings(Strict):
     run: RunSettings = RunSettings()
 
 
+AnyModelSettings = ModelSettings | SemanticModelSettings
 AnyTrainingSettings = TrainingSettings | SemanticTrainingSettings
 
 

@@ -10,11 +10,15 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# A file of weights brings such settings along: they must not ask for more memory than there is.
+ImageEdge = Annotated[int, Field(gt=0, le=16384)]
+RoiEdge = Annotated[int, Field(gt=0, le=256)]
+_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
@@ -44,10 +48,10 @@ class BackboneSettings(Strict):
     )
     fpn_channels: PositiveInt = 256
     channel_order: Literal["RGB", "BGR"] = "BGR"
-    pixel_mean: tuple[float, float, float] = Field(
+    pixel_mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
         (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
     )
-    pixel_std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pixel_std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
     weights: str | None = Field(None, description="ImageNet weights to start from; none: random")
 
 
@@ -74,7 +78,7 @@ class Conv4HeadSettings(Strict):
 
     kind: Literal["4conv"]
     channels: PositiveInt = 256
-    roi_resolution: PositiveInt = Field(14, description="RoIAlign side; the mask has twice that")
+    roi_resolution: RoiEdge = Field(14, description="RoIAlign side; the mask has twice that")
 
 
 class PointRendHeadSettings(Strict):
@@ -159,8 +163,8 @@ class InputSettings(Strict):
     """Image sizes and augmentation (supplement, section 1)."""
 
     train_short_edges_px: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
-    test_short_edge_px: PositiveInt = 800
-    max_long_edge_px: PositiveInt = 1333
+    test_short_edge_px: ImageEdge = 800
+    max_long_edge_px: ImageEdge = 1333
     flip_probability: Fraction = 0.5
 
 

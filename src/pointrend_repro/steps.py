@@ -24,7 +24,11 @@ from pointrend_repro.files import remove_leftovers, write_json
 from pointrend_repro.metrics import KEYS
 from pointrend_repro.origins import Recorded, origin_written_last, require_as_recorded
 from pointrend_repro.provenance import cpu_name, start_record
-from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.semantic_settings import (
+    AnyInferenceSettings,
+    AnyModelSettings,
+    AnyTrainingSettings,
+)
 from pointrend_repro.settings import (
     OWN_ENGINE,
     InferenceSettings,
@@ -100,10 +104,13 @@ def run_prediction(
     model: Path,
     output: Path,
     device: str,
+    configured: AnyModelSettings | None = None,
 ) -> None:
     """Predict the validation images with a trained model.
 
     Args:
+        configured: the variant's settings, which must be those that the model was trained with.
+            Without them a model with a plug-in head is refused.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
 
     Raises:
@@ -122,7 +129,7 @@ def run_prediction(
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
-    saved = load_saved_model(model)
+    saved = load_saved_model(model, configured=configured)
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
     used = {"data": predicted_data(dataset), "input_digest": model_digest}

@@ -128,7 +128,7 @@ def _global(module: str, name: str):
         (b"cnumpy.core.multiarray\n_reconstruct.__globals__\n.", "__globals__"),
         (b"(S'a'\nios\nsystem\n.", "os.system"),
         (b"Psomewhere\n.", "persistent object 'somewhere'"),
-        (b"cnumpy\ndtype\n(S'O'\ntR.", "object"),
+        (b"cnumpy\ndtype\n(S'O'\ntR.", "numpy array of 'O'"),
         (b"cnumpy\ndtype\n(S'f4,i4'\ntR.", "numpy array"),
         (b"cnumpy.core.multiarray\n_reconstruct\n(S'a'\n(I0\ntS'b'\ntR.", "numpy array of type"),
         (b"c_codecs\nencode\n(S'a'\nS'zip'\ntR.", "'zip'"),

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
+from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.errors import UserError
 from pointrend_repro.settings import BackboneSettings
@@ -63,7 +64,8 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
-            the trunk, or belongs to other pixels or another stride than the settings say.
+            the trunk, belongs to other pixels or another stride than the settings say, or holds no
+            numbers.
     """
     assert settings.weights is not None
     path = Path(settings.weights)
@@ -82,6 +84,7 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     fit = compare_shapes(model_shapes, shapes_of(tensors))
     if not fit.is_exact:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
+    require_weights(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
     _tell(path, checkpoint.left_out)
 
@@ -105,7 +108,9 @@ def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings
 def _wanted_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the settings that the weights were trained with, as far as the file tells."""
     if checkpoint.source == "caffe2":
-        grouped = checkpoint.tensors["res2.0.conv2.weight"]
+        grouped = checkpoint.tensors.get("res2.0.conv2.weight")
+        if grouped is None or grouped.ndim != 4:
+            return {}  # it will not fit
         return _FAIR_RESNEXT if grouped.shape[1] < grouped.shape[0] else _MSRA
     if checkpoint.source == "torchvision" or "stem.conv3.weight" in checkpoint.tensors:
         return _RGB

@@ -12,19 +12,23 @@ from pointrend_repro.checkpoints.fit import (
     looks_like,
     shapes_of,
 )
+from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
 from pointrend_repro.known_models import KnownModel, known_model
+from pointrend_repro.modeling.description import (
+    is_saved_model,
+    read_description,
+)
 from pointrend_repro.modeling.weights import (
     SavedModel,
     build_model,
-    is_saved_model,
-    load_saved_model,
+    load_described_model,
     save_model,
 )
 from pointrend_repro.origins import require_as_recorded_if_known
-from pointrend_repro.semantic_settings import SemanticModelSettings
+from pointrend_repro.semantic_settings import AnyModelSettings
 from pointrend_repro.settings import BackboneSettings, ModelSettings
 
 
@@ -54,11 +58,12 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     if path.suffix == ".safetensors":
         require_as_recorded_if_known(path)
     if path.suffix == ".safetensors" and is_saved_model(path):
-        saved = load_saved_model(path)
-        _check_same_architecture(name, path, saved)
-        return saved
+        described = read_description(path)
+        _check_same_architecture(name, path, described.model)
+        return load_described_model(path, described)
     checkpoint = read_checkpoint(path)
     _check_fit(name, path, checkpoint)
+    require_weights(path, checkpoint.tensors)
     settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
@@ -94,20 +99,20 @@ def save_detectron2(path: Path, saved: SavedModel) -> None:
         pickle.dump(content, file, protocol=4)
 
 
-def _check_same_architecture(name: str, path: Path, saved: SavedModel) -> None:
+def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) -> None:
     """A file of ours fits its own settings; it only has to be the kind of model that was asked for.
 
     It may be narrower, have other classes, or the paper's value of a setting where the known model
     has detectron2's.
     """
-    wanted, found = _architecture(known_model(name).model), _architecture(saved.model.settings)
+    wanted, found = _architecture(known_model(name).model), _architecture(settings)
     if wanted != found:
         raise UserError(
             f"{path}: holds {' with '.join(found)}, but {name} is {' with '.join(wanted)}"
         )
 
 
-def _architecture(settings: ModelSettings | SemanticModelSettings) -> tuple[str, ...]:
+def _architecture(settings: AnyModelSettings) -> tuple[str, ...]:
     if isinstance(settings, ModelSettings):
         return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
     points = "PointRend" if settings.pointrend else "no PointRend"

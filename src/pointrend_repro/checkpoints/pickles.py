@@ -1,18 +1,19 @@
 """Opening pickles that hold arrays and plain containers, and nothing that could run.
 
-A pickle is a program: it may name any function of any installed module and have it called.
-Checkpoints need only what rebuilds NumPy arrays, so the few names of `_ADMITTED` are replaced by
-functions of this file, and every other name is refused before anything is called. Plain values
-and containers need no name at all.
+Checkpoints need only what rebuilds NumPy arrays of plain numbers and of text. Each of the few names
+that this takes is replaced by a function of this file, and NumPy sees of a pickle only a shape, a
+type that this file has made, and bytes whose number fits both: a type's state can name sub-arrays,
+fields or flags, by which NumPy would read memory that is not the array's.
 """
 
-import pickle
-from collections import OrderedDict
+import math
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pointrend_repro.checkpoints.unpickling import PlainUnpickler, RefusedError, require, shown
 from pointrend_repro.errors import UserError
 
 
@@ -20,98 +21,135 @@ def read_pickle(path: Path) -> Any:
     """Read a pickle of NumPy arrays and plain containers, also one written by Python 2.
 
     Raises:
-        UserError: the file is missing or damaged, or names anything else; the message then has the
-            name, and nothing that the file asks for has been run.
+        UserError: the file is missing or damaged, or asks for anything else; the message then says
+            for what, and nothing that the file asks for has been run.
     """
     try:
         with path.open("rb") as file:
-            return _ArrayUnpickler(file, encoding="latin1").load()
+            return _ArrayUnpickler(file, path.stat().st_size).load()
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a checkpoint") from None
-    except _RefusedError as refused:
+    except RefusedError as refused:
         raise UserError(
             f"{path}: refused, since it asks for {refused}: a checkpoint needs only numbers, text, "
             "arrays and plain containers; do not open this file by other means"
         ) from None
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
+        told = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path}: not a whole pickle ({type(error).__name__}: {error}); "
+            f"{path}: not a whole pickle ({type(error).__name__}: {told}); "
             "the file may be truncated: fetch it again"
         ) from None
-
-
-class _RefusedError(pickle.UnpicklingError):
-    """The pickle asks for something that is not admitted; the text says what."""
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Looks names up in `_ADMITTED`, and nowhere else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ADMITTED[module, name]
-        except KeyError:
-            raise _RefusedError(f"{module}.{name}") from None
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise _RefusedError(f"the persistent object {pid!r}")
 
 
 # Stands for `numpy.ndarray` in a pickle; it can be named but not called.
 _NDARRAY = object()
 
-# No Python objects (O), no records (V): neither is in a checkpoint.
-_NUMBERS_AND_TEXT = "biufcSU"
+# As NumPy writes them: a kind and bytes (characters, of U), without a byte order, which is part of
+# the state. No Python objects (O), no records (V): neither is in a checkpoint.
+_CODE = re.compile(r"[biufcSU][1-9][0-9]{0,8}", re.ASCII)
+_LONGEST_TEXT = 1 << 20
+
+
+class _Dtype:
+    """The type of an array in a pickle, which only this file turns into one of NumPy's."""
+
+    def __init__(self, code: Any, *_: Any) -> None:
+        if not (isinstance(code, str) and _CODE.fullmatch(code)):
+            raise RefusedError(f"a numpy array of {shown(code)}")
+        if int(code[1:]) > _LONGEST_TEXT:
+            raise RefusedError(f"a numpy array of {code}")
+        # A copy: what NumPy hands out otherwise is its one and only float32.
+        self.numpy = np.dtype(code, False, True)
+
+    def set_state(self, state: Any) -> None:
+        """Take the state that NumPy writes for plain numbers and text, which is a byte order.
+
+        It is (3, order, sub-array, names, fields, bytes, alignment, flags), with None and -1 for
+        what a type does not have (numpy/_core/src/multiarray/descriptor.c, arraydescr_reduce). Text
+        has its bytes and alignment there, and by NumPy's version flag 8.
+        """
+        is_text = self.numpy.kind in "SU"
+        sizes = (self.numpy.itemsize, self.numpy.alignment) if is_text else (-1, -1)
+        flags = (0, 8) if is_text else (0,)
+        if not (
+            isinstance(state, tuple)
+            and len(state) == 8
+            and _is_number(state[0], 3)
+            and state[1] in ("<", ">", "|", "=")
+            and all(part is None for part in state[2:5])
+            and all(_is_number(part, size) for part, size in zip(state[5:7], sizes, strict=True))
+            and any(_is_number(state[7], flag) for flag in flags)
+        ):
+            raise RefusedError(f"a numpy array of {self.numpy} with a state of its own")
+        if state[1] in "<>":
+            self.numpy = self.numpy.newbyteorder(state[1])
+
+
+class _ArrayUnpickler(PlainUnpickler):
+    """Rebuilds NumPy's arrays and scalars."""
+
+    def __init__(self, file: Any, size: int) -> None:
+        names: dict[tuple[str, str], Any] = {
+            ("numpy", "dtype"): _Dtype,
+            ("numpy", "ndarray"): _NDARRAY,
+        }
+        for core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
+            names[f"{core}.multiarray", "_reconstruct"] = _empty_array
+            names[f"{core}.multiarray", "scalar"] = self._scalar
+            names[f"{core}.numeric", "_frombuffer"] = self._from_buffer
+        super().__init__(file, size, names)
+
+    def build(self, value: Any, state: Any) -> None:
+        """Set a type's byte order, or fill in an array that is still empty."""
+        if isinstance(value, _Dtype):
+            value.set_state(state)
+        elif isinstance(value, np.ndarray) and value.size == 0:
+            self._fill(value, state)
+        else:
+            super().build(value, state)
+
+    def _fill(self, array: np.ndarray, state: Any) -> None:
+        _, shape, dtype, is_fortran, data = require(state, tuple)
+        if isinstance(data, str):  # of Python 2, whose text was bytes
+            data = data.encode("latin1")
+        checked = self._array(require(data, bytes), dtype, shape)
+        plain: Any = (1, checked.shape, checked.dtype, bool(is_fortran), data)
+        array.__setstate__(plain)
+
+    def _scalar(self, dtype: Any, data: Any) -> Any:
+        text = data.encode("latin1") if isinstance(data, str) else require(data, bytes)
+        return self._array(text, dtype, (1,))[0]
+
+    def _from_buffer(
+        self, data: Any, dtype: Any, shape: Any, order: Any, axis_order: Any = None
+    ) -> np.ndarray:
+        """Rebuild an array as pickle protocol 5 writes it."""
+        array = self._array(require(data, bytes, bytearray, memoryview), dtype, shape)
+        if order == "K" and axis_order is not None:
+            return array.transpose([require(axis, int) for axis in require(axis_order, tuple)])
+        return array.reshape(-1).reshape(array.shape, order="F" if order == "F" else "C")
+
+    def _array(self, data: Any, dtype: Any, shape: Any) -> np.ndarray:
+        """Return a view of bytes as an array, in C's order."""
+        kind = require(dtype, _Dtype).numpy
+        sides = [require(side, int) for side in require(shape, tuple)]
+        if any(side < 0 for side in sides) or math.prod(sides) * kind.itemsize != len(data):
+            raise RefusedError(f"a numpy array that does not fit its {len(data)} bytes")
+        self.budget.spend(len(data))
+        if not data:
+            return np.empty(sides, kind)
+        return np.frombuffer(data, kind).reshape(sides)
 
 
 def _empty_array(subtype: Any, shape: Any, typecode: Any) -> np.ndarray:
     """Make the array that the pickle fills next."""
     if subtype is not _NDARRAY:
-        raise _RefusedError(f"a numpy array of type {subtype!r}")
+        raise RefusedError(f"a numpy array of type {shown(subtype)}")
     return np.empty(0, dtype=np.int8)
 
 
-def _dtype(code: Any, *_: Any) -> np.dtype[Any]:
-    # A copy: the pickle sets the byte order of what it gets here, which must not be NumPy's own.
-    dtype = np.dtype(str(code), False, True)
-    if dtype.kind not in _NUMBERS_AND_TEXT:
-        raise _RefusedError(f"a numpy array of {dtype}")
-    return dtype
-
-
-def _scalar(dtype: Any, data: Any) -> Any:
-    return _from_buffer(_encode(data) if isinstance(data, str) else data, dtype, (1,), "C")[0]
-
-
-def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:
-    """Rebuild an array as pickle protocol 5 writes it."""
-    if not isinstance(dtype, np.dtype):
-        raise _RefusedError(f"a numpy array of {dtype!r}")
-    return np.frombuffer(data, dtype).reshape(shape, order=order)
-
-
-def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """Rebuild bytes as protocol 2 writes them."""
-    if encoding != "latin1":
-        raise _RefusedError(f"bytes encoded as {encoding!r}")
-    return text.encode("latin1")
-
-
-def _no_bytes() -> bytes:
-    """Rebuild empty bytes as protocols 0 to 2 write them."""
-    return b""
-
-
-_ADMITTED = {
-    ("__builtin__", "bytes"): _no_bytes,
-    ("collections", "OrderedDict"): OrderedDict,
-    ("_codecs", "encode"): _encode,
-    ("numpy", "dtype"): _dtype,
-    ("numpy", "ndarray"): _NDARRAY,
-}
-for _core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
-    _ADMITTED[f"{_core}.multiarray", "_reconstruct"] = _empty_array
-    _ADMITTED[f"{_core}.multiarray", "scalar"] = _scalar
-    _ADMITTED[f"{_core}.numeric", "_frombuffer"] = _from_buffer
+def _is_number(value: Any, wanted: int) -> bool:
+    return type(value) is int and value == wanted

@@ -1,7 +1,6 @@
 """Checkpoint files of any kind, read safely into tensors under our names."""
 
-import pickle
-import re
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,9 @@ from pointrend_repro.checkpoints.detectron2_names import (
     is_caffe2,
     trunk_only,
 )
+from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.torch_files import read_torch_file
 from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
 from pointrend_repro.errors import UserError
 
@@ -57,7 +58,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if path.suffix == ".safetensors":
         state: Any = _read_safetensors(path)
     elif path.suffix in _TORCH_SUFFIXES:
-        state = _read_torch(path)
+        state = read_torch_file(path)
     elif path.suffix == ".pkl":
         state = read_pickle(path)
     else:
@@ -66,10 +67,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors = _tensors_of(state)
     if not tensors:
         raise UserError(f"{path}: holds no weights")
-    return _with_our_names(tensors, author)
+    return _with_our_names(path, tensors, author)
 
 
-def _with_our_names(tensors: dict[str, Tensor], author: Any) -> Checkpoint:
+def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Checkpoint:
     if is_caffe2(tensors):
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
@@ -80,8 +81,8 @@ def _with_our_names(tensors: dict[str, Tensor], author: Any) -> Checkpoint:
     return Checkpoint(
         from_detectron2(tensors),
         "model",
-        _triple(tensors.get("pixel_mean")),
-        _triple(tensors.get("pixel_std")),
+        _pixel_values(path, "pixel_mean", tensors),
+        _pixel_values(path, "pixel_std", tensors),
     )
 
 
@@ -95,8 +96,15 @@ def _classifier(
     return Checkpoint(kept, source, left_out=left_out)
 
 
-def _triple(values: Tensor | None) -> tuple[float, ...] | None:
-    return None if values is None else tuple(round(v, 3) for v in values.flatten().tolist())
+def _pixel_values(path: Path, name: str, tensors: dict[str, Tensor]) -> tuple[float, ...] | None:
+    if name not in tensors:
+        return None
+    found = tensors[name]
+    if found.numel() == 3 and kind_of(found) in ("floating-point", "integer"):
+        values = tuple(round(value, 3) for value in found.flatten().tolist())
+        if all(map(math.isfinite, values)) and (name == "pixel_mean" or min(values) > 0):
+            return values
+    raise UserError(f"{path}: its {name} is not three numbers, one for each channel")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -108,25 +116,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise UserError(f"{path}: not a whole safetensors file ({error})") from None
 
 
-def _read_torch(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = re.search(r"GLOBAL (\S+)", str(error))
-        asked = found[1] if found else " ".join(str(error).split())[:200]
-        raise UserError(
-            f"{path}: refused, since it asks for {asked}: a checkpoint needs only tensors and "
-            "plain containers; do not open this file by other means"
-        ) from None
-    except Exception as error:  # a damaged archive fails in many ways
-        raise UserError(
-            f"{path}: not a whole PyTorch file ({type(error).__name__}); "
-            "it may be truncated: fetch it again"
-        ) from None
-
-
 def _tensors_of(state: Any) -> dict[str, Tensor]:
     for key in _STATE_KEYS:
         if isinstance(state, dict) and isinstance(state.get(key), dict):
@@ -134,18 +123,23 @@ def _tensors_of(state: Any) -> dict[str, Tensor]:
             break
     if not isinstance(state, dict):
         return {}
-    found = {str(name): _as_tensor(value) for name, value in state.items()}
-    return {
-        name: tensor
-        for name, tensor in found.items()
-        if tensor is not None and not name.endswith("_momentum")
-    }
+    converted: dict[int, Tensor | None] = {}  # an array under two names is one tensor
+    found = {}
+    for name, value in state.items():
+        if isinstance(name, str) and not name.endswith("_momentum"):
+            if id(value) not in converted:
+                converted[id(value)] = _as_tensor(value)
+            found[name] = converted[id(value)]
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def _as_tensor(value: Any) -> Tensor | None:
     if isinstance(value, Tensor):
         return value.detach()
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biufc":
         return None
+    known = np.float64 if value.dtype.kind == "f" else np.complex128
+    if value.dtype.kind in "fc" and value.dtype.itemsize > np.dtype(known).itemsize:
+        value = value.astype(known)  # PyTorch has no longer ones
     # A copy in this machine's byte order: what a pickle holds cannot be written to.
     return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), copy=True))

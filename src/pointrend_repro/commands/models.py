@@ -58,6 +58,9 @@ def export(
     output: Output,
     form: Annotated[GraphFormat, typer.Option("--format", help="of the graph")],
     weights: Annotated[Path | None, typer.Option(help="of a model that is named")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="your own head, module:Class, if the model has one")
+    ] = None,
     output_resolution: Annotated[int, typer.Option(min=1, help="side of PointRend's masks")] = 224,
     points_per_step: Annotated[int, typer.Option(min=1, help="PointRend's N")] = 784,
     threads: Threads = 1,
@@ -70,4 +73,4 @@ def export(
     settings = InferenceSettings(
         output_resolution=output_resolution, points_per_step=points_per_step
     )
-    export_model(model, weights, form.value, output, settings)
+    export_model(model, weights, form.value, output, settings, head=head)

@@ -74,7 +74,15 @@ def predict(
         where = prepare_device(device, threads, needs_gpu=False)
         from pointrend_repro.steps import run_prediction
 
-        run_prediction(inference, settings, paths, model=model, output=output, device=where)
+        run_prediction(
+            inference,
+            settings,
+            paths,
+            model=model,
+            output=output,
+            device=where,
+            configured=grid.training_settings(dataset, variant).model,
+        )
 
 
 def evaluate(

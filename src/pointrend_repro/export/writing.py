@@ -16,20 +16,27 @@ from pointrend_repro.settings import InferenceSettings
 
 
 def export_model(
-    model: str, weights: Path | None, form: Format, output: Path, settings: InferenceSettings
+    model: str,
+    weights: Path | None,
+    form: Format,
+    output: Path,
+    settings: InferenceSettings,
+    *,
+    head: str | None = None,
 ) -> None:
     """Write a detector as a graph, and `<output>.json` with its inputs, outputs and classes.
 
     Args:
         model: a `model.safetensors` of a training, or a name of `list_models`.
         weights: of a model that is named; None for a file.
+        head: the plug-in head that the file's model may have, as a variant names it.
 
     Raises:
         UserError: there is no such model, its file is faulty or is not what the record beside it
             describes, or it cannot be exported.
     """
     finish = start_record(settings=settings.model_dump(mode="json"), seed=None, device="cpu")
-    saved = _load(model, weights)
+    saved = _load(model, weights, head)
     if not isinstance(saved.model, MaskRCNN):
         raise UserError(
             f"{model}: a semantic model; detectors with a mask head are what can be exported"
@@ -38,13 +45,13 @@ def export_model(
     write_json(output.with_name(f"{output.name}.json"), _description(saved, form) | finish())
 
 
-def _load(model: str, weights: Path | None) -> SavedModel:
+def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
     if weights is not None:
         return load_known_model(model, weights)
     if not Path(model).suffix:
         raise UserError(f"model {model!r}: give its --weights, or name a model.safetensors")
     require_as_recorded_if_known(Path(model))
-    return load_saved_model(Path(model))
+    return load_saved_model(Path(model), head=head)
 
 
 def _description(saved: SavedModel, form: Format) -> dict[str, Any]:

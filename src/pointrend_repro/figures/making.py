@@ -55,7 +55,7 @@ def make_figure(
             fit, or the data have nothing to show.
     """
     trainings = grid.figure_trainings(figure)
-    models, used = load_models(trainings, results_dir)
+    models, used = load_models(grid, trainings, results_dir)
     dataset = read_shown_data(data, models)
     with shared_style():
         picture = _DRAW[figure](models, dataset)
@@ -80,17 +80,21 @@ def make_figure(
 
 
 def load_models(
-    trainings: list[Training], results_dir: Path
+    grid: Grid, trainings: list[Training], results_dir: Path
 ) -> tuple[dict[str, SavedModel], list[ModelUsed]]:
     """Load the models of trainings by variant, and tell where they come from.
 
     Raises:
         DamagedError: a model is not what its record describes.
-        UserError: a model or its record is missing, or of another training.
+        UserError: a model or its record is missing, of another training, or it was trained with
+            other settings than the preset's.
     """
     used = [_model_used(results_dir, training) for training in trainings]
     models = {
-        training.variant: load_saved_model(results_dir / model.file)
+        training.variant: load_saved_model(
+            results_dir / model.file,
+            configured=grid.training_settings(training.dataset, training.variant).model,
+        )
         for training, model in zip(trainings, used, strict=True)
     }
     return models, used

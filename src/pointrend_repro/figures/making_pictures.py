@@ -44,7 +44,7 @@ def make_picture(
             not fit, or the data have nothing to show.
     """
     trainings = grid.picture_trainings(picture)
-    models, used = load_models(trainings, results_dir)
+    models, used = load_models(grid, trainings, results_dir)
     dataset = read_shown_data(data, models)
     draw, record_type = _PICTURES[picture]
     with shared_style():

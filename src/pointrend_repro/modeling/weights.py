@@ -7,15 +7,23 @@ from typing import Generic, TypeVar
 
 import safetensors
 import safetensors.torch
-from pydantic import ValidationError
+import torch
 
+from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
+from pointrend_repro.modeling.description import (
+    ModelDescription,
+    printable_line,
+    read_description,
+    require_configured,
+    require_own_head,
+)
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.origins import METADATA_KEY as _METADATA_KEY
-from pointrend_repro.semantic_settings import SemanticModelSettings
-from pointrend_repro.settings import InputSettings, ModelSettings
+from pointrend_repro.origins import METADATA_KEY
+from pointrend_repro.semantic_settings import AnyModelSettings, SemanticModelSettings
+from pointrend_repro.settings import InputSettings, ModelSettings, PluginHeadSettings
 
 Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
 
@@ -32,9 +40,7 @@ class SavedModel(Generic[Network]):
     categories: list[tuple[int, str]]
 
 
-def build_model(
-    settings: ModelSettings | SemanticModelSettings, num_classes: int
-) -> MaskRCNN | SemanticModel:
+def build_model(settings: AnyModelSettings, num_classes: int) -> MaskRCNN | SemanticModel:
     """Make the model of some settings, with random weights."""
     if isinstance(settings, SemanticModelSettings):
         return SemanticModel(settings, num_classes)
@@ -50,43 +56,70 @@ def save_model(path: Path, saved: SavedModel) -> None:
     }
     tensors = {k: v.detach().cpu().contiguous() for k, v in saved.model.state_dict().items()}
     with atomic_path(path) as part:
-        safetensors.torch.save_file(tensors, part, {_METADATA_KEY: json.dumps(metadata)})
+        safetensors.torch.save_file(tensors, part, {METADATA_KEY: json.dumps(metadata)})
 
 
-def is_saved_model(path: Path) -> bool:
-    """Return whether a file was written by `save_model`: other tools write safetensors too."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return _METADATA_KEY in (file.metadata() or {})
-    except (safetensors.SafetensorError, OSError):
-        return False
-
-
-def load_saved_model(path: Path) -> SavedModel:
+def load_saved_model(
+    path: Path, *, configured: AnyModelSettings | None = None, head: str | None = None
+) -> SavedModel:
     """Read a model that `save_model` wrote, ready for inference on the CPU.
 
+    Args:
+        configured: the model's settings by a variant and a preset, which must be the file's. A
+            plug-in head among them may be imported.
+        head: without them, the plug-in head that may be imported, as `mask_head.head` of a variant
+            names it. The file's own word is not enough.
+
     Raises:
-        UserError: the file is missing or damaged, or was not written by `save_model`.
+        UserError: the file is missing or damaged, was not written by `save_model`, is of another
+            model than configured or of a plug-in that nobody named, or its weights are no numbers.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; train the model first")
+    described = read_description(path)
+    if configured is not None:
+        require_configured(path, described.model, configured)
+        head = _plugin_of(configured)
+    return load_described_model(path, described, head=head)
+
+
+def load_described_model(
+    path: Path, described: ModelDescription, *, head: str | None = None
+) -> SavedModel:
+    """Build the model that `read_description` has found in a file, and load its weights.
+
+    Raises:
+        UserError: see `load_saved_model`.
+    """
+    require_own_head(path, described.model, head)
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            text = (file.metadata() or {})[_METADATA_KEY]
-        metadata = json.loads(text)
-        is_semantic = "decoder" in metadata["model"]
-        schema = SemanticModelSettings if is_semantic else ModelSettings
-        settings = schema.model_validate(metadata["model"])
-        model_input = InputSettings.model_validate(metadata["input"])
-        categories = [(int(id_), str(name)) for id_, name in metadata["categories"]]
-        model = build_model(settings, num_classes=len(categories))
-        model.load_state_dict(safetensors.torch.load_file(path))
-    except (safetensors.SafetensorError, ValidationError, KeyError, ValueError) as error:
+        if head is None:
+            _require_shapes(path, described)
+        model = build_model(described.model, num_classes=len(described.categories))
+        tensors = safetensors.torch.load_file(path)
+        require_weights(path, tensors)
+        model.load_state_dict(tensors)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise UserError(
-            f"{path}: not a model of this project ({error!r}); train it again"
+            f"{path}: cannot be read: {printable_line(error)}; train it again"
         ) from None
-    except RuntimeError as error:  # torch lists missing, unexpected and misshapen keys
-        raise UserError(
-            f"{path}: does not fit its settings: {' '.join(str(error).split())}"
-        ) from None
-    return SavedModel(model.eval(), model_input, categories)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"{path}: does not fit its settings: {printable_line(error)}") from None
+    return SavedModel(model.eval(), described.input, described.categories)
+
+
+def _require_shapes(path: Path, described: ModelDescription) -> None:
+    """Hold the file's shapes against a model without memory: its settings may name any size.
+
+    Raises:
+        RuntimeError: they differ.
+    """
+    with safetensors.safe_open(path, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    with torch.device("meta"):
+        model = build_model(described.model, num_classes=len(described.categories))
+        model.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()})
+
+
+def _plugin_of(settings: AnyModelSettings) -> str | None:
+    if isinstance(settings, ModelSettings) and isinstance(settings.mask_head, PluginHeadSettings):
+        return settings.mask_head.head
+    return None

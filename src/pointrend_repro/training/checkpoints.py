@@ -6,16 +6,18 @@ outputs before it runs a job again.
 
 import io
 import logging
-import zipfile
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pointrend_repro.checkpoints.torch_files import read_torch_file
 from pointrend_repro.files import atomic_path, remove_leftovers
 
 _log = logging.getLogger(__name__)
 
+_DIGEST = re.compile(r"\w{1,64}", re.ASCII)
 # The one before stays, in case the disk damages the newest.
 _KEEP = 2
 
@@ -43,7 +45,7 @@ def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | N
         try:
             state = _read(path)
         except Exception as error:  # a damaged file fails in many ways, none of them documented
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).removeprefix(f"{path}: ").split())
             _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
             continue
         other = state["training_digest"]
@@ -64,11 +66,10 @@ def _move_aside(folder: Path, training_digest: str) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:  # torch reads past wrong checksums
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise ValueError(f"wrong checksum of {damaged}")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_torch_file(path)
+    digest = state.get("training_digest") if isinstance(state, dict) else None
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it becomes a folder's name
+        raise ValueError("not a checkpoint of a training")
     return state
 
 

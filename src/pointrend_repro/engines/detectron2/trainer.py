@@ -1,6 +1,7 @@
 """detectron2's trainer with our data, our log, and our way to stop."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -14,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
+from pointrend_repro.engines.detectron2.resuming import require_own_checkpoint
 from pointrend_repro.settings import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
@@ -90,8 +92,14 @@ class Trainer(DefaultTrainer):
         return found
 
     def continue_if_begun(self) -> None:
-        """Load the newest checkpoint, if there is one."""
+        """Load the newest checkpoint, if there is one.
+
+        Raises:
+            UserError: it is none of this training's.
+        """
         if self.checkpointer.has_checkpoint():
+            named = self.checkpointer.get_checkpoint_file()
+            require_own_checkpoint(Path(self.cfg.OUTPUT_DIR), named)
             self.resume_or_load(resume=True)
 
     def train_with(

@@ -1,0 +1,51 @@
+"""What kinds of numbers a checkpoint's tensors hold, and which of them are weights."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pointrend_repro.errors import UserError
+
+# Counts of batches are whole numbers; nothing reads them in inference.
+_COUNTER = "num_batches_tracked"
+
+
+def kind_of(tensor: Tensor) -> str:
+    """Return what a tensor holds: `floating-point` is what weights are; no value is looked at."""
+    if tensor.is_meta:
+        return "without values (on device meta)"
+    if tensor.layout is not torch.strided:
+        return "sparse"
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_quantized:
+        return "quantised"
+    if tensor.is_complex():
+        return "complex"
+    if tensor.dtype is torch.bool:
+        return "boolean"
+    return "floating-point" if tensor.is_floating_point() else "integer"
+
+
+def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Require that tensors, which fit a model in name and shape, can be computed with.
+
+    Raises:
+        UserError: one is no plain floating-point tensor, or holds NaN or infinity.
+    """
+    for name, tensor in tensors.items():
+        kind = kind_of(tensor)
+        if name.endswith(_COUNTER) and kind in ("integer", "floating-point"):
+            continue
+        if kind != "floating-point":
+            raise UserError(f"{path}: {name} is {kind}; weights are plain floating-point tensors")
+        # Eight-bit floats cannot be asked.
+        values = tensor.float() if tensor.itemsize == 1 else tensor
+        wrong = tensor.numel() - int(torch.isfinite(values).sum())
+        if wrong:
+            raise UserError(
+                f"{path}: {name} holds {wrong} values of {tensor.numel()} that are NaN or "
+                "infinite: the training has failed, or the file is damaged"
+            )

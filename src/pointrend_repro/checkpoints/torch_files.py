@@ -1,0 +1,106 @@
+"""PyTorch's files, opened so that they run nothing and take no more memory than they hold.
+
+`torch.load(weights_only=True)` calls no function but PyTorch's own, yet some of those make tensors
+of any size, or of memory that nobody has written to; and it unpacks whatever an archive says. So a
+file's pickle is run beforehand with stand-ins (`torch_pickles.py`), and archives are unpacked here.
+"""
+
+import io
+import pickle
+import re
+import tarfile
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+
+from pointrend_repro.checkpoints.torch_pickles import check_archived_pickle, check_old_pickles
+from pointrend_repro.checkpoints.unpickling import RefusedError
+from pointrend_repro.errors import UserError
+
+_ZIP = b"PK\x03\x04"
+# `torch.save` does not compress, and what other tools compress of weights shrinks by a tenth.
+_MOST_UNPACKED = 4
+_SPARE_BYTES = 16 << 20
+
+
+def read_torch_file(path: Path) -> Any:
+    """Read what `torch.save` wrote, in its format of today or in that before PyTorch 1.6.
+
+    Raises:
+        UserError: the file is missing or damaged (in archives also by a wrong checksum), is another
+            kind of file, asks for more than tensors and plain values, or for more memory than its
+            size explains.
+    """
+    try:
+        with path.open("rb") as file:
+            return _read(file, path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not a checkpoint") from None
+    except UserError:
+        raise
+    except (RefusedError, pickle.UnpicklingError) as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        asked = found[1] if found else " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{path}: refused, since it asks for {asked}: a checkpoint needs only tensors and "
+            "plain containers; do not open this file by other means"
+        ) from None
+    except Exception as error:  # a damaged archive fails in many ways
+        raise UserError(
+            f"{path}: not a whole PyTorch file ({type(error).__name__}); "
+            "it may be truncated: fetch it again"
+        ) from None
+
+
+def _read(file: BinaryIO, path: Path) -> Any:
+    size = path.stat().st_size
+    begins = file.read(len(_ZIP))
+    file.seek(0)
+    if begins == _ZIP:
+        return _load(_unpacked(file, size, path))
+    if tarfile.is_tarfile(path):
+        raise UserError(f"{path}: is in PyTorch's format of 2016, which cannot be opened safely")
+    check_old_pickles(file, size)
+    file.seek(0)
+    return _load(file)
+
+
+def _load(file: BinaryIO) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of pickle protocols and sparse tensors
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
+    """Return an archive of our own with the same content, so that nobody reads it another way.
+
+    PyTorch finds members by other rules than Python does, and reads past wrong checksums.
+    """
+    unpacked = io.BytesIO()
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > _MOST_UNPACKED * size + _SPARE_BYTES:
+            raise RefusedError("more memory than its size explains")
+        names = {member.filename.lower() for member in members}
+        if len(names) < len(members):
+            raise RefusedError("two members of one name")
+        prefix = members[0].filename.split("/")[0]
+        if f"{prefix}/constants.pkl".lower() in names:
+            raise UserError(f"{path}: is a TorchScript program, not a file of weights")
+        if f"{prefix}/data.pkl" not in {member.filename for member in members}:
+            raise UserError(f"{path}: an archive with no data.pkl is no file of PyTorch's")
+        contents = {member.filename: archive.read(member) for member in members}
+    check_archived_pickle(
+        contents[f"{prefix}/data.pkl"],
+        {name.removeprefix(f"{prefix}/data/"): len(data) for name, data in contents.items()},
+    )
+    with zipfile.ZipFile(unpacked, "w") as archive:
+        for name, data in contents.items():
+            archive.writestr(name, data)
+    unpacked.seek(0)
+    return unpacked

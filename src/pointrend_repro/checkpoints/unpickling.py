@@ -1,0 +1,263 @@
+"""Running a pickle's program without letting it do more than put plain values together.
+
+A pickle is a program for a small machine: it may name any function of any installed module and
+have it called, change what it has been given, and make much out of little. Here names lead only to
+what the caller admits, objects are filled in only by the caller's `build`, keys are plain values,
+and the memory that a program takes is bounded by the size of its file.
+
+The machine is the standard library's own, the one that is written in Python: that in C keeps its
+memo in an array, whose size is any number that a file of nine bytes names.
+"""
+
+import pickle
+import struct
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+# A checkpoint of a thousand arrays takes some forty thousand.
+_MOST_OPERATIONS = 1_000_000
+# What text turned into bytes, arrays in another byte order and copied containers may take beyond
+# what the file holds.
+_SPARE_BYTES = 1 << 20
+_BYTES_PER_ENTRY = 100
+_SHOWN = 200
+
+_KEYS = (str, bytes, int, float, type(None))
+
+
+class RefusedError(pickle.UnpicklingError):
+    """The pickle asks for something that is not admitted; the text says what."""
+
+
+class Budget:
+    """How many bytes a file's content may still be copied into: a few times its own size."""
+
+    def __init__(self, file_bytes: int) -> None:
+        self._left = 4 * file_bytes + _SPARE_BYTES
+
+    def spend(self, count: int) -> None:
+        """Take bytes from what is left.
+
+        Raises:
+            RefusedError: there are not so many left.
+        """
+        self._left -= count
+        if self._left < 0:
+            raise RefusedError("more memory than its size explains")
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+
+
+class _Bounded:
+    """A file of which nobody can ask for more than there is: Python makes room before it reads."""
+
+    def __init__(self, file: _Readable, size: int) -> None:
+        self._file, self._size = file, size
+        self.readline = file.readline
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, self._size))
+
+
+class PlainUnpickler(pickle._Unpickler):
+    """Reads plain values and containers, and what `admitted` and `build` make of the rest.
+
+    Args:
+        file: a binary file, read from where it stands; several pickles may follow each other.
+        size: of the whole file, in bytes.
+        admitted: what a (module, name) in the pickle stands for. What is callable may be called.
+    """
+
+    # Of the machine in the standard library, which has no types.
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
+    read: Callable[[int], bytes]
+    readline: Callable[[], bytes]
+
+    def __init__(self, file: _Readable, size: int, admitted: Mapping[tuple[str, str], Any]) -> None:
+        super().__init__(_Bounded(file, size), encoding="latin1")
+        self.budget = Budget(size)
+        self._operations = 0
+        self._admitted = {
+            ("collections", "OrderedDict"): self._mapping,
+            ("_codecs", "encode"): self._encode,
+            ("__builtin__", "bytes"): _no_bytes,
+            **admitted,
+        }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Look a name up among the admitted ones, and nowhere else."""
+        try:
+            return self._admitted[module, name]
+        except KeyError:
+            raise RefusedError(f"{module}.{name}"[:_SHOWN]) from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        """Refuse objects that are kept outside of the pickle."""
+        raise RefusedError(f"the persistent object {shown(pid)}")
+
+    def build(self, value: Any, state: Any) -> None:
+        """Give an object its state; a subclass does so with what it has made itself.
+
+        Attributes that PyTorch hangs on its dictionaries are left out.
+
+        Raises:
+            RefusedError: it is none of those.
+        """
+        if not (isinstance(value, dict) and isinstance(state, dict)):
+            raise RefusedError(f"a change to {shown(value)}")
+
+    def count_operation(self) -> None:
+        """Count one step of the program.
+
+        Raises:
+            RefusedError: there have been more than a checkpoint needs.
+        """
+        self._operations += 1
+        if self._operations > _MOST_OPERATIONS:
+            raise RefusedError(f"more than {_MOST_OPERATIONS} operations")
+
+    def _call(self) -> None:
+        arguments = require(self.stack.pop(), tuple)
+        function = self.stack.pop()
+        if not callable(function):
+            raise RefusedError(f"a call of {shown(function)}")
+        self.append(function(*arguments))
+
+    def _build(self) -> None:
+        state = self.stack.pop()
+        self.build(self.stack[-1], state)
+
+    def _append(self) -> None:
+        value = self.stack.pop()
+        require(self.stack[-1], list).append(value)
+
+    def _append_all(self) -> None:
+        values = self.pop_mark()
+        require(self.stack[-1], list).extend(values)
+
+    def _set_item(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._update([key, value])
+
+    def _set_items(self) -> None:
+        self._update(self.pop_mark())
+
+    def _make_dict(self) -> None:
+        values = self.pop_mark()
+        self.append({})
+        self._update(values)
+
+    def _update(self, keys_and_values: list[Any]) -> None:
+        keys, values = keys_and_values[::2], keys_and_values[1::2]
+        require(self.stack[-1], dict).update(zip(plain_keys(keys), values, strict=True))
+
+    def _add_all(self) -> None:
+        values = plain_keys(self.pop_mark())
+        require(self.stack[-1], set).update(values)
+
+    def _make_frozen_set(self) -> None:
+        self.append(frozenset(plain_keys(self.pop_mark())))
+
+    def _make_bytearray(self) -> None:
+        """Read the bytes before there is room for as many as the pickle says."""
+        (length,) = struct.unpack("<Q", self.read(8))
+        self.append(bytearray(self.read(length)))
+
+    def _refuse_instance(self) -> None:
+        """Name the class, whose name stands in the two lines to come."""
+        module, name = (self.readline()[:-1].decode("utf-8") for _ in range(2))
+        self.find_class(module, name)
+        raise RefusedError(f"an object of {module}.{name}"[:_SHOWN])
+
+    def _refuse(self) -> None:
+        raise RefusedError("a new object of a class")
+
+    def _mapping(self, items: Any = ()) -> dict[Any, Any]:
+        """Stand for `OrderedDict`: a dictionary keeps its order as well."""
+        pairs = [require(item, tuple, list) for item in require(items, tuple, list)]
+        self.budget.spend(_BYTES_PER_ENTRY * len(pairs))
+        return dict(zip(plain_keys([key for key, _ in pairs]), (v for _, v in pairs), strict=True))
+
+    def _encode(self, text: Any, encoding: Any = "latin1") -> bytes:
+        """Rebuild bytes as protocols 0 to 2 write them."""
+        if encoding != "latin1":
+            raise RefusedError(f"bytes in the encoding {shown(encoding)}")
+        self.budget.spend(len(require(text, str)))
+        return bytes(text.encode("latin1"))
+
+
+def require(value: Any, *types: type[T]) -> T:
+    """Return a value of one of these types.
+
+    Raises:
+        RefusedError: it is of another.
+    """
+    if not isinstance(value, types):
+        raise RefusedError(f"{shown(value)} in the place of a {types[0].__name__}")
+    return value
+
+
+def plain_keys(keys: list[Any]) -> list[Any]:
+    """Return keys whose hash is soon found: that of nested tuples can take for ever.
+
+    Raises:
+        RefusedError: one is no text, number or None.
+    """
+    for key in keys:
+        if not isinstance(key, _KEYS):
+            raise RefusedError(f"{shown(key)} as a key")
+    return keys
+
+
+def shown(value: Any) -> str:
+    """Return text for a message; of what may be long or nested, only the type."""
+    if isinstance(value, str) and len(value) <= _SHOWN:
+        return repr(value)
+    return f"an object of type {type(value).__name__}"
+
+
+def _no_bytes() -> bytes:
+    """Rebuild empty bytes as protocols 0 to 2 write them."""
+    return b""
+
+
+def _counted(operation: Callable[[Any], None]) -> Callable[[Any], None]:
+    def run(machine: Any) -> None:
+        machine.count_operation()
+        operation(machine)
+
+    return run
+
+
+_REPLACED: dict[bytes, Callable[[Any], None]] = {
+    pickle.REDUCE: PlainUnpickler._call,
+    pickle.BUILD: PlainUnpickler._build,
+    pickle.APPEND: PlainUnpickler._append,
+    pickle.APPENDS: PlainUnpickler._append_all,
+    pickle.SETITEM: PlainUnpickler._set_item,
+    pickle.SETITEMS: PlainUnpickler._set_items,
+    pickle.DICT: PlainUnpickler._make_dict,
+    pickle.ADDITEMS: PlainUnpickler._add_all,
+    pickle.FROZENSET: PlainUnpickler._make_frozen_set,
+    pickle.BYTEARRAY8: PlainUnpickler._make_bytearray,
+    pickle.INST: PlainUnpickler._refuse_instance,
+    pickle.OBJ: PlainUnpickler._refuse,
+    pickle.NEWOBJ: PlainUnpickler._refuse,
+    pickle.NEWOBJ_EX: PlainUnpickler._refuse,
+    pickle.EXT1: PlainUnpickler._refuse,
+    pickle.EXT2: PlainUnpickler._refuse,
+    pickle.EXT4: PlainUnpickler._refuse,
+}
+PlainUnpickler.dispatch = {
+    code: _counted(operation)
+    for code, operation in (
+        pickle._Unpickler.dispatch | {code[0]: run for code, run in _REPLACED.items()}
+    ).items()
+}
