@@ -48,3 +48,9 @@ def suggest(name: str, names: list[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; there are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+
+
+def printable_line(said: object, *, longest: int = 300) -> str:
+    """Return what a file or a library says as part of one line, with nothing a terminal obeys."""
+    line = " ".join(str(said)[:longest].split())
+    return "".join(c if c.isprintable() else "?" for c in line)

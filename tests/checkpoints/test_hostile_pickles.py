@@ -11,6 +11,7 @@ from pickle_parts import array, checkpoint, dtype, name, number, raw, state, tex
 
 from pointrend_repro.checkpoints import unpickling
 from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.errors import UserError
 
 F4 = dtype("f4")
@@ -130,6 +131,15 @@ def test_programs_that_would_not_end(
     with pytest.raises(UserError, match=told) as error:
         read(tmp_path, b"\x80\x04" + content)
     assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("terminal", ["\x1b[31m", "\u202e", "a\nb", "\0"])
+def test_what_it_says_is_one_line_of_print(tmp_path: Path, terminal: str) -> None:
+    named = b"\x80\x04" + text(terminal) + text("x") + b"\x93."
+    assert refusal(tmp_path, named).isprintable()
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"model": {terminal: np.zeros(2)}}))
+    with pytest.raises(UserError, match="whose name is no name"):
+        read_checkpoint(tmp_path / "a.pkl")
 
 
 def repeated(function: bytes, argument: bytes, count: int) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pointrend_repro.checkpoints.unpickling import PlainUnpickler, RefusedError, require, shown
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import UserError, printable_line
 
 
 def read_pickle(path: Path) -> Any:
@@ -33,11 +33,11 @@ def read_pickle(path: Path) -> Any:
         raise UserError(f"{path}: is a folder, not a checkpoint") from None
     except RefusedError as refused:
         raise UserError(
-            f"{path}: refused, since it asks for {refused}: a checkpoint needs only numbers, text, "
-            "arrays and plain containers; do not open this file by other means"
+            f"{path}: refused, since it asks for {printable_line(refused)}: a checkpoint needs "
+            "only numbers, text, arrays and plain containers; do not open this file by other means"
         ) from None
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
-        told = " ".join(str(error).split())[:200]
+        told = printable_line(error)
         raise UserError(
             f"{path}: not a whole pickle ({type(error).__name__}: {told}); "
             "the file may be truncated: fetch it again"

@@ -27,6 +27,7 @@ from pointrend_repro.errors import UserError
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
 # Under which key a file keeps its weights: detectron2 and most trainers; Caffe2; others.
 _STATE_KEYS = ("model", "blobs", "state_dict", "model_state")
+_LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors = _tensors_of(state)
     if not tensors:
         raise UserError(f"{path}: holds no weights")
+    if any(len(name) > _LONGEST_NAME or not name.isprintable() for name in tensors):
+        raise UserError(f"{path}: holds a tensor whose name is no name")
     return _with_our_names(path, tensors, author)
 
 

@@ -18,7 +18,7 @@ import torch
 
 from pointrend_repro.checkpoints.torch_pickles import check_archived_pickle, check_old_pickles
 from pointrend_repro.checkpoints.unpickling import RefusedError
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import UserError, printable_line
 
 _ZIP = b"PK\x03\x04"
 # `torch.save` does not compress, and what other tools compress of weights shrinks by a tenth.
@@ -45,7 +45,7 @@ def read_torch_file(path: Path) -> Any:
         raise
     except (RefusedError, pickle.UnpicklingError) as error:
         found = re.search(r"GLOBAL (\S+)", str(error))
-        asked = found[1] if found else " ".join(str(error).split())[:200]
+        asked = printable_line(found[1] if found else error)
         raise UserError(
             f"{path}: refused, since it asks for {asked}: a checkpoint needs only tensors and "
             "plain containers; do not open this file by other means"
@@ -82,25 +82,20 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
     PyTorch finds members by other rules than Python does, and reads past wrong checksums.
     """
     unpacked = io.BytesIO()
-    with zipfile.ZipFile(file) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > _MOST_UNPACKED * size + _SPARE_BYTES:
+    with zipfile.ZipFile(file) as archive, zipfile.ZipFile(unpacked, "w") as ours:
+        sizes = {member.filename: member.file_size for member in archive.infolist()}
+        if sum(m.file_size for m in archive.infolist()) > _MOST_UNPACKED * size + _SPARE_BYTES:
             raise RefusedError("more memory than its size explains")
-        names = {member.filename.lower() for member in members}
-        if len(names) < len(members):
+        if len({name.lower() for name in sizes}) < len(archive.infolist()):
             raise RefusedError("two members of one name")
-        prefix = members[0].filename.split("/")[0]
-        if f"{prefix}/constants.pkl".lower() in names:
+        prefix = next(iter(sizes), "").split("/")[0]
+        if f"{prefix}/constants.pkl" in sizes:
             raise UserError(f"{path}: is a TorchScript program, not a file of weights")
-        if f"{prefix}/data.pkl" not in {member.filename for member in members}:
+        if f"{prefix}/data.pkl" not in sizes:
             raise UserError(f"{path}: an archive with no data.pkl is no file of PyTorch's")
-        contents = {member.filename: archive.read(member) for member in members}
-    check_archived_pickle(
-        contents[f"{prefix}/data.pkl"],
-        {name.removeprefix(f"{prefix}/data/"): len(data) for name, data in contents.items()},
-    )
-    with zipfile.ZipFile(unpacked, "w") as archive:
-        for name, data in contents.items():
-            archive.writestr(name, data)
+        storages = {name.removeprefix(f"{prefix}/data/"): n for name, n in sizes.items()}
+        check_archived_pickle(archive.read(f"{prefix}/data.pkl"), storages)
+        for name in sizes:
+            ours.writestr(name, archive.read(name))
     unpacked.seek(0)
     return unpacked

@@ -11,7 +11,7 @@ import safetensors
 from pydantic import Discriminator, FailFast, Field, Tag, ValidationError
 
 from pointrend_repro.config import one_line
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import UserError, printable_line
 from pointrend_repro.origins import METADATA_KEY
 from pointrend_repro.semantic_settings import AnyModelSettings, SemanticModelSettings
 from pointrend_repro.settings import InputSettings, ModelSettings, PluginHeadSettings, Strict
@@ -19,7 +19,6 @@ from pointrend_repro.settings import InputSettings, ModelSettings, PluginHeadSet
 # Twenty thousand classes take less than one.
 _LONGEST_METADATA = 4_000_000
 _SHOWN_DIFFERENCES = 3
-_SHOWN_TEXT = 300
 
 
 def _kind_of_model(value: Any) -> str:
@@ -113,12 +112,6 @@ def require_own_head(path: Path, found: AnyModelSettings, head: str | None) -> N
         )
     if named != head:
         raise UserError(f"{path}: was trained with the plug-in head {named!r}, not {head!r}")
-
-
-def printable_line(said: object) -> str:
-    """Return what a file or a library says as part of one line, with nothing a terminal obeys."""
-    line = " ".join(str(said)[:_SHOWN_TEXT].split())
-    return "".join(c if c.isprintable() else "?" for c in line)
 
 
 def _flat(settings: AnyModelSettings) -> dict[str, Any]:

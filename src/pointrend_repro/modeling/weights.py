@@ -10,11 +10,10 @@ import safetensors.torch
 import torch
 
 from pointrend_repro.checkpoints.kinds import require_weights
-from pointrend_repro.errors import UserError
+from pointrend_repro.errors import UserError, printable_line
 from pointrend_repro.files import atomic_path
 from pointrend_repro.modeling.description import (
     ModelDescription,
-    printable_line,
     read_description,
     require_configured,
     require_own_head,
