@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import atomic_path
+from pointrend_repro.json_text import parse_json
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.semantic_settings import SemanticModelSettings
@@ -74,7 +75,7 @@ def load_saved_model(path: Path) -> SavedModel:
     try:
         with safetensors.safe_open(path, "pt") as file:
             text = (file.metadata() or {})[_METADATA_KEY]
-        metadata = json.loads(text)
+        metadata = parse_json(text)
         is_semantic = "decoder" in metadata["model"]
         schema = SemanticModelSettings if is_semantic else ModelSettings
         settings = schema.model_validate(metadata["model"])

@@ -123,12 +123,12 @@ def _has_word(path: PurePath | str, *beginnings: str) -> bool:
 
 
 def _is_coco(path: Path) -> bool:
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
 def _read(path: Path) -> dict[str, list[Any]]:
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)
     for key in _LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid, Training
 from pointrend_repro.files import write_text
+from pointrend_repro.json_text import parse_json
 
 MAX_POINTS = 200  # of a training: more than a plot on the page has pixels for
 SKIPPED = "skipped_updates"
@@ -87,7 +87,7 @@ def _read_log(path: Path) -> list[Numbers]:
     lines: list[Numbers] = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
         try:
-            numbers = json.loads(line)
+            numbers = parse_json(line, allow_nan=True)
             numbers["iteration"]
             lines.append({key: float(value) for key, value in numbers.items()})
         except (ValueError, TypeError, AttributeError, KeyError):
