@@ -3,6 +3,7 @@
 import gc
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro import json_text
 from pointrend_repro.data.coco import read_coco
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation.official_files import read_ground_truth, read_predictions
@@ -160,3 +162,24 @@ def test_metadata_of_weights(tmp_path: Path, metadata: str) -> None:
     with pytest.raises(UserError, match=r"model\.safetensors: not a model of this project") as told:
         load_saved_model(path)
     assert "\n" not in str(told.value)
+
+
+# Not from outside: what pip has noted of an installed package, our own settings on their way
+# through detectron2's, and what a child process of ours prints.
+OWN_TEXTS = {
+    "engines/detectron2/install.py",
+    "engines/detectron2/own_heads.py",
+    "bench/memory.py",
+}
+READERS = {"json_text.py", "yaml_text.py"}
+
+
+def test_nothing_else_reads_json_or_yaml() -> None:
+    package = Path(json_text.__file__).parent
+    rules = [*(package.parents[1] / "workflow").rglob("*.smk"), package.parents[1] / "Snakefile"]
+    found = set()
+    for path in [*package.rglob("*.py"), *rules]:
+        text = path.read_text(encoding="utf-8")
+        if re.search(r"\bjson\.loads?\(|\byaml\.\w*load\w*\(|\.json\(\)|JSONDecoder", text):
+            found.add(path.relative_to(package).as_posix() if path.suffix == ".py" else path.name)
+    assert found == OWN_TEXTS | READERS

@@ -13,8 +13,8 @@ from pointrend_repro.errors import UserError
 LONGEST_WAIT_S = 300.0
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _REDIRECTS = range(300, 400)
-# Up to a petabyte; \d would take digits of any script.
-_NUMBER = "[0-9]{1,15}"
+# Up to a thousand petabytes; \d would take digits of any script.
+_NUMBER = "[0-9]{1,18}"
 
 
 def check_status(answer: requests.Response, wanted: Wanted) -> None:
