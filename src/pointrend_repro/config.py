@@ -4,11 +4,9 @@ A training's settings are the variant's model, the data set's recipe, and on top
 preset overrides. Every file is checked against a schema that refuses unknown keys.
 """
 
-from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 
 from pointrend_repro.errors import UserError, suggest
@@ -35,6 +33,7 @@ from pointrend_repro.settings import (
     Strict,
     TrainingSettings,
 )
+from pointrend_repro.yaml_text import parse_yaml
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 
@@ -158,39 +157,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: missing, not YAML, or not a mapping; the message has the line.
     """
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeyLoader)
+        value = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(value, dict):
         raise UserError(f"{path}: must be a mapping of keys to values")
     return value
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML says that keys are unique; PyYAML takes the last one in silence."""
-
-
-def _construct_unique(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if not isinstance(key, Hashable):
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} is not a word", key_node.start_mark
-            )
-        if key in seen:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} stands here twice", key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _construct_unique)
 
 
 def _load(schema: type[T], kind: str, name: str, config_dir: Path) -> T:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.errors import UserError
+from pointrend_repro.json_text import UnreasonableJsonError, parse_json
 
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -112,21 +113,29 @@ def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     """Return the JSON value in `path`.
 
+    Args:
+        allow_nan: as of `parse_json`: for data of others, whose numbers are checked by who uses
+            them.
+
     Raises:
-        UserError: the file is missing, or is not whole JSON.
+        UserError: the file is missing, is not whole JSON, or holds what nobody can mean.
     """
     try:
-        return json.loads(path.read_bytes())
+        return parse_json(path.read_bytes(), allow_nan=allow_nan)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a JSON file") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except MemoryError:
+        raise UserError(f"{path}: does not fit into this machine's memory") from None
+    except UnreasonableJsonError as error:
+        raise UserError(f"{path}: refused, since {error}") from None
+    except ValueError as error:
         raise UserError(
             f"{path}: not valid JSON ({error}); the file may be truncated: fetch or make it again"
         ) from None

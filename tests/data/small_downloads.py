@@ -12,7 +12,7 @@ from file_server import FileServer
 
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
 from pointrend_repro.data.fetch.fetch import fetch
-from pointrend_repro.data.fetch.transfer import Retry
+from pointrend_repro.data.fetch.wanted import Patience
 
 WEIGHTS = b"\x80\x04" + b"weights" * 50 + b"."
 
@@ -49,7 +49,7 @@ class Downloads:
         return load_catalogue(self.config)
 
     def fetch(self, *names: str) -> None:
-        fetch(list(names), self.catalogue(), self.data, Retry(attempts=3, first_wait_s=0))
+        fetch(list(names), self.catalogue(), self.data, Patience(attempts=3, first_wait_s=0))
 
 
 def published(url: str, content: bytes, **more: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import stat
 import struct
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -11,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.data.fetch import archives
-from pointrend_repro.data.fetch.archives import UnsafeArchiveError, problem_of, unpack
+from pointrend_repro.data.fetch import archive_checks, archives
+from pointrend_repro.data.fetch.archive_checks import problem_of
+from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
+from pointrend_repro.errors import UserError
 
 FILES = {"images/a.jpg": b"a" * 50, "images/deep/b.jpg": b"b" * 70, "README": b"unwanted"}
 
@@ -127,9 +130,9 @@ def test_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuses(path, "unpacks to 10000000 bytes where at most 1000000 are expected")
     with pytest.raises(UnsafeArchiveError, match="more than 100 times its own size"):
         unpack_images(path, tmp_path / "into", max_bytes=10**8)
-    monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+    monkeypatch.setattr(archive_checks, "MAX_MEMBERS", 2)
     many = {f"images/{number}": b"" for number in range(3)}
-    refuses(write_zip(tmp_path / "a.zip", many), "more than 2 members")
+    refuses(write_zip(tmp_path / "a.zip", many), "more than 500000 members")
 
 
 def test_a_bomb_that_lies_about_its_size(tmp_path: Path) -> None:
@@ -198,3 +201,117 @@ def test_whatever_the_names_nothing_lands_outside(
     assert (into / "images" / "z").read_bytes() == b"x"
     inside = [n for n in names if n.startswith("images/") and not n.endswith("/")]
     assert all((into / name).read_bytes() == b"x" for name in inside)
+
+
+METHODS = {
+    "stored": zipfile.ZIP_STORED,
+    "deflated": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+    "lzma": zipfile.ZIP_LZMA,
+}
+
+
+def packed(path: Path, method: str) -> bytes:
+    with zipfile.ZipFile(path, "w", METHODS[method]) as archive:
+        archive.writestr("images/a.jpg", bytes(range(256)) * 8)
+        archive.writestr("images/é.jpg", b"b" * 70)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_damaged_member_of_every_method(tmp_path: Path, method: str) -> None:
+    whole = packed(tmp_path / "a.zip", method)
+    start = whole.index(b"images/a.jpg") + len(b"images/a.jpg")
+    (tmp_path / "a.zip").write_bytes(whole[: start + 20] + b"\xff" * 40 + whole[start + 60 :])
+    refuses(tmp_path / "a.zip", "damaged")
+
+
+def test_a_name_that_says_utf8_and_is_not(tmp_path: Path) -> None:
+    whole = packed(tmp_path / "a.zip", "stored")
+    (tmp_path / "a.zip").write_bytes(whole.replace("é".encode(), b"\xff\xff"))
+    refuses(tmp_path / "a.zip", "damaged ('utf-8' codec can't decode")
+
+
+@given(
+    method=st.sampled_from(sorted(METHODS)),
+    places=st.lists(st.integers(0, 10**6), min_size=1, max_size=4),
+    value=st.integers(0, 255),
+    cut=st.integers(0, 40),
+)
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_damaged_is_unpacked_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, method: str, places: list[int], value: int, cut: int
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    content = bytearray(packed(folder / "a.zip", method))
+    for place in places:
+        content[place % len(content)] = value
+    (folder / "a.zip").write_bytes(content[: len(content) - cut])
+    told = ""
+    try:
+        unpack_images(folder / "a.zip", folder / "into")
+    except UserError as error:
+        told = str(error)
+    assert "\n" not in told
+    assert not told or told.startswith(f"{folder / 'a.zip'}: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("images/" + "a" * 256, "has a name of more than 255 bytes"),
+        ("images/" + "é" * 128, "has a name of more than 255 bytes"),
+        ("images/" + "a/" * 1500 + "b", "has a path of more than 100 folders"),
+    ],
+)
+def test_names_too_long_for_any_disk(tmp_path: Path, name: str, told: str) -> None:
+    path = write_zip(tmp_path / "a.zip", {"images/a.jpg": b"a", name: b"b"})
+    refuses(path, told)
+    with pytest.raises(UnsafeArchiveError) as caught:
+        unpack_images(path, tmp_path / "into")
+    assert len(str(caught.value)) < len(str(path)) + 250
+
+
+def test_a_path_too_long_for_this_disk_names_archive_and_member(tmp_path: Path) -> None:
+    """Not called unsafe: it is kept, and unpacks where paths may be longer."""
+    path = write_zip(tmp_path / "a.zip", {"images/" + "/".join(["a" * 200] * 30): b"b"})
+    with pytest.raises(UserError, match=r"a\.zip: cannot be unpacked here: File name too long"):
+        unpack_images(path, tmp_path / "into")
+    assert list((tmp_path / "into").iterdir()) == []
+
+
+def test_a_giant_list_of_contents_is_not_taken_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_zip(tmp_path / "a.zip", {f"images/{number}": b"" for number in range(20)})
+
+    def parse(*_: object) -> None:
+        raise AssertionError("a member was made")
+
+    monkeypatch.setattr(archive_checks, "MAX_MEMBERS", 19)
+    monkeypatch.setattr(zipfile.ZipInfo, "_decodeExtra", parse)
+    refuses(path, "more than 500000 members")
+    monkeypatch.setattr(archives, "_MAX_LIST_BYTES", 500)
+    refuses(path, "a list of contents of 1", "bytes")
+
+
+def test_many_paths_in_many_folders_take_little_memory() -> None:
+    """Each folder of each path in a set, 25 MB here, is gigabytes for 500 000 such members."""
+    below = "/".join(["a" * 200] * 90)
+    members = [zipfile.ZipInfo(f"{number}/{below}") for number in range(30)]
+    tracemalloc.start()
+    assert problem_of(members) is None
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8e6
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("ab-."), min_size=1, max_size=3).map("/".join), max_size=6)
+)
+def test_a_file_with_something_below_it(names: list[str]) -> None:
+    """Against all pairs of paths."""
+    whole = [n for n in dict.fromkeys(names) if "." not in n.split("/")]
+    expected = any(other.startswith(f"{name}/") for name in whole for other in whole)
+    found = problem_of(zipfile.ZipInfo(name) for name in whole)
+    assert ("as a file and as a folder" in str(found)) == expected

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import requests
 from file_server import (
     FileServer,
     cut_after,
@@ -19,11 +18,14 @@ from file_server import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.data.fetch.transfer import Retry, Wanted, discard, download
+from pointrend_repro.data.fetch.asking import OneStepSession
+from pointrend_repro.data.fetch.parts import Part
+from pointrend_repro.data.fetch.transfer import download
+from pointrend_repro.data.fetch.wanted import Patience, Wanted
 from pointrend_repro.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
-QUICK = Retry(attempts=3, first_wait_s=0)
+QUICK = Patience(attempts=3, first_wait_s=0)
 
 
 @pytest.fixture(autouse=True)
@@ -58,9 +60,10 @@ def of_unknown_size(server: FileServer) -> Wanted:
     return replace(wanted(server), size_bytes=None, max_bytes=limit, has_published_hash=False)
 
 
-def get(file: Wanted, part: Path, retry: Retry = QUICK) -> bool:
-    with requests.Session() as session:
-        return download(session, file, part, report=lambda done, total: None, retry=retry)
+def get(file: Wanted, part: Path, patience: Patience = QUICK) -> bool:
+    with OneStepSession() as session:
+        arrived = download(session, file, part, report=lambda done, total: None, patience=patience)
+    return arrived.in_one_piece
 
 
 def ranges(server: FileServer) -> list[str | None]:
@@ -100,7 +103,7 @@ def test_any_sequence_of_cuts_ends_in_the_same_bytes(
     with running_server() as server:
         server.files["/file.zip"], server.etag = CONTENT, etag
         server.script = [cut_after(count) for count in cuts]
-        get(wanted(server), part, Retry(attempts=len(cuts) + 1, first_wait_s=0))
+        get(wanted(server), part, Patience(attempts=len(cuts) + 1, first_wait_s=0))
     assert part.read_bytes() == CONTENT
 
 
@@ -120,7 +123,7 @@ def test_a_new_version_starts_over(server: FileServer, part: Path) -> None:
     """Without a published hash nothing else would tell that two halves do not belong together."""
     server.script = [cut_after(1000)] * 1
     with pytest.raises(UserError):
-        get(of_unknown_size(server), part, Retry(attempts=1))
+        get(of_unknown_size(server), part, Patience(attempts=1))
     server.etag = '"v2"'
     server.files["/file.zip"] = new = CONTENT[::-1]
     get(of_unknown_size(server), part)
@@ -221,7 +224,7 @@ def test_waits_grow_and_follow_the_servers_wish(
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
     server.script = [saying(500)] * 4 + [saying(503, Retry_After=77)]
-    get(wanted(server), part, Retry(attempts=9, first_wait_s=1))
+    get(wanted(server), part, Patience(attempts=9, first_wait_s=1))
     for number, wait in enumerate(waits[:4]):
         assert 0.5 * 2**number <= wait <= 1.5 * 2**number
     assert waits[4] == 77
@@ -232,7 +235,7 @@ def test_a_timeout_is_tried_again(
 ) -> None:
     import time
 
-    monkeypatch.setattr("pointrend_repro.data.fetch.transfer._TIMEOUT_S", (1, 0.1))
+    monkeypatch.setattr("pointrend_repro.data.fetch.asking.TIMEOUT_S", (1, 0.1))
     server.script = [lambda handler, content: time.sleep(0.4)]
     get(wanted(server), part)
     assert part.read_bytes() == CONTENT
@@ -260,7 +263,7 @@ def test_wrong_bytes_are_for_the_hash_to_find(server: FileServer, part: Path) ->
     server.script = [cut_after(1000), other_bytes]
     assert not get(wanted(server), part)
     assert part.stat().st_size == len(CONTENT)
-    discard(part)
+    Part(part).discard()
     assert list(part.parent.iterdir()) == []
 
 

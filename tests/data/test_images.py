@@ -1,11 +1,15 @@
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pointrend_repro.data.cityscapes import image_size, read_instance_ids
 from pointrend_repro.data.images import read_image
 from pointrend_repro.errors import UserError
+from pointrend_repro.evaluation.label_images import read_label_ids
 
 # EXIF 2.32, tag 274: how to turn the upright picture into the stored one.
 STORED = {
@@ -123,3 +127,54 @@ def test_deep_grey_is_refused(tmp_path: Path) -> None:
     Image.fromarray(np.full((2, 2), 3000, np.uint16)).save(path)
     with pytest.raises(UserError, match="more than 8 bits"):
         read_image(path)
+
+
+def of_size(path: Path, width: int, height: int) -> Path:
+    """A grey PNG that says so of itself and holds next to nothing."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return path
+
+
+READERS = {
+    "photograph": read_image,
+    "instance ids": read_instance_ids,
+    "size": image_size,
+    "label ids": read_label_ids,
+}
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_too_many_pixels_are_told_as_that(tmp_path: Path, kind: str) -> None:
+    path = of_size(tmp_path / "a.png", 60_000, 60_000)
+    with pytest.raises(UserError) as caught:
+        READERS[kind](path)
+    assert str(caught.value) == (
+        f"{path}: has more than 178956970 pixels, which is not read; make it smaller"
+    )
+
+
+@pytest.mark.parametrize("kind", READERS)
+@pytest.mark.parametrize("suffix", ["png", "avif", "dds", "tif", "webp"])
+def test_no_damage_is_a_traceback(tmp_path: Path, kind: str, suffix: str) -> None:
+    """Pillow's decoders end in SyntaxError, RuntimeError, NotImplementedError and others."""
+    path, random = tmp_path / f"a.{suffix}", np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(path)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(40):
+        damaged = whole[: random.integers(4, len(whole) + 1)].copy()
+        places = random.integers(0, min(len(damaged), 400), 3)
+        damaged[places] = random.integers(0, 256, 3)
+        path.write_bytes(damaged.tobytes())
+        told = ""
+        try:
+            READERS[kind](path)
+        except UserError as error:
+            told = str(error)
+        assert "\n" not in told
+        assert not told or told.startswith(str(path))

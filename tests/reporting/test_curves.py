@@ -101,7 +101,9 @@ def test_no_log_is_no_curve(paper: Grid, results_dir: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "damage", ['{"iteration": 3, "loss"', "[1]", '{"loss": 1}', '{"loss": []}']
+    "damage",
+    ['{"iteration": 3, "loss"', "[1]", '{"loss": 1}', '{"loss": []}', "[" * 200_000, "9" * 5_000],
+    ids=["cut", "list", "no iteration", "no number", "deep", "digits"],
 )
 def test_a_damaged_log_is_named(
     paper: Grid, results_dir: Path, tmp_path: Path, damage: str

@@ -49,8 +49,16 @@ def test_starting_afresh_drops_all(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "tail",
-    [b'{"iteration": 3, "lo', b"\0\0\0\0", b"\xff\xfe", b"5\n", b'{"loss": 3.0}\n'],
-    ids=["cut", "zeros", "no UTF-8", "number", "no iteration"],
+    [
+        b'{"iteration": 3, "lo',
+        b"\0\0\0\0",
+        b"\xff\xfe",
+        b"5\n",
+        b'{"loss": 3.0}\n',
+        b"[" * 200_000,
+        b'{"iteration": ' + b"1" * 5000 + b"}",
+    ],
+    ids=["cut", "zeros", "no UTF-8", "number", "no iteration", "deep", "digits"],
 )
 def test_broken_tail_of_a_killed_process_is_dropped(tmp_path: Path, tail: bytes) -> None:
     log_some(tmp_path, range(3), start=0)

@@ -3,12 +3,12 @@
 from typing import Annotated
 
 import typer
-import yaml
 from pydantic import ValidationError
 
 from pointrend_repro.commands.options import Threads
 from pointrend_repro.errors import UserError
 from pointrend_repro.settings import PluginHeadSettings
+from pointrend_repro.yaml_text import parse_yaml
 
 
 def check_head(
@@ -48,5 +48,8 @@ def _settings(pairs: list[str]) -> dict[str, object]:
         key, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set {pair!r}: must be key=value")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = parse_yaml(value)
+        except ValueError as error:
+            raise UserError(f"--set {key}: not valid YAML: {error}") from None
     return values

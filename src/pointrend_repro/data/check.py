@@ -17,6 +17,7 @@ from pointrend_repro.data.fingerprint import (
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
+from pointrend_repro.json_text import is_finite, shown
 from pointrend_repro.schema import Dataset
 
 _log = logging.getLogger(__name__)
@@ -107,11 +108,18 @@ def _require_classes(name: str, config: Dataset, found: list[str], paths: DataPa
 
 def _require_areas(val_annotations: Path) -> None:
     """The official scorer wants `area`, and would say so only when all is trained."""
-    lacking = [a["id"] for a in read_json(val_annotations)["annotations"] if "area" not in a]
+    entries = read_json(val_annotations, allow_nan=True)["annotations"]
+    lacking = [a["id"] for a in entries if "area" not in a]
     if lacking:
         raise UserError(
             f"{val_annotations}: annotation {lacking[0]} has no 'area' (annotations without: "
             f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer asks for it"
+        )
+    wrong = [a for a in entries if not is_finite(a["area"])]
+    if wrong:
+        raise UserError(
+            f"{val_annotations}: annotation {wrong[0]['id']} has area {shown(wrong[0]['area'])}; "
+            f"write the pixels of the mask (annotations with such an area: {len(wrong)})"
         )
 
 
@@ -144,7 +152,7 @@ def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
 
 
 def _count_images(lvis_annotations: Path) -> int:
-    content = read_json(lvis_annotations)
+    content = read_json(lvis_annotations, allow_nan=True)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise UserError(f"{lvis_annotations}: has no list 'images'; give LVIS v0.5 annotations")
     return len(content["images"])

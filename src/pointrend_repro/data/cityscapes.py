@@ -16,10 +16,10 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from cityscapesscripts.helpers.labels import id2label, labels
 from numpy.typing import NDArray
-from PIL import Image
 from rich.progress import track
 
 from pointrend_repro.data.coco import Category
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_json
 
@@ -147,12 +147,9 @@ def read_instance_ids(path: Path) -> NDArray[np.integer]:
     Raises:
         UserError: it cannot be read, or holds something else.
     """
-    try:
-        with Image.open(path) as image:
-            ids = np.array(image)
-    # Pillow's decoders tell broken files by any of these (SyntaxError: a broken PNG chunk).
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); unpack gtFine again") from None
+    advice = "unpack gtFine again"
+    with opened_picture(path, otherwise="cannot be read", advice=advice) as image:
+        ids = np.array(image)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
         raise UserError(f"{path}: is no image of ids (one channel); unpack gtFine again")
     if ids.min() < 0 or ids.max() > LARGEST_ID:
@@ -169,11 +166,10 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         UserError: it is missing or no image.
     """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); unpack its archive again") from None
+    advice = "unpack its archive again"
+    with opened_picture(path, otherwise="cannot be read", advice=advice) as image:
+        size = image.height, image.width
+    return size
 
 
 def class_of(instance_id: int) -> int:

@@ -91,7 +91,7 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
         UserError: the file is missing, truncated or faulty, or an image is not on disk. The
             message names the file and the id, and counts the faulty annotations.
     """
-    content = read_json(annotations)
+    content = read_json(annotations, allow_nan=True)
     categories = _categories(_entries(content, "categories", annotations), annotations)
     images = _images(_entries(content, "images", annotations), annotations)
     _require_on_disk(images_dir, images, annotations)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Container, Mapping, Set
 from typing import Any
 
+from pointrend_repro.json_text import shown
+
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
 _TWICE = "its id stands there twice; give each {} its own"
@@ -32,8 +34,13 @@ def entry_name(entry: Any, index: int) -> str:
     """Return an entry's id, and its image if it has one; or its place in the list."""
     if not isinstance(entry, dict) or "id" not in entry:
         return f"number {index} (from 0)"
-    image = f" (image {entry['image_id']})" if "image_id" in entry else ""
-    return f"{entry['id']}{image}"
+    image = f" (image {_plain(entry['image_id'])})" if "image_id" in entry else ""
+    return f"{_plain(entry['id'])}{image}"
+
+
+def _plain(value: Any) -> str:
+    is_word = isinstance(value, str) and value.isprintable() and len(value) <= 60
+    return value if is_word else shown(value)
 
 
 def annotation_problem(
@@ -53,7 +60,7 @@ def annotation_problem(
             return f"has no {key!r}; add it"
     for key in ("id", "image_id", "category_id"):
         if type(entry[key]) is not int:
-            return f"has {key} {entry[key]!r}; write a whole number"
+            return f"has {key} {shown(entry[key])}; write a whole number"
     if entry["image_id"] not in sizes:
         return f"names image {entry['image_id']}, which is not listed; list it under 'images'"
     if entry["category_id"] not in category_ids:
@@ -62,7 +69,7 @@ def annotation_problem(
             "list it under 'categories'"
         )
     if entry.get("iscrowd", 0) not in (0, 1):
-        return f"has iscrowd {entry['iscrowd']!r}; write 0 or 1"
+        return f"has iscrowd {shown(entry['iscrowd'])}; write 0 or 1"
     return box_problem(entry["bbox"]) or segmentation_problem(
         entry["segmentation"], sizes[entry["image_id"]]
     )
@@ -71,7 +78,7 @@ def annotation_problem(
 def box_problem(box: Any) -> str | None:
     """Return what is wrong with a box [x, y, width, height] in pixels, or None."""
     if not isinstance(box, list) or len(box) != 4 or not _all_finite(box):
-        return f"has bbox {box!r}; write four finite numbers [x, y, width, height]"
+        return f"has bbox {shown(box)}; write four finite numbers [x, y, width, height]"
     if box[2] <= 0 or box[3] <= 0:
         return f"has bbox {box!r} of zero area; correct its width and height, or remove it"
     return None
@@ -128,13 +135,15 @@ def _type_problem(entry: Any, types: dict[str, type]) -> str | None:
         value = entry.get(key) if isinstance(entry, dict) else None
         if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
             wanted = "a whole number" if kind is int else "a text"
-            return f"{key} is {value!r}; write {wanted}"
+            return f"{key} is {shown(value)}; write {wanted}"
     return None
 
 
 def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
     if rle.get("size") != list(size):
-        return f"has an RLE of size {rle.get('size')}, not the image's {list(size)}; correct it"
+        return (
+            f"has an RLE of size {shown(rle.get('size'))}, not the image's {list(size)}; correct it"
+        )
     counts = rle.get("counts")
     try:
         runs = compressed_runs(counts) if isinstance(counts, str) else counts

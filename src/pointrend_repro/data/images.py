@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
 
 _EXIF_ORIENTATION = 274
@@ -45,27 +46,21 @@ def open_rgb(path: Path) -> Image.Image:
     EXIF orientation is applied, both as detectron2's `read_image` does.
 
     Raises:
-        UserError: the file is missing, is no picture, is truncated, or has more than 8 bits a
-            channel.
+        UserError: the file is missing, is no picture, is truncated, has more than 8 bits a
+            channel, or more pixels than Pillow takes for meant.
     """
-    try:
-        with Image.open(path) as image:
-            if is_deep(image):
-                raise UserError(
-                    f"{path}: has more than 8 bits a channel (mode {image.mode}); "
-                    "convert it to 8 bits"
-                )
-            image.load()
-            upright = _upright(image)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such image; fetch it, or take it off the list") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: is a folder, not an image") from None
-    # Pillow's decoders tell broken files by any of these (SyntaxError: a broken PNG chunk).
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f"{path}: not a whole image ({error}); the file may be truncated: fetch it again"
-        ) from None
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not an image")
+    if not path.exists():
+        raise UserError(f"{path}: no such image; fetch it, or take it off the list")
+    advice = "the file may be truncated: fetch it again"
+    with opened_picture(path, otherwise="not a whole image", advice=advice) as image:
+        if is_deep(image):
+            raise UserError(
+                f"{path}: has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits"
+            )
+        image.load()
+        upright = _upright(image)
     # Pillow warns about a palette's transparency, which is dropped here anyway.
     upright.info.pop("transparency", None)
     return upright if upright.mode == "RGB" else upright.convert("RGB")
@@ -88,7 +83,7 @@ def is_deep_colour(image: Image.Image) -> bool:
 
     Pillow reads the upper 8 of them, which are nearly black where only 12 are in use.
     """
-    return not is_deep(image) and any(";16" in str(tile[3]) for tile in image.tile)
+    return not is_deep(image) and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def upright_method(image: Image.Image) -> Image.Transpose | None:

@@ -20,15 +20,16 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from cityscapesscripts.helpers.labels import id2label
 from numpy.typing import NDArray
-from PIL import Image
 
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, image_id
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation.official_files import (
     Entry,
     check_predictions,
     read_predictions,
 )
+from pointrend_repro.json_text import shown
 
 _IMAGE_NAME = re.compile(r"[^_]+_[^_]+_\d+")  # <city>_<sequence>_<frame>
 
@@ -131,9 +132,9 @@ def _read_listing(path: Path, root: Path) -> list[tuple[Path, int, float]]:
         try:
             name, label_id, score = parts[0], int(float(parts[1])), float(parts[2])
         except (IndexError, ValueError, OverflowError):
-            raise UserError(f"{where}: is {line!r}; write `mask.png labelId score`") from None
+            raise UserError(f"{where}: is {shown(line)}; write `mask.png labelId score`") from None
         if len(parts) != 3 or not math.isfinite(score):
-            raise UserError(f"{where}: is {line!r}; write `mask.png labelId score`")
+            raise UserError(f"{where}: is {shown(line)}; write `mask.png labelId score`")
         if label_id not in id2label:
             raise UserError(f"{where}: {label_id} is no label id of Cityscapes; write 24 to 33")
         mask = Path(os.path.normpath(path.parent / name))
@@ -150,11 +151,9 @@ def _read_mask(path: Path, size: Size, label_id: int, score: float) -> Predicted
     """Read a mask image; None if it is empty or its class is not scored, as the official tool."""
     if label_id not in INSTANCE_CLASSES:
         return None
-    try:
-        with Image.open(path) as image:
-            grey = image.convert("L")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); write the mask again") from None
+    advice = "write the mask again"
+    with opened_picture(path, otherwise="cannot be read", advice=advice) as image:
+        grey = image.convert("L")
     if grey.size != size[::-1]:
         raise UserError(
             f"{path}: is {grey.width}x{grey.height} pixels, but its image is {size[1]}x{size[0]}; "

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from cityscapesscripts.helpers.labels import labels
-from PIL import Image
 
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
 
 # Every number from 0 to 33 is an id; the one negative id, -1 (licence plate), is never drawn.
@@ -98,13 +98,9 @@ def read_label_ids(path: Path) -> LabelIds:
     Raises:
         UserError: the file is no whole PNG with a single channel, or holds an unknown id.
     """
-    try:
-        with Image.open(path) as image:
-            is_png = image.format == "PNG"
-            ids = np.asarray(image)
-    # Pillow's decoders tell broken files by any of these (SyntaxError: a broken PNG chunk).
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a whole PNG ({error}); make it again") from None
+    with opened_picture(path, otherwise="not a whole PNG", advice="make it again") as image:
+        is_png = image.format == "PNG"
+        ids = np.asarray(image)
     if not is_png or ids.ndim != 2:
         raise UserError(
             f"{path}: not a PNG with a single channel; write label ids as an 8-bit grey PNG"

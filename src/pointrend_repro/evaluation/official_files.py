@@ -3,13 +3,13 @@
 The scorers themselves meet a faulty entry with a KeyError, or with a number that means nothing.
 """
 
-import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
+from pointrend_repro.json_text import is_finite, shown
 
 Entry = dict[str, Any]
 
@@ -24,13 +24,16 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
     Raises:
         UserError: the file cannot be read, or a list or key is missing.
     """
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)
     for name, keys in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list):
             raise UserError(f"{path}: has no list {name!r}; give the official annotations")
         for index, entry in enumerate(entries):
-            _require_keys(entry, keys, f"{path}: {name}[{index}]")
+            where = f"{path}: {name}[{index}]"
+            _require_keys(entry, keys, where)
+            if "area" in keys and not is_finite(entry["area"]):
+                raise UserError(f"{where}: area is {shown(entry['area'])}; write a finite number")
     return content
 
 
@@ -44,7 +47,7 @@ def read_predictions(path: Path) -> list[Entry]:
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
     """
-    entries = read_json(path)
+    entries = read_json(path, allow_nan=True)
     if not isinstance(entries, list):
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     for index, entry in enumerate(entries):
@@ -91,7 +94,7 @@ def check_predictions(
         height, width = sizes[entry["image_id"]]
         if entry["segmentation"]["size"] != [height, width]:
             raise UserError(
-                f"{where}: RLE of size {entry['segmentation']['size']}, but image "
+                f"{where}: RLE of size {shown(entry['segmentation']['size'])}, but image "
                 f"{entry['image_id']} is {[height, width]} (height, width); "
                 "write masks at the image's size"
             )
@@ -106,9 +109,9 @@ def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
 def _check_values(entry: Entry, where: str) -> None:
     for key in ("image_id", "category_id"):
         if type(entry[key]) is not int:
-            raise UserError(f"{where}: {key} is {entry[key]!r}; write a whole number")
-    if not _is_finite(entry["score"]):
-        raise UserError(f"{where}: score is {entry['score']!r}; write a finite number")
+            raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
+    if not is_finite(entry["score"]):
+        raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
     rle = entry["segmentation"]
     if (
         not isinstance(rle, dict)
@@ -120,11 +123,7 @@ def _check_values(entry: Entry, where: str) -> None:
             '{"size": [height, width], "counts": text}'
         )
     box = entry.get("bbox", [0.0] * 4)
-    if not isinstance(box, list) or len(box) != 4 or not all(_is_finite(value) for value in box):
+    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
         raise UserError(
-            f"{where}: bbox is {box!r}; write four finite numbers [x, y, width, height]"
+            f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
         )
-
-
-def _is_finite(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)

@@ -5,10 +5,10 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
 from pydantic import ValidationError
 
 from pointrend_repro.damaged import made_anew
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid
 from pointrend_repro.figures.record import FigureRecord
@@ -62,12 +62,11 @@ def _load(png: Path, preset: str, name: str) -> ShownFigure | None:
         raise UserError(
             f"{path}: is of {record.figure} of preset {record.preset}; draw the figure again"
         )
-    try:
-        with Image.open(png) as image:
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-            width, height = image.size
-    except (OSError, SyntaxError) as error:
-        raise UserError(f"{png}: not a whole picture ({error}); draw the figure again") from None
+    advice = "draw the figure again"
+    with opened_picture(png, otherwise="not a whole picture", advice=advice) as image:
+        picture = image.convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
+    width, height = picture.size
     text = base64.b64encode(buffer.getvalue()).decode("ascii")
     return ShownFigure(record, f"data:image/jpeg;base64,{text}", width, height)

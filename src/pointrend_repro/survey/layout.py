@@ -140,7 +140,7 @@ def _has_word(path: PurePath | str, *beginnings: str) -> bool:
 
 def is_coco(path: Path) -> bool:
     """Whether a JSON file has the lists of a COCO file."""
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)
     return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
 
 
@@ -150,7 +150,7 @@ def read_lists(path: Path) -> dict[str, list[Any]]:
     Raises:
         UserError: it is none.
     """
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)
     for key in _LISTS:
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
             raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")

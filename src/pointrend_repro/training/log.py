@@ -7,6 +7,7 @@ from types import TracebackType
 from torch.utils.tensorboard import SummaryWriter
 
 from pointrend_repro.files import write_errors, write_text
+from pointrend_repro.json_text import parse_json
 
 
 class TrainingLog:
@@ -51,8 +52,8 @@ def _lines_before(path: Path, iteration: int) -> list[str]:
     kept = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            if json.loads(line)["iteration"] < iteration:
+            if parse_json(line, allow_nan=True)["iteration"] < iteration:
                 kept.append(line + "\n")
-        except (json.JSONDecodeError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             continue  # the last line of a process that was killed
     return kept

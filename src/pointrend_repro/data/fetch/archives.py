@@ -1,28 +1,50 @@
 """ZIP archives, unpacked next to their place and then renamed; unsafe ones are refused whole.
 
-An archive from elsewhere may name paths outside the folder, links, devices, one path twice, or
-unpack to far more than it should. All of that is looked for before the first file is written, and
-the bytes are counted again while they are.
+What can be told by the list of contents is looked for before the first file is written
+(`archive_checks`), and the bytes are counted again while they are.
 """
 
+import contextlib
+import errno
 import glob
+import io
+import lzma
 import secrets
 import shutil
-import stat
-import unicodedata
+import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path, PureWindowsPath
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
 
-from pointrend_repro.data.fetch.transfer import Report
+from pointrend_repro.data.fetch import archive_checks
+from pointrend_repro.data.fetch.archive_checks import problem_of, size_problem
+from pointrend_repro.data.fetch.wanted import Report
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_errors
+from pointrend_repro.json_text import shown
 
-MAX_MEMBERS = 500_000  # COCO's largest has 118288
-MAX_RATIO = 100  # annotations in JSON shrink to a fifth; nothing of ours to a hundredth
+# A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA takes memory by
+# what the archive says.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
 _CHUNK_BYTES = 1 << 20
 _SUFFIX = ".unpacking"
+# COCO's largest archive has 100 bytes a member in its list of contents.
+_MAX_LIST_BYTES = 512 * archive_checks.MAX_MEMBERS
+_ENTRY = b"PK\x01\x02"  # how each member's entry in it begins (APPNOTE.TXT 4.3.12)
+# What a disk says to a name that it cannot have.
+_NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
 class UnsafeArchiveError(UserError):
@@ -51,86 +73,63 @@ def unpack(
             put in place.
         UserError: the disk is full, or not to be written to.
     """
+    with (
+        _told_as_damaged(archive),
+        _ListBounded(archive) as stream,
+        zipfile.ZipFile(stream) as opened,
+    ):
+        _refuse(archive, problem_of(opened.infolist()))
+        members = [m for m in opened.infolist() if _place_of(m.filename, places)]
+        _refuse(archive, size_problem(members, archive.stat().st_size, max_bytes))
+        with write_errors(into):
+            folder = _fresh_folder(archive, into)
+            try:
+                _unpack_members(opened, members, folder, report)
+                missing = [place for place in places if not (folder / place).exists()]
+                _refuse(archive, f"has no {', '.join(missing)}" if missing else check(folder))
+                for place in places:
+                    _put(folder / place, into / place)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _told_as_damaged(archive: Path) -> Iterator[None]:
+    """Turn what `zipfile` and its decompressors end in into one line."""
     try:
-        with zipfile.ZipFile(archive) as opened:
-            _refuse(archive, problem_of(opened.infolist()))
-            members = [m for m in opened.infolist() if _place_of(m.filename, places)]
-            _refuse(archive, _size_problem(members, archive.stat().st_size, max_bytes))
-            with write_errors(into):
-                folder = _fresh_folder(archive, into)
-                try:
-                    _unpack_members(opened, members, folder, report)
-                    missing = [place for place in places if not (folder / place).exists()]
-                    _refuse(archive, f"has no {', '.join(missing)}" if missing else check(folder))
-                    for place in places:
-                        _put(folder / place, into / place)
-                finally:
-                    shutil.rmtree(folder, ignore_errors=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise UnsafeArchiveError(
-            f"{archive}: damaged ({error}); nothing was put in place"
-        ) from None
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            raise UserError(f"{archive}: cannot be read: {error.strerror}") from None
+        _refuse_damaged(archive, error)  # bzip2's
+    except _DAMAGE as error:
+        _refuse_damaged(archive, error)
 
 
-def problem_of(members: Iterable[zipfile.ZipInfo]) -> str | None:
-    """Return why an archive must not be unpacked, by its list of contents, or None."""
-    files: set[str] = set()
-    folders: set[str] = set()
-    number = 0
-    for number, member in enumerate(members, start=1):
-        if number > MAX_MEMBERS:
-            return f"has more than {MAX_MEMBERS} members"
-        if problem := _name_problem(member.orig_filename) or _kind_problem(member):
-            return f"{problem}: {member.orig_filename!r}"
-        key = _disk_name(member.filename)
-        if member.is_dir():
-            folders.add(key)
-        elif key in files:
-            return f"has a path twice: {member.orig_filename!r}"
-        else:
-            files.add(key)
-        parts = key.split("/")
-        folders.update("/".join(parts[:end]) for end in range(1, len(parts)))
-    both = sorted(files & folders)
-    return f"has a path both as a file and as a folder: {both[0]!r}" if both else None
+def _refuse_damaged(archive: Path, error: Exception) -> NoReturn:
+    told = " ".join(str(error).split())[:200] or type(error).__name__
+    raise UnsafeArchiveError(f"{archive}: damaged ({told}); nothing was put in place") from None
 
 
-def _name_problem(name: str) -> str | None:
-    parts = name.removesuffix("/").split("/")
-    if name.startswith("/") or PureWindowsPath(name).drive:
-        return "has an absolute path"
-    if ".." in parts:
-        return "has a path that climbs out of its folder"
-    if "\\" in name or any(unicodedata.category(c) in {"Cc", "Cs"} for c in name):
-        return "has a path with a backslash or a control character"
-    if "" in parts or "." in parts:
-        return "has a path with an empty part"
-    return None
+class _ListBounded(io.BufferedReader):
+    """An archive's file that does not hand out a list of contents beyond reason.
 
+    `zipfile` asks for the whole list at once, and makes an object of each member before anybody
+    can look at them: a gigabyte for a list of 50 MB.
+    """
 
-def _kind_problem(member: zipfile.ZipInfo) -> str | None:
-    kind = stat.S_IFMT(member.external_attr >> 16)
-    if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
-        return "has a link or a device"
-    if member.flag_bits & 0x1:
-        return "has an encrypted member"
-    return None
+    def __init__(self, archive: Path) -> None:
+        super().__init__(io.FileIO(archive))
+        self._archive = archive
 
-
-def _disk_name(name: str) -> str:
-    """What is one and the same path on some disk: macOS ignores case and normalises."""
-    return unicodedata.normalize("NFC", name.removesuffix("/")).casefold()
-
-
-def _size_problem(
-    members: Sequence[zipfile.ZipInfo], archive_bytes: int, max_bytes: int
-) -> str | None:
-    total = sum(member.file_size for member in members)
-    if total > max_bytes:
-        return f"unpacks to {total} bytes where at most {max_bytes} are expected"
-    if total > MAX_RATIO * archive_bytes:
-        return f"unpacks to {total} bytes, more than {MAX_RATIO} times its own size"
-    return None
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _MAX_LIST_BYTES:
+            _refuse(self._archive, f"has a list of contents of {size} bytes")
+        content = super().read(size)
+        is_list = content.startswith(_ENTRY)
+        if is_list and content.count(_ENTRY) > archive_checks.MAX_MEMBERS:
+            _refuse(self._archive, archive_checks.TOO_MANY)
+        return content
 
 
 def _refuse(archive: Path, problem: str | None) -> None:
@@ -158,12 +157,25 @@ def _unpack_members(
     total, done = sum(m.file_size for m in members), 0
     for member in members:
         target = folder / member.filename
-        if member.is_dir():
-            target.mkdir(parents=True, exist_ok=True)
-            continue
-        target.parent.mkdir(parents=True, exist_ok=True)
-        done += _unpack_file(opened, member, target)
+        with _bad_names_told(opened, member):
+            (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
+            if not member.is_dir():
+                done += _unpack_file(opened, member, target)
         report(done, total)
+
+
+@contextlib.contextmanager
+def _bad_names_told(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[None]:
+    """Name the archive and the member where the disk only says that a name is too long for it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NAME_ERRORS:
+            raise
+        raise UserError(
+            f"{opened.filename}: cannot be unpacked here: {error.strerror}: "
+            f"{shown(member.filename)}; nothing was put in place"
+        ) from None
 
 
 def _unpack_file(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> int:

@@ -7,22 +7,25 @@ deletes the user's credentials when they are refused. Source: cityscapesscripts 
 The credentials are sent to the site and nowhere else: no file, log or message of ours has them.
 """
 
-import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 import appdirs
 import requests
 from requests.exceptions import RequestException
+from urllib3.exceptions import HTTPError
 
+from pointrend_repro.data.fetch.addresses import is_encrypted, public_address
+from pointrend_repro.data.fetch.asking import TIMEOUT_S, OneStepSession
 from pointrend_repro.errors import UserError
+from pointrend_repro.json_text import parse_json
 
 USERNAME_VARIABLE = "CITYSCAPES_USERNAME"
 PASSWORD_VARIABLE = "CITYSCAPES_PASSWORD"
-_TIMEOUT_S = (20, 60)
-_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+_MOST_BYTES = 4_000_000  # of a page of the site; its list of packages has 8000
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ def find_credentials() -> Credentials | None:
     if not path.is_file():
         return None
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes())
         return Credentials(str(content["username"]), str(content["password"]))
     except (OSError, ValueError, KeyError, TypeError):
         # Not what is wrong with it: that might quote what it holds.
@@ -63,55 +66,71 @@ def find_credentials() -> Credentials | None:
         ) from None
 
 
-def login(site: str, credentials: Credentials) -> requests.Session:
+def login(site: str, credentials: Credentials) -> OneStepSession:
     """Open a session at the site.
 
     Raises:
         UserError: the site does not answer, refuses the credentials, or is not encrypted.
     """
-    parts = urlsplit(site)
-    if parts.scheme != "https" and parts.hostname not in _LOCAL_HOSTS:
-        raise UserError(f"{site}: is not https, so no password is sent there; correct `site`")
-    session = requests.Session()
+    place = public_address(site)
+    if not is_encrypted(site):
+        raise UserError(f"{place}: is not https, so no password is sent there; correct `site`")
+    session = OneStepSession()
     session.trust_env = False  # a .netrc of the user's must not answer for them
     session.proxies = requests.utils.get_environ_proxies(site)
     form = {"username": credentials.username, "password": credentials.password, "submit": "Login"}
     _ask(session, "GET", f"{site}/login")
-    answer = _ask(session, "POST", f"{site}/login", form)
-    if answer.status_code != 302:  # a successful login leads on to the downloads
+    status, _ = _ask(session, "POST", f"{site}/login", form)
+    if status != 302:  # a successful login leads on to the downloads
         raise UserError(
-            f"{site}/login: the site refuses the username or password; correct "
+            f"{place}/login: the site refuses the username or password; correct "
             f"{USERNAME_VARIABLE} and {PASSWORD_VARIABLE}, or {credentials_file()}"
         )
     return session
 
 
-def package_url(site: str, session: requests.Session, package: str) -> str:
+def package_url(site: str, session: OneStepSession, package: str) -> str:
     """Return from where a session fetches a package.
 
     Raises:
         UserError: the account may not have it, or the site answers something else.
     """
-    url = f"{site}/downloads/?list"
-    answer = _ask(session, "GET", url)
+    url, place = f"{site}/downloads/?list", public_address(f"{site}/downloads/")
+    _, answer = _ask(session, "GET", url)
     try:
-        numbers = {str(entry["name"]): int(entry["packageID"]) for entry in answer.json()}
+        numbers = {str(e["name"]): _package_id(e["packageID"]) for e in parse_json(answer)}
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{url}: answers no list of packages; is the site down?") from None
+        raise UserError(f"{place}: answers no list of packages; is the site down?") from None
     if package not in numbers:
-        raise UserError(f"{url}: this account has no access to {package}; ask for it at {site}")
+        raise UserError(
+            f"{place}: this account has no access to {package}; ask for it at "
+            f"{public_address(site)}"
+        )
     return f"{site}/file-handling/?packageID={numbers[package]}"
 
 
+def _package_id(value: Any) -> int:
+    """Return a package's number, which the site writes as a text."""
+    if not re.fullmatch("[0-9]{1,9}", str(value)):
+        raise ValueError
+    return int(value)
+
+
 def _ask(
-    session: requests.Session, method: str, url: str, form: dict[str, str] | None = None
-) -> requests.Response:
+    session: OneStepSession, method: str, url: str, form: dict[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Return an answer's status and body, of which no more is read than a page can have."""
+    place = public_address(url)
     try:
-        answer = session.request(method, url, data=form, allow_redirects=False, timeout=_TIMEOUT_S)
-        answer.raise_for_status()
-    except RequestException as error:
-        told = f" ({error.response.status_code})" if error.response is not None else ""
+        with session.request(method, url, data=form, stream=True, timeout=TIMEOUT_S) as answer:
+            answer.raise_for_status()
+            content = answer.raw.read(_MOST_BYTES + 1, decode_content=True)
+    except (RequestException, HTTPError, ValueError) as error:
+        response = error.response if isinstance(error, RequestException) else None
+        told = f" ({response.status_code})" if response is not None else ""
         raise UserError(
-            f"{url}: the site does not answer as it should{told}; try again later"
+            f"{place}: the site does not answer as it should{told}; try again later"
         ) from None
-    return answer
+    if len(content) > _MOST_BYTES:
+        raise UserError(f"{place}: answers more than {_MOST_BYTES} bytes; try again later")
+    return answer.status_code, content

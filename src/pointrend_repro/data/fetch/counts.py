@@ -21,7 +21,7 @@ def count(into: Path, file: RemoteFile) -> tuple[dict[str, int], str | None]:
             problems.append(f"{into / pattern}: {found[pattern]} files, not {wanted}")
     for name, lists in file.json_counts.items():
         try:
-            content = read_json(into / name)
+            content = read_json(into / name, allow_nan=True)
         except UserError as error:
             return found, str(error)
         for key, wanted in lists.items():

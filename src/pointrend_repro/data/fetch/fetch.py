@@ -8,43 +8,48 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from pointrend_repro.data.fetch import records
+from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
+from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.catalogue import Catalogue
 from pointrend_repro.data.fetch.counts import count
 from pointrend_repro.data.fetch.jobs import Job, require_no_broken_link, space_needed
+from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.progress import shown
+from pointrend_repro.data.fetch.records import Source
 from pointrend_repro.data.fetch.sources import Sessions, require_credentials
 from pointrend_repro.data.fetch.space import require_space
-from pointrend_repro.data.fetch.transfer import Retry, Wanted, discard, download
+from pointrend_repro.data.fetch.transfer import download
 from pointrend_repro.data.fetch.verify import Digests, digests_of, wrong_bytes
+from pointrend_repro.data.fetch.wanted import Patience, Wanted
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import write_errors, write_json
 
 _log = logging.getLogger(__name__)
-_PATIENT = Retry()
+_PATIENT = Patience()
 
 
 class _WrongBytesError(Exception):
     """What was fetched is not what was published, or not what was fetched before."""
 
 
-def fetch(names: list[str], catalogue: Catalogue, data: Path, retry: Retry = _PATIENT) -> None:
+def fetch(
+    names: list[str], catalogue: Catalogue, data: Path, patience: Patience = _PATIENT
+) -> None:
     """Fetch downloads, or take what is there; a second call finds nothing to do.
 
     Args:
         names: of downloads or groups.
         data: the folder that holds all data sets and weights.
-        retry: of each file.
+        patience: with the server of each file.
 
     Raises:
         UserError: a disk is too small, a server refuses, the bytes or the counts are wrong, or an
             archive is unsafe. What is finished stays, and the next call continues.
     """
     jobs = {
-        name: [Job(data, name, catalogue.downloads[name], file, retry) for file in files]
+        name: [Job(data, name, catalogue.downloads[name], file, patience) for file in files]
         for name in catalogue.expand(names)
         for files in [catalogue.downloads[name].files]
     }
@@ -66,7 +71,7 @@ def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
     if job.is_in_place:
         return _taken(job)
     if job.given.exists():
-        return _put_in_place(job, job.given, records.GIVEN, str(job.given))
+        return _put_in_place(job, job.given, Source(records.GIVEN, str(job.given)))
     session, urls = sessions.sources(job)
     for number, url in enumerate(urls, start=1):
         try:
@@ -76,7 +81,7 @@ def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
         except UserError as error:
             if number == len(urls):
                 raise
-            _log.warning("%s; trying %s", error, urls[number])
+            _log.warning("%s; trying %s", error, public_address(urls[number]))
     raise AssertionError("a file has a URL")
 
 
@@ -86,7 +91,7 @@ def _taken(job: Job) -> dict[str, Any]:
     if record is not None and not _has_changed(job, record):
         return record
     counts = _required_counts(job)
-    discard(job.part)  # of a run that was killed after it had put everything in place
+    Part(job.part).discard()  # of a run that was killed after it had put everything in place
     path = job.into / job.file.places[0]
     digests = None
     if job.file.unpack is None:
@@ -94,9 +99,8 @@ def _taken(job: Job) -> dict[str, Any]:
             digests = digests_of(path, report)
         if problem := _problem(job, path, digests):
             raise UserError(f"{path}: {problem}; move it away and run the same command again")
-    found = records.new_record(
-        job.file, origin=records.FOUND, source=str(path), digests=digests, counts=counts
-    )
+    source = Source(records.FOUND, str(path))
+    found = records.new_record(job.file, source, digests=digests, counts=counts)
     if job.file.unpack is None:
         write_json(job.record, found)
     return found
@@ -121,69 +125,69 @@ def _required_counts(job: Job) -> dict[str, int]:
     return found
 
 
-def _fetched(job: Job, session: requests.Session, url: str) -> dict[str, Any]:
+def _fetched(job: Job, session: OneStepSession, url: str) -> dict[str, Any]:
     wanted = Wanted(
         url=url,
         size_bytes=job.file.size_bytes,
         max_bytes=job.file.most_bytes,
         has_published_hash=job.file.has_published_hash,
         advice=job.advice,
-        follow_redirects=job.file.package is None,
+        needs_login=job.file.package is not None,
     )
+    place = public_address(url)
     for is_last in (False, True):
         with shown(job.file.name) as report:
-            in_one_piece = download(session, wanted, job.part, report=report, retry=job.retry)
+            arrived = download(session, wanted, job.part, report=report, patience=job.patience)
         try:
-            return _put_in_place(job, job.part, records.FETCHED, url)
+            source = Source(records.FETCHED, place, tuple(arrived.reached))
+            return _put_in_place(job, job.part, source)
         except _WrongBytesError as problem:
-            discard(job.part)
-            if in_one_piece or is_last:
-                raise UserError(f"{url}: {problem}; {job.advice}") from None
-            _log.warning("%s: %s; the pieces do not belong together: starting over", url, problem)
+            Part(job.part).discard()
+            if arrived.in_one_piece or is_last:
+                raise UserError(f"{place}: {problem}; {job.advice}") from None
+            _log.warning("%s: %s; the pieces do not belong together: starting over", place, problem)
         except UnsafeArchiveError:
-            discard(job.part)
+            Part(job.part).discard()
             raise
     raise AssertionError("the last try returns or raises")
 
 
-def _put_in_place(job: Job, source: Path, origin: str, told: str) -> dict[str, Any]:
+def _put_in_place(job: Job, path: Path, source: Source) -> dict[str, Any]:
     """Check a complete file, unpack or move it, count, and record it."""
     with shown(f"checking {job.file.name}") as report:
-        digests = digests_of(source, report)
-    if problem := _problem(job, source, digests):
-        if origin == records.FETCHED:
+        digests = digests_of(path, report)
+    if problem := _problem(job, path, digests):
+        if source.kind == records.FETCHED:
             raise _WrongBytesError(problem)
-        raise UserError(f"{source}: {problem}; remove it and run the same command again")
+        raise UserError(f"{path}: {problem}; remove it and run the same command again")
     if job.file.unpack is not None:
         places, max_bytes = job.file.unpack.places, job.file.unpack.max_bytes
         with shown(f"unpacking {job.file.name}") as report:
             unpack(
-                source,
+                path,
                 job.into,
                 places,
                 max_bytes=max_bytes,
                 report=report,
                 check=lambda folder: count(folder, job.file)[1],
             )
-    elif origin == records.GIVEN:
-        _link(source, job.into / job.file.name)
+    elif source.kind == records.GIVEN:
+        _link(path, job.into / job.file.name)
     else:
         with write_errors(job.into):
-            source.rename(job.into / job.file.name)
-    record = _recorded(job, digests, origin, told)
-    if origin == records.FETCHED:
-        discard(job.part)
+            path.rename(job.into / job.file.name)
+    record = _recorded(job, digests, source)
+    if source.kind == records.FETCHED:
+        Part(job.part).discard()
     return record
 
 
-def _recorded(job: Job, digests: Digests, origin: str, told: str) -> dict[str, Any]:
+def _recorded(job: Job, digests: Digests, source: Source) -> dict[str, Any]:
     counts = _required_counts(job)
     first = records.read_record(job.record)
     if first is not None and first.get("sha256") == digests.sha256:
         return first  # the same bytes once more: what depends on the record need not run again
-    record = records.new_record(
-        job.file, origin=origin, source=told, digests=digests, counts=counts
-    )
+    record = records.new_record(job.file, source, digests=digests, counts=counts)
     write_json(job.record, record)
     return record
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
+from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.space import Need
-from pointrend_repro.data.fetch.transfer import Retry
+from pointrend_repro.data.fetch.wanted import Patience
 from pointrend_repro.errors import UserError
 
 _GIVEN_FOLDER = "downloads"
@@ -20,7 +21,7 @@ class Job:
     name: str
     download: Download
     file: RemoteFile
-    retry: Retry
+    patience: Patience
 
     @property
     def into(self) -> Path:
@@ -71,8 +72,7 @@ def missing_files(data: Path, download: Download) -> list[RemoteFile]:
 
 def space_needed(job: Job) -> Need:
     """Return what fetching a file will take on its disk."""
-    have = job.part.stat().st_size if job.part.exists() else 0
-    to_come = 0 if job.given.exists() else max(job.file.most_bytes - have, 0)
+    to_come = 0 if job.given.exists() else max(job.file.most_bytes - Part(job.part).size, 0)
     if job.file.unpack is None:
         return Need(job.into, stays_bytes=to_come)
     return Need(job.into, stays_bytes=job.file.unpack.max_bytes, passes_bytes=to_come)

@@ -5,6 +5,7 @@
 """
 
 import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,34 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a file comes from.
+
+    Attributes:
+        kind: `fetched` over the network, `given` as an archive, or `found` in its place.
+        told: the URL without secrets, or the path of what was given or found.
+        reached: the places, also without secrets, that a URL led to and whose bytes these are.
+    """
+
+    kind: str
+    told: str
+    reached: tuple[str, ...] = ()
+
+
 def new_record(
-    file: RemoteFile, *, origin: str, source: str, digests: Digests | None, counts: dict[str, int]
+    file: RemoteFile, source: Source, *, digests: Digests | None, counts: dict[str, int]
 ) -> dict[str, Any]:
     """Describe one file.
 
     Args:
-        origin: `fetched` over the network, `given` as an archive, or `found` in its place.
-        source: the URL, or the path of what was given or found.
         digests: none for folders that were found: their archive was never seen.
     """
     return {
         "file": file.name,
-        "origin": origin,
-        "source": source,
+        "origin": source.kind,
+        "source": source.told,
+        **({"reached": list(source.reached)} if source.reached else {}),
         "bytes": digests.size_bytes if digests else None,
         "sha256": digests.sha256 if digests else None,
         "md5": digests.md5 if digests else None,

@@ -1,8 +1,8 @@
 """Where a file comes from: its URLs, or a site that somebody has to log in to."""
 
-import requests
-
 from pointrend_repro.data.fetch import cityscapes
+from pointrend_repro.data.fetch.addresses import public_address
+from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.jobs import Job
 from pointrend_repro.errors import UserError
 
@@ -11,9 +11,9 @@ class Sessions:
     """Opens the session of a download when it is first needed: most runs need none."""
 
     def __init__(self) -> None:
-        self._session: requests.Session | None = None
+        self._session: OneStepSession | None = None
 
-    def sources(self, job: Job) -> tuple[requests.Session, list[str]]:
+    def sources(self, job: Job) -> tuple[OneStepSession, list[str]]:
         """Return a session and the URLs that it can fetch a file from.
 
         Raises:
@@ -21,7 +21,7 @@ class Sessions:
         """
         site = job.download.site
         if site is None or job.file.package is None:
-            self._session = self._session or requests.Session()
+            self._session = self._session or OneStepSession()
             return self._session, list(job.file.urls)
         self._session = self._session or cityscapes.login(site, require_credentials(job))
         return self._session, [cityscapes.package_url(site, self._session, job.file.package)]
@@ -35,8 +35,9 @@ def require_credentials(job: Job) -> cityscapes.Credentials:
     """
     found = cityscapes.find_credentials()
     if found is None:
+        site = public_address(job.download.site or "")
         raise UserError(
-            f"{job.download.site}: {job.file.name} needs your account there: set "
+            f"{site}: {job.file.name} needs your account there: set "
             f"{cityscapes.USERNAME_VARIABLE} and {cityscapes.PASSWORD_VARIABLE}; or {job.advice}"
         )
     return found

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.data.fetch.catalogue import PIN, RemoteFile
-from pointrend_repro.data.fetch.transfer import Report
+from pointrend_repro.data.fetch.wanted import Report
+from pointrend_repro.errors import UserError
 
 _CHUNK_BYTES = 1 << 22
 
@@ -21,15 +22,23 @@ class Digests:
 
 
 def digests_of(path: Path, report: Report) -> Digests:
-    """Read a file once, piece by piece."""
+    """Read a file once, piece by piece.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    total, done = path.stat().st_size, 0
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            sha256.update(chunk)
-            md5.update(chunk)
-            done += len(chunk)
-            report(done, total)
+    done = 0
+    try:
+        total = path.stat().st_size
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                sha256.update(chunk)
+                md5.update(chunk)
+                done += len(chunk)
+                report(done, total)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     return Digests(done, sha256.hexdigest(), md5.hexdigest())
 
 
@@ -47,11 +56,15 @@ def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
 
 def _not_whole(path: Path, file: RemoteFile) -> str | None:
     if file.unpack is not None:
-        return None if zipfile.is_zipfile(path) else "is not a whole ZIP archive"
+        try:
+            is_whole = zipfile.is_zipfile(path)
+        except zipfile.BadZipFile:  # one of several volumes
+            is_whole = False
+        return None if is_whole else "is not a whole ZIP archive"
     if file.name.endswith(".pkl"):
         with path.open("rb") as stream:
             first = stream.read(1)
-            stream.seek(-1, 2)
+            stream.seek(max(path.stat().st_size - 1, 0))
             # The opcodes PROTO and STOP (pickletools).
             if (first, stream.read(1)) != (b"\x80", b"."):
                 return "is not a whole pickle"

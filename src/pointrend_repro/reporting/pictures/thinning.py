@@ -1,7 +1,6 @@
 """Training logs, thinned out into one CSV that the page can plot and people can download."""
 
 import csv
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import Grid, Training
 from pointrend_repro.files import write_text
+from pointrend_repro.json_text import parse_json
 from pointrend_repro.reporting.csv_text import read_csv, to_csv
 
 MAX_POINTS = 200  # of a training: more than a plot on the page has pixels for
@@ -83,7 +83,7 @@ def _read_log(path: Path) -> list[Numbers]:
     lines: list[Numbers] = []
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
         try:
-            numbers = json.loads(line)
+            numbers = parse_json(line, allow_nan=True)
             numbers["iteration"]
             lines.append({key: float(value) for key, value in numbers.items()})
         except (ValueError, TypeError, AttributeError, KeyError):

@@ -1,0 +1,100 @@
+"""URLs of downloads: what may be told of one, and where a server may send us."""
+
+import re
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+
+import requests
+from requests.utils import get_auth_from_url, requote_uri
+
+_LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+_HIDDEN = "..."
+_LONGEST = 500
+
+
+def split_credentials(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
+    """Return a URL without user and password, and these two (RFC 7617: in UTF-8), or None.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url, None
+    user, password = get_auth_from_url(url)
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return bare, (user.encode(), password.encode())
+
+
+def public_address(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password and the values of its query.
+
+    Presigned addresses and mirrors that need an account hold tokens there; records, logs and
+    messages get this instead.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition(':')[0][:10]}:{_HIDDEN}"
+    host = parts.netloc.rpartition("@")[2]
+    names = [pair.partition("=")[0] for pair in re.split("[&;]", parts.query) if "=" in pair]
+    query = "&".join(f"{name}={_HIDDEN}" for name in names) or (_HIDDEN if parts.query else "")
+    told = f"{parts.scheme}://{host}{parts.path}{'?' if query else ''}{query}"
+    return told if len(told) <= _LONGEST else told[:_LONGEST] + _HIDDEN
+
+
+def without_secrets(told: str) -> str:
+    """Return what a library says of a failure, cut where it quotes an address."""
+    found = re.sub(
+        r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", lambda url: public_address(url[0]), told, flags=re.I
+    )
+    return re.sub(r"\?[^\s'\"<>]*=[^\s'\"<>]*", f"?{_HIDDEN}", found)
+
+
+def is_encrypted(url: str) -> bool:
+    """Return whether nobody on the way can read or change what comes from there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in _LOCAL_HOSTS
+
+
+def next_address(answer: requests.Response, *, has_hash: bool) -> str:
+    """Return where a redirect leads.
+
+    Args:
+        has_hash: wrong bytes would be noticed, so that an open line may lead to another.
+
+    Raises:
+        ValueError: in words, where it leads nowhere, or where nothing may be fetched from.
+    """
+    here = answer.url
+    # Servers send UTF-8; the header is read as Latin-1 (as in requests' own redirects).
+    location = answer.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8")
+    if not location.strip():
+        raise ValueError(f"{answer.status_code} without a place to go on")
+    there = urljoin(here, requote_uri(location))
+    scheme = urlsplit(there).scheme
+    if scheme not in {"http", "https"} or not urlsplit(there).hostname:
+        raise ValueError(f"on to {public_address(there)}, which is no place on the web")
+    if urlsplit(here).scheme == "https" and scheme != "https":
+        raise ValueError(f"from https on to {public_address(there)}, over an open line")
+    if not has_hash and not is_encrypted(there):
+        raise ValueError(
+            f"on to {public_address(there)}, over an open line, and no hash would tell wrong bytes"
+        )
+    return there
+
+
+def is_same_server(one: str, other: str) -> bool:
+    """Return whether credentials for the first address may be sent to the second.
+
+    Also where only http has become https, at the ports that go without saying.
+    """
+    before, after = _server(urlsplit(one)), _server(urlsplit(other))
+    return before == after or (
+        before[1] == after[1]
+        and (before[0], before[2]) == ("http", 80)
+        and (after[0], after[2]) == ("https", 443)
+    )
+
+
+def _server(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)

@@ -1,0 +1,110 @@
+"""What a server's answer says of a file: status, length and range, read without trusting it."""
+
+import email.utils
+import re
+import time
+
+import requests
+
+from pointrend_repro.data.fetch.addresses import public_address
+from pointrend_repro.data.fetch.wanted import TransientError, Wanted
+from pointrend_repro.errors import UserError
+
+LONGEST_WAIT_S = 300.0
+_WORTH_ANOTHER_TRY = {408, 425, 429}
+_REDIRECTS = range(300, 400)
+# Up to a thousand petabytes; \d would take digits of any script.
+_NUMBER = "[0-9]{1,18}"
+
+
+def check_status(answer: requests.Response, wanted: Wanted) -> None:
+    """Let pass what brings bytes (200, 206) or says that there are no more (416).
+
+    Raises:
+        UserError: the server refuses.
+        TransientError: another try may help.
+    """
+    code = answer.status_code
+    if code in {200, 206, 416}:
+        return
+    if wanted.needs_login and code in _REDIRECTS:
+        raise UserError(
+            f"{public_address(wanted.url)}: the login has run out; run the same command again"
+        )
+    reason = "".join(c for c in answer.reason or "" if c.isprintable())[:60]
+    told = f"the server says {code} {reason}".rstrip()
+    if code in _WORTH_ANOTHER_TRY or code >= 500:
+        raise TransientError(told, wait_s=wait_wanted_s(answer, time.time()))
+    raise UserError(f"{public_address(wanted.url)}: {told}; {wanted.advice}")
+
+
+def wait_wanted_s(answer: requests.Response, now: float) -> float:
+    """Return how long a server wants to be left alone, in s, 300 at most; 0 if it does not say.
+
+    Args:
+        now: in s since 1970, for a date (RFC 9110, 10.2.3) in an answer that has none itself:
+            the server's clock may be another than ours.
+    """
+    wish = answer.headers.get("Retry-After", "").strip()
+    if re.fullmatch("[0-9]+", wish):
+        return min(float(wish), LONGEST_WAIT_S)
+    until = _seconds(wish)
+    if until is None:
+        return 0.0
+    server_now = _seconds(answer.headers.get("Date", ""))
+    return min(max(until - (now if server_now is None else server_now), 0.0), LONGEST_WAIT_S)
+
+
+def says_complete(answer: requests.Response, have: int) -> bool:
+    """Return whether an answer says that the whole file has as many bytes as we have."""
+    found = re.fullmatch(rf"bytes \*/({_NUMBER})", answer.headers.get("Content-Range", "").strip())
+    return found is not None and int(found[1]) == have
+
+
+def offered(answer: requests.Response, wanted: Wanted) -> tuple[int, int | None]:
+    """Return at which byte the answer starts, and how many the whole file has, if it says.
+
+    The start is -1 where the answer is a part and does not say which.
+
+    Raises:
+        UserError: more bytes than the file may have.
+        TransientError: another number of bytes than the file has, or no number.
+    """
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
+        raise TransientError("the file is compressed on its way, though that was not asked for")
+    start, total = _range(answer) if answer.status_code == 206 else (0, _length(answer))
+    if total is not None and wanted.size_bytes is not None and total != wanted.size_bytes:
+        raise TransientError(
+            f"the server offers {total} bytes where {wanted.size_bytes} are expected: another file"
+        )
+    if total is not None and total > wanted.max_bytes:
+        raise UserError(
+            f"{public_address(wanted.url)}: the server offers {total} bytes where at most "
+            f"{wanted.max_bytes} are expected: another file; {wanted.advice}"
+        )
+    return start, total if total is not None else wanted.size_bytes
+
+
+def _range(answer: requests.Response) -> tuple[int, int | None]:
+    text = answer.headers.get("Content-Range", "").strip()
+    found = re.fullmatch(rf"bytes ({_NUMBER})-{_NUMBER}/({_NUMBER}|\*)", text)
+    if found is None:
+        return -1, None
+    return int(found[1]), None if found[2] == "*" else int(found[2])
+
+
+def _length(answer: requests.Response) -> int | None:
+    text = answer.headers.get("Content-Length")
+    if text is None:
+        return None
+    if not re.fullmatch(_NUMBER, text.strip()):
+        raise TransientError(f"the server gives no number as the file's length: {text[:20]!r}")
+    return int(text)
+
+
+def _seconds(date: str) -> float | None:
+    """Return an HTTP date in s since 1970, or None if it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None

@@ -1,0 +1,137 @@
+"""One request for one file, followed to where the server sends us, if that is safe.
+
+requests' own redirects go anywhere, over an open line too, read each answer on the way to its end,
+however long, and end in a ValueError for an address that is none.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+
+import requests
+from requests.auth import HTTPBasicAuth
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException
+from urllib3.exceptions import HTTPError
+
+from pointrend_repro.data.fetch.addresses import (
+    is_same_server,
+    next_address,
+    public_address,
+    split_credentials,
+    without_secrets,
+)
+from pointrend_repro.data.fetch.wanted import TransientError, Wanted
+from pointrend_repro.errors import UserError
+
+TIMEOUT_S = (20, 60)  # to connect; between two pieces
+MOST_REDIRECTS = 20
+_TALKERS = ("urllib3.connection", "urllib3.connectionpool")
+_REDIRECTS = {301, 302, 303, 307, 308}
+
+
+class OneStepSession(requests.Session):
+    """A session that hands out a redirect instead of following it, its body unread."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Tell requests that there is nothing to follow."""
+
+
+@contextlib.contextmanager
+def asked(
+    session: OneStepSession, wanted: Wanted, headers: dict[str, str]
+) -> Iterator[requests.Response]:
+    """Ask for a file, and yield the answer of the place that has it; `url` of it says which.
+
+    Failures of the connection inside the block are told like those before it.
+
+    Raises:
+        UserError: the address leads nowhere, or to where nothing may be fetched from.
+        TransientError: the connection fails.
+    """
+    with contextlib.ExitStack() as open_answers, _no_secrets_in_the_log():
+        try:
+            answer = _followed(session, wanted, headers, open_answers)
+            yield answer
+        except (RequestException, HTTPError) as error:
+            raise TransientError(f"the connection failed ({_cause(error)})") from None
+
+
+@contextlib.contextmanager
+def _no_secrets_in_the_log() -> Iterator[None]:
+    """Cut the queries that urllib3 quotes, as a warning where a header is none."""
+
+    def cut(record: logging.LogRecord) -> bool:
+        told = " ".join(record.getMessage().split())
+        record.msg, record.args, record.exc_info = without_secrets(told), (), None
+        return True
+
+    for name in _TALKERS:
+        logging.getLogger(name).addFilter(cut)
+    try:
+        yield
+    finally:
+        for name in _TALKERS:
+            logging.getLogger(name).removeFilter(cut)
+
+
+def _followed(
+    session: OneStepSession,
+    wanted: Wanted,
+    headers: dict[str, str],
+    open_answers: contextlib.ExitStack,
+) -> requests.Response:
+    url, credentials = _address(wanted, wanted.url)
+    first, at_first = url, credentials
+    for _ in range(MOST_REDIRECTS + 1):
+        answer = open_answers.enter_context(_answer(session, wanted, url, headers, credentials))
+        if wanted.needs_login or answer.status_code not in _REDIRECTS:
+            return answer
+        try:
+            there = next_address(answer, has_hash=wanted.has_published_hash)
+            url, credentials = split_credentials(there)
+            if credentials is None and is_same_server(first, url):
+                credentials = at_first
+        except ValueError as error:
+            raise _leads_nowhere(wanted, error) from None
+        answer.close()
+    raise UserError(
+        f"{public_address(wanted.url)}: leads nowhere (more than {MOST_REDIRECTS} redirects); "
+        f"{wanted.advice}"
+    )
+
+
+def _answer(
+    session: OneStepSession,
+    wanted: Wanted,
+    url: str,
+    headers: dict[str, str],
+    credentials: tuple[bytes, bytes] | None,
+) -> requests.Response:
+    login = HTTPBasicAuth(*credentials) if credentials else None
+    try:
+        return session.get(url, headers=headers, auth=login, stream=True, timeout=TIMEOUT_S)
+    except (InvalidSchema, InvalidURL, MissingSchema) as error:
+        raise _leads_nowhere(wanted, error) from None
+    except RequestException:
+        raise
+    except ValueError as error:  # a port or a host that is none
+        raise _leads_nowhere(wanted, error) from None
+
+
+def _address(wanted: Wanted, url: str) -> tuple[str, tuple[bytes, bytes] | None]:
+    try:
+        return split_credentials(url)
+    except ValueError as error:
+        raise _leads_nowhere(wanted, error) from None
+
+
+def _leads_nowhere(wanted: Wanted, error: Exception) -> UserError:
+    told = without_secrets(" ".join(str(error).split()))[:300]
+    return UserError(f"{public_address(wanted.url)}: leads nowhere ({told}); {wanted.advice}")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason: what libraries wrap around it names the URL again, at length."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {without_secrets(' '.join(str(error).split()))[:120]}"

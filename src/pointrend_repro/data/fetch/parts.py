@@ -1,0 +1,107 @@
+"""The part of a file that has arrived, and beside it, in JSON, what is known of its origin.
+
+The bytes grow in a `.part` file, which is never followed as a link: whoever may write to the folder
+could have it end in any file of ours.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pointrend_repro.data.fetch.addresses import public_address
+from pointrend_repro.errors import UserError
+from pointrend_repro.files import read_json, write_json
+
+
+class Part:
+    """A file that is not whole yet.
+
+    Raises:
+        UserError: something else than a file of its own has its name.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _require_plain(path, _status(path))
+
+    @property
+    def size(self) -> int:
+        """Its bytes; 0 where there is none."""
+        status = _status(self.path)
+        return status.st_size if status else 0
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is one, be it empty."""
+        return _status(self.path) is not None
+
+    def open(self) -> BinaryIO:
+        """Open it to go on writing.
+
+        Raises:
+            UserError: it is not a file of its own any more.
+            OSError: it cannot be written.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _require_plain(self.path, _status(self.path))
+        stream = os.fdopen(os.open(self.path, flags, 0o666), "ab")
+        try:
+            _require_plain(self.path, os.fstat(stream.fileno()))
+        except UserError:
+            stream.close()
+            raise
+        return stream
+
+    def discard(self) -> None:
+        """Remove it, since it is proven wrong or done with, and what is known of it."""
+        self.path.unlink(missing_ok=True)
+        self._note_path.unlink(missing_ok=True)
+
+    def etag(self, url: str) -> str | None:
+        """Return the version that the server of this very address has named, or None."""
+        etag = self._note(url).get("etag")
+        return etag if isinstance(etag, str) else None
+
+    def reached(self, url: str) -> list[str]:
+        """Return the places that its bytes came from, without secrets."""
+        places = self._note(url).get("reached")
+        return [str(place) for place in places] if isinstance(places, list) else []
+
+    def note(self, url: str, etag: str | None, reached: str) -> None:
+        """Remember which version the bytes that follow are of, and where they come from."""
+        known = self.reached(url) if self.size else []
+        places = known if public_address(reached) in known else [*known, public_address(reached)]
+        write_json(self._note_path, {"url": public_address(url), "etag": etag, "reached": places})
+
+    @property
+    def _note_path(self) -> Path:
+        return self.path.with_name(self.path.name + ".json")
+
+    def _note(self, url: str) -> dict[str, Any]:
+        if not (self.exists and self._note_path.exists()):
+            return {}
+        try:
+            known = read_json(self._note_path)
+        except UserError:
+            return {}
+        return known if isinstance(known, dict) and known.get("url") == public_address(url) else {}
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _require_plain(path: Path, status: os.stat_result | None) -> None:
+    if status is None or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1):
+        return
+    what = "a link" if stat.S_ISLNK(status.st_mode) else "a second name of another file"
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+        what = "no plain file"
+    raise UserError(
+        f"{path}: is {what}, so nothing is written to it; remove it and run the same command again"
+    )
