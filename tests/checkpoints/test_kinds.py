@@ -1,6 +1,8 @@
 """Weights that fit a model in name and shape, and are no numbers that it can compute with."""
 
+import json
 import pickle
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -105,6 +107,25 @@ def test_any_plain_float_is_a_weight(tmp_path: Path, dtype: torch.dtype) -> None
     require_weights(tmp_path, {"a": torch.ones(3, dtype=dtype), "b": torch.empty(0, dtype=dtype)})
     require_weights(tmp_path, {"a": torch.ones(3).to(torch.float8_e4m3fn)})
     require_weights(tmp_path, {"norm.num_batches_tracked": torch.tensor(3)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "bits", "told"),
+    [
+        ("F4", 4, "is packed"),
+        ("F6_E2M3", 6, "not a whole safetensors file"),
+        ("C64", 64, "is complex"),
+        ("U16", 16, "is integer"),
+        ("BOOL", 8, "is boolean"),
+        ("XYZ", 8, "not a whole safetensors file"),
+    ],
+)
+def test_every_kind_that_safetensors_has(tmp_path: Path, kind: str, bits: int, told: str) -> None:
+    header = json.dumps({"a": {"dtype": kind, "shape": [8], "data_offsets": [0, bits]}}).encode()
+    content = struct.pack("<Q", len(header)) + header + bytes(bits)
+    (tmp_path / "a.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match=told):
+        require_weights(tmp_path, read_checkpoint(tmp_path / "a.safetensors").tensors)
 
 
 @pytest.mark.parametrize("name", ["pixel_mean", "pixel_std"])

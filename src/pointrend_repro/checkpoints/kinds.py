@@ -26,6 +26,8 @@ def kind_of(tensor: Tensor) -> str:
         return "complex"
     if tensor.dtype is torch.bool:
         return "boolean"
+    if str(tensor.dtype).endswith("_x2"):
+        return "packed, several numbers in a byte"
     return "floating-point" if tensor.is_floating_point() else "integer"
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from pointrend_repro.checkpoints.unpickling import PlainUnpickler, RefusedError, require, shown
+from pointrend_repro.checkpoints.limits import RefusedError, require, shown
+from pointrend_repro.checkpoints.unpickling import PlainUnpickler
 from pointrend_repro.errors import UserError, printable_line
 
 

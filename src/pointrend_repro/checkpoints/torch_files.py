@@ -16,8 +16,8 @@ from typing import Any, BinaryIO
 
 import torch
 
+from pointrend_repro.checkpoints.limits import RefusedError
 from pointrend_repro.checkpoints.torch_pickles import check_archived_pickle, check_old_pickles
-from pointrend_repro.checkpoints.unpickling import RefusedError
 from pointrend_repro.errors import UserError, printable_line
 
 _ZIP = b"PK\x03\x04"

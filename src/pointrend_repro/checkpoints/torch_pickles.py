@@ -12,13 +12,8 @@ from typing import Any, BinaryIO
 
 import torch
 
-from pointrend_repro.checkpoints.unpickling import (
-    PlainUnpickler,
-    RefusedError,
-    plain_keys,
-    require,
-    shown,
-)
+from pointrend_repro.checkpoints.limits import RefusedError, plain_keys, require, shown
+from pointrend_repro.checkpoints.unpickling import PlainUnpickler
 
 
 @dataclass(frozen=True)

@@ -12,56 +12,22 @@ memo in an array, whose size is any number that a file of nine bytes names.
 import pickle
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-T = TypeVar("T")
+from pointrend_repro.checkpoints.limits import (
+    LONGEST_SHOWN,
+    Bounded,
+    Budget,
+    Readable,
+    RefusedError,
+    plain_keys,
+    require,
+    shown,
+)
 
 # A checkpoint of a thousand arrays takes some forty thousand.
 _MOST_OPERATIONS = 1_000_000
-# What text turned into bytes, arrays in another byte order and copied containers may take beyond
-# what the file holds.
-_SPARE_BYTES = 1 << 20
 _BYTES_PER_ENTRY = 100
-_SHOWN = 200
-
-_KEYS = (str, bytes, int, float, type(None))
-
-
-class RefusedError(pickle.UnpicklingError):
-    """The pickle asks for something that is not admitted; the text says what."""
-
-
-class Budget:
-    """How many bytes a file's content may still be copied into: a few times its own size."""
-
-    def __init__(self, file_bytes: int) -> None:
-        self._left = 4 * file_bytes + _SPARE_BYTES
-
-    def spend(self, count: int) -> None:
-        """Take bytes from what is left.
-
-        Raises:
-            RefusedError: there are not so many left.
-        """
-        self._left -= count
-        if self._left < 0:
-            raise RefusedError("more memory than its size explains")
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-    def readline(self) -> bytes: ...
-
-
-class _Bounded:
-    """A file of which nobody can ask for more than there is: Python makes room before it reads."""
-
-    def __init__(self, file: _Readable, size: int) -> None:
-        self._file, self._size = file, size
-        self.readline = file.readline
-
-    def read(self, size: int) -> bytes:
-        return self._file.read(min(size, self._size))
 
 
 class PlainUnpickler(pickle._Unpickler):
@@ -80,8 +46,8 @@ class PlainUnpickler(pickle._Unpickler):
     read: Callable[[int], bytes]
     readline: Callable[[], bytes]
 
-    def __init__(self, file: _Readable, size: int, admitted: Mapping[tuple[str, str], Any]) -> None:
-        super().__init__(_Bounded(file, size), encoding="latin1")
+    def __init__(self, file: Readable, size: int, admitted: Mapping[tuple[str, str], Any]) -> None:
+        super().__init__(Bounded(file, size), encoding="latin1")
         self.budget = Budget(size)
         self._operations = 0
         self._admitted = {
@@ -96,7 +62,7 @@ class PlainUnpickler(pickle._Unpickler):
         try:
             return self._admitted[module, name]
         except KeyError:
-            raise RefusedError(f"{module}.{name}"[:_SHOWN]) from None
+            raise RefusedError(f"{module}.{name}"[:LONGEST_SHOWN]) from None
 
     def persistent_load(self, pid: Any) -> Any:
         """Refuse objects that are kept outside of the pickle."""
@@ -174,7 +140,7 @@ class PlainUnpickler(pickle._Unpickler):
         """Name the class, whose name stands in the two lines to come."""
         module, name = (self.readline()[:-1].decode("utf-8") for _ in range(2))
         self.find_class(module, name)
-        raise RefusedError(f"an object of {module}.{name}"[:_SHOWN])
+        raise RefusedError(f"an object of {module}.{name}"[:LONGEST_SHOWN])
 
     def _refuse(self) -> None:
         raise RefusedError("a new object of a class")
@@ -191,36 +157,6 @@ class PlainUnpickler(pickle._Unpickler):
             raise RefusedError(f"bytes in the encoding {shown(encoding)}")
         self.budget.spend(len(require(text, str)))
         return bytes(text.encode("latin1"))
-
-
-def require(value: Any, *types: type[T]) -> T:
-    """Return a value of one of these types.
-
-    Raises:
-        RefusedError: it is of another.
-    """
-    if not isinstance(value, types):
-        raise RefusedError(f"{shown(value)} in the place of a {types[0].__name__}")
-    return value
-
-
-def plain_keys(keys: list[Any]) -> list[Any]:
-    """Return keys whose hash is soon found: that of nested tuples can take for ever.
-
-    Raises:
-        RefusedError: one is no text, number or None.
-    """
-    for key in keys:
-        if not isinstance(key, _KEYS):
-            raise RefusedError(f"{shown(key)} as a key")
-    return keys
-
-
-def shown(value: Any) -> str:
-    """Return text for a message; of what may be long or nested, only the type."""
-    if isinstance(value, str) and len(value) <= _SHOWN:
-        return repr(value)
-    return f"an object of type {type(value).__name__}"
 
 
 def _no_bytes() -> bytes:
