@@ -142,6 +142,20 @@ def test_checks_find_the_fault(
         chosen(Case(plugin("broken_head:Broken", fault=fault)))
 
 
+@pytest.mark.parametrize("value", ["[" * 2000, "9" * 5000, "2020-13-45", "{a: 1, a: 2}"])
+def test_a_setting_that_is_none_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "check-head", HEAD, "--set", f"channels={value}"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith("pointrend-repro: error: --set channels: not valid YAML: ")
+    assert told.count("\n") == 1
+    assert len(told) < 400
+
+
 def test_the_command_says_what_holds_and_what_does_not(
     head_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -113,9 +113,9 @@ def test_each_file_is_read_once(
 ) -> None:
     read: Counter[str] = Counter()
 
-    def counting(path: Path) -> Any:
+    def counting(path: Path, **options: bool) -> Any:
         read[path.name] += 1
-        return files.read_json(path)
+        return files.read_json(path, **options)
 
     monkeypatch.setattr(official_files, "read_json", counting)
     found = objects["coco_ap"].with_name("found.json")
@@ -193,10 +193,10 @@ def test_what_libraries_print_goes_to_the_log_of_its_metric(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def speak(path: Path) -> Any:
+    def speak(path: Path, **options: bool) -> Any:
         os.write(2, b"from C\n")
         print("from Python")
-        return files.read_json(path)
+        return files.read_json(path, **options)
 
     monkeypatch.setattr(official_files, "read_json", speak)
     found = objects["coco_ap"].with_name("found.json")
