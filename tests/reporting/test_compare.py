@@ -284,10 +284,12 @@ def test_what_a_terminal_or_a_spreadsheet_would_run_is_only_shown(
 ) -> None:
     """Records come from other machines, and with them whatever these call their devices."""
     evil, shown = "=cmd\u202e\x1b[2J", "=cmd[U+202E][U+001B][2J"
-    for record in ("train", "predict", "evaluate"):
-        pair.edit(
-            lambda content, r=record: (content["origin"].get(r) or {}).update(device=evil), "*.json"
-        )
+
+    def rename(content: dict[str, Any]) -> None:
+        for record in ("train", "predict", "evaluate"):
+            (content["origin"].get(record) or {}).update(device=evil)
+
+    pair.edit(rename, "*.json")
     assert f",'{evil}," in (pair.b / "metrics.csv").read_text(encoding="utf-8")
     _, _, b = read_sides(pair.a, pair.b, tmp_path / "config")
     assert set(b.metrics["device"]) == {evil}

@@ -55,7 +55,7 @@ def test_numbers_stay_numbers(values: list[float]) -> None:
 
 
 def test_what_is_harmless_is_as_pandas_writes_it() -> None:
-    values = [
+    values: list[dict[str, object]] = [
         {"a": "PointRend, 28x28", "b": -1.5, "c": 3},
         {"a": 'a "word"', "b": None, "c": 4},
         {"a": "'quoted'", "b": 1e-17, "c": -5},
