@@ -255,3 +255,19 @@ def test_pictures_of_another_folder_than_most(generated: Path, tmp_path: Path) -
     for k, (image, right) in enumerate(zip(mended, good, strict=True)):
         where = "../more/" if k % 2 else ""
         assert image == right | {"file_name": f"{where}{right['file_name']}"}
+
+
+def test_deep_pictures_that_are_named_in_a_roundabout_way(generated: Path, tmp_path: Path) -> None:
+    broken, out = tmp_path / "broken", tmp_path / "out"
+    shutil.copytree(generated, broken)
+    BROKEN["16 bits"](broken)
+    images(lambda e: e.update(file_name=f"../{SPLITS[e['id'] > 1000]}2017/{e['file_name']}"))(
+        broken
+    )
+    for split in SPLITS:  # one name by which the folder is found
+        document = json.loads(coco_file(broken, split).read_text())
+        document["images"][0]["file_name"] = document["images"][0]["file_name"].split("/")[-1]
+        coco_file(broken, split).write_text(json.dumps(document))
+    mend(broken / "val2017" / "..", out)
+    assert not take_survey(out).faults
+    assert truths(out) == truths(generated)

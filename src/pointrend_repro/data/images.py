@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.errors import UserError
@@ -78,7 +78,7 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.split(";")[0] in _DEEP_MODES
 
 
-def is_deep_colour(image: Image.Image) -> bool:
+def is_deep_colour(image: ImageFile.ImageFile) -> bool:
     """Whether a picture that was opened, but not loaded, has 16 bits a channel in colour.
 
     Pillow reads the upper 8 of them, which are nearly black where only 12 are in use.

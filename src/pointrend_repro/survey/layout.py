@@ -56,8 +56,7 @@ def find_layout(
     Raises:
         UserError: it holds neither layout, or it cannot be told which file is which split's.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+    root = existing_folder(root)
     folders = list(folders_below(root))
     streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
     if streets and not (train or val):
@@ -69,6 +68,17 @@ def find_layout(
         content = read_lists(path)
         splits[split] = CocoSplit(path, content, images_dir_of(root, path, content, images, split))
     return CocoFolder(root, splits)
+
+
+def existing_folder(root: Path) -> Path:
+    """Return a folder by a path without `..`, which file names may have: ends are compared.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    return root.resolve() if ".." in root.parts else root
 
 
 def json_files(folders: Sequence[tuple[Path, list[str]]]) -> list[Path]:

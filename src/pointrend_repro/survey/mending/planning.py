@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pointrend_repro.survey.content import Split
 from pointrend_repro.survey.mending import ids
@@ -88,52 +89,50 @@ def preview(sources: Sources) -> Plan:
     roles = list(sources.coco)
     steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
     steps = _jointly(steps, ids.category_ids)
-    documents: dict[Role, Document] = {}
-    files: dict[Role, Mapping[int, Path]] = {}
-    headers: dict[Path, Header] = {}
-    done: Counter[str] = Counter()
-    left: list[str] = []
-    for role, step in zip(roles, steps, strict=True):
-        named, files[role] = find_pictures(
-            step.document,
-            root=sources.root,
-            images_dir=sources.coco[role].images_dir,
-            index=index,
-        )
-        found = read_headers(files[role].values())
-        headers |= found
-        at = {place: found[path] for place, path in files[role].items() if path in found}
-        mended = Mended(named.document, step.done + named.done, step.left + named.left)
-        mended = _entries(mended, at)
-        documents[role] = mended.document
-        done += mended.done
-        left += [f"{sources.coco[role].path}: {line}" for line in mended.left]
-    heads = without_empty_heads(list(documents.values()))
-    for role, head in zip(roles, heads, strict=True):
-        documents[role] = head.document
-        done += head.done
+    parts = [
+        _mend_file(step, role, sources, index) for role, step in zip(roles, steps, strict=True)
+    ]
+    heads = without_empty_heads([part.mended.document for part in parts])
+    headers = {path: header for part in parts for path, header in part.headers.items()}
     deep = tuple(path for path, header in headers.items() if header.deep)
-    colour = tuple(path for path, header in headers.items() if header.deep_colour)
-    counted = Counter({_DEEP: len(deep), _SPLIT: int("both" in roles)})
+    done = Counter({_DEEP: len(deep), _SPLIT: int("both" in roles)})
     return Plan(
         sources,
-        documents,
-        files,
+        documents={role: head.document for role, head in zip(roles, heads, strict=True)},
+        files={role: part.files for role, part in zip(roles, parts, strict=True)},
         deep=deep,
-        deep_colour=colour,
-        done=done + counted,
-        left=tuple(left),
+        deep_colour=tuple(path for path, header in headers.items() if header.deep_colour),
+        done=sum((m.done for m in (*(part.mended for part in parts), *heads)), Counter()) + done,
+        left=tuple(
+            f"{sources.coco[role].path}: {line}"
+            for role, part in zip(roles, parts, strict=True)
+            for line in part.mended.left
+        ),
     )
 
 
-def _entries(step: Mended, headers: Mapping[int, Header]) -> Mended:
-    return (
-        step.then(as_polygons)
-        .then(lambda d: upright_sizes(d, headers))
+class _File(NamedTuple):
+    """A COCO file's mended content, its pictures by their place in the list, and their headers."""
+
+    mended: Mended
+    files: Mapping[int, Path]
+    headers: Mapping[Path, Header]
+
+
+def _mend_file(step: Mended, role: Role, sources: Sources, index: PictureIndex) -> _File:
+    where = sources.coco[role].images_dir
+    named, files = find_pictures(step.document, root=sources.root, images_dir=where, index=index)
+    headers = read_headers(files.values())
+    at = {place: headers[path] for place, path in files.items() if path in headers}
+    mended = (
+        step.then(lambda _: named)
+        .then(as_polygons)
+        .then(lambda d: upright_sizes(d, at))
         .then(in_pixels)
         .then(boxes_and_areas)
         .then(ids.annotation_ids)
     )
+    return _File(mended, files, headers)
 
 
 def _jointly(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.survey.layout import (
+    existing_folder,
     folders_below,
     images_by_name,
     images_dir_of,
@@ -60,8 +61,7 @@ def find_sources(root: Path, *, train: Path | None = None, val: Path | None = No
     Raises:
         UserError: there is no COCO file, or it cannot be told which is which.
     """
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder")
+    root = existing_folder(root)
     folders = list(folders_below(root))
     if any((f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir() for f, _ in folders):
         raise UserError(f"{root}: is in Cityscapes' format; only COCO's is mended")

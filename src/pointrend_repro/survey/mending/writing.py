@@ -62,13 +62,13 @@ def annotation_files(plan: Plan) -> dict[Split, PurePath]:
 
 
 def _copy_files(plan: Plan, part: Path, *, link: bool) -> None:
-    root, deep = plan.sources.root, set(plan.deep)
+    root, deep = plan.sources.root, {os.path.normpath(path) for path in plan.deep}
     written = {source.path for source in plan.sources.coco.values()}
     files = [path for path in plan.sources.files if path not in written]
     for path in track(files, "copying", console=Console(stderr=True)):
         target = part / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if path in deep:
+        if os.path.normpath(path) in deep:
             with write_errors(target):
                 write_8_bits(path, target, plan.bits)
         elif path.is_file():  # a link to nothing is missed by the check
