@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from made_up_metrics import only_table1, write_result
+from made_up_metrics import make_result, only_table1, with_digests, write_result
 
 from pointrend_repro.experiments import Grid, load_grid
+from pointrend_repro.files import write_json
 from pointrend_repro.reporting.collect import write_metrics
+
+RESAMPLED = {"resamples": 3, "seed": 0, "images": 2, "values": {"AP": [33.1, 33.2, None]}}
 
 
 @pytest.fixture
@@ -37,3 +40,16 @@ def fill(tmp_path: Path) -> Callable[..., Path]:
         return results_dir
 
     return run
+
+
+@pytest.fixture
+def digested(paper: Grid, tmp_path: Path) -> Path:
+    """All numbers of a preset, with the paper's values, as steps of today would leave them."""
+    folder = tmp_path / "results" / paper.name
+    for cell in paper.cells:
+        for evaluation in cell.evaluations:
+            value = paper.tables[cell.table].rows[cell.row].paper[cell.column]
+            result = make_result(paper, evaluation, {"AP": float(value), "APs": None})
+            write_json(folder / evaluation.path, with_digests(result | {"resampled": RESAMPLED}))
+    write_metrics(paper, folder)
+    return folder

@@ -59,6 +59,11 @@ def write_result(
     return path
 
 
+def first_evaluation(grid: Grid) -> Evaluation:
+    """The first of a table's, in the order of its cells."""
+    return next(e for cell in grid.cells for e in cell.evaluations if isinstance(e, Evaluation))
+
+
 def with_digests(result: dict[str, Any]) -> dict[str, Any]:
     """The result with the digests that its steps would have recorded; its files are made up."""
     train, predict, evaluate = (result["origin"][key] for key in ("train", "predict", "evaluate"))

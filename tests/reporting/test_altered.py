@@ -2,20 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from made_up_claims import fill_claims
-from made_up_metrics import make_result, with_digests
+from made_up_metrics import first_evaluation, with_digests
 from test_page import Page, report
 
-from pointrend_repro.damaged import damaged_moved_aside
-from pointrend_repro.errors import DamagedError, UserError
 from pointrend_repro.experiments import Evaluation, Grid
-from pointrend_repro.files import read_json, write_json
+from pointrend_repro.files import read_json
 from pointrend_repro.reporting.altered import in_words, mark_altered
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
@@ -25,20 +22,6 @@ from pointrend_repro.reporting.states import ALTERED, State
 from pointrend_repro.reporting.tables import MeasuredTable, measure_tables
 
 Content = dict[str, Any]
-RESAMPLED = {"resamples": 3, "seed": 0, "images": 2, "values": {"AP": [33.1, 33.2, None]}}
-
-
-@pytest.fixture
-def folder(paper: Grid, tmp_path: Path) -> Path:
-    """All numbers of a preset, with the paper's values, as steps of today would leave them."""
-    folder = tmp_path / "results" / paper.name
-    for cell in paper.cells:
-        for evaluation in cell.evaluations:
-            value = paper.tables[cell.table].rows[cell.row].paper[cell.column]
-            result = make_result(paper, evaluation, {"AP": float(value), "APs": None})
-            write_json(folder / evaluation.path, with_digests(result | {"resampled": RESAMPLED}))
-    write_metrics(paper, folder)
-    return folder
 
 
 def edit(path: Path, change: Callable[[Content], object]) -> None:
@@ -47,12 +30,8 @@ def edit(path: Path, change: Callable[[Content], object]) -> None:
     path.write_text(json.dumps(content))
 
 
-def first(grid: Grid) -> Evaluation:
-    return next(e for cell in grid.cells for e in cell.evaluations if isinstance(e, Evaluation))
-
-
 def state(grid: Grid, folder: Path) -> State:
-    return load_results(grid, folder)[first(grid)].state
+    return load_results(grid, folder)[first_evaluation(grid)].state
 
 
 def marked(grid: Grid, folder: Path) -> MeasuredTable:
@@ -89,32 +68,33 @@ EDITS = [set_value, set_resample, drop_resamples, set_null, set_last_digit]
 
 @pytest.mark.parametrize("change", EDITS)
 def test_whatever_is_edited_shows(
-    paper: Grid, folder: Path, change: Callable[[Content], object]
+    paper: Grid, digested: Path, change: Callable[[Content], object]
 ) -> None:
-    assert state(paper, folder) == "as made"
-    edit(folder / first(paper).path, change)
-    assert state(paper, folder) == "edited"
+    assert state(paper, digested) == "as made"
+    edit(digested / first_evaluation(paper).path, change)
+    assert state(paper, digested) == "edited"
 
 
-def test_the_same_numbers_laid_out_otherwise_are_not_edited(paper: Grid, folder: Path) -> None:
-    path = folder / first(paper).path
+def test_the_same_numbers_laid_out_otherwise_are_not_edited(paper: Grid, digested: Path) -> None:
+    path = digested / first_evaluation(paper).path
     path.write_text(json.dumps(read_json(path), indent=7, sort_keys=True))
-    assert state(paper, folder) == "as made"
+    assert state(paper, digested) == "as made"
 
 
-def test_an_edit_that_is_taken_back_leaves_no_mark(paper: Grid, folder: Path) -> None:
-    path = folder / first(paper).path
+def test_an_edit_that_is_taken_back_leaves_no_mark(paper: Grid, digested: Path) -> None:
+    path = digested / first_evaluation(paper).path
     before = read_json(path)["values"]["AP"]
     edit(path, set_value)
     edit(path, lambda content: content["values"].update(AP=before))
-    assert state(paper, folder) == "as made"
+    assert state(paper, digested) == "as made"
 
 
-def put_record(folder: Path, evaluation: Evaluation, name: str, step: str, digest: str) -> None:
+def put_record(folder: Path, evaluation: Evaluation, name: str, step: str, digest: str) -> Path:
     prediction = evaluation.prediction
     place = prediction.training.folder if step == "train" else prediction.folder
     path = folder / place / f"{name}.origin.json"
     path.write_text(json.dumps({step: {"output_digest": digest}}))
+    return path
 
 
 @pytest.mark.parametrize(
@@ -125,38 +105,35 @@ def put_record(folder: Path, evaluation: Evaluation, name: str, step: str, diges
     ],
 )
 def test_the_chain_is_followed_by_records_alone(
-    paper: Grid, folder: Path, name: str, step: str, same: str, found: State
+    paper: Grid, digested: Path, name: str, step: str, same: str, found: State
 ) -> None:
-    put_record(folder, first(paper), name, step, f"sha256:{same * 64}")
-    assert state(paper, folder) == "as made"
-    put_record(folder, first(paper), name, step, f"sha256:{'c' * 64}")
-    assert state(paper, folder) == found
-    beside = folder / first(paper).prediction.folder / f"{name}.origin.json"
-    if step == "train":
-        beside = folder / first(paper).prediction.training.folder / f"{name}.origin.json"
+    put_record(digested, first_evaluation(paper), name, step, f"sha256:{same * 64}")
+    assert state(paper, digested) == "as made"
+    beside = put_record(digested, first_evaluation(paper), name, step, f"sha256:{'c' * 64}")
+    assert state(paper, digested) == found
     beside.write_text("{")  # whoever needs it says that it is damaged
-    assert state(paper, folder) == "as made"
+    assert state(paper, digested) == "as made"
 
 
 @pytest.mark.parametrize(
     ("step", "found"), [("evaluate", "other predictions"), ("predict", "other model")]
 )
 def test_a_chain_that_is_broken_inside_of_the_file_shows(
-    paper: Grid, folder: Path, step: str, found: State
+    paper: Grid, digested: Path, step: str, found: State
 ) -> None:
-    path = folder / first(paper).path
+    path = digested / first_evaluation(paper).path
     edit(path, lambda c: c["origin"][step].update(input_digest=f"sha256:{'c' * 64}"))
-    assert state(paper, folder) == found
+    assert state(paper, digested) == found
 
 
 @pytest.mark.parametrize("step", ["train", "predict", "evaluate"])
-def test_records_from_before_digests_are_accepted(paper: Grid, folder: Path, step: str) -> None:
-    path = folder / first(paper).path
+def test_records_from_before_digests_are_accepted(paper: Grid, digested: Path, step: str) -> None:
+    path = digested / first_evaluation(paper).path
     edit(path, lambda c: c["origin"][step].pop("output_digest"))
-    results = load_results(paper, folder)
-    assert results[first(paper)].state == "no digest"
+    results = load_results(paper, digested)
+    assert results[first_evaluation(paper)].state == "no digest"
     assert in_words(results) == "as their steps made them; 1 made before digests were kept"
-    assert {cell.status for cell in marked(paper, folder).cells.values()} == {
+    assert {cell.status for cell in marked(paper, digested).cells.values()} == {
         "reproduced",
         "missing",
     }
@@ -165,21 +142,21 @@ def test_records_from_before_digests_are_accepted(paper: Grid, folder: Path, ste
 # --- marked, and not judged ------------------------------------------------------------------
 
 
-def test_metrics_csv_says_so_in_its_last_column(paper: Grid, folder: Path) -> None:
-    edit(folder / first(paper).path, set_value)
-    write_metrics(paper, folder)
-    text = pd.read_csv(folder / "metrics.csv")
+def test_metrics_csv_says_so_in_its_last_column(paper: Grid, digested: Path) -> None:
+    edit(digested / first_evaluation(paper).path, set_value)
+    write_metrics(paper, digested)
+    text = pd.read_csv(digested / "metrics.csv")
     assert list(text.columns) == [*COLUMNS]
     assert text.columns[-1] == "state"
     states = text.groupby("file")["state"].unique().map(list)
-    assert states.pop(first(paper).path) == ["edited"]
+    assert states.pop(first_evaluation(paper).path) == ["edited"]
     assert set(states.map(tuple)) == {("as made",)}
 
 
-def test_an_edited_number_is_shown_and_has_no_verdict(paper: Grid, folder: Path) -> None:
-    before = marked(paper, folder)
-    edit(folder / first(paper).path, set_value)
-    after = marked(paper, folder)
+def test_an_edited_number_is_shown_and_has_no_verdict(paper: Grid, digested: Path) -> None:
+    before = marked(paper, digested)
+    edit(digested / first_evaluation(paper).path, set_value)
+    after = marked(paper, digested)
     changed = [place for place, cell in after.cells.items() if cell != before.cells[place]]
     (place,) = changed
     assert before.cells[place].status == "reproduced"
@@ -188,18 +165,18 @@ def test_an_edited_number_is_shown_and_has_no_verdict(paper: Grid, folder: Path)
     assert 99.0 in [value for _, value in cell.values]
 
 
-def test_every_text_marks_it(paper: Grid, folder: Path, tmp_path: Path) -> None:
+def test_every_text_marks_it(paper: Grid, digested: Path, tmp_path: Path) -> None:
     words = ALTERED["edited"]
     reports = tmp_path / "reports" / paper.name
     files = [reports / f"tables/table1.{kind}" for kind in ("md", "tex")]
 
     def texts() -> list[str]:
-        page = Page(report(paper, folder)).text
+        page = Page(report(paper, digested)).text
         return [page, (reports / "summary.json").read_text(), *(f.read_text() for f in files)]
 
     assert not any(words in text for text in texts())
-    edit(folder / first(paper).path, set_value)
-    write_metrics(paper, folder)
+    edit(digested / first_evaluation(paper).path, set_value)
+    write_metrics(paper, digested)
     assert all(words in text for text in texts())
     page = texts()[0]
     assert f"not as made, of {len(paper.evaluations)} results: 1 {words}" in page
@@ -209,8 +186,8 @@ def test_every_text_marks_it(paper: Grid, folder: Path, tmp_path: Path) -> None:
     assert summary["conditions"]["numbers"].startswith("not as made")
 
 
-def test_a_number_of_todays_files_keeps_its_verdict_on_the_page(paper: Grid, folder: Path) -> None:
-    page = Page(report(paper, folder)).text
+def test_the_page_says_that_numbers_are_as_made(paper: Grid, digested: Path) -> None:
+    page = Page(report(paper, digested)).text
     assert "as their steps made them" in page
     assert "before digests were kept" not in page
 
@@ -232,43 +209,3 @@ def test_claims_on_an_edited_number_are_not_judged(paper: Grid, tmp_path: Path) 
     assert part.verdict == "not-measured"
     assert part.reason.endswith(ALTERED["edited"])
     assert any(99.0 in cell.trials.values() for cell in part.cells)
-
-
-# --- made anew -------------------------------------------------------------------------------
-
-
-def test_a_score_that_cannot_be_read_is_moved_aside(paper: Grid, folder: Path) -> None:
-    path = folder / first(paper).path
-    half = path.read_text()[:300]
-    path.write_text(half)
-    told = pytest.raises(UserError, match=r"not valid JSON.*kept as .*run again")
-    with told, damaged_moved_aside():
-        write_metrics(paper, folder)
-    assert not path.exists()
-    assert path.with_name(f"{path.name}.damaged").read_text() == half
-
-
-@pytest.mark.parametrize("what", ["metrics.csv", "claims", "figure", "data_today.json"])
-def test_what_the_report_cannot_read_is_made_anew(paper: Grid, folder: Path, what: str) -> None:
-    reports = folder.parents[1] / "reports" / paper.name
-    grid = replace(paper, preset=paper.preset.model_copy(update={"figures": ["figure5"]}))
-    dataset = next(iter(grid.datasets))
-    damaged = {
-        "metrics.csv": folder / "metrics.csv",
-        "claims": folder / "claims",
-        "figure": reports / "figures/figure5.json",
-        "data_today.json": folder / dataset / "data_today.json",
-    }[what]
-    file = damaged / "a_claim.json" if what == "claims" else damaged
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = file.read_text()[:200] if file.exists() else "{"
-    file.write_text(content)
-    if what == "figure":
-        file.with_suffix(".png").write_bytes(b"")
-    with pytest.raises(DamagedError, match=file.name):
-        report(grid, folder)
-    told = pytest.raises(UserError, match=r"kept as .*run again to make it anew")
-    with told, damaged_moved_aside():
-        report(grid, folder)
-    assert not damaged.exists()
-    assert damaged.with_name(f"{damaged.name}.damaged").exists()

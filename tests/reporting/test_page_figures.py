@@ -19,6 +19,7 @@ MODEL = {
     "settings_digest": "123456789012",
     "git_commit": None,
     "code_digest": "12345e678901",
+    "model_digest": f"sha256:{'0123456789abcdef' * 4}",
 }
 
 
@@ -68,6 +69,7 @@ def test_figures_are_embedded_with_all_that_is_said_of_them(smoke: Grid, results
             assert embedded.size == (1400, 700) == (int(image["width"]), int(image["height"]))
     for words in ("Figure 5: a title", "What it shows.", "17, 18", "somewhere/model.safetensors"):
         assert words in page.words
+    assert "sha256 0123456789ab" in page.words
     assert page.words.count("Preset smoke: no claim.") == 2
     assert page.words.count("Not drawn yet.") == len(smoke.preset.figures) - 2
     policy = page.attribute("content", "meta")

@@ -1,0 +1,142 @@
+"""Whoever uses a model or predictions asks first whether they are what their record describes."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from damaged_run import Run, Runs, flip_a_bit, put_another_head, refused_and_kept
+from pointrend_repro.api import load_model
+from pointrend_repro.checkpoints.loading import convert
+from pointrend_repro.digests import content_digest
+from pointrend_repro.errors import DamagedError, UserError
+from pointrend_repro.experiments import Training
+from pointrend_repro.export.writing import export_model
+from pointrend_repro.figures.making import load_models
+from pointrend_repro.files import read_json
+from pointrend_repro.origins import origin_path, require_as_recorded
+from pointrend_repro.reporting.verifying import verify as look_at_all
+from pointrend_repro.settings import InferenceSettings
+from small_experiment import DATASET, PRESET, VARIANT
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def run(
+    runs: Runs,
+    tmp_path: Path,
+    coco_builder: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Run:
+    return runs.copy(tmp_path / "run", coco_builder, monkeypatch, capfd)
+
+
+def test_figures_and_pictures_refuse_it(run: Run) -> None:
+    results = run.folder / "results" / PRESET
+    _, (used,) = load_models([Training(DATASET, VARIANT, 0)], results)
+    assert used.model_digest == content_digest(run.model)
+    put_another_head(run.model)
+    with pytest.raises(DamagedError, match=r"is not what model\.origin\.json beside"):
+        load_models([Training(DATASET, VARIANT, 0)], results)
+
+
+def test_the_figures_command_moves_it_aside(run: Run) -> None:
+    preset = run.folder / f"config/presets/{PRESET}.yaml"
+    preset.write_text(preset.read_text() + "figures: [figure6]\n")
+    flip_a_bit(run.model)
+    damaged = run.model.read_bytes()
+    where = ["--data-root", run.folder / "coco", "--config-dir", run.folder / "config"]
+    where += ["--results-dir", run.folder / "results", "--output", run.folder / "figure6.png"]
+    code, told = run.call("figure", "figure6", "--preset", PRESET, *where)
+    assert code == 2
+    refused_and_kept(told, run.model, damaged)
+
+
+USES: dict[str, Callable[[Path, Path], object]] = {
+    "load_model": lambda model, _: load_model("pointrend_r50_fpn_coco", model),
+    "convert": lambda model, out: convert(model, out / "m.pkl", "pointrend_r50_fpn_coco"),
+    "export": lambda model, out: export_model(
+        str(model), None, "pt2", out / "m.pt2", InferenceSettings()
+    ),
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_library_and_conversions_refuse_it_and_leave_it(run: Run, tmp_path: Path, use: str) -> None:
+    flip_a_bit(run.model)
+    with pytest.raises(DamagedError, match=r"put the right file back, or train it again"):
+        USES[use](run.model, tmp_path)
+    assert run.model.exists()
+    assert not list(tmp_path.glob("m.*"))
+
+
+def test_a_model_without_a_record_is_its_own_word(run: Run, tmp_path: Path) -> None:
+    alone = tmp_path / "model.safetensors"
+    shutil.copy(run.model, alone)
+    with pytest.raises(UserError, match="holds resnet18_narrow"):  # read, and compared
+        load_model("pointrend_r50_fpn_coco", alone)
+    with pytest.raises(UserError, match=r"model\.origin\.json: no such file"):
+        require_as_recorded(alone, "train")
+
+
+def verify(run: Run) -> tuple[int, str]:
+    where = ["--config-dir", run.folder / "config", "--results-dir", run.folder / "results"]
+    return run.call("verify", "--preset", PRESET, *where)
+
+
+def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
+    assert verify(run) == (0, "")
+    flip_a_bit(run.model)
+    score = read_json(run.score)
+    score["values"]["AP"] = 99.0
+    run.score.write_text(json.dumps(score))
+    verified = read_problems(run)
+    assert [problem.split(": ")[0] for problem in verified] == [str(run.model), str(run.score)]
+    assert "is not what model.origin.json beside it describes" in verified[0]
+    assert "edited since it was scored" in verified[1]
+    code, told = verify(run)
+    assert code == 2
+    assert "2 of 3 files not as recorded" in told
+    for path in (run.predictions, origin_path(run.predictions)):
+        path.unlink()
+    assert f"{run.predictions}: is not there any more, and what was made of it is" in read_problems(
+        run
+    )
+    run.score.write_text("{")
+    assert f"{run.score}: not valid JSON" in read_problems(run)[-1]
+    shutil.rmtree(run.folder / "results")
+    assert verify(run) == (0, "")
+
+
+def read_problems(run: Run) -> list[str]:
+    return list(look_at_all(run.grid, run.folder / "results" / PRESET).problems)
+
+
+# --- label images ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("change", ["another pixel", "one less", "one more"])
+def test_label_images_are_tied_to_their_record_too(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "labels"
+    folder.mkdir()
+    for name in "ab":
+        Image.new("L", (4, 3), 7).save(folder / f"{name}_pred_labelIds.png")
+    record = {"predict": {"output_digest": content_digest(folder)}}
+    origin_path(folder).write_text(json.dumps(record))
+    assert require_as_recorded(folder, "predict").origin == record
+    if change == "another pixel":
+        Image.new("L", (4, 3), 8).save(folder / "a_pred_labelIds.png")
+    elif change == "one less":
+        (folder / "a_pred_labelIds.png").unlink()
+    else:
+        Image.new("L", (4, 3), 7).save(folder / "c_pred_labelIds.png")
+    with pytest.raises(DamagedError, match=r"labels: is not what labels\.origin\.json"):
+        require_as_recorded(folder, "predict")
