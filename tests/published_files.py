@@ -85,10 +85,14 @@ def shrink(shape: Shape) -> Shape:
 
 
 def small_arrays(shapes: Shapes) -> dict[str, np.ndarray]:
-    """Return an array for each name, shrunk, each with a value of its own."""
+    """Return an array for each name, each with a value of its own, all but the pixels' shrunk."""
     return {
-        name: np.full(shrink(shape), number, np.int64 if shape == () else np.float32)
-        for number, (name, shape) in enumerate(shapes.items())
+        name: np.full(
+            shape if name.startswith("pixel_") else shrink(shape),
+            number,
+            np.int64 if shape == () else np.float32,
+        )
+        for number, (name, shape) in enumerate(shapes.items(), start=1)
     }
 
 

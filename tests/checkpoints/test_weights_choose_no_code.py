@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 import pointrend_repro as pr
 from pointrend_repro import cli
+from pointrend_repro.digests import content_digest
 from pointrend_repro.errors import UserError
 from pointrend_repro.experiments import load_grid
 from pointrend_repro.figures.making import load_models
@@ -146,7 +147,10 @@ def test_steps_of_the_pipeline(
         model = folder / f"results/{PRESET}/{training.folder}/model.safetensors"
         model.parent.mkdir(parents=True, exist_ok=True)
         write_model(model, named=plugin(channels=8))
-        write_json(model.with_suffix(".origin.json"), {"train": {}})
+        made = {"settings_digest": "0", "git_commit": None, "code_digest": "0"}
+        made["output_digest"] = content_digest(model)
+        of = {"dataset": training.dataset, "variant": training.variant, "trial": training.trial}
+        write_json(model.with_suffix(".origin.json"), of | {"train": made})
     what = f"--preset {PRESET} --dataset {DATASET} --variant {VARIANT} --config-dir config"
     where = f"--data-root {data} --device cpu"
     model = f"results/{PRESET}/{DATASET}/{VARIANT}/trial0/model.safetensors"
