@@ -25,6 +25,7 @@ class PatientExecutor(Executor):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._is_leaving = threading.Event()
+        self._asked_about: list[Any] = []
         self._settled: list[Any] = []
         self._known: set[str] = set()
         self._is_away = False
@@ -32,7 +33,7 @@ class PatientExecutor(Executor):
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
         """Yield the jobs that have not ended, as far as anybody knows."""
-        self._settled = []
+        self._asked_about, self._settled = active_jobs, []
         running = [job async for job in super().check_active_jobs(active_jobs)]
         answered = {id(job) for job in [*running, *self._settled]}
         forgotten = [job for job in active_jobs if id(job) not in answered]
@@ -49,6 +50,7 @@ class PatientExecutor(Executor):
                 yield job
         for job in forgotten:
             yield job
+        self._asked_about = []
 
     def report_job_success(self, job_info: Any) -> None:
         """Hand a good end on, and note it."""
@@ -73,6 +75,10 @@ class PatientExecutor(Executor):
         """Cancel all jobs, because Snakemake was interrupted."""
         self._is_leaving.set()
         super().cancel()
+
+    def cancel_jobs(self, active_jobs: list[Any]) -> None:
+        """Cancel these jobs, and those that a poll is just asking about, which may take a minute."""
+        super().cancel_jobs([*active_jobs, *self._asked_about])
 
     def shutdown(self) -> None:
         """Come to an end."""
