@@ -1,9 +1,8 @@
 """Snakemake's executor for Slurm, made to outlive a slurmctld that goes away and comes back.
 
-Release 2.8.0 of the plugin, the newest, loses jobs where Slurm does not answer. Snakemake takes its
-list of running jobs from it at every poll and keeps the ones that it hands back; after a poll
-without an answer it hands back none, and Snakemake waits for ever for jobs that nobody asks for
-any more. docs/slurm.md has the rest.
+Release 2.8.0 of the plugin loses jobs when Slurm does not answer. At every poll Snakemake hands it
+the jobs that run, and asks next time about those alone that it hands back. After a poll without an
+answer it hands back none, and Snakemake waits for ever. docs/slurm.md tells what else can happen.
 """
 
 import subprocess
@@ -77,7 +76,7 @@ class PatientExecutor(Executor):
         super().cancel()
 
     def cancel_jobs(self, active_jobs: list[Any]) -> None:
-        """Cancel these jobs, and those that a poll is just asking about, which may take a minute."""
+        """Cancel these jobs, and those that a poll is just asking about, for up to a minute."""
         super().cancel_jobs([*active_jobs, *self._asked_about])
 
     def shutdown(self) -> None:
@@ -93,7 +92,7 @@ class PatientExecutor(Executor):
         if is_away and not self._is_away:
             self.logger.warning(
                 "Slurm does not say how the jobs are. They go on, and Snakemake asks again every "
-                f"{ASK_AGAIN_S} s. If `scontrol ping` says UP, see Traps in docs/slurm.md."
+                f"{ASK_AGAIN_S} s. If `scontrol ping` says UP, see docs/slurm.md, Traps."
             )
         elif self._is_away and not is_away:
             self.logger.warning("Slurm answers again.")
