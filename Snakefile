@@ -11,7 +11,10 @@
 
 from snakemake.utils import min_version
 
+from pointrend_repro.slurm_outages import survive_outages
+
 min_version("9.19")
+survive_outages()
 
 
 configfile: "config/config.yaml"

@@ -7,7 +7,6 @@ they describe is taken as it is.
 """
 
 import contextlib
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +18,7 @@ import safetensors
 from pointrend_repro.digests import content_digest, short
 from pointrend_repro.errors import DamagedError, UserError
 from pointrend_repro.files import read_json, write_json
+from pointrend_repro.json_text import parse_json
 
 _log = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
     if result.suffix == ".safetensors":
         try:
             with safetensors.safe_open(result, "numpy") as file:
-                settings = json.loads((file.metadata() or {})[METADATA_KEY])["model"]
+                settings = parse_json((file.metadata() or {})[METADATA_KEY])["model"]
         except (safetensors.SafetensorError, OSError):
             return "is not whole"
         except (KeyError, TypeError, ValueError, RecursionError):

@@ -100,6 +100,20 @@ class Cluster:
                 return job
         return None
 
+    @contextlib.contextmanager
+    def controller_away(self) -> Iterator[None]:
+        """As when its machine crashes and starts again: slurmctld ends, and has its state back."""
+        path = self.folder / "slurmctld.pid"
+        pid = int(path.read_text())
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), seconds=10, what="slurmctld is gone")
+        path.unlink()
+        try:
+            yield
+        finally:
+            self.command("slurmctld", "-f", str(self.folder / "slurm.conf"))
+            wait_until(path.exists, seconds=10, what="slurmctld is back")
+
     def cancel_all(self) -> None:
         """Cancel what is left, and wait until it is gone."""
         self.command("scancel", "--user", getpass.getuser())

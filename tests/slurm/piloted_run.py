@@ -89,6 +89,17 @@ class PilotedRun:
         wait_until(is_as_far, seconds=WAIT_S, what=f"{variant} is in iteration {iteration}")
         return found[-1]
 
+    def wait_for_message(self, text: str) -> None:
+        """Wait until Snakemake has said so."""
+
+        def has_said() -> bool:
+            said = text in self.log.read_text()
+            if not said:
+                self.assert_alive()
+            return said
+
+        wait_until(has_said, seconds=WAIT_S, what=f"Snakemake says: {text}")
+
     def assert_alive(self) -> None:
         assert self.process.poll() is None, self.log.read_text()
 

@@ -24,15 +24,6 @@ MASK_RCNN, POINTREND = VARIANTS
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
-    """The same experiments, trained here and in one go."""
-    copy = make_small_copy(tmp_path_factory.mktemp("undisturbed") / "copy", gpu=False)
-    done = copy.snakemake("--cores", "2", "--quiet", "all")
-    assert done.returncode == 0, done.stderr
-    return copy
-
-
-@pytest.fixture(scope="module")
 def disturbed(tmp_path_factory: pytest.TempPathFactory, cluster: Cluster) -> WorkingCopy:
     """One job after the other is ended by force; then all is run to its end."""
     copy = make_small_copy(tmp_path_factory.mktemp("disturbed") / "copy", gpu=True)

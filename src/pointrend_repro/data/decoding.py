@@ -4,13 +4,13 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from pointrend_repro.errors import UserError
 
 
 @contextlib.contextmanager
-def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image.Image]:
+def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[ImageFile.ImageFile]:
     """Open a picture, to be decoded in the block and nothing else.
 
     Args:

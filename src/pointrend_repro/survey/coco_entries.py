@@ -14,6 +14,7 @@ from pointrend_repro.data.coco_checks import (
     entry_name,
     image_problem,
 )
+from pointrend_repro.json_text import shown
 from pointrend_repro.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.survey.findings import Finding, fault, oddity
 from pointrend_repro.survey.layout import CocoSplit
@@ -147,7 +148,9 @@ def _more_wrong(entry: dict[str, Any], seen: set[int]) -> str | None:
     if entry["id"] in seen:
         return "has the id of another annotation; give each its own"
     if type(entry.get("area")) not in (int, float):
-        return f"has area {entry.get('area')!r}; write the pixels of its mask: COCO's scorer asks"
+        return (
+            f"has area {shown(entry.get('area'))}; write the pixels of its mask: COCO's scorer asks"
+        )
     return None
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pointrend_repro.errors import UserError
 from pointrend_repro.files import read_json
+from pointrend_repro.json_text import shown
 from pointrend_repro.survey.content import SPLITS, Split
 
 _WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
@@ -197,7 +198,7 @@ def images_dir_of(
     ]
     votes = Counter(folder for name in names for folder in _folders_of(name, images))
     if not votes:
-        example = f", such as {names[0]!r}," if names else ""
+        example = f", such as {shown(names[0])}," if names else ""
         raise UserError(
             f"{annotations}: none of its images{example} is below {root}; put them there, or "
             "correct each file_name"

@@ -18,7 +18,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.data.images import is_deep, upright_method
+from pointrend_repro.errors import UserError
 
 # Pillow writes 8 bits in these without loss; the name of the file stays.
 _FORMATS = {"PNG", "TIFF", "PPM", "JPEG2000"}
@@ -70,12 +72,12 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
 def _brightest(path: Path) -> int | str:
     """The largest value of a picture, or why it cannot be converted."""
     try:
-        with Image.open(path) as image:
+        with opened_picture(path, otherwise="not a whole image", advice="fetch it again") as image:
             if image.format not in _FORMATS:
                 return f"is of format {image.format} with more than 8 bits; convert it to 8 bits"
             values = _values(image, path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"not a whole image ({error})"
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
     if values.dtype.kind == "f" or values.min() < 0 or int(values.max()).bit_length() > MAX_BITS:
         return (
             f"has values from {values.min()} to {values.max()}, of which nothing says what is "

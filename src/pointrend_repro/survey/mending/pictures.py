@@ -8,7 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.data.images import is_deep, is_deep_colour, upright_method
+from pointrend_repro.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def read_headers(files: Iterable[Path]) -> dict[Path, Header]:
 
 def _read_header(path: Path) -> Header | None:
     try:
-        with Image.open(path) as image:
+        with opened_picture(path, otherwise="no picture", advice="") as image:
             deep, deep_colour = is_deep(image), is_deep_colour(image)
             return Header(image.size, upright_method(image), deep, deep_colour)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UserError:
         return None

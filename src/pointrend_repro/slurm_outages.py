@@ -1,0 +1,130 @@
+"""Snakemake's executor for Slurm, made to outlive a slurmctld that goes away and comes back.
+
+Release 2.8.0 of the plugin loses jobs when Slurm does not answer. At every poll Snakemake hands it
+the jobs that run, and asks next time about those alone that it hands back. After a poll without an
+answer it hands back none, and Snakemake waits for ever. docs/slurm.md tells what else can happen.
+"""
+
+import subprocess
+import threading
+from collections.abc import AsyncIterator
+from typing import Any
+
+from snakemake_executor_plugin_slurm import Executor
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+# Often, because a slurmctld that is back forgets soon which jobs had ended before.
+ASK_AGAIN_S = 10
+# Slurm's commands give up after MessageTimeout, 10 s by default, or say that they cannot.
+_COMMAND_S = 60
+
+
+class PatientExecutor(Executor):
+    """Keeps the jobs that a poll got no answer about, and submits none while nobody listens."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._is_leaving = threading.Event()
+        self._asked_about: list[Any] = []
+        self._settled: list[Any] = []
+        self._known: set[str] = set()
+        self._is_away = False
+        super().__init__(*args, **kwargs)
+
+    async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
+        """Yield the jobs that have not ended, as far as anybody knows."""
+        self._asked_about, self._settled = active_jobs, []
+        running = [job async for job in super().check_active_jobs(active_jobs)]
+        answered = {id(job) for job in [*running, *self._settled]}
+        forgotten = [job for job in active_jobs if id(job) not in answered]
+        if active_jobs:
+            self._note_answer(is_away=bool(forgotten))
+        for job in running:
+            if self._is_lost(job):
+                self.report_job_error(
+                    job,
+                    msg=f"Slurm does not know its job {job.external_jobid} any more: slurmctld "
+                    "came back without it. ",
+                )
+            else:
+                yield job
+        for job in forgotten:
+            yield job
+        self._asked_about = []
+
+    def report_job_success(self, job_info: Any) -> None:
+        """Hand a good end on, and note it."""
+        self._settled.append(job_info)
+        super().report_job_success(job_info)
+
+    def report_job_error(self, job_info: Any, msg: Any = None, **kwargs: Any) -> None:
+        """Hand a bad end on, and note it."""
+        self._settled.append(job_info)
+        super().report_job_error(job_info, msg=msg, **kwargs)
+
+    def run_job(self, job: Any) -> None:
+        """Submit a job as soon as there is somebody to submit it to; called in a thread."""
+        if _is_controller_away():
+            self.logger.warning(f"slurmctld is away: job {job.jobid} is submitted when it is back.")
+            while _is_controller_away():
+                if self._is_leaving.wait(ASK_AGAIN_S):
+                    return
+        super().run_job(job)
+
+    def cancel(self) -> None:
+        """Cancel all jobs, because Snakemake was interrupted."""
+        self._is_leaving.set()
+        super().cancel()
+
+    def cancel_jobs(self, active_jobs: list[Any]) -> None:
+        """Cancel these jobs, and those that a poll is just asking about, for up to a minute."""
+        super().cancel_jobs([*active_jobs, *self._asked_about])
+
+    def shutdown(self) -> None:
+        """Come to an end."""
+        self._is_leaving.set()
+        super().shutdown()
+
+    def _note_answer(self, *, is_away: bool) -> None:
+        if is_away:
+            self.next_seconds_between_status_checks = ASK_AGAIN_S
+            # It may come back without some of them.
+            self._known.clear()
+        if is_away and not self._is_away:
+            self.logger.warning(
+                "Slurm does not say how the jobs are. They go on, and Snakemake asks again every "
+                f"{ASK_AGAIN_S} s. If `scontrol ping` says UP, see docs/slurm.md, Traps."
+            )
+        elif self._is_away and not is_away:
+            self.logger.warning("Slurm answers again.")
+        self._is_away = is_away
+
+    def _is_lost(self, job: Any) -> bool:
+        """Whether slurmctld says that there is no such job; asked once, and after an outage."""
+        if job.external_jobid in self._known:
+            return False
+        done = _scontrol("show", "job", job.external_jobid)
+        if done is not None and done.returncode == 0:
+            self._known.add(job.external_jobid)
+        return done is not None and "Invalid job id" in done.stdout + done.stderr
+
+
+def survive_outages() -> None:
+    """Let Snakemake use this executor where it is told to use Slurm's."""
+    ExecutorPluginRegistry().get_plugin("slurm").executor = PatientExecutor
+
+
+def _is_controller_away() -> bool:
+    """Whether no slurmctld answers, neither the first nor a backup."""
+    done = _scontrol("ping")
+    return done is not None and "DOWN" in done.stdout and "UP" not in done.stdout
+
+
+def _scontrol(*arguments: str) -> "subprocess.CompletedProcess[str] | None":
+    """Ask slurmctld; None if nothing can be known that way."""
+    command = ["scontrol", *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_COMMAND_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
