@@ -1,9 +1,11 @@
 """The counts of Table 2, against arithmetic by hand and the paper's printed digits."""
 
 import pytest
+import torch
+from torch import nn
 
 from pointrend_repro.config import load_table, load_variant
-from pointrend_repro.evaluation.cost import mask_head_cost
+from pointrend_repro.evaluation.cost import _count, mask_head_cost
 from pointrend_repro.metrics import KEYS
 from pointrend_repro.settings import InferenceSettings
 
@@ -95,6 +97,25 @@ def test_how_much_cheaper_pointrend_is_than_the_4x_conv_head_at_224():
         "activations_peak": 36.3,
     }
     assert list(ours) == list(KEYS["mask_head_cost"])
+
+
+@pytest.mark.parametrize(
+    ("product", "weights_too"),
+    [
+        (lambda x, w: nn.functional.linear(x, w), False),
+        (lambda x, w: nn.functional.conv1d(x.T[None], w[:, :, None]), False),
+        (lambda x, w: torch.addmm(torch.zeros(5), x, w.T), False),
+        (lambda x, w: x @ w.T, True),
+        (lambda x, w: torch.bmm(x[None], w.T[None]), True),
+        (lambda x, w: torch.einsum("nc,kc->nk", x, w), True),
+    ],
+)
+def test_a_layer_in_any_form_reads_and_writes(product, weights_too):
+    """As heads from outside this package may write one: 7 rows of 3 numbers to 7 rows of 5."""
+    weight = torch.ones(5, 3)
+    cost = _count(nn.Module(), lambda x: product(x, weight), torch.zeros(7, 3))
+    assert (cost.multiply_adds, cost.activations) == (7 * 3 * 5, 7 * 5)
+    assert cost.activations_peak == 7 * 3 + 7 * 5 + (3 * 5 if weights_too else 0)
 
 
 def test_the_sharpmask_style_head_costs_what_its_layers_cost():

@@ -38,13 +38,15 @@ from pointrend_repro.settings import InferenceSettings, ModelSettings
 
 _SCALES = {"B": 1e9, "M": 1e6}
 
-# Operator -> which of its inputs are activations, and not weights.
-_READS = {
-    "aten::_convolution": (0,),
-    "aten::addmm": (1,),
-    "aten::bmm": (0, 1),
-    "aten::linear": (0,),
-    "aten::matmul": (0, 1),
+# Operator that fvcore counts as a layer -> those of its inputs that it reads. Of one with weights
+# that is the first map; of products of any two tensors nobody can tell, so both count.
+_READS: dict[str, Callable[[Any], Sequence[Any]]] = {
+    "aten::_convolution": lambda inputs: inputs[:1],
+    "aten::addmm": lambda inputs: inputs[1:2],
+    "aten::bmm": lambda inputs: inputs[:2],
+    "aten::einsum": lambda inputs: list(inputs[1].node().inputs()),
+    "aten::linear": lambda inputs: inputs[:1],
+    "aten::matmul": lambda inputs: inputs[:2],
 }
 
 
@@ -184,11 +186,11 @@ def _count(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) ->
     return _Cost(multiply_adds, activations, activations, float(max(sizes, default=0)))
 
 
-def _noting(sizes: list[int], reads: Sequence[int]) -> Callable[[Any, Any], int]:
+def _noting(sizes: list[int], reads: Callable[[Any], Sequence[Any]]) -> Callable[[Any, Any], int]:
     """Return fvcore's handle of an operator, which also notes how much a layer reads and writes."""
 
     def handle(inputs: Any, outputs: Any) -> int:
-        read = sum(math.prod(inputs[place].type().sizes()) for place in reads)
+        read = sum(math.prod(tensor.type().sizes()) for tensor in reads(inputs))
         written = math.prod(outputs[0].type().sizes())
         sizes.append(read + written)
         return written
