@@ -237,20 +237,20 @@ WRONG_VALUES = [
         "tables/table1",
         ("columns", "coco_ap", "value"),
         "AP5O",
-        "columns.coco_ap: Value error, metric coco_ap has no key 'AP5O'; it has AP, AP50, AP75, "
+        "columns.coco_ap: metric coco_ap has no key 'AP5O'; it has AP, AP50, AP75, "
         "APs, APm, APl, AP_box",
     ),
     (
         "tables/trimap",
         ("columns", "trimap_8", "value"),
         "mIoU@r=9",
-        "columns.trimap_8: Value error, metric trimap_miou has no key 'mIoU@r=9'; it has mIoU@r=4",
+        "columns.trimap_8: metric trimap_miou has no key 'mIoU@r=9'; it has mIoU@r=4",
     ),
     (
         "tables/table2",
         ("columns", "flops", "unit"),
         "%",
-        "columns.flops: Value error, multiply_adds of metric mask_head_cost is in B, not in '%'",
+        "columns.flops: multiply_adds of metric mask_head_cost is in B, not in '%'",
     ),
     (
         "tables/table2",

@@ -170,11 +170,14 @@ def test_a_recipe_that_the_data_set_lacks(config_dir: Path) -> None:
 def test_a_metric_of_the_other_kind_of_model(config_dir: Path) -> None:
     table = config_dir / "tables/table6.yaml"
     edit(table, "columns", "miou", "metric", value="cityscapes_ap")
+    edit(table, "columns", "miou", "value", value="AP")
     assert "'deeplabv3_r103' is a semantic model, which metric cityscapes_ap does not" in refusal(
         lambda: load_grid(PRESET, config_dir)
     )
     edit(table, "columns", "miou", "metric", value="cityscapes_miou")
+    edit(table, "columns", "miou", "value", value="mIoU")
     edit(table, "rows", "os16", "variant", value="mask_rcnn_r50_fpn")
+    edit(table, "rows", "os16", "inference", value="default")
     assert "'mask_rcnn_r50_fpn' is an instance model, which metric cityscapes_miou" in refusal(
         lambda: load_grid(PRESET, config_dir)
     )

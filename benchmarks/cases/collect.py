@@ -74,6 +74,7 @@ def plain(files: Files) -> str:
             **{f"train_{key}": origin["train"][key] for key in ("wall_s", "peak_memory_mb")},
             **{f"{step}_command": origin[step]["command"] for step in _STEPS},
             "file": str(path.relative_to(files.results / "paper")),
+            "state": "no digest",
         }
         values = sorted(content["values"].items())
         rows += [{**of_all, "key": key, "value": value} for key, value in values]
