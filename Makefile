@@ -42,6 +42,7 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) ruff check
 	@$(RUN) ruff format --check --quiet
 	@$(RUN) mypy
+	@$(RUN) lint-imports --no-cache --no-logo
 	@$(RUN) snakefmt --check Snakefile workflow
 	@$(RUN) snakemake --lint
 

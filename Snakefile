@@ -11,7 +11,7 @@
 
 from snakemake.utils import min_version
 
-from pointrend_repro.slurm_outages import survive_outages
+from pointrend_repro.pipeline.slurm_outages import survive_outages
 
 min_version("9.19")
 survive_outages()

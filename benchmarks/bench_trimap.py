@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pointrend_repro.base.provenance import cpu_name, peak_memory_mb, versions
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
+from pointrend_repro.data.label_images import LabelPair, find_pairs, read_label_ids
 from pointrend_repro.evaluation._cityscapes_compat import pixel_level_evaluator
-from pointrend_repro.evaluation.label_images import LabelPair, find_pairs, read_label_ids
 from pointrend_repro.evaluation.trimap import HALF_WIDTHS_PX, trimap_miou
-from pointrend_repro.provenance import cpu_name, peak_memory_mb, versions
+from pointrend_repro.settings.generated import GeneratedSettings
 
 
 def main() -> None:

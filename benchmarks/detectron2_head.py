@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.inputs import FPN_CHANNELS, P2_STRIDE, MaskInputs
-from pointrend_repro.bench.case import NotInstalled
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
+from pointrend_repro.tools.bench.case import NotInstalled
 
 _PREFIX = "roi_heads.mask_head."
 

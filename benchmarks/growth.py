@@ -5,8 +5,8 @@
 
 One quantity varies at a time, around 10 boxes of 80 classes, 224x224 and 784 points a step. The
 sides take turns; their times are CPU seconds, so that a busy machine matters little. Memory is that
-of `pointrend_repro.bench.memory`, each in a process of its own. Where the yardstick's masks of all
-classes alone would take more than 4 GB, it is left out.
+of `pointrend_repro.tools.bench.memory`, each in a process of its own. Where the yardstick's masks
+of all classes alone would take more than 4 GB, it is left out.
 """
 
 import argparse
@@ -24,10 +24,10 @@ import torch
 from benchmarks.cases.mask_head import ours, plain
 from benchmarks.growth_figure import draw_figure
 from benchmarks.inputs import FPN_CHANNELS, MaskInputs, mask_inputs
-from pointrend_repro.bench.memory import method, peak_mb_of
-from pointrend_repro.files import write_json
+from pointrend_repro.base.files import write_json
+from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.modeling.points import rendered_steps
-from pointrend_repro.provenance import cpu_name, start_record
+from pointrend_repro.tools.bench.memory import method, peak_mb_of
 
 RESULTS = Path(__file__).parent / "results" / "mask_head_growth_cpu_1.json"
 HEIGHT, WIDTH = 800, 1216

@@ -4,7 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
-from pointrend_repro.bench.case import NotInstalled
+from pointrend_repro.tools.bench.case import NotInstalled
 
 
 @contextlib.contextmanager

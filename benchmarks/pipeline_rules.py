@@ -14,8 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.files import write_json
-from pointrend_repro.provenance import cpu_name, git_commit
+from pointrend_repro.base.files import write_json
+from pointrend_repro.base.provenance import cpu_name, git_commit
 
 _ENDING = ".benchmark.tsv"
 

@@ -26,7 +26,7 @@ from detectron2_semantic_models import (
 )
 from semantic_cases import CASES, RECORDED, make_model
 
-from pointrend_repro.files import write_json
+from pointrend_repro.base.files import write_json
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import importing_detectron2
-from pointrend_repro.modeling.structures import Target
+from pointrend_repro.data.structures import Target
 
 _TESTS = str(Path(__file__).resolve().parents[1] / "tests" / "modeling")
 if _TESTS not in sys.path:

@@ -12,10 +12,15 @@ import pytest
 import torch
 
 from pointrend_repro import cli
-from pointrend_repro.experiments import Grid
-from pointrend_repro.files import read_json
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
-from pointrend_repro.origins import origin_path
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.origins import origin_path
+from pointrend_repro.checkpoints.saved_models import (
+    SavedModel,
+    build_model,
+    load_saved_model,
+    save_model,
+)
+from pointrend_repro.experiments.grid import Grid
 from small_experiment import DATASET, PRESET, VARIANT, small_settings
 from test_changed_data import open_run, run_everything
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.coco import CocoDataset, read_coco
-from pointrend_repro.settings import TrainingSettings
+from pointrend_repro.settings.instances import TrainingSettings
 
 PRESET = "quick"
 VARIANT = "pointrend_r50_fpn"

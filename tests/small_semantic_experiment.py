@@ -6,10 +6,10 @@ from typing import Any
 
 import yaml
 
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
-from pointrend_repro.semantic_settings import SemanticTrainingSettings
+from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.settings.semantic import SemanticTrainingSettings
 
 PRESET = "quick"
 DATASET = "generated_cityscapes"

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pointrend_repro.bench.case import Case, choose_cases, describe_case, make_case
-from pointrend_repro.bench.memory import additional_peak_mb
-from pointrend_repro.bench.results import run_case
-from pointrend_repro.bench.timing import measure_times
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.bench import summary
-from pointrend_repro.errors import UserError
+from pointrend_repro.tools.bench.case import Case, choose_cases, describe_case, make_case
+from pointrend_repro.tools.bench.memory import additional_peak_mb
+from pointrend_repro.tools.bench.results import run_case
+from pointrend_repro.tools.bench.timing import measure_times
 
 # Ours fills 8 MB and the other side 32 MB, on top of 16 MB of input.
 FILLING = '''
@@ -19,7 +19,7 @@ FILLING = '''
 More text.
 """
 import torch
-from pointrend_repro.bench.case import Case, NotInstalled
+from pointrend_repro.tools.bench.case import Case, NotInstalled
 
 def filling(size, megabytes):
     given = torch.ones(2 * 2**20)

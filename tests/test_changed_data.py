@@ -11,15 +11,15 @@ import pytest
 import yaml
 from PIL import Image
 
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
-from pointrend_repro.experiments import Grid, load_grid
-from pointrend_repro.files import read_json, write_json
+from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.pipeline.steps import run_evaluation, run_prediction, run_training
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.data_state import in_words, load_data_state, mark_changed
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.results import load_results
-from pointrend_repro.steps import run_evaluation, run_prediction, run_training
 from small_experiment import DATASET, PRESET, write_small_config
 from test_workflow import STUB
 from working_copy import WorkingCopy, make_copy

@@ -18,9 +18,9 @@ import pytest
 import torch
 
 from pointrend_repro import cli
-from pointrend_repro.files import read_json
+from pointrend_repro.base.files import read_json
+from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.weights import SavedModel, save_model
 from small_experiment import DATASET, PRESET, VARIANT, small_settings, write_small_config
 
 Builder = Callable[..., Path]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pointrend_repro.config import (
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import (
     CONFIG_DIR,
     load_dataset,
     load_preset,
@@ -17,10 +18,9 @@ from pointrend_repro.config import (
     read_yaml,
 )
 from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.settings import BackboneSettings, PointRendHeadSettings
-from pointrend_repro.workflow import WorkflowConfig, read_workflow_config
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
+from pointrend_repro.settings.instances import BackboneSettings, PointRendHeadSettings
 
 LOADERS = {
     "presets": load_preset,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pointrend_repro.damaged import damaged_moved_aside, made_anew
-from pointrend_repro.errors import DamagedError, UserError
+from pointrend_repro.base.damaged import damaged_moved_aside, made_anew
+from pointrend_repro.base.errors import DamagedError, UserError
 
 
 def test_all_files_of_a_result_are_kept_under_another_name(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pointrend_repro.digests import content_digest
-from pointrend_repro.origins import origin_path
+from pointrend_repro.base.digests import content_digest
+from pointrend_repro.base.origins import origin_path
 from small_experiment import DATASET, PRESET, VARIANT
 from test_workflow import STUB
 from test_workflow_faults import FOLDER, METRICS, run, small_copy

@@ -6,14 +6,14 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from pointrend_repro.api.demo import draw_instances
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import load_known_model
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
-from pointrend_repro.demo import draw_instances
-from pointrend_repro.errors import UserError
-from pointrend_repro.known_models import KNOWN_MODELS
-from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
-from pointrend_repro.prediction import Instances
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.settings.instances import InputSettings
 
 HEIGHT, WIDTH = 120, 160
 NAME = "mask_rcnn_r50_fpn_cityscapes"

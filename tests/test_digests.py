@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointrend_repro.digests import content_digest, result_digest, short
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.digests import content_digest, result_digest, short
+from pointrend_repro.base.errors import UserError
 
 
 def test_a_files_digest_is_that_of_sha256sum(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments import Evaluation, Grid, Prediction, Training, load_grid
+from pointrend_repro.experiments.grid import Evaluation, Grid, Prediction, Training, load_grid
 
 PAPER_ROWS = ("4conv_28", "pointrend_28", "pointrend_224")
 NO_DATA = UserData()

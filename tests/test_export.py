@@ -13,15 +13,15 @@ import torchvision  # noqa: F401  its operators are in the graphs
 from torch import Tensor, nn
 
 from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
-from pointrend_repro.errors import UserError
-from pointrend_repro.export.formats import Format, write_graph
-from pointrend_repro.export.graph import DetectorGraph, padded_image
 from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.weights import SavedModel, save_model
-from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.tools.export.formats import Format, write_graph
+from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
 from small_experiment import OVERRIDES
 
 SETTINGS = InferenceSettings()

@@ -15,13 +15,17 @@ from matplotlib.collections import PathCollection
 from PIL import Image
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.commands import pipeline
-from pointrend_repro.config import load_preset
+from pointrend_repro.config.figure_plan import BASELINE, DATASETS, POINTREND, VARIANTS
+from pointrend_repro.config.reading import load_preset
+from pointrend_repro.config.schema import Preset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.figures import figure2, figure4, figure5, figure6, figure7
 from pointrend_repro.figures.drawing import (
     box_window,
@@ -32,13 +36,9 @@ from pointrend_repro.figures.drawing import (
 )
 from pointrend_repro.figures.making import make_figure
 from pointrend_repro.figures.objects import choose_objects
-from pointrend_repro.figures.plan import BASELINE, DATASETS, POINTREND, VARIANTS
 from pointrend_repro.figures.regions import coarse_and_points, mask_logits
 from pointrend_repro.modeling.points import point_sample
-from pointrend_repro.modeling.structures import Detections
-from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
-from pointrend_repro.schema import Preset
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.settings.instances import InputSettings
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 
 FIGURES = sorted(name for name in VARIANTS if DATASETS[name] == "coco")

@@ -11,8 +11,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import (
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import (
     atomic_folder,
     atomic_path,
     read_json,

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.identity import added, are_of, identity, settings_digest
-from pointrend_repro.provenance import digest
-from pointrend_repro.settings import DetectorSettings, ModelSettings, TrainingSettings
+from pointrend_repro.base.provenance import digest
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.settings.identity import added, are_of, identity, settings_digest
+from pointrend_repro.settings.instances import DetectorSettings, ModelSettings, TrainingSettings
 from small_experiment import small_settings
 
 

@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro import json_text
+from pointrend_repro.base import json_text
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.json_text import UnreasonableJsonError, is_finite, parse_json, shown
+from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.data.coco import read_coco
-from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation.official_files import read_ground_truth, read_predictions
-from pointrend_repro.files import read_json
-from pointrend_repro.json_text import UnreasonableJsonError, is_finite, parse_json, shown
-from pointrend_repro.modeling.weights import load_saved_model
 
 VALUES = st.recursive(
     st.none()

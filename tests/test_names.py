@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pointrend_repro import cli
-from pointrend_repro.config import load_dataset, load_preset, load_table, load_variant
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.names import is_name
+from pointrend_repro.config.reading import load_dataset, load_preset, load_table, load_variant
+from pointrend_repro.config.schema import Preset, Table, Variant
 from pointrend_repro.data.fetch.catalogue import Catalogue
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.names import is_name
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
 from pointrend_repro.reporting.claims.schema import load_claims
-from pointrend_repro.schema import Preset, Table, Variant
-from pointrend_repro.workflow import WorkflowConfig, read_workflow_config
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 CONFIG = REPOSITORY / "config"

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord, read_coco
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import predict_dataset
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.predictions.instances import predict_dataset
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.training.loop import train
 
 # Seeds 0, 1, 2 reached mask AP 83, 93, 84 (PointRend) and 79, 73, 70 (4x conv).

@@ -6,7 +6,7 @@ cells breaks one.
 
 import pytest
 
-from pointrend_repro.config import load_table
+from pointrend_repro.config.reading import load_table
 
 # (table, row, its baseline, gains in the order of the columns), as printed.
 GAINS = [

@@ -15,20 +15,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.commands import pictures
+from pointrend_repro.config.figure_plan import BASELINE, POINTREND
 from pointrend_repro.data.coco import CocoDataset
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.figures import comparison, subdivision
 from pointrend_repro.figures.drawing import shared_style, view_window
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import choose_objects
-from pointrend_repro.figures.plan import BASELINE, POINTREND
 from pointrend_repro.figures.regions import coarse_and_points, mask_logits
 from pointrend_repro.figures.subdivision import subdivide
 from pointrend_repro.modeling.points import render_masks
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
 from small_experiment import DATASET, PRESET
 from test_figures import config_dir, dataset, models, results_dir
 

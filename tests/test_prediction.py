@@ -12,13 +12,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
-from pointrend_repro.errors import UserError
+from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.structures import Detections
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import predict_dataset, predict_image
-from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.predictions.instances import predict_dataset, predict_image
+from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
 
 CATEGORIES = [(3, "rectangle"), (7, "triangle"), (20, "diamond")]
 # An image of 60 x 100 pixels is seen by the network at 40 x 66: 5/3 and 50/33 are not the same.

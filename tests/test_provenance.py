@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro import provenance
-from pointrend_repro.provenance import (
+from pointrend_repro.base import provenance
+from pointrend_repro.base.provenance import (
     PACKAGE_DIR,
     code_digest,
     command_line,
@@ -82,7 +82,8 @@ def package(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["modeling/points.py", "training/loop.py", "settings.py", "evaluation/coco_ap.py"]
+    "name",
+    ["modeling/points.py", "training/loop.py", "settings/instances.py", "evaluation/coco_ap.py"],
 )
 def test_code_digest_changes_with_code_that_decides_a_number(package: Path, name: str) -> None:
     before = code_digest(package)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pointrend_repro import cli
-from pointrend_repro.files import read_json
+from pointrend_repro.base.files import read_json
 from small_experiment import DATASET, PRESET, VARIANT, write_small_config
 
 Run = Callable[..., int]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.resources import (
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.pipeline.resources import (
     Job,
     Machines,
     Slurm,
@@ -19,7 +19,7 @@ from pointrend_repro.resources import (
     process_threads,
     training_runtime_min,
 )
-from pointrend_repro.workflow import read_workflow_config
+from pointrend_repro.pipeline.workflow import read_workflow_config
 
 TRAIN = TrainingJob(
     gpu=True, cpus=8, memory_mb=24000, runtime_min=1440, runtime_gpus=8, longer={"x101": 4680}

@@ -5,13 +5,18 @@ import pytest
 import torch
 
 import pointrend_repro as pr
+from pointrend_repro.api.demo import draw_labels
 from pointrend_repro.checkpoints.fit import known_shapes
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, new_model
-from pointrend_repro.demo import draw_labels
-from pointrend_repro.known_models import KNOWN_MODELS
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
-from pointrend_repro.semantic_settings import SemanticModelSettings
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.checkpoints.saved_models import (
+    SavedModel,
+    build_model,
+    load_saved_model,
+    save_model,
+)
+from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.semantic import SemanticModelSettings
 
 NAMES = [n for n, known in KNOWN_MODELS.items() if isinstance(known.model, SemanticModelSettings)]
 

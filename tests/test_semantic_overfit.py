@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.label_prediction import write_label_maps
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
-from pointrend_repro.semantic_settings import SemanticTrainingSettings as Settings
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.predictions.label_maps import write_label_maps
+from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
+from pointrend_repro.settings.semantic import SemanticTrainingSettings as Settings
 from pointrend_repro.training.loop import train
 
 # Seed 0 reached mIoU 52 (DeepLabV3 at output stride 16), 65 (with PointRend), 77 (SemanticFPN).

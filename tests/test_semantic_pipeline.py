@@ -13,15 +13,16 @@ import torch
 import yaml
 from PIL import Image
 
-from pointrend_repro import cli, label_prediction
+from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
 from pointrend_repro.data.semantic import read_labelled_images
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Evaluation, Prediction, Training, load_grid
-from pointrend_repro.files import read_json
-from pointrend_repro.label_prediction import write_label_maps
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.experiments.grid import Evaluation, Prediction, Training, load_grid
+from pointrend_repro.predictions import label_maps as label_prediction
+from pointrend_repro.predictions.label_maps import write_label_maps
+from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_semantic_experiment import (
     DATASET,
     PRESET,

@@ -18,8 +18,8 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-from pointrend_repro import slurm_outages
-from pointrend_repro.slurm_outages import ASK_AGAIN_S, PatientExecutor, survive_outages
+from pointrend_repro.pipeline import slurm_outages
+from pointrend_repro.pipeline.slurm_outages import ASK_AGAIN_S, PatientExecutor, survive_outages
 
 NO_CONTACT = "Unable to contact slurm controller (connect failure)"
 UNKNOWN = "slurm_load_jobs error: Invalid job id specified"

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.start_checks import (
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.pipeline.start_checks import (
     require_files_of_the_past,
     require_places_to_write,
     require_workflow_profile,

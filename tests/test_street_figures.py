@@ -5,23 +5,23 @@ import pytest
 import torch
 from PIL import Image
 
-from pointrend_repro.config import load_preset
-from pointrend_repro.data.cityscapes import prepare_instances
-from pointrend_repro.data.coco import CocoDataset, read_coco
-from pointrend_repro.data.semantic import TRAIN_CLASSES
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.figures import figure8, figure9
-from pointrend_repro.figures.drawing import save_figure, shared_style
-from pointrend_repro.figures.plan import (
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
+from pointrend_repro.config.figure_plan import (
     BASELINE,
     DEEPLAB,
     DEEPLAB_POINTREND,
     POINTREND,
     VARIANTS,
 )
+from pointrend_repro.config.reading import load_preset
+from pointrend_repro.data.cityscapes import prepare_instances
+from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.semantic import TRAIN_CLASSES
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.figures import figure8, figure9
+from pointrend_repro.figures.drawing import save_figure, shared_style
 from pointrend_repro.figures.streets import choose_streets, colored, colored_over
-from pointrend_repro.modeling.weights import SavedModel, build_model
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 

@@ -4,7 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-START = "import sys; from pointrend_repro.torchvision_import import import_torchvision as start; "
+START = (
+    "import sys; from pointrend_repro.base.torchvision_import import import_torchvision as start; "
+)
 
 
 def run(code: str) -> str:

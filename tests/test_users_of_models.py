@@ -9,17 +9,17 @@ import pytest
 from PIL import Image
 
 from damaged_run import Run, Runs, flip_a_bit, put_another_head, refused_and_kept
-from pointrend_repro.api import load_model
+from pointrend_repro.api.loading import load_model
+from pointrend_repro.base.digests import content_digest
+from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.origins import origin_path, require_as_recorded
 from pointrend_repro.checkpoints.loading import convert
-from pointrend_repro.digests import content_digest
-from pointrend_repro.errors import DamagedError, UserError
-from pointrend_repro.experiments import Training
-from pointrend_repro.export.writing import export_model
+from pointrend_repro.experiments.grid import Training
 from pointrend_repro.figures.making import load_models
-from pointrend_repro.files import read_json
-from pointrend_repro.origins import origin_path, require_as_recorded
 from pointrend_repro.reporting.verifying import verify as look_at_all
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.tools.export.writing import export_model
 from small_experiment import DATASET, PRESET, VARIANT
 
 

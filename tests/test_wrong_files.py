@@ -19,10 +19,10 @@ from damaged_run import (
     put_another_head,
     refused_and_kept,
 )
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.digests import content_digest
-from pointrend_repro.files import read_json
-from pointrend_repro.origins import origin_path
+from pointrend_repro.base.digests import content_digest
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.origins import origin_path
+from pointrend_repro.config.reading import CONFIG_DIR
 from small_experiment import VARIANT
 
 Damage = Callable[[Path], object]

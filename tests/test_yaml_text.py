@@ -8,10 +8,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro import yaml_text
-from pointrend_repro.config import CONFIG_DIR, read_yaml
-from pointrend_repro.errors import UserError
-from pointrend_repro.yaml_text import parse_yaml
+from pointrend_repro.base import yaml_text
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.yaml_text import parse_yaml
+from pointrend_repro.config.reading import CONFIG_DIR, read_yaml
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda p: p.stem)

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from pointrend_repro import cli
-from pointrend_repro.conformance import CHECKS, Case, NonConformingError
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head, find_head
-from pointrend_repro.settings import (
+from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
     MaskHeadSettings,
     PluginHeadSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
 from small_experiment import DATASET, PRESET, write_small_config
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs/your_head.md"

@@ -1,1 +1,1 @@
-"""One measurement a file; see `pointrend_repro.bench.case`."""
+"""One measurement a file; see `pointrend_repro.tools.bench.case`."""

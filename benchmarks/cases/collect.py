@@ -17,10 +17,10 @@ from typing import Any
 import yaml
 
 from benchmarks.scaling.made_up import write_metrics as write_made_up
-from pointrend_repro.bench.case import Case, Size
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE, PERCENT, write_metrics
+from pointrend_repro.tools.bench.case import Case, Size
 
 _STEPS = ("train", "predict", "evaluate")
 _RESAMPLES = {"full": 1000, "tiny": 2}

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling.made_up import write_instances
-from pointrend_repro.bench.case import Case, NotInstalled, Size
 from pointrend_repro.evaluation import score
 from pointrend_repro.evaluation._lvis_compat import working_lvis
 from pointrend_repro.evaluation.bootstrap import image_counts
 from pointrend_repro.evaluation.lvis_ap import cocofy
 from pointrend_repro.evaluation.scoring import ReadOnce
+from pointrend_repro.tools.bench.case import Case, NotInstalled, Size
 
 _SIZES = {"full": {"images": 150, "detections": 30}, "tiny": {"images": 4, "detections": 5}}
 

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.scaling.made_up import write_streets
-from pointrend_repro.bench.case import Case, Size
+from pointrend_repro.data.label_images import find_pairs
 from pointrend_repro.evaluation import score
 from pointrend_repro.evaluation._cityscapes_compat import pixel_level_evaluator
 from pointrend_repro.evaluation.bootstrap import image_counts
-from pointrend_repro.evaluation.label_images import find_pairs
 from pointrend_repro.evaluation.scoring import ReadOnce
+from pointrend_repro.tools.bench.case import Case, Size
 
 _IMAGES = {"full": 10, "tiny": 1}
 _METRICS = ("cityscapes_miou", "trimap_miou")

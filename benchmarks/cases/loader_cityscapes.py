@@ -14,10 +14,10 @@ from torch import Tensor
 
 from benchmarks.loading import CITYSCAPES_NOISE, folder_until_exit, photograph, polygon
 from benchmarks.peers import importing_detectron2
-from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.data.cityscapes import TRAIN_CLASSES
 from pointrend_repro.data.semantic import IGNORED, LabelledImage, semantic_example
-from pointrend_repro.semantic_settings import SemanticInputSettings
+from pointrend_repro.settings.semantic import SemanticInputSettings
+from pointrend_repro.tools.bench.case import Case, Size
 
 _HEIGHTS = {"full": 1024, "tiny": 64}
 _MAX_SHARE = 0.75

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmarks.loading import COCO_NOISE, folder_until_exit, photograph, polygon
 from benchmarks.peers import importing_detectron2
-from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.examples import training_example
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.tools.bench.case import Case, Size
 
 _SIZES = {"full": (480, 640), "tiny": (48, 64)}
 _SHORT_EDGES = {"full": (640, 672, 704, 736, 768, 800), "tiny": (64,)}

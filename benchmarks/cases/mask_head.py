@@ -12,8 +12,8 @@ from torch import Tensor
 from benchmarks import yardstick
 from benchmarks.detectron2_head import detectron2_mask_head
 from benchmarks.inputs import MaskInputs, mask_inputs
-from pointrend_repro.bench.case import Case, Size
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.tools.bench.case import Case, Size
 
 MAX_DIFFERING_SHARE = 0.0005
 _SIZES = {

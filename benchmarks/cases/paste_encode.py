@@ -15,9 +15,9 @@ from torch import Tensor
 
 from benchmarks.inputs import random_boxes
 from benchmarks.peers import importing_detectron2
-from pointrend_repro.bench.case import Case, Size
-from pointrend_repro.data.rle import encode_window
 from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.predictions.rle import encode_window
+from pointrend_repro.tools.bench.case import Case, Size
 
 _SIZES = {
     "full": {"num_boxes": 100, "mask_side": 224, "height": 800, "width": 1216},

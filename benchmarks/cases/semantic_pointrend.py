@@ -12,9 +12,9 @@ from torch import Tensor
 
 from benchmarks.inputs import FPN_CHANNELS, P2_STRIDE, feature_map
 from benchmarks.peers import importing_detectron2
-from pointrend_repro.bench.case import Case, Size
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner
-from pointrend_repro.semantic_settings import SemanticPointRendSettings
+from pointrend_repro.settings.semantic import SemanticPointRendSettings
+from pointrend_repro.tools.bench.case import Case, Size
 
 MAX_DIFFERING_SHARE = 0.0005
 _CLASSES = 19

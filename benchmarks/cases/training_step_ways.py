@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.cases.training_step import MODEL, SIZES, Losses, ours
 from benchmarks.whole_models import Scene
-from pointrend_repro.bench.case import Case, NotInstalled, Size
+from pointrend_repro.tools.bench.case import Case, NotInstalled, Size
 
 
 def make(size: Size, device: str) -> Case:

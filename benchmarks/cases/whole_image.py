@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.torchvision_model import torchvision_input, torchvision_mask_rcnn
 from benchmarks.whole_models import Scene, detectron2_inputs, detectron2_model
-from pointrend_repro.bench.case import Case, Size
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import Instances, predict_image
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.predictions.instances import Instances, predict_image
+from pointrend_repro.tools.bench.case import Case, Size
 
 POINTREND, CONV4 = "pointrend_r50_fpn_coco", "mask_rcnn_r50_fpn_coco"
 MAX_DIFFERING_SHARE = 0.0005

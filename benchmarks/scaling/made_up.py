@@ -10,8 +10,8 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from PIL import Image
 
-from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.experiments import Evaluation, Grid
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.experiments.grid import Evaluation, Grid
 
 HEIGHT, WIDTH = 480, 640
 DETECTIONS = 30  # an image; at most 100 of a class are counted

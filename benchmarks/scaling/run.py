@@ -19,8 +19,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 from benchmarks.scaling.drawing import draw  # noqa: E402
 from benchmarks.scaling.points import POINTS, REPOSITORY  # noqa: E402
 from benchmarks.scaling.points import measure as measure_point  # noqa: E402
-from pointrend_repro.files import write_json  # noqa: E402
-from pointrend_repro.provenance import cpu_name, git_commit, versions  # noqa: E402
+from pointrend_repro.base.files import write_json  # noqa: E402
+from pointrend_repro.base.provenance import cpu_name, git_commit, versions  # noqa: E402
 
 IMAGES = (500, 1500, 5000, 15_000, 50_000)
 BOXES = (10, 30, 100, 300)

@@ -11,16 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pointrend_repro.api import load_model
-    from pointrend_repro.errors import UserError
+    from pointrend_repro.api.loading import load_model
+    from pointrend_repro.base.errors import UserError
+    from pointrend_repro.checkpoints.known_models import list_models
     from pointrend_repro.evaluation import evaluate_predictions
-    from pointrend_repro.known_models import list_models
 
 _WHERE = {
-    "UserError": "errors",
+    "UserError": "base.errors",
     "evaluate_predictions": "evaluation",
-    "list_models": "known_models",
-    "load_model": "api",
+    "list_models": "checkpoints.known_models",
+    "load_model": "api.loading",
 }
 
 __all__ = ["UserError", "evaluate_predictions", "list_models", "load_model"]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import typer
 
+from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.commands import (
     bench,
     claims,
@@ -22,7 +23,6 @@ from pointrend_repro.commands import (
     plan,
     verify,
 )
-from pointrend_repro.errors import StoppedBySignal, UserError
 
 _COMMANDS: list[Callable[..., None]] = [
     plan.plan,

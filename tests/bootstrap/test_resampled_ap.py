@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from made_up_matches import THRESHOLDS, made_up_images, official_ap, repeated
 from pycocotools.coco import COCO
 
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation import evaluate_predictions, score
 from pointrend_repro.evaluation.bootstrap import ImageCounts, image_counts, resample
 from pointrend_repro.evaluation.bootstrap.average_precision import PrecisionCounts
 from pointrend_repro.evaluation.bootstrap.official_matches import _counts
-from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation.scoring import ReadOnce
 
 KEYS = ("dtScores", "dtMatches", "dtIgnore", "gtIgnore")

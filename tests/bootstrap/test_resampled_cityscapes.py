@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES
+from pointrend_repro.data.label_images import CLASS_NAMES
 from pointrend_repro.evaluation import evaluate_predictions, score
 from pointrend_repro.evaluation.bootstrap import image_counts
 from pointrend_repro.evaluation.bootstrap.cityscapes_precision import curve_counts
 from pointrend_repro.evaluation.cityscapes_ap import _averages, average_precisions, match_image
 from pointrend_repro.evaluation.cityscapes_predictions import PredictedInstance
-from pointrend_repro.evaluation.label_images import CLASS_NAMES
 from pointrend_repro.evaluation.scoring import ReadOnce
 
 SIZE = (60, 90)

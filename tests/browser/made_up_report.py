@@ -11,8 +11,8 @@ from typing import Any
 from made_up_metrics import fill_whole_grid
 from PIL import Image, ImageFilter
 
-from pointrend_repro.experiments import Grid
-from pointrend_repro.files import write_json
+from pointrend_repro.base.files import write_json
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.pictures.thinning import write_curves
 from pointrend_repro.reporting.report import write_report

@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 import torch
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import (
     from_caffe2,
     from_detectron2,
     to_detectron2,
 )
 from pointrend_repro.checkpoints.fit import known_shapes
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, new_model
 from pointrend_repro.checkpoints.pickles import read_pickle
-from pointrend_repro.errors import UserError
-from pointrend_repro.known_models import KNOWN_MODELS
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
-from pointrend_repro.settings import ModelSettings
+from pointrend_repro.checkpoints.saved_models import (
+    SavedModel,
+    build_model,
+    load_saved_model,
+    save_model,
+)
+from pointrend_repro.settings.instances import ModelSettings
 
 INSTANCE_MODELS = [
     name for name, known in KNOWN_MODELS.items() if isinstance(known.model, ModelSettings)

@@ -6,13 +6,13 @@ from pointrend_repro.checkpoints.detectron2_semantic_names import (
     semantic_to_detectron2,
 )
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
-from pointrend_repro.settings import BackboneSettings
 
 POINTREND = SemanticPointRendSettings(train_points=16, channels=8)
 TRUNK = {"name": "resnet18_narrow", "fpn_channels": 8}

@@ -5,11 +5,11 @@ import torch
 import torchvision
 from safetensors.torch import save_file
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.fit import compare_shapes, known_shapes, looks_like
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import load_known_model
-from pointrend_repro.errors import UserError
-from pointrend_repro.known_models import KNOWN_MODELS
 
 
 def _write(path, shapes):

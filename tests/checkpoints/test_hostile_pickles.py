@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from pickle_parts import array, checkpoint, dtype, name, number, raw, state, text
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints import unpickling
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.reading import read_checkpoint
-from pointrend_repro.errors import UserError
 
 F4 = dtype("f4")
 FOUR_BYTES = raw(b"\0" * 4)

@@ -8,13 +8,13 @@ import pytest
 import torch
 import torchvision
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
-from pointrend_repro.config import CONFIG_DIR, load_variant
-from pointrend_repro.errors import UserError
-from pointrend_repro.known_models import KNOWN_MODELS
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
+from pointrend_repro.config.reading import CONFIG_DIR, load_variant
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings import BackboneSettings
+from pointrend_repro.settings.instances import BackboneSettings
 
 RGB = {
     "channel_order": "RGB",

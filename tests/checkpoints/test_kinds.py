@@ -15,15 +15,15 @@ from test_own_files import save_narrow
 from torch import Tensor
 
 import pointrend_repro as pr
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.checkpoints.kinds import kind_of, require_weights
 from pointrend_repro.checkpoints.reading import read_checkpoint
-from pointrend_repro.errors import UserError
+from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.modeling.weights import load_saved_model
-from pointrend_repro.settings import BackboneSettings
+from pointrend_repro.settings.instances import BackboneSettings
 
 MODEL = "mask_rcnn_r50_fpn_coco"
 NAME = "box_head.bbox_pred.bias"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import pointrend_repro as pr
-from pointrend_repro.errors import UserError
-from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
-from pointrend_repro.settings import InputSettings, ModelSettings
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
+from pointrend_repro.settings.instances import InputSettings, ModelSettings
 
 CATEGORIES = [(3, "cat"), (7, "dog")]
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.reading import read_checkpoint
-from pointrend_repro.errors import UserError
 
 DTYPES = ["float32", "float64", "float16", ">f4", "int64", "uint8", "bool", "S3", "U4"]
 

@@ -16,10 +16,10 @@ import torch
 from pickle_parts import name, number, text
 from torch import nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints import unpickling
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.errors import UserError
 
 FORMATS = {"zip": True, "old": False}
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.training.loop import train
 from small_experiment import OVERRIDES, read_train_split, small_settings

@@ -13,14 +13,19 @@ from safetensors.torch import load_file, save_file
 
 import pointrend_repro as pr
 from pointrend_repro import cli
-from pointrend_repro.digests import content_digest
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.base.digests import content_digest
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_json
+from pointrend_repro.checkpoints.description import METADATA_KEY
+from pointrend_repro.checkpoints.saved_models import (
+    SavedModel,
+    build_model,
+    load_saved_model,
+    save_model,
+)
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.figures.making import load_models
-from pointrend_repro.files import write_json
-from pointrend_repro.modeling.description import METADATA_KEY
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model, save_model
-from pointrend_repro.settings import InputSettings, ModelSettings
+from pointrend_repro.settings.instances import InputSettings, ModelSettings
 from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT, write_small_config
 
 HEAD = "innocent_looking:Head"
@@ -29,7 +34,7 @@ KNOWN = "mask_rcnn_r50_fpn_coco"
 MODULE = """
 from pathlib import Path
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
-from pointrend_repro.settings import Conv4HeadSettings
+from pointrend_repro.settings.instances import Conv4HeadSettings
 
 Path("WAS_HERE").touch()
 

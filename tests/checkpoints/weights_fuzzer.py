@@ -24,10 +24,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pickle_parts import array, dtype, name, number, python2_pickle, raw, state, text
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.errors import UserError
 
 ADDRESS_SPACE_MB = 2000  # beyond what the imports take
 RESIDENT_MB = 500

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import (
     Batch,
     Division,
@@ -21,8 +22,7 @@ from pointrend_repro.data.batches import (
 )
 from pointrend_repro.data.coco import ImageRecord, read_coco
 from pointrend_repro.data.examples import training_example
-from pointrend_repro.errors import UserError
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.settings.instances import InputSettings
 
 SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
 ONE_STEP = Division(images_per_batch=2, images_per_step=2)

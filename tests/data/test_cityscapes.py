@@ -9,8 +9,10 @@ from cityscapesscripts.evaluation.instances2dict import instances2dict
 from cityscapesscripts.helpers.labels import labels, name2label
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands import data as data_commands
-from pointrend_repro.config import load_dataset
+from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.config.schema import Dataset
 from pointrend_repro.data.cityscapes import (
     INSTANCE_CLASSES,
     class_of,
@@ -22,10 +24,8 @@ from pointrend_repro.data.cityscapes import (
 )
 from pointrend_repro.data.coco import CocoDataset, read_coco, segmentation_mask
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.errors import UserError
-from pointrend_repro.schema import Dataset
+from pointrend_repro.settings.generated import GeneratedSettings
 
 SETTINGS = GeneratedSettings(
     train_images=3, val_images=14, width_px=192, height_px=96, classes=8, crowd_image_share=0.125

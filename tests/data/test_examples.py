@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import (
     Annotation,
     ImageRecord,
@@ -23,9 +24,8 @@ from pointrend_repro.data.examples import (
     resized_size,
     training_example,
 )
-from pointrend_repro.errors import UserError
-from pointrend_repro.modeling.structures import Target
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.data.structures import Target
+from pointrend_repro.settings.instances import InputSettings
 
 
 def detectron2_size(height: int, width: int, short_edge: int, max_size: int) -> tuple[int, int]:

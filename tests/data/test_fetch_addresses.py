@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from small_downloads import WEIGHTS, Downloads, pinned, published
 
 from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.addresses import (
     is_same_server,
     next_address,
@@ -22,7 +23,6 @@ from pointrend_repro.data.fetch.addresses import (
     split_credentials,
     without_secrets,
 )
-from pointrend_repro.errors import UserError
 
 
 @pytest.mark.parametrize(

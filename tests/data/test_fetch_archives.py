@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import archive_checks, archives
 from pointrend_repro.data.fetch.archive_checks import problem_of
 from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
-from pointrend_repro.errors import UserError
 
 FILES = {"images/a.jpg": b"a" * 50, "images/deep/b.jpg": b"b" * 70, "README": b"unwanted"}
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pointrend_repro.config import CONFIG_DIR, load_dataset, load_variant
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import CONFIG_DIR, load_dataset, load_variant
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
-from pointrend_repro.errors import UserError
 
 DATA = Path("data")
 

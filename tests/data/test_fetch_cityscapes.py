@@ -11,9 +11,9 @@ from cityscapesscripts.download import downloader
 from file_server import FileServer, Handler, cut_after, good, running_server, saying
 from small_downloads import Downloads, published, zipped
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import cityscapes
 from pointrend_repro.data.fetch.planning import DownloadPlan
-from pointrend_repro.errors import UserError
 
 USER, PASSWORD = "somebody@example.org", "correct horse"
 

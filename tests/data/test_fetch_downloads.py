@@ -15,9 +15,9 @@ from file_server import cut_after, ignoring_ranges, other_bytes, running_server,
 from small_downloads import WEIGHTS, Downloads, add_coco, pinned, published, zipped
 
 from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.fetch.planning import listing
-from pointrend_repro.errors import UserError
 
 Builder = Callable[..., Path]
 

@@ -13,13 +13,13 @@ from file_server import Behaviour, FileServer, Handler, cut_after, good, running
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.answers import LONGEST_WAIT_S, wait_wanted_s
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.speed import SpeedWatch
 from pointrend_repro.data.fetch.transfer import Arrived, download
 from pointrend_repro.data.fetch.wanted import Patience, TransientError, Wanted
-from pointrend_repro.errors import UserError
 
 OLD, NEW = bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40
 QUICK = Patience(attempts=3, first_wait_s=0)

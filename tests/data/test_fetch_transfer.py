@@ -18,11 +18,11 @@ from file_server import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.transfer import download
 from pointrend_repro.data.fetch.wanted import Patience, Wanted
-from pointrend_repro.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
 QUICK = Patience(attempts=3, first_wait_s=0)

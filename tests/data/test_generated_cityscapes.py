@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from shapely.geometry import Point
 
-from pointrend_repro.config import load_dataset
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.generated import cityscapes_layout
 from pointrend_repro.data.generated.cityscapes_layout import (
     generate_cityscapes,
     image_name,
     label_polygon,
 )
-from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.data.generated.street_scenes import STREET_CLASSES, sample_street
-from pointrend_repro.errors import UserError
+from pointrend_repro.settings.generated import GeneratedSettings
 
 SETTINGS = GeneratedSettings(train_images=2, val_images=12, width_px=192, height_px=96, classes=8)
 INSTANCE_LABELS = {kind.label for kind in STREET_CLASSES}

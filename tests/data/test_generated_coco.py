@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pydantic import ValidationError
 from shapely.geometry import Polygon
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.generated import coco_layout
 from pointrend_repro.data.generated.classes import COCO_CLASSES, coco_classes, lvis_id
 from pointrend_repro.data.generated.coco_layout import generate_coco, image_id
@@ -27,8 +28,7 @@ from pointrend_repro.data.generated.polygons import (
 )
 from pointrend_repro.data.generated.rendering import paint
 from pointrend_repro.data.generated.scenes import place, sample_scene, size_range_px
-from pointrend_repro.data.generated.settings import GeneratedSettings
-from pointrend_repro.errors import UserError
+from pointrend_repro.settings.generated import GeneratedSettings
 
 SETTINGS = GeneratedSettings(train_images=8, val_images=16, width_px=128, height_px=96, classes=10)
 

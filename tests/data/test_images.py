@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.cityscapes import image_size, read_instance_ids
 from pointrend_repro.data.images import read_image
-from pointrend_repro.errors import UserError
-from pointrend_repro.evaluation.label_images import read_label_ids
+from pointrend_repro.data.label_images import read_label_ids
 
 # EXIF 2.32, tag 274: how to turn the upright picture into the stored one.
 STORED = {

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pointrend_repro.config import load_dataset, load_variant
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import load_dataset, load_variant
 from pointrend_repro.data import color
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.data.semantic import (
     IGNORED,
     TRAIN_CLASSES,
@@ -31,8 +31,8 @@ from pointrend_repro.data.semantic import (
     scaled_labels,
     semantic_example,
 )
-from pointrend_repro.errors import UserError
-from pointrend_repro.semantic_settings import SemanticInputSettings
+from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.settings.semantic import SemanticInputSettings
 
 SIZE = GeneratedSettings(train_images=4, val_images=1, width_px=96, height_px=48, classes=8)
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from pointrend_repro.config import (
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import (
     load_dataset,
     load_preset,
     load_variant,
@@ -18,9 +19,8 @@ from pointrend_repro.config import (
 )
 from pointrend_repro.engines.detectron2.config import inference_config, training_config
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.errors import UserError
-from pointrend_repro.semantic_settings import AnyTrainingSettings, SemanticInferenceSettings
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticInferenceSettings
 
 RECORDED = json.loads(
     (Path(__file__).resolve().parents[1] / "recorded" / "detectron2_configs.json").read_text()

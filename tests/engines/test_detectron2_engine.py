@@ -16,21 +16,21 @@ import pytest
 import torch
 from PIL import Image
 
+from pointrend_repro.base.errors import StoppedBySignal
+from pointrend_repro.base.files import read_json
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.engines.detectron2.config import training_config
-from pointrend_repro.errors import StoppedBySignal
-from pointrend_repro.files import read_json
-from pointrend_repro.label_prediction import write_label_maps
-from pointrend_repro.modeling.weights import SavedModel, build_model, load_saved_model
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.pipeline.steps import run_evaluation, run_prediction, run_training
+from pointrend_repro.predictions.label_maps import write_label_maps
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.semantic import (
     SemanticInferenceSettings,
     SemanticTrainingSettings,
 )
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
-from pointrend_repro.steps import run_evaluation, run_prediction, run_training
 from pointrend_repro.training.schedule import learning_rate
 from pointrend_repro.training.signals import StopSignals
 from small_semantic_experiment import make_streets
@@ -200,7 +200,7 @@ def test_predictions_of_the_same_weights_are_the_same(
     head: str, data: DataPaths, tmp_path: Path
 ) -> None:
     from pointrend_repro.engines.detectron2.predict import predict
-    from pointrend_repro.prediction import predict_dataset
+    from pointrend_repro.predictions.instances import predict_dataset
 
     dataset = read_coco(data.val_images, data.val_annotations)
     saved = _untrained(settings_of(head), dataset)

@@ -7,13 +7,13 @@ import pytest
 import torch
 import yaml
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_detectron2
-from pointrend_repro.config import CONFIG_DIR, load_variant
+from pointrend_repro.checkpoints.saved_models import build_model
+from pointrend_repro.config.reading import CONFIG_DIR, load_variant
 from pointrend_repro.engines.detectron2.install import require_detectron2
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.workflow import WorkflowConfig
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.pipeline.workflow import WorkflowConfig
 from small_experiment import PRESET, write_small_config
 from working_copy import WorkingCopy, make_copy
 

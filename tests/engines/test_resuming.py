@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.engines.detectron2.resuming import require_own_checkpoint
-from pointrend_repro.errors import UserError
 
 
 class Touch:

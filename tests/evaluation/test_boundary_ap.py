@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
 
 HEIGHT, WIDTH = 60, 80  # the diagonal is 100 pixels, so boundaries are 2 pixels thick

@@ -9,11 +9,11 @@ from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling
 from cityscapesscripts.helpers.labels import labels
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
-from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.semantic_iou import cityscapes_miou
+from pointrend_repro.settings.generated import GeneratedSettings
 
 official = evalPixelLevelSemanticLabeling
 CLASSES = {label.name for label in labels if label.id >= 0 and not label.ignoreInEval}

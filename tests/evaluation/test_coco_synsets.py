@@ -1,7 +1,7 @@
 import json
 from pathlib import Path
 
-from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 
 
 def test_table_is_whole_and_one_to_one() -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from pointrend_repro.config import load_table, load_variant
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.config.reading import load_table, load_variant
 from pointrend_repro.evaluation.cost import _count, mask_head_cost
-from pointrend_repro.metrics import KEYS
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 CLASSES = 80
 

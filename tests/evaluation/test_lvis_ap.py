@@ -11,7 +11,7 @@ import numpy as np
 import pycocotools.mask as mask_utils
 import pytest
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.lvis_ap import cocofy, lvis_ap_star
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pointrend_repro import files
-from pointrend_repro.errors import UserError
+from pointrend_repro.base import files
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.label_images import CLASS_NAMES
 from pointrend_repro.evaluation import official_files
-from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.evaluation.label_images import CLASS_NAMES
-from pointrend_repro.metrics import KEYS
-from pointrend_repro.steps import run_evaluation, run_evaluations
+from pointrend_repro.pipeline.steps import run_evaluation, run_evaluations
 
 CocoBuilder = Callable[..., Path]
 RESAMPLES = 3

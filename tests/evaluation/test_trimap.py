@@ -11,7 +11,6 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.semantic_iou import cityscapes_miou
 from pointrend_repro.evaluation.trimap import (
@@ -20,6 +19,7 @@ from pointrend_repro.evaluation.trimap import (
     trimap_count,
     trimap_miou,
 )
+from pointrend_repro.settings.generated import GeneratedSettings
 
 EVALUATED = np.array([x.id for x in labels if x.id >= 0 and not x.ignoreInEval])
 ROAD, CAR, SKY, VOID, PARKING = 7, 26, 23, 0, 9

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFilter
 
-from pointrend_repro.known_models import KNOWN_MODELS, KnownModel
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS, KnownModel
+from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.structures import Target
-from pointrend_repro.settings import InputSettings, ModelSettings
+from pointrend_repro.settings.instances import InputSettings, ModelSettings
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded" / "detectron2"
 

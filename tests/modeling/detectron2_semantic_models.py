@@ -20,7 +20,7 @@ from semantic_cases import (
 
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.semantic_settings import DeepLabV3Settings, SemanticFPNSettings
+from pointrend_repro.settings.semantic import DeepLabV3Settings, SemanticFPNSettings
 
 
 def _coarse_layers(head: DeepLabV3Head, features: dict[str, torch.Tensor]) -> torch.Tensor:

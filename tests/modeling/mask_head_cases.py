@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import Conv4HeadSettings, PointRendHeadSettings, SharpMaskHeadSettings
+from pointrend_repro.settings.instances import (
+    Conv4HeadSettings,
+    PointRendHeadSettings,
+    SharpMaskHeadSettings,
+)
 
 AnyHead = Conv4Head | PointRendHead | SharpMaskHead
 CLASS_SPECIFIC = ["4conv", "pointrend"]

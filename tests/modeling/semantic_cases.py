@@ -15,14 +15,14 @@ import numpy as np
 import torch
 
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,
     SemanticInferenceSettings,
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
-from pointrend_repro.settings import BackboneSettings
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded" / "detectron2_semantic"
 NUM_CLASSES = 19

@@ -5,14 +5,14 @@ from typing import Any
 import torch
 
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,
     SemanticInferenceSettings,
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
-from pointrend_repro.settings import BackboneSettings
 
 CLASSES = 5
 FEW_POINTS = SemanticInferenceSettings(points_per_step=64)

@@ -15,11 +15,11 @@ from detectron2_cases import CASES, RECORDED, Case, make_image, make_model, make
 from detectron2_cases import seeded_sampling as sampled
 
 from pointrend_repro.checkpoints.loading import load_known_model, save_detectron2
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import Instances, predict_image
+from pointrend_repro.predictions.instances import Instances, predict_image
 
 MAX_BOX_PX = 0.05
 MAX_SCORE = 1e-4

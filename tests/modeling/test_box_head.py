@@ -5,10 +5,10 @@ import torch
 from slow_nms import slow_nms
 from torch import Tensor
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.boxes import decode_boxes
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import DetectorSettings
+from pointrend_repro.settings.instances import DetectorSettings
 
 CHANNELS = 6
 NUM_CLASSES = 3

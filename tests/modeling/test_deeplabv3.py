@@ -7,7 +7,7 @@ from small_semantic import CLASSES, FEW_POINTS, random_batch, small_deeplab, sma
 from pointrend_repro.modeling.semantic.deeplabv3 import ASPP
 from pointrend_repro.modeling.semantic.losses import hard_pixel_cross_entropy
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticInferenceSettings,
     SemanticModelSettings,

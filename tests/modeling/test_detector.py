@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from pointrend_repro.data.structures import Detections, Proposals, Target
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.structures import Detections, Proposals, Target
-from pointrend_repro.settings import InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 NUM_CLASSES = 3
 HEADS = {"4conv": 28, "pointrend": 28, "sharpmask": 112}  # and the side of their masks

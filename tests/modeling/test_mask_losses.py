@@ -20,9 +20,9 @@ from mask_head_cases import (
 from torch import Tensor
 
 from benchmarks.yardstick import point_logits
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.mask_heads.targets import crop_masks, grid_loss
 from pointrend_repro.modeling.points import point_sample
-from pointrend_repro.modeling.structures import Proposals, Target
 
 
 @pytest.mark.parametrize("kind", HEADS)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from pointrend_repro.data.rle import encode_window, run_lengths
 from pointrend_repro.modeling.paste import MaskWindow, mask_window
+from pointrend_repro.predictions.rle import encode_window, run_lengths
 
 HEIGHT, WIDTH = 20, 24
 

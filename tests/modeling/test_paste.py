@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.paste import paste_mask
-from pointrend_repro.modeling.structures import Proposals, Target
 
 
 def probability(mask: list[list[float]], x: float, y: float) -> float:

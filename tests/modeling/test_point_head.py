@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pointrend_repro.modeling.mask_heads.point_head import PointHead
 from pointrend_repro.modeling.points import point_sample
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 
 def published(head: PointHead, fine: Tensor, coarse: Tensor, labels: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from pointrend_repro.modeling.semantic.point_refine import (
     probability_uncertainty,
     refinement_steps,
 )
-from pointrend_repro.semantic_settings import SemanticInferenceSettings, SemanticPointRendSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticPointRendSettings
 
 
 class CountingPredictor:

@@ -9,12 +9,12 @@ from torch import Tensor
 from torchvision.ops import box_iou, roi_align
 from torchvision.ops.poolers import LevelMapper
 
+from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import decode_boxes
 from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
-from pointrend_repro.modeling.structures import Target
-from pointrend_repro.settings import DetectorSettings
+from pointrend_repro.settings.instances import DetectorSettings
 
 CHANNELS = 6
 

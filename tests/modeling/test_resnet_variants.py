@@ -4,11 +4,11 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.modeling.resnet_blocks import ConvNorm
-from pointrend_repro.settings import BackboneSettings
+from pointrend_repro.settings.instances import BackboneSettings
 
 
 def trunk(name: str = "resnet50", **changes: object) -> ResNet:

@@ -12,17 +12,17 @@ from small_semantic import (
     small_trunk,
 )
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.modeling.semantic.prediction import predict_label_map
 from pointrend_repro.modeling.semantic.upsampling import label_map
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.predictions.label_map_of import predict_label_map
+from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.semantic import (
     SemanticFPNSettings,
     SemanticInferenceSettings,
     SemanticModelSettings,
 )
-from pointrend_repro.settings import InputSettings
 
 MODELS = {
     "deeplabv3": small_deeplab,

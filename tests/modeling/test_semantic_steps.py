@@ -23,7 +23,7 @@ from pointrend_repro.modeling.semantic.ranking import (
     top_two,
 )
 from pointrend_repro.modeling.semantic.selection import uncertain_cells
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 
 def seeded(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -12,15 +12,15 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from pointrend_repro.config import load_dataset, load_preset, load_variant, resolve_training
+from pointrend_repro.config.reading import load_dataset, load_preset, load_variant, resolve_training
 from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES, FPNBackbone
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.sharpmask import RefinementModule, SharpMaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.pooling import pool_rois
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import (
+from pointrend_repro.settings.instances import (
     BackboneSettings,
     InferenceSettings,
     SharpMaskHeadSettings,

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.data.generated.coco_layout import generate_coco
-from pointrend_repro.data.generated.settings import GeneratedSettings
-from pointrend_repro.modeling.weights import SavedModel, build_model, save_model
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.settings.instances import InputSettings
 from small_experiment import small_settings, write_small_config
 from small_semantic_experiment import make_streets, small_semantic_settings, write_semantic_config
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import typer
 
+from pointrend_repro.base.provenance import digest
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.cli import app
-from pointrend_repro.experiments import Grid, load_grid
-from pointrend_repro.identity import settings_digest
-from pointrend_repro.known_models import KNOWN_MODELS
-from pointrend_repro.provenance import digest
+from pointrend_repro.experiments.grid import Grid, load_grid
 from pointrend_repro.reporting.collect import COLUMNS
 from pointrend_repro.reporting.exports import CSV_COLUMNS
+from pointrend_repro.settings.identity import settings_digest
 from working_copy import PARTS, REPOSITORY, WorkingCopy
 
 RECORDED = Path(__file__).parent / "recorded"

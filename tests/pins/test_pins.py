@@ -13,8 +13,8 @@ import pinned
 import pytest
 import torch
 
-from pointrend_repro.modeling.weights import load_saved_model
-from pointrend_repro.provenance import digest
+from pointrend_repro.base.provenance import digest
+from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.reporting.results import Result
 
 

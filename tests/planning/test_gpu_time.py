@@ -4,12 +4,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid, load_grid
-from pointrend_repro.planning.gpu_time import Machine, prediction_hours, training_hours, wall_hours
-from pointrend_repro.planning.ranges import NOTHING, Range
-from pointrend_repro.planning.speeds import ModelSpeed, gpu_speed, load_speeds, model_speed
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.pipeline.planning.gpu_time import (
+    Machine,
+    prediction_hours,
+    training_hours,
+    wall_hours,
+)
+from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, load_speeds, model_speed
 
 SPEEDS = load_speeds(CONFIG_DIR)
 V100S = Machine(speed=Range(1, 1), gpus_per_training=8, gpus=8)

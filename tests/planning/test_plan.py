@@ -12,10 +12,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.cli import app
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import (
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import (
     Evaluation,
     Grid,
     Prediction,
@@ -23,16 +25,14 @@ from pointrend_repro.experiments import (
     evaluation_rule,
     load_grid,
 )
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.planning.disk import CHECKPOINTS_KEPT
-from pointrend_repro.planning.jobs import Places
-from pointrend_repro.planning.plan import Plan, make_plan
-from pointrend_repro.planning.progress import look_at
-from pointrend_repro.planning.ranges import Range
-from pointrend_repro.planning.speeds import load_speeds, model_speed
-from pointrend_repro.planning.text import span, to_text
-from pointrend_repro.schema import SEMANTIC_METRICS
-from pointrend_repro.semantic_settings import SemanticTrainingSettings
+from pointrend_repro.pipeline.planning.disk import CHECKPOINTS_KEPT
+from pointrend_repro.pipeline.planning.jobs import Places
+from pointrend_repro.pipeline.planning.plan import Plan, make_plan
+from pointrend_repro.pipeline.planning.progress import look_at
+from pointrend_repro.pipeline.planning.ranges import Range
+from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.text import span, to_text
+from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import checkpoints
 from working_copy import PARTS, REPOSITORY, WorkingCopy
 
@@ -286,5 +286,5 @@ def test_ranges_are_told_in_two_figures() -> None:
 
 
 def test_planning_imports_no_torch() -> None:
-    code = "import sys, pointrend_repro.planning.text; assert 'torch' not in sys.modules"
+    code = "import sys, pointrend_repro.pipeline.planning.text; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

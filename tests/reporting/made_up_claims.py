@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from made_up_metrics import make_record, make_result
 
-from pointrend_repro.experiments import Cost, Evaluation, Grid
-from pointrend_repro.files import write_json
-from pointrend_repro.metrics import KEYS
+from pointrend_repro.base.files import write_json
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
 
 IMAGES_SD, OWN_SD = 0.5, 0.12  # of a metric over images: what all models share, and their own
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.digests import result_digest
-from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
-from pointrend_repro.files import write_json
-from pointrend_repro.metrics import KEYS
+from pointrend_repro.base.digests import result_digest
+from pointrend_repro.base.files import write_json
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.experiments.grid import Cell, Cost, Evaluation, Grid
 
 
 def make_record(**changes: Any) -> dict[str, Any]:

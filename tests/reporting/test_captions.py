@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from pointrend_repro.experiments import Cost, Evaluation, Grid, Prediction, Training, load_grid
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training, load_grid
 from pointrend_repro.reporting.captions import (
     number_labels,
     settings_in_force,

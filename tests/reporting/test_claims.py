@@ -14,10 +14,10 @@ import yaml
 from made_up_claims import fill_claims, write_cost
 
 from pointrend_repro import cli
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid, load_grid
-from pointrend_repro.metrics import KEYS
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.experiments.grid import Grid, load_grid
 from pointrend_repro.reporting.claims.contrasts import contrasts
 from pointrend_repro.reporting.claims.files import (
     JudgedClaim,

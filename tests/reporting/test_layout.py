@@ -3,9 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.config.schema import Table
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub
-from pointrend_repro.schema import Table
 
 # From pointrend.txt and its supplement: the lines above each table's first row.
 PRINTED = {

@@ -7,9 +7,9 @@ import pytest
 from made_up_metrics import first_evaluation
 from test_page import report
 
-from pointrend_repro.damaged import damaged_moved_aside
-from pointrend_repro.errors import DamagedError, UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.damaged import damaged_moved_aside
+from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from made_up_metrics import write_result
 
-from pointrend_repro import provenance
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base import provenance
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.report import write_report
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from test_page import EVIL, Page, report
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 
 MODEL = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from test_page import EVIL, Page, report
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 
 SOURCE = "data:image/webp;base64,UklGRg=="

@@ -6,9 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.reporting.settings_diff import Difference, differences
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 
 MINIMAL: dict[str, Any] = {
     "model": {"backbone": {"name": "resnet50"}, "mask_head": {"kind": "pointrend"}},

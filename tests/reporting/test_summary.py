@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from made_up_metrics import make_record, make_result, write_result
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.conditions import gather_conditions, gpu_count
 from pointrend_repro.reporting.report import write_report

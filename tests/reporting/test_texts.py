@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from made_up_metrics import write_result
 from pydantic import ValidationError
 
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.texts import visible
+from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.schema import Dataset, Preset, Table, Variant
 from pointrend_repro.data.fetch.catalogue import Catalogue
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.report import write_report
-from pointrend_repro.schema import Dataset, Preset, Table, Variant
-from pointrend_repro.texts import visible
 
 # Unicode's bidirectional controls (UAX 9, table 4), separators of lines, and controls.
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"

@@ -127,7 +127,7 @@ def test_a_misspelt_profile_does_not_train_on_the_login_node(
 
 def test_site_settings_are_no_changes_of_the_code(tmp_path: Path) -> None:
     """Or everybody's results would be marked as made by changed code."""
-    from pointrend_repro.provenance import git_commit
+    from pointrend_repro.base.provenance import git_commit
 
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=A", "-c", "user.email=a@b"]

@@ -11,7 +11,7 @@ from mended_folders import Run
 
 from pointrend_repro import cli
 from pointrend_repro.data.generated.coco_layout import generate_coco
-from pointrend_repro.data.generated.settings import GeneratedSettings
+from pointrend_repro.settings.generated import GeneratedSettings
 
 
 @pytest.fixture(scope="session")

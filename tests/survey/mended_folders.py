@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pointrend_repro.data.coco import CocoDataset, read_coco, segmentation_mask
-from pointrend_repro.survey.layout import CocoFolder, find_layout
-from pointrend_repro.survey.mending.planning import Plan, plan_mending
-from pointrend_repro.survey.mending.sources import find_sources
-from pointrend_repro.survey.mending.writing import write_copy
+from pointrend_repro.tools.survey.layout import CocoFolder, find_layout
+from pointrend_repro.tools.survey.mending.planning import Plan, plan_mending
+from pointrend_repro.tools.survey.mending.sources import find_sources
+from pointrend_repro.tools.survey.mending.writing import write_copy
 
 # Of the command line: arguments to exit code, stdout and stderr.
 Run = Callable[..., tuple[int, str, str]]

@@ -22,10 +22,10 @@ from broken_folders import (
 from mended_folders import Truth, assert_same, digest, mend, plan, read_split, tree, truths
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import segmentation_mask
 from pointrend_repro.data.images import read_image
-from pointrend_repro.errors import UserError
-from pointrend_repro.survey.taking import take_survey
+from pointrend_repro.tools.survey.taking import take_survey
 
 UPRIGHT = {
     5: Image.Transpose.TRANSPOSE,

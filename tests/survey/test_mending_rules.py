@@ -12,20 +12,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.survey.mending import ids
-from pointrend_repro.survey.mending.boxes import boxes_and_areas
-from pointrend_repro.survey.mending.categories import without_empty_heads
-from pointrend_repro.survey.mending.depths import to_8_bits
-from pointrend_repro.survey.mending.entries import Document, Mended
-from pointrend_repro.survey.mending.file_names import PictureIndex, find_pictures, path_parts
-from pointrend_repro.survey.mending.fractions import in_pixels
-from pointrend_repro.survey.mending.halves import split_in_two
-from pointrend_repro.survey.mending.numbers import as_numbers, number_in, whole_number_in
-from pointrend_repro.survey.mending.outlines import as_polygons
-from pointrend_repro.survey.mending.pictures import Header
-from pointrend_repro.survey.mending.sizes import upright_sizes
-from pointrend_repro.survey.mending.turning import turned_point
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.tools.survey.mending import ids
+from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
+from pointrend_repro.tools.survey.mending.categories import without_empty_heads
+from pointrend_repro.tools.survey.mending.depths import to_8_bits
+from pointrend_repro.tools.survey.mending.entries import Document, Mended
+from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures, path_parts
+from pointrend_repro.tools.survey.mending.fractions import in_pixels
+from pointrend_repro.tools.survey.mending.halves import split_in_two
+from pointrend_repro.tools.survey.mending.numbers import as_numbers, number_in, whole_number_in
+from pointrend_repro.tools.survey.mending.outlines import as_polygons
+from pointrend_repro.tools.survey.mending.pictures import Header
+from pointrend_repro.tools.survey.mending.sizes import upright_sizes
+from pointrend_repro.tools.survey.mending.turning import turned_point
 
 WIDTH, HEIGHT = 64, 48
 

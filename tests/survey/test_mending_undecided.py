@@ -11,8 +11,8 @@ from broken_folders import SPLITS, edit, images, lay_on_side, name, objects, out
 from mended_folders import mend
 from PIL import Image
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.survey.taking import take_survey
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.tools.survey.taking import take_survey
 
 
 def scatter(root: Path) -> None:

@@ -15,17 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pointrend_repro.config import load_dataset
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.settings import GeneratedSettings
-from pointrend_repro.errors import UserError
-from pointrend_repro.survey.layout import CityscapesFolder, CocoFolder, find_layout
-from pointrend_repro.survey.measuring import Shapes
-from pointrend_repro.survey.proposing import propose
-from pointrend_repro.survey.taking import Survey, as_data, take_survey
-from pointrend_repro.survey.text import NAMED_OF_EACH_KIND, to_text
+from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.tools.survey.layout import CityscapesFolder, CocoFolder, find_layout
+from pointrend_repro.tools.survey.measuring import Shapes
+from pointrend_repro.tools.survey.proposing import propose
+from pointrend_repro.tools.survey.taking import Survey, as_data, take_survey
+from pointrend_repro.tools.survey.text import NAMED_OF_EACH_KIND, to_text
 
 Entry = dict[str, Any]
 WIDTH, HEIGHT = 48, 32

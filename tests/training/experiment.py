@@ -7,7 +7,7 @@ from typing import Any
 from child_processes import Children, command, rank, run_children, train_arguments
 
 from pointrend_repro.data.generated.coco_layout import generate_coco
-from pointrend_repro.data.generated.settings import GeneratedSettings
+from pointrend_repro.settings.generated import GeneratedSettings
 from small_experiment import write_small_config
 
 SIZE = GeneratedSettings(train_images=5, val_images=1, width_px=96, height_px=72, classes=5)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 
 

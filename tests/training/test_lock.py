@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.lock import only_training_in
 
 HOLDER = """

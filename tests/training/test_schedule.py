@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.config import load_dataset
-from pointrend_repro.settings import OptimizerSettings, ScheduleSettings
+from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
 from pointrend_repro.training.schedule import learning_rate
 
 # Supplement, section 1: "linear learning rate warmup over 1000 updates starting from a learning

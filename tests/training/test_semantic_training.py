@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from pointrend_repro.config import load_dataset
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import build_model
+from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.semantic import LabelledImages, read_labelled_images
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.semantic_settings import SemanticTrainingSettings
-from pointrend_repro.settings import OptimizerSettings, ScheduleSettings
-from pointrend_repro.tasks import parameter_groups
+from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop
 from pointrend_repro.training.schedule import learning_rate
+from pointrend_repro.training.tasks import parameter_groups
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 

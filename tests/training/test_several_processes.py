@@ -19,14 +19,14 @@ from comparing import (
 )
 from experiment import before_update
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import Division, batch_order, training_batches
 from pointrend_repro.data.semantic import read_labelled_images
-from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.sync_batch_norm import CpuSyncBatchNorm
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.tasks import task_of
 from pointrend_repro.training.loop import train
 from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.tasks import task_of
 from small_experiment import read_train_split, small_settings, write_small_config
 from small_semantic_experiment import make_streets, small_semantic_settings
 

@@ -69,7 +69,7 @@ def test_all_processes_stop_at_the_iteration_of_the_one_that_was_told(
 
 
 def signal_while_the_data_set_is_read() -> None:
-    from pointrend_repro import tasks
+    from pointrend_repro.training import tasks
 
     read = tasks.read_coco
 

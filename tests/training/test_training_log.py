@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.log import TrainingLog
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from comparing import assert_same, assert_same_training, checkpoints, log_lines
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset
-from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings import TrainingSettings
+from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.training import loop
 from pointrend_repro.training.schedule import learning_rate
 from small_experiment import read_train_split, small_settings

@@ -5,22 +5,27 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
-from pointrend_repro.schema import SEMANTIC_METRICS
+from pointrend_repro.config.schema import SEMANTIC_METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
-from pointrend_repro.data.generated.settings import RENDERER_VERSION
+from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Cost, Evaluation, evaluation_rule, load_grid
-from pointrend_repro.identity import identity, settings_digest
-from pointrend_repro.names import NAME_PATTERN
-from pointrend_repro.metrics import KEYS
-from pointrend_repro.provenance import digest
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.experiments.grid import (
+    Cost,
+    Evaluation,
+    evaluation_rule,
+    load_grid,
+)
+from pointrend_repro.settings.identity import identity, settings_digest
+from pointrend_repro.base.names import NAME_PATTERN
+from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
 from pointrend_repro.reporting.collect import COLUMNS
-from pointrend_repro.resources import (
+from pointrend_repro.pipeline.resources import (
     ask,
     launcher,
     load_resources,
@@ -28,13 +33,13 @@ from pointrend_repro.resources import (
     process_threads,
     training_runtime_min,
 )
-from pointrend_repro.start_checks import (
+from pointrend_repro.pipeline.start_checks import (
     require_files_of_the_past,
     require_places_to_write,
     require_workflow_profile,
     require_working_folder,
 )
-from pointrend_repro.workflow import read_workflow_config
+from pointrend_repro.pipeline.workflow import read_workflow_config
 
 # Slurm warns a training of its time limit by this signal, and Snakemake around it must outlive it.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)

@@ -6,8 +6,8 @@ from functools import cache
 
 import torch
 
-from pointrend_repro.known_models import KNOWN_MODELS
-from pointrend_repro.modeling.weights import build_model
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
+from pointrend_repro.checkpoints.saved_models import build_model
 
 Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]

@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
-from pointrend_repro.errors import UserError
-from pointrend_repro.settings import BackboneSettings
+from pointrend_repro.settings.instances import BackboneSettings
 
 _log = logging.getLogger(__name__)
 

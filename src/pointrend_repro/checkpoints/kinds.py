@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 
 # Counts of batches are whole numbers; nothing reads them in inference.
 _COUNTER = "num_batches_tracked"

@@ -5,6 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_path
+from pointrend_repro.base.origins import require_as_recorded_if_known
+from pointrend_repro.checkpoints.description import (
+    is_saved_model,
+    read_description,
+)
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.fit import (
     compare_shapes,
@@ -13,23 +20,16 @@ from pointrend_repro.checkpoints.fit import (
     shapes_of,
 )
 from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.checkpoints.known_models import KnownModel, known_model
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import atomic_path
-from pointrend_repro.known_models import KnownModel, known_model
-from pointrend_repro.modeling.description import (
-    is_saved_model,
-    read_description,
-)
-from pointrend_repro.modeling.weights import (
+from pointrend_repro.checkpoints.saved_models import (
     SavedModel,
     build_model,
     load_described_model,
     save_model,
 )
-from pointrend_repro.origins import require_as_recorded_if_known
-from pointrend_repro.semantic_settings import AnyModelSettings
-from pointrend_repro.settings import BackboneSettings, ModelSettings
+from pointrend_repro.settings.instances import BackboneSettings, ModelSettings
+from pointrend_repro.settings.semantic import AnyModelSettings
 
 
 def new_model(name: str) -> SavedModel:

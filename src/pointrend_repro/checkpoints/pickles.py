@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.checkpoints.limits import RefusedError, require, shown
 from pointrend_repro.checkpoints.unpickling import PlainUnpickler
-from pointrend_repro.errors import UserError, printable_line
 
 
 def read_pickle(path: Path) -> Any:

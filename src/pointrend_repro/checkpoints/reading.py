@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import (
     from_caffe2,
     from_detectron2,
@@ -22,7 +23,6 @@ from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.torch_files import read_torch_file
 from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
-from pointrend_repro.errors import UserError
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
 # Under which key a file keeps its weights: detectron2 and most trainers; Caffe2; others.

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 import torch
 
+from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.checkpoints.limits import RefusedError
 from pointrend_repro.checkpoints.torch_pickles import check_archived_pickle, check_old_pickles
-from pointrend_repro.errors import UserError, printable_line
 
 _ZIP = b"PK\x03\x04"
 # `torch.save` does not compress, and what other tools compress of weights shrinks by a tenth.

@@ -19,7 +19,7 @@ def bench(
     threads: Threads = 1,
 ) -> None:
     """Measure this project against others: ratios of times and of memory, each in one run."""
-    from pointrend_repro.bench.case import choose_cases, describe_case
+    from pointrend_repro.tools.bench.case import choose_cases, describe_case
 
     chosen = choose_cases(names)
     if list_only:
@@ -27,8 +27,8 @@ def bench(
             print(f"{name:24} {describe_case(name)}")
         return
     where = prepare_device(device, threads, needs_gpu=False)
-    from pointrend_repro.bench.results import run_case
-    from pointrend_repro.files import write_json
+    from pointrend_repro.base.files import write_json
+    from pointrend_repro.tools.bench.results import run_case
 
     for name in chosen:
         record = run_case(name, device=where, threads=threads, rounds=rounds)

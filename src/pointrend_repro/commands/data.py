@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
@@ -13,9 +14,8 @@ from pointrend_repro.commands.options import (
     LvisAnnotations,
     a_name,
 )
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.errors import UserError
 
 app = typer.Typer(help="Fetch, make, prepare and check data sets.", no_args_is_help=True)
 
@@ -52,7 +52,7 @@ def generate(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
     """Draw a generated data set in its official layout."""
-    from pointrend_repro.config import load_dataset
+    from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
 
@@ -68,7 +68,7 @@ def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
     """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
-    from pointrend_repro.config import load_dataset
+    from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.cityscapes import prepare_instances
 
     config = load_dataset(dataset, config_dir)
@@ -110,9 +110,9 @@ def check(
     if folder is not None and dataset is None:
         _check_folder(folder, name, config_dir if write else None, (train, val), sample, output)
     elif folder is None and dataset is not None and output is not None:
-        from pointrend_repro.config import load_dataset
+        from pointrend_repro.base.files import write_json
+        from pointrend_repro.config.reading import load_dataset
         from pointrend_repro.data.check import describe_dataset
-        from pointrend_repro.files import write_json
 
         config = load_dataset(dataset, config_dir)
         paths = data_paths(dataset, config, UserData(data_root, lvis_annotations))
@@ -139,12 +139,12 @@ def mend(
     ] = False,
 ) -> None:
     """Mend, in a copy, what annotation tools write and `data check` refuses."""
-    from pointrend_repro.survey.mending.planning import plan_mending
-    from pointrend_repro.survey.mending.sources import find_sources
-    from pointrend_repro.survey.mending.text import to_lines
-    from pointrend_repro.survey.mending.writing import require_free, write_copy
-    from pointrend_repro.survey.taking import take_survey
-    from pointrend_repro.survey.text import findings_lines, printable
+    from pointrend_repro.tools.survey.mending.planning import plan_mending
+    from pointrend_repro.tools.survey.mending.sources import find_sources
+    from pointrend_repro.tools.survey.mending.text import to_lines
+    from pointrend_repro.tools.survey.mending.writing import require_free, write_copy
+    from pointrend_repro.tools.survey.taking import take_survey
+    from pointrend_repro.tools.survey.text import findings_lines, printable
 
     require_free(folder, out)
     plan = plan_mending(find_sources(folder, train=train, val=val), val_share=val_share, seed=seed)
@@ -171,11 +171,11 @@ def _check_folder(
     output: Path | None,
 ) -> None:
     """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
-    from pointrend_repro.files import write_json
-    from pointrend_repro.survey.mending.text import hint
-    from pointrend_repro.survey.taking import as_data, take_survey
-    from pointrend_repro.survey.text import to_text
-    from pointrend_repro.survey.writing import dataset_path, next_step, write_dataset
+    from pointrend_repro.base.files import write_json
+    from pointrend_repro.tools.survey.mending.text import hint
+    from pointrend_repro.tools.survey.taking import as_data, take_survey
+    from pointrend_repro.tools.survey.text import to_text
+    from pointrend_repro.tools.survey.writing import dataset_path, next_step, write_dataset
 
     path = dataset_path(name, config_dir) if config_dir else None
     train, val = split_files

@@ -5,10 +5,10 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.commands.options import Threads
-from pointrend_repro.errors import UserError
-from pointrend_repro.settings import PluginHeadSettings
-from pointrend_repro.yaml_text import parse_yaml
+from pointrend_repro.settings.instances import PluginHeadSettings
 
 
 def check_head(
@@ -26,7 +26,7 @@ def check_head(
         raise UserError(f"mask head {head!r}: is neither module:Class nor a name") from None
     import torch
 
-    from pointrend_repro.conformance import CHECKS, Case, NonConformingError
+    from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
 
     torch.set_num_threads(threads)
     failed = 0

@@ -46,7 +46,7 @@ def demo(
 ) -> None:
     """Draw what a model finds over a picture."""
     where = prepare_device(device, threads, needs_gpu=False)
-    from pointrend_repro.demo import write_overlay
+    from pointrend_repro.api.demo import write_overlay
 
     write_overlay(
         image, output, model=model, weights=weights, score_threshold=score_threshold, device=where
@@ -67,8 +67,8 @@ def export(
 ) -> None:
     """Write a detector as a graph that runs without this package."""
     prepare_device(Device.cpu, threads, needs_gpu=False)
-    from pointrend_repro.export.writing import export_model
-    from pointrend_repro.settings import InferenceSettings
+    from pointrend_repro.settings.instances import InferenceSettings
+    from pointrend_repro.tools.export.writing import export_model
 
     settings = InferenceSettings(
         output_resolution=output_resolution, points_per_step=points_per_step

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.names import require_name
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.names import require_name
 
 
 class Device(StrEnum):
@@ -50,7 +50,7 @@ def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
     """
     import torch
 
-    from pointrend_repro.torchvision_import import import_torchvision
+    from pointrend_repro.base.torchvision_import import import_torchvision
 
     import_torchvision()
     torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
@@ -15,10 +16,9 @@ from pointrend_repro.commands.options import (
     Threads,
     prepare_device,
 )
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.damaged import damaged_moved_aside
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.experiments.grid import load_grid
 
 
 def picture(
@@ -31,7 +31,7 @@ def picture(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw a picture of the page from a preset's trained models, on the CPU."""
-    from pointrend_repro.figures.plan import known_picture
+    from pointrend_repro.config.figure_plan import known_picture
 
     chosen = known_picture(name)
     grid = load_grid(preset, config_dir)

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.base.damaged import damaged_moved_aside
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.origins import require_model_of
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
@@ -21,12 +24,9 @@ from pointrend_repro.commands.options import (
     VariantName,
     prepare_device,
 )
-from pointrend_repro.config import CONFIG_DIR
-from pointrend_repro.damaged import damaged_moved_aside
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid, load_grid
-from pointrend_repro.origins import require_model_of
+from pointrend_repro.experiments.grid import Grid, load_grid
 
 
 def train(
@@ -46,7 +46,7 @@ def train(
     settings = grid.training_settings(dataset, variant)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
-    from pointrend_repro.steps import run_training
+    from pointrend_repro.pipeline.steps import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
     run_training(experiment, settings, paths, output=output, device=where)
@@ -72,7 +72,7 @@ def predict(
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
         where = prepare_device(device, threads, needs_gpu=False)
-        from pointrend_repro.steps import run_prediction
+        from pointrend_repro.pipeline.steps import run_prediction
 
         run_prediction(
             inference,
@@ -95,7 +95,7 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Score predictions with the official tool of a metric."""
-    from pointrend_repro.steps import run_evaluation
+    from pointrend_repro.pipeline.steps import run_evaluation
 
     with damaged_moved_aside():
         run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
@@ -113,7 +113,7 @@ def evaluate_all(
     ] = 0,
 ) -> None:
     """Score predictions by several metrics at once, each as `evaluate` does."""
-    from pointrend_repro.steps import run_evaluations
+    from pointrend_repro.pipeline.steps import run_evaluations
 
     ground_truths = {}
     for pair in metrics:
@@ -133,10 +133,10 @@ def cost(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
-    from pointrend_repro.config import load_variant, resolve_inference
-    from pointrend_repro.schema import SemanticVariant
-    from pointrend_repro.semantic_settings import SemanticInferenceSettings
-    from pointrend_repro.steps import run_cost
+    from pointrend_repro.config.reading import load_variant, resolve_inference
+    from pointrend_repro.config.schema import SemanticVariant
+    from pointrend_repro.pipeline.steps import run_cost
+    from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
     config = load_variant(variant, config_dir)
     settings = resolve_inference(config, inference, where=f"variants/{variant}.yaml")
@@ -156,7 +156,7 @@ def figure(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw a figure of the paper from a preset's trained models, on the CPU."""
-    from pointrend_repro.figures.plan import known_figure
+    from pointrend_repro.config.figure_plan import known_figure
 
     chosen = known_figure(name)
     grid = load_grid(preset, config_dir)

@@ -12,7 +12,7 @@ from pointrend_repro.commands.options import (
     ReportsDir,
     ResultsDir,
 )
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.config.reading import CONFIG_DIR
 
 
 def plan(
@@ -34,10 +34,10 @@ def plan(
 ) -> None:
     """Tell a preset's jobs, GPU-hours, disk and downloads, and what of it is done."""
     from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments import load_grid
-    from pointrend_repro.planning.jobs import Places
-    from pointrend_repro.planning.plan import make_plan
-    from pointrend_repro.planning.text import to_text
+    from pointrend_repro.experiments.grid import load_grid
+    from pointrend_repro.pipeline.planning.jobs import Places
+    from pointrend_repro.pipeline.planning.plan import make_plan
+    from pointrend_repro.pipeline.planning.text import to_text
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
     named = {"coco": data_root, "cityscapes": cityscapes_root}

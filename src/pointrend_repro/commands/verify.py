@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
-from pointrend_repro.config import CONFIG_DIR
+from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import load_grid
+from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.reporting.formats import count
 
 

@@ -4,6 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.json_text import is_finite, shown
+from pointrend_repro.config.schema import Dataset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.drawn import drawn_faults
 from pointrend_repro.data.fingerprint import (
@@ -15,10 +19,6 @@ from pointrend_repro.data.fingerprint import (
     val_label_images,
 )
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json
-from pointrend_repro.json_text import is_finite, shown
-from pointrend_repro.schema import Dataset
 
 _log = logging.getLogger(__name__)
 

@@ -18,10 +18,10 @@ from cityscapesscripts.helpers.labels import id2label, labels
 from numpy.typing import NDArray
 from rich.progress import track
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_json
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_json
 
 Split = Literal["train", "val"]
 LabelKind = Literal["instanceIds", "labelIds"]

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as mask_utils
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
     category_problem,
     entry_name,
     image_problem,
 )
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json
 
 _log = logging.getLogger(__name__)
 

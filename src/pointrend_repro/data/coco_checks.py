@@ -4,7 +4,7 @@ import math
 from collections.abc import Container, Mapping, Set
 from typing import Any
 
-from pointrend_repro.json_text import shown
+from pointrend_repro.base.json_text import shown
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points

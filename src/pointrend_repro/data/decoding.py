@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageFile
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import (
     Annotation,
     ImageRecord,
@@ -18,9 +19,8 @@ from pointrend_repro.data.coco import (
     segmentation_window,
 )
 from pointrend_repro.data.images import open_rgb, planes
-from pointrend_repro.errors import UserError
-from pointrend_repro.modeling.structures import Target
-from pointrend_repro.settings import InputSettings
+from pointrend_repro.data.structures import Target
+from pointrend_repro.settings.instances import InputSettings
 
 
 def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) -> tuple[int, int]:

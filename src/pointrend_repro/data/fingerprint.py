@@ -18,10 +18,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.errors import UserError
-from pointrend_repro.provenance import digest
 
 Part = Literal[
     "train",

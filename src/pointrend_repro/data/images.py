@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.errors import UserError
 
 _EXIF_ORIENTATION = 274
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.schema import Dataset, Layout
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.schema import Dataset, Layout
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.cityscapes import (
     TRAIN_CLASSES,
     Split,
@@ -28,9 +29,8 @@ from pointrend_repro.data.coco import Category
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.examples import resized_size
 from pointrend_repro.data.images import open_rgb, planes
-from pointrend_repro.errors import UserError
-from pointrend_repro.evaluation.label_images import LabelIds, read_label_ids
-from pointrend_repro.semantic_settings import SemanticInputSettings
+from pointrend_repro.data.label_images import LabelIds, read_label_ids
+from pointrend_repro.settings.semantic import SemanticInputSettings
 
 IGNORED = 255
 

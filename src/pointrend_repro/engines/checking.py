@@ -1,8 +1,8 @@
 """Whether a variant's engine can do what its settings say, asked before anything is trained."""
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.engines.detectron2.config import inference_config, training_config
-from pointrend_repro.errors import UserError
-from pointrend_repro.semantic_settings import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
 
 
 def require_engine_can(

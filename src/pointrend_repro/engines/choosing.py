@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.engines.detectron2.install import require_detectron2
-from pointrend_repro.semantic_settings import AnyInferenceSettings
-from pointrend_repro.settings import Engine
+from pointrend_repro.settings.instances import Engine
+from pointrend_repro.settings.semantic import AnyInferenceSettings
 
 Predict = Callable[[Any, Any, Any, Path], None]
 
@@ -38,6 +38,6 @@ def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
         from pointrend_repro.engines.detectron2.predict import predict as predict_with_detectron2
 
         return predict_with_detectron2
-    from pointrend_repro.tasks import task_of
+    from pointrend_repro.training.tasks import task_of
 
     return task_of(settings).predict

@@ -3,7 +3,7 @@
 import importlib
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 # Metric -> module of this package and function in it; imported on use, since the tools are slow

@@ -21,15 +21,15 @@ import pycocotools.mask as mask_utils
 from cityscapesscripts.helpers.labels import id2label
 from numpy.typing import NDArray
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, image_id
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.errors import UserError
 from pointrend_repro.evaluation.official_files import (
     Entry,
     check_predictions,
     read_predictions,
 )
-from pointrend_repro.json_text import shown
 
 _IMAGE_NAME = re.compile(r"[^_]+_[^_]+_\d+")  # <city>_<sequence>_<frame>
 

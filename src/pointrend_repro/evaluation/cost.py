@@ -26,15 +26,15 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.metrics import KEYS
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
 from pointrend_repro.modeling.points import rendered_steps
 from pointrend_repro.modeling.resnet import TRUNKS
-from pointrend_repro.settings import InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 _SCALES = {"B": 1e9, "M": 1e6}
 

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation._lvis_compat import working_lvis
-from pointrend_repro.evaluation.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation.official_files import (
     Entry,
     check_predictions,

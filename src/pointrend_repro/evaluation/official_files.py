@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json
-from pointrend_repro.json_text import is_finite, shown
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.json_text import is_finite, shown
 
 Entry = dict[str, Any]
 

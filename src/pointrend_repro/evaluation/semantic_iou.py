@@ -7,8 +7,8 @@ that is neither there nor predicted there has no IoU and is left out of the mean
 
 from pathlib import Path
 
+from pointrend_repro.data.label_images import CLASS_NAMES
 from pointrend_repro.evaluation._cityscapes_compat import pixel_level_evaluator
-from pointrend_repro.evaluation.label_images import CLASS_NAMES
 from pointrend_repro.evaluation.mean_iou import percent
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 from pointrend_repro.evaluation.trimap import confusions_of_images

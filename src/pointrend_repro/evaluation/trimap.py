@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pointrend_repro.evaluation.label_images import (
+from pointrend_repro.data.label_images import (
     CLASS_NAMES,
     ID_COUNT,
     LabelIds,

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import BASELINE, POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import contrasting_color, show_mask, square_window, view_window
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
 from pointrend_repro.figures.picture_record import ComparedObject
-from pointrend_repro.figures.plan import BASELINE, POINTREND
 from pointrend_repro.figures.regions import mask_logits
-from pointrend_repro.modeling.weights import SavedModel
 
 NUM_OBJECTS = 4
 RESOLUTIONS = {BASELINE: 28, POINTREND: 224}

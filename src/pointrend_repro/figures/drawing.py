@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pointrend_repro.files import atomic_path
+from pointrend_repro.base.files import atomic_path
 from pointrend_repro.modeling.paste import paste_mask
 
 WIDTH_IN = 7.0  # the text width of a two-column page

@@ -6,8 +6,11 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import BASELINE, POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.drawing import (
     COLORS,
     WIDTH_IN,
@@ -20,11 +23,8 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.figures.plan import BASELINE, POINTREND
-from pointrend_repro.modeling.structures import Detections
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import detect
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.predictions.instances import detect
+from pointrend_repro.settings.instances import InferenceSettings
 
 _NUM_PAIRS = 4
 _PAIRS_A_ROW = 2

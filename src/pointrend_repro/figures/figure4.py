@@ -10,6 +10,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Polygon
 from torch import Tensor
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -21,14 +23,12 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
-from pointrend_repro.figures.plan import POINTREND
 from pointrend_repro.figures.regions import coarse_and_points
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     most_uncertain_points,
     regular_grid,
 )
-from pointrend_repro.modeling.weights import SavedModel
 
 COARSE_SIDE = 4
 FINE_SIDE = 2 * COARSE_SIDE

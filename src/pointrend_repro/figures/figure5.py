@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -23,7 +25,6 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.figures.plan import POINTREND
 from pointrend_repro.figures.regions import coarse_and_points
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
@@ -31,7 +32,6 @@ from pointrend_repro.modeling.points import (
     regular_grid,
     sample_training_points,
 )
-from pointrend_repro.modeling.weights import SavedModel
 
 NUM_POINTS = 14 * 14
 _SEED = 0

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -15,9 +17,7 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.figures.plan import POINTREND
 from pointrend_repro.figures.regions import mask_logits
-from pointrend_repro.modeling.weights import SavedModel
 
 RESOLUTIONS = [28, 224]
 _NUM_OBJECTS = 4

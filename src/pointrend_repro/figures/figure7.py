@@ -6,6 +6,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -19,9 +21,7 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.figures.plan import POINTREND
 from pointrend_repro.figures.regions import mask_logits
-from pointrend_repro.modeling.weights import SavedModel
 
 RESOLUTIONS = [28, 56, 112, 224]
 _MARGIN = 0.08

@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import BASELINE, DEEPLAB, DEEPLAB_POINTREND, POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.drawing import (
     WIDTH_IN,
     Picture,
@@ -17,14 +20,11 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.figure2 import by_one_rule, corresponding, show_detections
-from pointrend_repro.figures.plan import BASELINE, DEEPLAB, DEEPLAB_POINTREND, POINTREND
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
-from pointrend_repro.modeling.semantic.prediction import predict_label_map
-from pointrend_repro.modeling.structures import Detections
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import detect
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.predictions.instances import detect
+from pointrend_repro.predictions.label_map_of import predict_label_map
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 _NUM_STREETS = 2
 _LONGER_SIDE_PX = 1024

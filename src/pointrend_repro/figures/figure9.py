@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import DEEPLAB_POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.plan import DEEPLAB_POINTREND
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored
 from pointrend_repro.modeling.semantic.point_refine import RefinementStep
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.semantic_settings import SemanticInferenceSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 _COLUMNS = 2
 

@@ -5,11 +5,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pointrend_repro import provenance
+from pointrend_repro.base import provenance
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_json
+from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
+from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
+from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid, Training
+from pointrend_repro.experiments.grid import Grid, Training
 from pointrend_repro.figures import (
     figure2,
     figure4,
@@ -20,13 +24,9 @@ from pointrend_repro.figures import (
     figure9,
 )
 from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
-from pointrend_repro.figures.plan import FigureName
 from pointrend_repro.figures.record import FigureRecord, ModelUsed
-from pointrend_repro.files import write_json
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.weights import SavedModel, load_saved_model
-from pointrend_repro.origins import origin_path, require_as_recorded, require_model_of
-from pointrend_repro.prediction import require_same_categories
+from pointrend_repro.predictions.instances import require_same_categories
 
 _DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
     "figure2": figure2.draw,

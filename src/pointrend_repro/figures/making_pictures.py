@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro import provenance
+from pointrend_repro.base import provenance
+from pointrend_repro.base.files import write_json
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import DrawnPicture
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures import comparison, subdivision
 from pointrend_repro.figures.drawing import shared_style
 from pointrend_repro.figures.making import load_models, read_shown_data
@@ -16,9 +19,6 @@ from pointrend_repro.figures.picture_record import (
     PictureRecord,
     SubdivisionRecord,
 )
-from pointrend_repro.figures.plan import DrawnPicture
-from pointrend_repro.files import write_json
-from pointrend_repro.modeling.weights import SavedModel
 
 _Draw = Callable[[Mapping[str, SavedModel], CocoDataset], dict[str, Any]]
 

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord, segmentation_mask
-from pointrend_repro.errors import UserError
 
 # Large enough to show an outline: a share of the image's shorter edge, no stripe, no filaments.
 _MIN_SIDE = 0.25

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pointrend_repro.figures.plan import DrawnPicture
+from pointrend_repro.config.figure_plan import DrawnPicture
 from pointrend_repro.figures.record import ModelUsed
 
 # Nothing else may get into the page's `src` attributes.

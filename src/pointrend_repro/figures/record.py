@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from pointrend_repro.figures.plan import FigureName
+from pointrend_repro.config.figure_plan import FigureName
 
 
 class _Frozen(BaseModel):

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image, read_record
-from pointrend_repro.errors import UserError
 from pointrend_repro.figures.objects import ShownObject
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 
 def mask_logits(saved: SavedModel, shown: ShownObject, resolutions: list[int]) -> list[Tensor]:

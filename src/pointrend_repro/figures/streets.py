@@ -5,9 +5,9 @@ from cityscapesscripts.helpers.labels import trainId2label
 from numpy.typing import NDArray
 from PIL import Image
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
-from pointrend_repro.errors import UserError
-from pointrend_repro.evaluation.label_images import LabelIds
+from pointrend_repro.data.label_images import LabelIds
 
 STREET_CHOICE = (
     "the validation images with the most annotated objects, the first by name of equal ones"

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -20,15 +22,13 @@ from pointrend_repro.figures.drawing import (
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
 from pointrend_repro.figures.picture_record import SubdivisionStep
-from pointrend_repro.figures.plan import POINTREND
 from pointrend_repro.figures.regions import coarse_and_points
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     most_uncertain_points,
     subdivision_steps,
 )
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.settings import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 _MARGIN = 0.08
 _SIDE_PX = 520

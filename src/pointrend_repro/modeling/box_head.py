@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     clip_boxes,
@@ -21,8 +22,7 @@ from pointrend_repro.modeling.boxes import (
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import pool_rois
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import DetectorSettings
+from pointrend_repro.settings.instances import DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _POOL_RESOLUTION = 7

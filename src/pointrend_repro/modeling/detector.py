@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
-from pointrend_repro.modeling.structures import Detections, Target
-from pointrend_repro.settings import InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 
 class MaskRCNN(nn.Module):

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import (
@@ -22,8 +23,7 @@ from pointrend_repro.modeling.boxes import (
 )
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.sparse_conv import conv_at_cells
-from pointrend_repro.modeling.structures import Target
-from pointrend_repro.settings import DetectorSettings
+from pointrend_repro.settings.instances import DetectorSettings
 
 _BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 _NEGATIVE_IOU, _POSITIVE_IOU = 0.3, 0.7

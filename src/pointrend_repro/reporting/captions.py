@@ -5,7 +5,7 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
-from pointrend_repro.experiments import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
 from pointrend_repro.reporting.settings_diff import differences
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pointrend_repro.experiments import Cost, Evaluation, Grid
-from pointrend_repro.files import write_text
+from pointrend_repro.base.files import write_text
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
 from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from pointrend_repro.experiments import Evaluation, Grid, Training
+from pointrend_repro.experiments.grid import Evaluation, Grid, Training
 from pointrend_repro.reporting import altered, data_state
 from pointrend_repro.reporting.results import Record, Results
 

@@ -2,12 +2,12 @@
 
 import re
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.texts import visible
+from pointrend_repro.config.schema import Column
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
-from pointrend_repro.schema import Column
-from pointrend_repro.texts import visible
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pointrend_repro.damaged import made_anew
+from pointrend_repro.base.damaged import made_anew
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import FigureRecord
-from pointrend_repro.files import read_json
 
 # Photographs as PNG would make the page ten times as large; print uses the files beside it.
 _JPEG_QUALITY = 88

@@ -2,13 +2,13 @@
 
 import unicodedata
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.texts import visible
+from pointrend_repro.config.schema import Row, Table
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.exports import notes
 from pointrend_repro.reporting.formats import number
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub, stub_width
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
-from pointrend_repro.schema import Row, Table
-from pointrend_repro.texts import visible
 
 _SPECIALS = {
     "\\": r"\textbackslash{}",

@@ -9,15 +9,15 @@ from pathlib import Path
 import jinja2
 import markupsafe
 
-from pointrend_repro.digests import short
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.digests import short
+from pointrend_repro.base.texts import visible_in_html
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
 from pointrend_repro.reporting.exports import own_notes
 from pointrend_repro.reporting.figures import ShownFigure
 from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
-from pointrend_repro.texts import visible_in_html
 
 # A sign beside each word: a status must not be told by its colour alone.
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from pointrend_repro.semantic_settings import SemanticInferenceSettings, SemanticTrainingSettings
-from pointrend_repro.settings import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
 
 
 @dataclass(frozen=True)

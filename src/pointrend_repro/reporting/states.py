@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pointrend_repro.digests import result_digest
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Evaluation, Prediction, Training
-from pointrend_repro.files import read_json
-from pointrend_repro.schema import SEMANTIC_METRICS
+from pointrend_repro.base.digests import result_digest
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Evaluation, Prediction, Training
 
 # `no digest`: some step was recorded before digests were kept, so that nobody can tell.
 State = Literal["as made", "no digest", "edited", "other predictions", "other model"]

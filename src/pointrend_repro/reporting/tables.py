@@ -9,9 +9,9 @@ from typing import Literal
 
 import pandas as pd
 
-from pointrend_repro.experiments import Cell, Cost, Evaluation, Grid
+from pointrend_repro.config.schema import Column, Row, Table
+from pointrend_repro.experiments.grid import Cell, Cost, Evaluation, Grid
 from pointrend_repro.reporting.missing import Absent
-from pointrend_repro.schema import Column, Row, Table
 
 Status = Literal["reproduced", "deviates", "no-claim", "missing"]
 STATUSES: tuple[Status, ...] = ("reproduced", "deviates", "no-claim", "missing")

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Cost, Evaluation, Grid, Prediction, Training
-from pointrend_repro.origins import Maker, origin_path, require_as_recorded
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.origins import Maker, origin_path, require_as_recorded
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training
 from pointrend_repro.reporting.results import load_result
 from pointrend_repro.reporting.states import Digests, RecordsBeside
-from pointrend_repro.schema import SEMANTIC_METRICS
 
 
 @dataclass(frozen=True)

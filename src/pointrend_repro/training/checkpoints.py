@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
+from pointrend_repro.base.files import atomic_path, remove_leftovers
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.files import atomic_path, remove_leftovers
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_errors
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_errors
 
 _log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ from types import TracebackType
 
 from torch.utils.tensorboard import SummaryWriter
 
-from pointrend_repro.files import write_errors, write_text
-from pointrend_repro.json_text import parse_json
+from pointrend_repro.base.files import write_errors, write_text
+from pointrend_repro.base.json_text import parse_json
 
 
 class TrainingLog:

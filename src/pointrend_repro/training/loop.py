@@ -21,14 +21,13 @@ from accelerate.utils import set_seed
 from rich.progress import track
 from torch.optim import SGD
 
+from pointrend_repro.base.errors import StoppedBySignal
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import Batch, Division, training_batches
-from pointrend_repro.errors import StoppedBySignal
-from pointrend_repro.identity import identity
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.provenance import digest
-from pointrend_repro.semantic_settings import AnyTrainingSettings
-from pointrend_repro.tasks import AnyDataset, parameter_groups, task_of
+from pointrend_repro.settings.identity import identity
+from pointrend_repro.settings.semantic import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
@@ -40,6 +39,7 @@ from pointrend_repro.training.sharing import (
     leaves_parameters_unused,
 )
 from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.tasks import AnyDataset, parameter_groups, task_of
 from pointrend_repro.training.update import Model, State, update
 
 

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from pointrend_repro.errors import StoppedBySignal, UserError
+from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.modeling.sync_batch_norm import move_sync_batch_norm_to_cpu
 
 T = TypeVar("T")

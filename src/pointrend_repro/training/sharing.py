@@ -4,15 +4,19 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import Division
-from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.instances import (
+    OptimizerSettings,
+    PluginHeadSettings,
+    SharpMaskHeadSettings,
+)
+from pointrend_repro.settings.semantic import (
     AnyTrainingSettings,
     SemanticFPNSettings,
     SemanticTrainingSettings,
 )
-from pointrend_repro.settings import OptimizerSettings, PluginHeadSettings, SharpMaskHeadSettings
 from pointrend_repro.training.processes import Processes
 
 

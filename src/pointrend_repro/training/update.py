@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import Batch, Step, to_device
-from pointrend_repro.errors import UserError
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import Part, SemanticModel
-from pointrend_repro.settings import OptimizerSettings
+from pointrend_repro.settings.instances import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.sharing import has_batch_norm
 

@@ -6,9 +6,9 @@ import time
 
 import requests
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.wanted import TransientError, Wanted
-from pointrend_repro.errors import UserError
 
 LONGEST_WAIT_S = 300.0
 _WORTH_ANOTHER_TRY = {408, 425, 429}

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import PureWindowsPath
 
-from pointrend_repro.json_text import shown
+from pointrend_repro.base.json_text import shown
 
 MAX_MEMBERS = 500_000  # COCO's largest has 118288
 MAX_RATIO = 100  # annotations in JSON shrink to a fifth; nothing of ours to a hundredth

@@ -18,12 +18,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_errors
+from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.fetch import archive_checks
 from pointrend_repro.data.fetch.archive_checks import problem_of, size_problem
 from pointrend_repro.data.fetch.wanted import Report
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_errors
-from pointrend_repro.json_text import shown
 
 # A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA takes memory by
 # what the archive says.

@@ -13,6 +13,7 @@ from requests.auth import HTTPBasicAuth
 from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema, RequestException
 from urllib3.exceptions import HTTPError
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.addresses import (
     is_same_server,
     next_address,
@@ -21,7 +22,6 @@ from pointrend_repro.data.fetch.addresses import (
     without_secrets,
 )
 from pointrend_repro.data.fetch.wanted import TransientError, Wanted
-from pointrend_repro.errors import UserError
 
 TIMEOUT_S = (20, 60)  # to connect; between two pieces
 MOST_REDIRECTS = 20

@@ -18,10 +18,10 @@ import requests
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.data.fetch.addresses import is_encrypted, public_address
 from pointrend_repro.data.fetch.asking import TIMEOUT_S, OneStepSession
-from pointrend_repro.errors import UserError
-from pointrend_repro.json_text import parse_json
 
 USERNAME_VARIABLE = "CITYSCAPES_USERNAME"
 PASSWORD_VARIABLE = "CITYSCAPES_PASSWORD"

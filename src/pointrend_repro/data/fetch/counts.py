@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
 from pointrend_repro.data.fetch.catalogue import RemoteFile
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json
 
 
 def count(into: Path, file: RemoteFile) -> tuple[dict[str, int], str | None]:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_errors, write_json
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
@@ -23,8 +25,6 @@ from pointrend_repro.data.fetch.space import require_space
 from pointrend_repro.data.fetch.transfer import download
 from pointrend_repro.data.fetch.verify import Digests, digests_of, wrong_bytes
 from pointrend_repro.data.fetch.wanted import Patience, Wanted
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_errors, write_json
 
 _log = logging.getLogger(__name__)
 _PATIENT = Patience()

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.space import Need
 from pointrend_repro.data.fetch.wanted import Patience
-from pointrend_repro.errors import UserError
 
 _GIVEN_FOLDER = "downloads"
 

@@ -9,9 +9,9 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.fetch.addresses import public_address
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json, write_json
 
 
 class Part:

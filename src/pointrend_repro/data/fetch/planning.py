@@ -7,10 +7,10 @@ before it runs a job.
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import cityscapes, records
 from pointrend_repro.data.fetch.catalogue import Catalogue
 from pointrend_repro.data.fetch.jobs import is_in_place, missing_files
-from pointrend_repro.errors import UserError
 
 DATA = Path("data")
 

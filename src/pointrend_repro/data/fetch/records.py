@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.fetch.catalogue import RemoteFile
 from pointrend_repro.data.fetch.verify import Digests
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json, write_json
 
 FOLDER = ".fetched"
 FETCHED, GIVEN, FOUND = "fetched", "given", "found"

@@ -1,10 +1,10 @@
 """Where a file comes from: its URLs, or a site that somebody has to log in to."""
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import cityscapes
 from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.jobs import Job
-from pointrend_repro.errors import UserError
 
 
 class Sessions:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 
 
 @dataclass(frozen=True)

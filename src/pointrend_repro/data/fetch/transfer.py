@@ -13,14 +13,14 @@ from pathlib import Path
 
 import requests
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_errors
 from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.answers import check_status, offered, says_complete
 from pointrend_repro.data.fetch.asking import OneStepSession, asked
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.speed import SpeedWatch
 from pointrend_repro.data.fetch.wanted import Patience, Report, TransientError, Wanted
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_errors
 
 _log = logging.getLogger(__name__)
 

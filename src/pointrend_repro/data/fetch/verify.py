@@ -5,9 +5,9 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.catalogue import PIN, RemoteFile
 from pointrend_repro.data.fetch.wanted import Report
-from pointrend_repro.errors import UserError
 
 _CHUNK_BYTES = 1 << 22
 

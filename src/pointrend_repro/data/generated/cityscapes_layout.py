@@ -12,13 +12,13 @@ from cityscapesscripts.preparation.json2labelImg import json2labelImg
 from PIL import Image
 from shapely.geometry import Polygon
 
+from pointrend_repro.base.files import write_json
 from pointrend_repro.data.generated.folders import generate_folder, progress
 from pointrend_repro.data.generated.polygons import keyhole_ring
 from pointrend_repro.data.generated.rendering import light_direction, paint, to_uint8
-from pointrend_repro.data.generated.settings import GeneratedSettings, Split, image_streams
 from pointrend_repro.data.generated.street_background import StreetObject
 from pointrend_repro.data.generated.street_scenes import sample_street
-from pointrend_repro.files import write_json
+from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
 
 # Towns that are on no map, so that nobody takes these images for photographs.
 _CITIES: dict[Split, tuple[str, ...]] = {

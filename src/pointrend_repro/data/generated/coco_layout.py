@@ -9,6 +9,7 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from shapely.ops import unary_union
 
+from pointrend_repro.base.files import write_json
 from pointrend_repro.data.generated.classes import coco_classes
 from pointrend_repro.data.generated.folders import generate_folder, progress
 from pointrend_repro.data.generated.lvis_layout import LvisAnnotations
@@ -22,8 +23,7 @@ from pointrend_repro.data.generated.polygons import (
 )
 from pointrend_repro.data.generated.rendering import render_scene
 from pointrend_repro.data.generated.scenes import MIN_VISIBLE_AREA_PX, SceneObject, sample_scene
-from pointrend_repro.data.generated.settings import GeneratedSettings, Split, image_streams
-from pointrend_repro.files import write_json
+from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
 
 _FIRST_IMAGE_ID: dict[Split, int] = {"train": 1, "val": 2_000_001}
 _JPEG_QUALITY = 92

@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from pointrend_repro.data.generated.settings import RENDERER_VERSION, GeneratedSettings
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import read_json, write_json
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.settings.generated import RENDERER_VERSION, GeneratedSettings
 
 RECORD_NAME = "generated.json"
 

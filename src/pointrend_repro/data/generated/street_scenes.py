@@ -19,8 +19,8 @@ from pointrend_repro.data.generated.scenes import (
     size_range_px,
     visible_part,
 )
-from pointrend_repro.data.generated.settings import GeneratedSettings, Split, image_streams
 from pointrend_repro.data.generated.street_background import StreetObject, sample_background
+from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
 
 _CAMERA_HEIGHT_M = 1.6
 _GROUP_MEMBERS = 5

@@ -8,6 +8,7 @@ number must not carry a setting that it was not made with.
 
 from collections.abc import Sequence
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.engines.detectron2.detector_keys import (
     detector_inference_keys,
     detector_inference_problems,
@@ -28,15 +29,14 @@ from pointrend_repro.engines.detectron2.training_keys import (
     training_input_keys,
     training_problems,
 )
-from pointrend_repro.errors import UserError
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.settings.semantic import (
     AnyInferenceSettings,
     AnyTrainingSettings,
     SemanticInferenceSettings,
     SemanticModelSettings,
     SemanticTrainingSettings,
 )
-from pointrend_repro.settings import InferenceSettings, InputSettings, ModelSettings
 
 # Of semantic models' scaled images before they are cropped: ours have no limit.
 _NO_LIMIT_PX = 2**31

@@ -13,7 +13,7 @@ from pointrend_repro.engines.detectron2.keys import (
     backbone_keys,
     backbone_problems,
 )
-from pointrend_repro.settings import (
+from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
     DetectorSettings,
     InferenceSettings,

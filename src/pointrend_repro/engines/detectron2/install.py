@@ -7,8 +7,8 @@ import subprocess
 import sys
 from urllib.parse import unquote, urlparse
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.engines.detectron2 import COMMIT
-from pointrend_repro.errors import UserError
 
 _COMMIT_DIGITS = 12
 

@@ -9,13 +9,13 @@ from detectron2.projects.point_rend import add_pointrend_config
 from torch import nn
 
 from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_detectron2
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.engines.detectron2 import own_heads  # noqa: F401  # registers names
 from pointrend_repro.engines.detectron2.keys import Key
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.modeling.weights import build_model
-from pointrend_repro.semantic_settings import SemanticModelSettings
-from pointrend_repro.settings import ModelSettings
+from pointrend_repro.settings.instances import ModelSettings
+from pointrend_repro.settings.semantic import SemanticModelSettings
 
 # Batch counters, which neither project's inference reads.
 _OPTIONAL = "num_batches_tracked"

@@ -11,17 +11,17 @@ from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from rich.progress import track
 from torch import Tensor, nn
 
+from pointrend_repro.base.files import write_json
+from pointrend_repro.base.provenance import record_version
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.engines.detectron2.config import inference_config
 from pointrend_repro.engines.detectron2.install import detectron2_version
 from pointrend_repro.engines.detectron2.models import build_with_weights, make_config
-from pointrend_repro.files import write_json
-from pointrend_repro.label_prediction import write_label_images
-from pointrend_repro.modeling.weights import SavedModel
-from pointrend_repro.prediction import require_same_categories
-from pointrend_repro.provenance import record_version
-from pointrend_repro.semantic_settings import AnyInferenceSettings
+from pointrend_repro.predictions.instances import require_same_categories
+from pointrend_repro.predictions.label_maps import write_label_images
+from pointrend_repro.settings.semantic import AnyInferenceSettings
 
 
 def predict(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.errors import UserError
 
 
 def require_own_checkpoint(folder: Path, named: str) -> None:

@@ -1,7 +1,7 @@
 """SemanticFPN, with and without PointRend, in detectron2's words."""
 
 from pointrend_repro.engines.detectron2.keys import Key, backbone_keys, backbone_problems
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.semantic import (
     SemanticFPNSettings,
     SemanticInferenceSettings,
     SemanticInputSettings,

@@ -13,6 +13,9 @@ from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 
+from pointrend_repro.base.errors import StoppedBySignal, UserError
+from pointrend_repro.base.files import write_text
+from pointrend_repro.base.provenance import record_version
 from pointrend_repro.engines.detectron2 import COMMIT
 from pointrend_repro.engines.detectron2.config import training_config
 from pointrend_repro.engines.detectron2.install import (
@@ -27,17 +30,14 @@ from pointrend_repro.engines.detectron2.records import (
     semantic_records,
 )
 from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
-from pointrend_repro.errors import StoppedBySignal, UserError
-from pointrend_repro.files import write_text
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.provenance import record_version
-from pointrend_repro.semantic_settings import AnyTrainingSettings, SemanticTrainingSettings
-from pointrend_repro.tasks import AnyDataset, task_of
+from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticTrainingSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.loop import training_digest
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.tasks import AnyDataset, task_of
 
 _log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """Input, optimizer and schedule in detectron2's words, of all models."""
 
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.semantic_settings import SemanticOptimizerSettings, SemanticTrainingSettings
-from pointrend_repro.settings import InputSettings, TrainingSettings
+from pointrend_repro.settings.instances import InputSettings, TrainingSettings
+from pointrend_repro.settings.semantic import SemanticOptimizerSettings, SemanticTrainingSettings
 
 _FLIPS = {0.0: "none", 0.5: "horizontal"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pointrend_repro.evaluation.label_images import CLASS_NAMES, image_name
+from pointrend_repro.data.label_images import CLASS_NAMES, image_name
 from pointrend_repro.evaluation.trimap import Confusions
 
 _CLASSES = list(CLASS_NAMES)

@@ -9,12 +9,12 @@ from typing import Protocol, cast
 
 from torch import Tensor
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import (
+from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
     InferenceSettings,
     MaskHeadSettings,

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.init import init_msra, init_normal
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.pooling import pool_rois
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import Conv4HeadSettings, InferenceSettings
+from pointrend_repro.settings.instances import Conv4HeadSettings, InferenceSettings
 
 _NUM_CONVS = 4
 

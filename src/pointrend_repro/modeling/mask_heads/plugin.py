@@ -10,9 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from pointrend_repro.errors import UserError, suggest
-from pointrend_repro.provenance import record_file
-from pointrend_repro.settings import PluginHeadSettings
+from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.base.provenance import record_file
+from pointrend_repro.settings.instances import PluginHeadSettings
 
 ENTRY_POINT_GROUP = "pointrend_repro.mask_heads"
 _REQUIRED = ("losses", "predict", "train_on_refined_boxes")

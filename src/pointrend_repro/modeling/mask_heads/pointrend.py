@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import is_being_exported
 from pointrend_repro.modeling.mask_heads.coarse_head import FINE_LEVEL, CoarseHead
@@ -31,8 +32,7 @@ from pointrend_repro.modeling.rows import (
     sample_rows,
     sample_rows_in_boxes,
 )
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import InferenceSettings, PointRendHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings, PointRendHeadSettings
 
 # Points whose features are held at a time: a few MB a thread, which a CPU's cache holds, and
 # enough for a GPU to be busy with.

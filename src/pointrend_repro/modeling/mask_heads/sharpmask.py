@@ -42,12 +42,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import TRUNK_STRIDES
 from pointrend_repro.modeling.init import init_xavier
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
-from pointrend_repro.modeling.structures import Proposals, Target
-from pointrend_repro.settings import InferenceSettings, SharpMaskHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings, SharpMaskHeadSettings
 
 Stage = Literal["joint", "coarse", "refine"]
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import roi_align
 
-from pointrend_repro.modeling.structures import Proposals, Target
+from pointrend_repro.data.structures import Proposals, Target
 
 
 def crop_masks(proposals: list[Proposals], targets: list[Target], resolution: int) -> Tensor:

@@ -12,7 +12,7 @@ from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.resnet_blocks import ConvNorm
 from pointrend_repro.modeling.semantic.losses import hard_pixel_cross_entropy, mean_cross_entropy
 from pointrend_repro.modeling.semantic.upsampling import upsample
-from pointrend_repro.semantic_settings import DeepLabV3Settings
+from pointrend_repro.settings.semantic import DeepLabV3Settings
 
 # The output stride that ASPP's dilations are given for.
 _PLAIN_STRIDE = 16

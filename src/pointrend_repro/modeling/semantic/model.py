@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.errors import UserError
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
 from pointrend_repro.modeling.semantic.deeplabv3 import DeepLabV3Decoder
 from pointrend_repro.modeling.semantic.losses import IGNORED
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner, RefinementStep
 from pointrend_repro.modeling.semantic.semantic_fpn import SemanticFPNDecoder
 from pointrend_repro.modeling.semantic.upsampling import Size, label_map
-from pointrend_repro.semantic_settings import (
+from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,
     SemanticInferenceSettings,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.modeling.init import init_msra, init_normal
-from pointrend_repro.semantic_settings import SemanticPointRendSettings
+from pointrend_repro.settings.semantic import SemanticPointRendSettings
 
 _HIDDEN_LAYERS = 3
 

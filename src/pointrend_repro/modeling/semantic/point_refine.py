@@ -22,7 +22,7 @@ from pointrend_repro.modeling.semantic.ranking import (
 )
 from pointrend_repro.modeling.semantic.selection import uncertain_cells
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
-from pointrend_repro.semantic_settings import SemanticPointRendSettings
+from pointrend_repro.settings.semantic import SemanticPointRendSettings
 
 # So many grid cells at a time have their uncertainty measured: it needs some copies of them.
 _CELLS_AT_A_TIME = 2**16

@@ -11,7 +11,7 @@ from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.init import init_msra
 from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
 from pointrend_repro.modeling.semantic.upsampling import upsample
-from pointrend_repro.semantic_settings import SemanticFPNSettings
+from pointrend_repro.settings.semantic import SemanticFPNSettings
 
 _COARSEST_LEVEL = "p5"
 _MAX_NORM_GROUPS = 32

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from pointrend_repro.config.schema import Column, Table
 from pointrend_repro.reporting.claims.schema import (
     Claim,
     GainClaim,
     GreaterClaim,
     SaturationClaim,
 )
-from pointrend_repro.schema import Column, Table
 
 # (row, column) of the claim's table.
 CellName = tuple[str, str]

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import atomic_folder, read_json, write_json
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_folder, read_json, write_json
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.results import Record, Results

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pointrend_repro.experiments import Grid
-from pointrend_repro.provenance import cpu_name, start_record
+from pointrend_repro.base.provenance import cpu_name, start_record
+from pointrend_repro.config.schema import Table
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.contrasts import CellName, Contrast, contrasts
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
@@ -22,7 +23,6 @@ from pointrend_repro.reporting.claims.intervals import (
 from pointrend_repro.reporting.claims.measuring import Measured, Values, measure
 from pointrend_repro.reporting.claims.schema import Claim, Claims
 from pointrend_repro.reporting.results import Record, Results
-from pointrend_repro.schema import Table
 
 # The first that any part has is that of the claim: one wrong part makes all of it wrong.
 _WEAKEST_FIRST: tuple[Verdict, ...] = (

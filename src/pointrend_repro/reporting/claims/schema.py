@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from pointrend_repro.config import CONFIG_DIR, load_table, one_line, read_yaml
-from pointrend_repro.errors import UserError, suggest
-from pointrend_repro.names import Name, require_name
-from pointrend_repro.schema import Table
-from pointrend_repro.settings import PositiveFloat, Strict
-from pointrend_repro.texts import Text
+from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.base.names import Name, require_name
+from pointrend_repro.base.texts import Text
+from pointrend_repro.config.reading import CONFIG_DIR, load_table, one_line, read_yaml
+from pointrend_repro.config.schema import Table
+from pointrend_repro.settings.instances import PositiveFloat, Strict
 
 # Rows: the better one, the worse one.
 Pair = tuple[Name, Name]

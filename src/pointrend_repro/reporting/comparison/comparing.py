@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.comparison.origins import OriginFact, origin_facts
 from pointrend_repro.reporting.comparison.reading import Side
 from pointrend_repro.reporting.tables import MeasuredCell, measure_tables

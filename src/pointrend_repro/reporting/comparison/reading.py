@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid, load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE
 from pointrend_repro.reporting.csv_text import unguarded
 from pointrend_repro.reporting.results import Results, load_results

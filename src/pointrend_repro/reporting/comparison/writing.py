@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.files import write_text
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_text
+from pointrend_repro.base.texts import visible, visible_in_html
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.comparison.comparing import (
     STATUSES,
@@ -19,7 +20,6 @@ from pointrend_repro.reporting.comparison.comparing import (
     tables_of,
 )
 from pointrend_repro.reporting.formats import count, signed
-from pointrend_repro.texts import visible, visible_in_html
 
 _COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
 

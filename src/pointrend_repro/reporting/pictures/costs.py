@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Cost, Evaluation, Grid
-from pointrend_repro.files import read_json
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
 from pointrend_repro.reporting.pictures.plot import (
     Label,
     Scale,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from pointrend_repro.experiments import Grid
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.pictures.plot import Scale, Tick, linear_ticks, path
 from pointrend_repro.reporting.pictures.thinning import SKIPPED, Curve

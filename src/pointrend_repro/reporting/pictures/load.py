@@ -7,15 +7,15 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from pointrend_repro.damaged import made_anew
-from pointrend_repro.errors import UserError
-from pointrend_repro.experiments import Grid
+from pointrend_repro.base.damaged import made_anew
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.picture_record import (
     ComparisonRecord,
     PictureRecord,
     SubdivisionRecord,
 )
-from pointrend_repro.files import read_json
 from pointrend_repro.reporting.pictures.costs import Costs, Results, lay_out_costs
 from pointrend_repro.reporting.pictures.curves import DatasetCurves, lay_out_curves
 from pointrend_repro.reporting.pictures.thinning import MAX_POINTS, read_curves

@@ -1,0 +1,1 @@
+"""Using a model from Python, and on one picture."""

@@ -1,0 +1,124 @@
+"""A picture with the objects that a model finds in it: tinted masks, outlines and names."""
+
+import colorsys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from pointrend_repro.api.loading import load_model
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_path
+from pointrend_repro.data.images import read_image
+from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.predictions.label_map_of import LabelMap
+
+_TINT = 0.45  # how much of a mask's colour covers the picture
+_LABEL_BACKGROUND = (20, 20, 20)
+# Hues a golden angle apart: neighbours in the list are far apart in colour.
+_HUE_STEP = 0.618034
+_FORMATS = (".png", ".jpg", ".jpeg", ".webp")
+
+
+def write_overlay(
+    image: Path,
+    output: Path,
+    *,
+    model: str,
+    weights: Path,
+    score_threshold: float,
+    device: str,
+) -> None:
+    """Predict one picture and write it with its objects drawn over it.
+
+    Args:
+        model: a name of `list_models`.
+        weights: as for `load_model`.
+        score_threshold: objects below this score are left out.
+
+    Raises:
+        UserError: picture, model or weights are faulty, or `output` is of no known format.
+    """
+    if output.suffix.lower() not in _FORMATS:
+        raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
+    pixels = read_image(image)
+    loaded = load_model(model, weights, device)
+    found = loaded.predict(pixels)
+    if isinstance(found, LabelMap):
+        overlay = draw_labels(pixels, found.labels)
+    else:
+        overlay = draw_instances(pixels, found, loaded.class_names, score_threshold=score_threshold)
+    with atomic_path(output) as part:
+        kind = Image.registered_extensions()[output.suffix.lower()]
+        Image.fromarray(overlay).save(part, format=kind, quality=95)
+
+
+def draw_instances(
+    image: NDArray[np.uint8],
+    instances: Instances,
+    class_names: list[str],
+    *,
+    score_threshold: float,
+) -> NDArray[np.uint8]:
+    """Draw objects over an RGB image (H, W, 3), the surest on top.
+
+    Each has a tinted mask, a thin outline in its full colour, and its class and score where there
+    is room. The picture itself stays visible: no boxes are drawn.
+    """
+    drawn = image.astype(np.float32)
+    shown = np.flatnonzero(instances.scores >= score_threshold)
+    for k in shown[::-1]:
+        mask, colour = instances.masks[k], np.array(_colour(int(k)), dtype=np.float32)
+        drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
+        drawn[_outline(mask, _line_width(image))] = colour
+    picture = Image.fromarray(drawn.round().astype(np.uint8))
+    for k in shown[::-1]:
+        text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
+        _label(picture, instances.masks[k], text, _colour(int(k)))
+    return np.array(picture)
+
+
+def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Tint every pixel of an RGB image (H, W, 3) in the colour of its class (H, W)."""
+    colours = np.array([_colour(label) for label in range(256)], dtype=np.float32)
+    drawn = (1 - _TINT) * image + _TINT * colours[labels]
+    return drawn.round().astype(np.uint8)
+
+
+def _colour(number: int) -> tuple[int, int, int]:
+    rgb = colorsys.hsv_to_rgb(number * _HUE_STEP % 1.0, 0.75, 1.0)
+    return round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255)
+
+
+def _line_width(image: NDArray[np.uint8]) -> int:
+    return max(1, round(min(image.shape[:2]) / 400))
+
+
+def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Return the mask's own pixels that are at most `width` from outside of it."""
+    padded = Image.fromarray(np.pad(mask, width).astype(np.uint8) * 255)
+    inner = np.array(padded.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
+    return mask & ~inner[width:-width, width:-width]
+
+
+def _label(
+    picture: Image.Image, mask: NDArray[np.bool_], text: str, colour: tuple[int, int, int]
+) -> None:
+    """Write beside the mask's topmost pixel, inside the picture; nothing where there is no room."""
+    if not mask.any():
+        return
+    size = max(10, round(min(picture.size) / 40))
+    font = ImageFont.load_default(size)
+    draw = ImageDraw.Draw(picture, "RGBA")
+    _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
+    width, height = right + 6, bottom + 4
+    if width > picture.width or height > picture.height:
+        return
+    row = int(np.argmax(mask.any(axis=1)))
+    column = int(np.argmax(mask[row]))
+    x = min(column, picture.width - width)
+    y = min(max(row - height, 0), picture.height - height)
+    draw.rounded_rectangle([x, y, x + width, y + height], 3, fill=(*_LABEL_BACKGROUND, 190))
+    light = tuple((c + 255) // 2 for c in colour)  # readable on dark, whatever the hue
+    draw.text((x + 3, y + 1), text, fill=light, font=font)

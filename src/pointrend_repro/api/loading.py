@@ -1,0 +1,98 @@
+"""The package's face: models by name, from weights of any origin, on one image at a time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.known_models import known_model
+from pointrend_repro.checkpoints.loading import load_known_model, new_model
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.predictions.instances import Instances, predict_image
+from pointrend_repro.predictions.label_map_of import LabelMap, predict_label_map
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model that is ready to predict. `load_model` makes it.
+
+    Attributes:
+        name: as in `list_models`.
+        saved: the network, its input settings and its categories.
+        inference: how masks, or label maps, are asked for.
+    """
+
+    name: str
+    saved: SavedModel
+    inference: InferenceSettings | SemanticInferenceSettings
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, by label."""
+        return [name for _, name in self.saved.categories]
+
+    def predict(self, image: NDArray[np.uint8]) -> Instances | LabelMap:
+        """Find the objects in an image, or label all of its pixels.
+
+        Args:
+            image: uint8 RGB (H, W, 3), of any size; grey (H, W) or (H, W, 1) is taken as RGB.
+
+        Returns:
+            Of a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
+            0-based classes and `masks` (R, H, W) bool, the surest first; R may be 0. Of a semantic
+            model: `labels` (H, W) uint8 train ids.
+
+        Raises:
+            UserError: `image` is no such array.
+        """
+        pixels = as_rgb(image)
+        if isinstance(self.inference, SemanticInferenceSettings):
+            network = self.saved.model
+            assert isinstance(network, SemanticModel)
+            return LabelMap(predict_label_map(network, pixels, self.inference, self.saved.input))
+        return predict_image(self.saved, pixels, self.inference)
+
+
+def load_model(name: str, weights: str | Path | None = None, device: str = "cpu") -> Model:
+    """Make a model of `list_models` and load its weights.
+
+    Args:
+        name: such as `pointrend_r50_fpn_coco`.
+        weights: a checkpoint of detectron2 (`.pkl`, `.pth`) or of this project (`.safetensors`).
+            None leaves the weights random: such a model has the right shapes and costs, and its
+            predictions mean nothing.
+        device: where to compute, such as `cpu` or `cuda`.
+
+    Raises:
+        UserError: there is no such model or device, or the file is faulty or does not fit.
+    """
+    known = known_model(name)
+    saved = new_model(name) if weights is None else load_known_model(name, Path(weights))
+    try:
+        saved.model.to(device)
+    except (RuntimeError, AssertionError) as error:  # torch: an unknown device, or one not there
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {device!r}: cannot be used ({reason})") from None
+    return Model(name, saved, known.inference)
+
+
+def as_rgb(image: Any) -> NDArray[np.uint8]:
+    """Return an image as uint8 (H, W, 3), repeating a single channel.
+
+    Raises:
+        UserError: it is no uint8 array of an image, or has no pixel.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
+        raise UserError(f"image: must be a uint8 array (H, W, 3) in RGB, 0 to 255, not a {kind}")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
+        raise UserError(f"image: must have the shape (H, W, 3), not {image.shape}")
+    return np.broadcast_to(image, (*image.shape[:2], 3))

@@ -1,0 +1,53 @@
+"""Damaged results that steps of the pipeline find: moved aside, so that a rerun helps.
+
+Snakemake makes anew what is not there. Nothing is removed: days of work may be in a file.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from pointrend_repro.base.errors import DamagedError, UserError
+
+
+@contextlib.contextmanager
+def damaged_moved_aside() -> Iterator[None]:
+    """Move what the block finds damaged to `<name>.damaged`, or `.damaged2` and so on.
+
+    Raises:
+        UserError: the block's own; of a `DamagedError` it says what was moved, and what to do.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        try:
+            kept = [str(_move_aside(path)) for path in error.files if path.exists()]
+        except OSError:  # of a folder that one may only read
+            raise error from None
+        if not kept:  # another job was faster
+            raise
+        raise UserError(
+            f"{error.problem}; kept as {' and '.join(kept)}: run again to make it anew"
+        ) from error
+
+
+@contextlib.contextmanager
+def made_anew(*files: Path) -> Iterator[None]:
+    """Let a reader's error in the block tell that `files` are damaged: cheaply made of others.
+
+    Raises:
+        DamagedError: in place of the block's `UserError`.
+    """
+    try:
+        yield
+    except DamagedError:
+        raise
+    except UserError as error:
+        raise DamagedError(str(error), files) from error
+
+
+def _move_aside(path: Path) -> Path:
+    names = (f"{path.name}.damaged{'' if number == 1 else number}" for number in count(1))
+    free = next(aside for name in names if not (aside := path.with_name(name)).exists())
+    return path.rename(free)

@@ -1,0 +1,149 @@
+"""Files that are whole or absent: nothing half-written ever stands under its final name."""
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, renamed to `path` when the block ends well.
+
+    Whatever goes wrong inside the block, the temporary file is removed and an older `path`
+    stays as it was.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written.
+    """
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch(exist_ok=False)
+        mode = part.stat().st_mode
+    try:
+        with write_errors(path):
+            yield part
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
+            part.chmod(mode)  # safetensors puts a private file of its own in place of it
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, pattern: str) -> None:
+    """Remove what processes that were killed had written of files or folders named like `pattern`.
+
+    Nobody may be writing such a one.
+    """
+    for part in [*folder.glob(f".{pattern}.*.part"), *folder.glob(f".{pattern}.*.old")]:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which takes its place when the block ends well.
+
+    Whatever goes wrong inside the block, the temporary folder is removed and an older `path` stays
+    as it was.
+
+    Raises:
+        UserError: the disk is full, or the folder cannot be written.
+    """
+    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    old = part.with_suffix(".old")
+    try:
+        with write_errors(path):
+            part.mkdir(parents=True)
+            yield part
+            if path.exists():
+                path.rename(old)
+            part.rename(path)
+    finally:
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Turn the system's errors in a block that writes `path` into one line for the user.
+
+    Raises:
+        UserError: the disk is full, or the file cannot be written.
+    """
+    try:
+        yield
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
+            raise
+        if number in _DISK_FULL:
+            raise UserError(
+                f"{path}: cannot be written: {os.strerror(number)}; "
+                "free some space and run the same command again"
+            ) from error
+        raise UserError(
+            f"{path}: cannot be written: {os.strerror(number)}; choose another place"
+        ) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` to `path` atomically, as UTF-8."""
+    with atomic_path(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write `value` as JSON to `path` atomically. NaN and infinity are refused: JSON has none."""
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *, allow_nan: bool = False) -> Any:
+    """Return the JSON value in `path`.
+
+    Args:
+        allow_nan: as of `parse_json`: for data of others, whose numbers are checked by who uses
+            them.
+
+    Raises:
+        UserError: the file is missing, is not whole JSON, or holds what nobody can mean.
+    """
+    try:
+        return parse_json(path.read_bytes(), allow_nan=allow_nan)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a folder, not a JSON file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except MemoryError:
+        raise UserError(f"{path}: does not fit into this machine's memory") from None
+    except UnreasonableJsonError as error:
+        raise UserError(f"{path}: refused, since {error}") from None
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not valid JSON ({error}); the file may be truncated: fetch or make it again"
+        ) from None
+
+
+def _system_error(error: Exception) -> int | None:
+    """The system's error number, also where a library in Rust (safetensors) only tells it."""
+    if isinstance(error, OSError):
+        return error.errno
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None

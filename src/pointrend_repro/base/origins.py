@@ -1,0 +1,160 @@
+"""The record beside a result, `<result>.origin.json`, and whether the result is what it describes.
+
+A record holds, for each step that led to the result, the digest of what the step has made
+(`output_digest`) and of what it had read (`input_digest`), so that a number can be followed back to
+its predictions, and these to their model. Records from before digests were kept have neither: what
+they describe is taken as it is.
+"""
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import safetensors
+
+from pointrend_repro.base.digests import content_digest, short
+from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.json_text import parse_json
+
+_log = logging.getLogger(__name__)
+
+# Under which a model's file keeps its settings.
+METADATA_KEY = "pointrend_repro"
+
+# The step that makes a result which another step reads.
+Maker = Literal["train", "predict"]
+_AGAIN: dict[Maker, str] = {"train": "train it again", "predict": "predict again"}
+_FIRST: dict[Maker, str] = {"train": "train the model first", "predict": "predict first"}
+
+
+class Recorded(NamedTuple):
+    """A result that is what its record describes: the record, and the result's digest."""
+
+    origin: dict[str, Any]
+    digest: str
+
+
+def origin_path(result: Path) -> Path:
+    """Return the path of a result's origin: `model.safetensors` has `model.origin.json`."""
+    return result.with_suffix(".origin.json")
+
+
+@contextlib.contextmanager
+def origin_written_last(result: Path, origin: Callable[[str], dict[str, Any]]) -> Iterator[None]:
+    """Let the block write `result`; if it fails, no older result is left with a false origin.
+
+    Args:
+        origin: is given the digest of `result`.
+    """
+    path = origin_path(result)
+    path.unlink(missing_ok=True)
+    yield
+    write_json(path, origin(content_digest(result)))
+
+
+def require_as_recorded(result: Path, step: Maker) -> Recorded:
+    """Return the record of a result, which is checked to be what the record describes.
+
+    Args:
+        step: that has made it.
+
+    Raises:
+        DamagedError: the record cannot be read, or the result is not what it describes.
+        UserError: the result or its record is not there.
+    """
+    path = origin_path(result)
+    origin = _read(path, result, step)
+    found = content_digest(result)
+    made = origin.get(step)
+    made = made if isinstance(made, dict) else {}
+    recorded = made.get("output_digest")
+    if recorded is None:
+        wrong = _wrong_without_digest(result, made)
+        if wrong:
+            raise DamagedError(f"{result}: {wrong}", (result, path), _AGAIN[step])
+        if made:
+            _log.info("%s: made before digests were kept; taken as it is", result)
+    elif recorded != found:
+        problem = (
+            f"{result}: is not what {path.name} beside it describes "
+            f"(sha256 {short(found)}..., recorded {short(str(recorded))}...)"
+        )
+        raise DamagedError(problem, (result, path), f"put the right file back, or {_AGAIN[step]}")
+    return Recorded(origin, found)
+
+
+def require_as_recorded_if_known(model: Path) -> None:
+    """Refuse a trained model that is not what the record beside it describes, if it has one.
+
+    Raises:
+        DamagedError, UserError: as `require_as_recorded`.
+    """
+    if model.is_file() and origin_path(model).is_file():
+        require_as_recorded(model, "train")
+
+
+def require_model_of(model: Path, asked: Mapping[str, Any]) -> None:
+    """Refuse a model of another training than the one that is asked for.
+
+    Args:
+        asked: `dataset`, `variant` and the like. The trial is that of the folder `trial<k>` which
+            the model lies in, if it does.
+
+    Raises:
+        DamagedError: the record cannot be read.
+        UserError: the model is of another training, or has no record.
+    """
+    origin = _read(origin_path(model), model, "train")
+    folder = re.fullmatch(r"trial(\d+)", model.absolute().parent.name)
+    wanted = ({"trial": int(folder[1])} if folder else {}) | dict(asked)
+    other = [key for key, value in wanted.items() if origin.get(key, value) != value]
+    if other:
+        is_of, not_of = (
+            ", ".join(f"{key} {values[key]}" for key in other) for values in (origin, wanted)
+        )
+        raise UserError(
+            f"{model}: is of {is_of}, not of {not_of}, by the record beside it; give the model "
+            "that is asked for, or move both files away and train it"
+        )
+
+
+def _read(path: Path, result: Path, step: Maker) -> dict[str, Any]:
+    if not result.exists():
+        raise UserError(f"{result}: no such file; {_FIRST[step]}")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    try:
+        origin = read_json(path)
+    except UserError as error:
+        raise DamagedError(str(error), (result, path), _AGAIN[step]) from None
+    if not isinstance(origin, dict):
+        raise DamagedError(f"{path}: not the record of a result", (result, path), _AGAIN[step])
+    return origin
+
+
+def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
+    """Return what a glance shows to be wrong with a result; empty if nothing.
+
+    Args:
+        made: the record of the step that has made it.
+    """
+    if result.suffix == ".safetensors":
+        try:
+            with safetensors.safe_open(result, "numpy") as file:
+                settings = parse_json((file.metadata() or {})[METADATA_KEY])["model"]
+        except (safetensors.SafetensorError, OSError):
+            return "is not whole"
+        except (KeyError, TypeError, ValueError, RecursionError):
+            return ""  # none of ours: who loads it says so
+        trained = made.get("settings")
+        wanted = trained.get("model", settings) if isinstance(trained, dict) else settings
+        return "" if wanted == settings else "is a model of other settings than its record tells"
+    if result.suffix == ".json":
+        with result.open("rb") as stream:
+            stream.seek(max(0, result.stat().st_size - 64))
+            return "" if stream.read().rstrip().endswith(b"]") else "is not whole"
+    return ""

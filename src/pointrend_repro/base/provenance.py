@@ -1,0 +1,165 @@
+"""Where a number comes from: the record that every result carries.
+
+A record holds the command, the resolved settings, the seed, the commit and a digest of the code,
+library versions, device, wall time and peak memory of one step (train, predict or evaluate).
+"""
+
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import platform
+import resource
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PACKAGE_DIR = Path(__file__).resolve().parents[1]
+
+_SHOWS_NUMBERS_ONLY = (
+    "commands",
+    "figures",
+    "reporting",
+    "tools",
+    "cli.py",
+    "pipeline/planning",
+    "pipeline/resources.py",
+    "pipeline/workflow.py",
+)
+
+# A cluster's names and limits are filled in by every user, and change no number.
+_CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resources.yaml")
+
+_LIBRARIES = (
+    "accelerate",
+    "cityscapesscripts",
+    "lvis",
+    "numpy",
+    "pillow",
+    "pycocotools",
+    "snakemake",
+    "torch",
+    "torchvision",
+)
+
+
+def start_record(
+    *, settings: dict[str, Any], seed: int | None, device: str
+) -> Callable[[], dict[str, Any]]:
+    """Start the clock; the returned function ends it and gives the record of this step.
+
+    Args:
+        settings: resolved settings, as plain JSON values.
+        seed: the seed of everything random in the step, or None where nothing is.
+        device: the device in words.
+    """
+    started = datetime.datetime.now(datetime.UTC)
+    clock = time.monotonic()
+
+    def finish() -> dict[str, Any]:
+        return {
+            "command": command_line(),
+            "settings": settings,
+            "settings_digest": digest(settings),
+            "seed": seed,
+            "device": device,
+            "started": started.isoformat(timespec="seconds"),
+            "wall_s": round(time.monotonic() - clock, 3),
+            "peak_memory_mb": peak_memory_mb(),
+            "git_commit": git_commit(),
+            "code_digest": code_digest(),
+            "versions": versions(),
+        }
+
+    return finish
+
+
+def digest(value: Any) -> str:
+    """Return twelve hex digits that change whenever a JSON value does."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def code_digest(package_dir: Path = PACKAGE_DIR) -> str:
+    """Return twelve hex digits over the Python files that a number can depend on.
+
+    They tell apart results that other code than today's has made. What only shows numbers, or
+    passes settings on, is left out.
+    """
+    sha = hashlib.sha256()
+    for path in sorted(package_dir.rglob("*.py")):
+        if any(path.is_relative_to(package_dir / part) for part in _SHOWS_NUMBERS_ONLY):
+            continue
+        sha.update(str(path.relative_to(package_dir)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()[:12]
+
+
+def git_commit(folder: Path = PACKAGE_DIR) -> str | None:
+    """Return the commit of the code, with `+changes` if the tree differs; None outside git."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        changes = _git(
+            folder, "status", "--porcelain", "--untracked-files=no", "--", *_CHANGES_NUMBERS
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}+changes" if changes else commit
+
+
+# Code from outside the package that this process has loaded: module name -> digest of its file,
+# or library -> version.
+_loaded_files: dict[str, str] = {}
+
+
+def record_file(module: str, path: Path) -> None:
+    """Let the records of this process tell of a file of code that is not in the package."""
+    _loaded_files[module] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+
+
+def record_version(library: str, version: str) -> None:
+    """Let the records of this process tell of a library that few of them use."""
+    _loaded_files[library] = version
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, libraries and outside files that a number depends on."""
+    found = {"python": platform.python_version(), **_loaded_files}
+    for name in _LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def command_line() -> str:
+    """Return this process's command as a person would type it."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def cpu_name() -> str:
+    """Return the processor's name, or its architecture where the system does not tell."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def peak_memory_mb() -> float:
+    """Return the largest resident size that this process has had, in MB of 1e6 bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def _git(folder: Path, *args: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *args], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()

@@ -1,0 +1,157 @@
+"""The models that `load_model` knows by name: one table, and what stands behind each name.
+
+A name is `<head>_<backbone>_<dataset>`. To add a model, add an entry to `KNOWN_MODELS`. This module
+imports no torch.
+"""
+
+from dataclasses import dataclass, field
+
+from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
+from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.settings.instances import (
+    BackboneSettings,
+    Conv4HeadSettings,
+    InferenceSettings,
+    InputSettings,
+    MaskHeadSettings,
+    ModelSettings,
+    PointRendHeadSettings,
+    SharpMaskHeadSettings,
+)
+from pointrend_repro.settings.semantic import (
+    DeepLabV3Settings,
+    SemanticFPNSettings,
+    SemanticInferenceSettings,
+    SemanticModelSettings,
+    SemanticPointRendSettings,
+)
+
+Categories = list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """A published model: what it is made of, how it is fed, and what its classes mean.
+
+    `categories` are the data set's (id, name), in the order of the model's classes.
+    """
+
+    model: ModelSettings | SemanticModelSettings
+    input: InputSettings
+    categories: Categories
+    inference: InferenceSettings | SemanticInferenceSettings = field(
+        default_factory=InferenceSettings
+    )
+
+
+# Images are fed as ImageNet's classifiers were: MSRA's and FAIR's from Caffe2, thus BGR
+# (detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models"; X-101's configuration for its std).
+_BACKBONES = {
+    "r50_fpn": BackboneSettings(name="resnet50"),
+    "r101_fpn": BackboneSettings(name="resnet101"),
+    "x101_fpn": BackboneSettings(
+        name="resnext101_32x8d", stride_in_1x1=False, pixel_std=(57.375, 57.120, 58.395)
+    ),
+}
+
+_HEADS: dict[str, MaskHeadSettings] = {
+    "mask_rcnn": Conv4HeadSettings(kind="4conv"),
+    "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
+    "pointrend": PointRendHeadSettings(kind="pointrend"),
+}
+
+_CITYSCAPES_INSTANCES: Categories = list(INSTANCE_CLASSES.items())
+_CITYSCAPES_CLASSES: Categories = [(c.id, c.name) for c in TRAIN_CLASSES]
+
+_CITYSCAPES_INPUT = InputSettings(
+    train_short_edges_px=(800, 832, 864, 896, 928, 960, 992, 1024),
+    test_short_edge_px=1024,
+    max_long_edge_px=2048,
+)
+
+
+def _instance_models() -> dict[str, KnownModel]:
+    coco = [(c.id, c.name) for c in COCO_CATEGORIES]
+    models = {}
+    for head, mask_head in _HEADS.items():
+        for trunk, backbone in _BACKBONES.items():
+            settings = ModelSettings(backbone=backbone, mask_head=mask_head)
+            models[f"{head}_{trunk}_coco"] = KnownModel(settings, InputSettings(), coco)
+        settings = ModelSettings(backbone=_BACKBONES["r50_fpn"], mask_head=mask_head)
+        models[f"{head}_r50_fpn_cityscapes"] = KnownModel(
+            settings, _CITYSCAPES_INPUT, _CITYSCAPES_INSTANCES
+        )
+    return models
+
+
+# The trunk of detectron2's DeepLabs: RGB, as in projects/DeepLab/configs.
+_R103 = BackboneSettings(
+    name="resnet103",
+    stride_in_1x1=False,
+    norm="sync_bn",
+    freeze_at=0,
+    output_stride=16,
+    multi_grid=(1, 2, 4),
+    channel_order="RGB",
+    pixel_mean=(123.675, 116.280, 103.530),
+    pixel_std=(58.395, 57.120, 57.375),
+)
+
+
+def _semantic_models() -> dict[str, KnownModel]:
+    """Settings are those of the weights: detectron2's where it has published some.
+
+    It trained DeepLabV3 on 512x1024 crops and their hardest pixels, lets SemanticFPN's point head
+    see the coarse prediction in its first layer only, and ranks points by logits. Nobody has
+    published DeepLabV3 with PointRend: that one is as the paper says.
+    """
+    r101 = BackboneSettings(name="resnet101", freeze_at=0)
+    fpn = SemanticFPNSettings(kind="semantic_fpn")
+    fpn_points = SemanticPointRendSettings(
+        train_points=2048, coarse_in_each_layer=False, uncertainty="logits"
+    )
+    deeplab = DeepLabV3Settings(
+        kind="deeplabv3", image_pooling_px=(512, 1024), hard_pixel_fraction=0.2
+    )
+    paper_deeplab = DeepLabV3Settings(kind="deeplabv3")
+    paper_points = SemanticPointRendSettings(train_points=2304)
+    models = {
+        "deeplabv3_r103": SemanticModelSettings(backbone=_R103, decoder=deeplab),
+        "deeplabv3_pointrend_r103": SemanticModelSettings(
+            backbone=_R103, decoder=paper_deeplab, pointrend=paper_points
+        ),
+        "semantic_fpn_r101": SemanticModelSettings(backbone=r101, decoder=fpn),
+        "semantic_fpn_pointrend_r101": SemanticModelSettings(
+            backbone=r101, decoder=fpn, pointrend=fpn_points
+        ),
+    }
+    points_per_step = {"semantic_fpn_pointrend_r101": 8192}  # detectron2's
+    return {
+        f"{name}_cityscapes": KnownModel(
+            settings,
+            _CITYSCAPES_INPUT,
+            _CITYSCAPES_CLASSES,
+            SemanticInferenceSettings(points_per_step=points_per_step.get(name, 8096)),
+        )
+        for name, settings in models.items()
+    }
+
+
+KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models()
+
+
+def known_model(name: str) -> KnownModel:
+    """Return what stands behind a name.
+
+    Raises:
+        UserError: there is no such model; the message suggests one.
+    """
+    if name in KNOWN_MODELS:
+        return KNOWN_MODELS[name]
+    raise UserError(f"there is no model {name!r}{suggest(name, list_models())}")
+
+
+def list_models() -> list[str]:
+    """Return the names that `load_model` takes, `<head>_<backbone>_<dataset>` each."""
+    return list(KNOWN_MODELS)

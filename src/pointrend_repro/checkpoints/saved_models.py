@@ -1,0 +1,124 @@
+"""Trained models on disk: weights as safetensors, with all that is needed to use them."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+
+from pointrend_repro.base.errors import UserError, printable_line
+from pointrend_repro.base.files import atomic_path
+from pointrend_repro.base.origins import METADATA_KEY
+from pointrend_repro.checkpoints.description import (
+    ModelDescription,
+    read_description,
+    require_configured,
+    require_own_head,
+)
+from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.settings.instances import InputSettings, ModelSettings, PluginHeadSettings
+from pointrend_repro.settings.semantic import AnyModelSettings, SemanticModelSettings
+
+Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
+
+
+@dataclass(frozen=True)
+class SavedModel(Generic[Network]):
+    """A trained model and what it was trained for.
+
+    `categories` are the data set's (id, name), in the order of the model's classes.
+    """
+
+    model: Network
+    input: InputSettings
+    categories: list[tuple[int, str]]
+
+
+def build_model(settings: AnyModelSettings, num_classes: int) -> MaskRCNN | SemanticModel:
+    """Make the model of some settings, with random weights."""
+    if isinstance(settings, SemanticModelSettings):
+        return SemanticModel(settings, num_classes)
+    return MaskRCNN(settings, num_classes)
+
+
+def save_model(path: Path, saved: SavedModel) -> None:
+    """Write a model to one file; settings and categories travel in its metadata."""
+    metadata = {
+        "model": saved.model.settings.model_dump(mode="json"),
+        "input": saved.input.model_dump(mode="json"),
+        "categories": saved.categories,
+    }
+    tensors = {k: v.detach().cpu().contiguous() for k, v in saved.model.state_dict().items()}
+    with atomic_path(path) as part:
+        safetensors.torch.save_file(tensors, part, {METADATA_KEY: json.dumps(metadata)})
+
+
+def load_saved_model(
+    path: Path, *, configured: AnyModelSettings | None = None, head: str | None = None
+) -> SavedModel:
+    """Read a model that `save_model` wrote, ready for inference on the CPU.
+
+    Args:
+        configured: the model's settings by a variant and a preset, which must be the file's. A
+            plug-in head among them may be imported.
+        head: without them, the plug-in head that may be imported, as `mask_head.head` of a variant
+            names it. The file's own word is not enough.
+
+    Raises:
+        UserError: the file is missing or damaged, was not written by `save_model`, is of another
+            model than configured or of a plug-in that nobody named, or its weights are no numbers.
+    """
+    described = read_description(path)
+    if configured is not None:
+        require_configured(path, described.model, configured)
+        head = _plugin_of(configured)
+    return load_described_model(path, described, head=head)
+
+
+def load_described_model(
+    path: Path, described: ModelDescription, *, head: str | None = None
+) -> SavedModel:
+    """Build the model that `read_description` has found in a file, and load its weights.
+
+    Raises:
+        UserError: see `load_saved_model`.
+    """
+    require_own_head(path, described.model, head)
+    try:
+        if head is None:
+            _require_shapes(path, described)
+        model = build_model(described.model, num_classes=len(described.categories))
+        tensors = safetensors.torch.load_file(path)
+        require_weights(path, tensors)
+        model.load_state_dict(tensors)
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read: {printable_line(error)}; train it again"
+        ) from None
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"{path}: does not fit its settings: {printable_line(error)}") from None
+    return SavedModel(model.eval(), described.input, described.categories)
+
+
+def _require_shapes(path: Path, described: ModelDescription) -> None:
+    """Hold the file's shapes against a model without memory: its settings may name any size.
+
+    Raises:
+        RuntimeError: they differ.
+    """
+    with safetensors.safe_open(path, "pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    with torch.device("meta"):
+        model = build_model(described.model, num_classes=len(described.categories))
+        model.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()})
+
+
+def _plugin_of(settings: AnyModelSettings) -> str | None:
+    if isinstance(settings, ModelSettings) and isinstance(settings.mask_head, PluginHeadSettings):
+        return settings.mask_head.head
+    return None

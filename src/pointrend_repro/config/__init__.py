@@ -1,0 +1,1 @@
+"""What the files of `config/` hold, and the one reader of them."""

@@ -1,0 +1,1 @@
+"""The grid of trainings, predictions and evaluations that tables ask for."""

@@ -1,0 +1,74 @@
+"""Disk space that a preset takes, done and to do together, estimated from sizes."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.pipeline.planning.ranges import Range, total
+from pointrend_repro.pipeline.planning.speeds import DatasetSize, ModelSpeed
+
+# The two newest stay beside the model; while the next is written there are three.
+CHECKPOINTS_KEPT = 2
+# The weights, and the optimizer's momentum of each.
+_COPIES_IN_A_CHECKPOINT = 2
+
+
+@dataclass(frozen=True)
+class DiskItem:
+    """One kind of files: how many bytes in all, and how that is estimated."""
+
+    what: str
+    bytes: Range
+    how: str
+
+
+def estimate_disk(
+    grid: Grid, models: dict[Training, ModelSpeed | None], sizes: dict[str, DatasetSize]
+) -> list[DiskItem]:
+    """Return what lies on disk at the end; what nothing is known of is left out."""
+    weights = sum(m.model_bytes for m in models.values() if m)
+    per_training = CHECKPOINTS_KEPT * _COPIES_IN_A_CHECKPOINT
+    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
+    predictions = [
+        _prediction_bytes(sizes[p.training.dataset], labels=p in labels)
+        for p in grid.predictions
+        if p.training.dataset in sizes
+    ]
+    items = [
+        DiskItem(f"data set {name}", Range(*sizes[name].bytes), sizes[name].source)
+        for name in sorted(grid.datasets)
+        if name in sizes
+    ]
+    items.append(DiskItem("models", Range(weights, weights), "4 bytes a parameter"))
+    items.append(
+        DiskItem(
+            "checkpoints",
+            Range(weights * per_training, weights * per_training),
+            f"the {CHECKPOINTS_KEPT} newest of each training, weights and momentum; "
+            "they may be deleted once it is done",
+        )
+    )
+    items.append(
+        DiskItem(
+            "predictions",
+            total(predictions),
+            "detections an image times bytes of their masks, or label images, of each prediction",
+        )
+    )
+    return [item for item in items if item.bytes.high > 0]
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return the space that is free where `folder` is or would be, or None if nobody can tell."""
+    for place in (folder, *folder.absolute().parents):
+        if place.exists():
+            return shutil.disk_usage(place).free
+    return None
+
+
+def _prediction_bytes(size: DatasetSize, *, labels: bool) -> Range:
+    if labels:
+        return Range(*size.label_image_bytes) * size.val_images
+    return Range(*size.detections) * Range(*size.detection_bytes) * size.val_images

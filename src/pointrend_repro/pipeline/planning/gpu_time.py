@@ -1,0 +1,74 @@
+"""GPU-hours and wall time of the trainings and predictions that are still to do.
+
+A training takes its updates times the published seconds, on as many GPUs as those were measured
+with. Fewer or more GPUs are taken to share the same work without loss; waiting for images is the
+same on any GPU, and its GPUs wait with it.
+"""
+
+import heapq
+from dataclasses import dataclass
+
+from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The GPUs that the user names.
+
+    Attributes:
+        speed: of one GPU, in V100s.
+        gpus_per_training: how many train one model.
+        gpus: how many work at a time.
+    """
+
+    speed: Range
+    gpus_per_training: int
+    gpus: int
+
+
+def training_hours(model: ModelSpeed, updates: int, machine: Machine, measured_gpus: int) -> Range:
+    """Return the wall time of one training in hours.
+
+    Args:
+        updates: how many are left.
+        measured_gpus: how many GPUs the speed was measured on.
+    """
+    share = measured_gpus / machine.gpus_per_training
+    update_s = (model.train_s * share / machine.speed).plus(model.loading_s)
+    return update_s * (updates / 3600)
+
+
+def prediction_hours(model: ModelSpeed, images: int, machine: Machine) -> Range:
+    """Return the GPU-hours of one prediction, which runs on one GPU."""
+    return model.test_s / machine.speed * (images / 3600)
+
+
+def wall_hours(trainings: list[Range], predictions: Range, machine: Machine) -> Range:
+    """Return how long all takes on `machine.gpus` GPUs, in hours.
+
+    The longest trainings start first, and the predictions are spread over all GPUs behind them.
+
+    Args:
+        trainings: wall time of each.
+        predictions: GPU-hours of all.
+    """
+    if not trainings:
+        return predictions * (1 / machine.gpus)
+    slots = machine.gpus // machine.gpus_per_training
+    makespan = Range(
+        _makespan([t.low for t in trainings], slots), _makespan([t.high for t in trainings], slots)
+    )
+    return makespan.plus(predictions * (1 / machine.gpus))
+
+
+def longest(trainings: list[Range]) -> Range:
+    """Return the wall time of the longest training: no number of GPUs makes all end sooner."""
+    return max(trainings, key=lambda t: t.high, default=NOTHING)
+
+
+def _makespan(hours: list[float], slots: int) -> float:
+    busy_until = [0.0] * slots
+    for job in sorted(hours, reverse=True):
+        heapq.heappush(busy_until, heapq.heappop(busy_until) + job)
+    return max(busy_until)

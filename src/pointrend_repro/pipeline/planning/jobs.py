@@ -1,0 +1,108 @@
+"""The jobs of a preset by rule, done and to do, in the order in which they run."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Evaluation, Grid, evaluation_rule
+from pointrend_repro.pipeline.planning.progress import Progress
+
+_FIGURE_FILES = (".png", ".pdf", ".json")
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    """How many jobs of a rule are done and to do."""
+
+    rule: str
+    done: int
+    to_do: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders to look at.
+
+    Attributes:
+        results: `results/<preset>`.
+        reports: `reports/<preset>`.
+        config: `config/`.
+        own_data: layouts of which the user names a folder of their own.
+    """
+
+    results: Path
+    reports: Path
+    config: Path
+    own_data: frozenset[str] = frozenset()
+
+
+def count_jobs(
+    grid: Grid, progress: Progress, places: Places, fetched: Iterable[Path]
+) -> list[RuleCount]:
+    """Count the jobs of each rule of the pipeline.
+
+    Args:
+        fetched: records of the downloads that the preset needs.
+    """
+    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
+    states = _of_data(grid, places, fetched)
+    states["train"] = [progress.is_trained(t) for t in grid.trainings]
+    states["predict"] = [d for p, d in progress.predictions.items() if p not in labels]
+    states["predict_labels"] = [d for p, d in progress.predictions.items() if p in labels]
+    for metrics, scored in grid.scored_by.items():
+        states[evaluation_rule(metrics)] = [
+            all(progress.evaluations[Evaluation(p, metric)] for metric in metrics) for p in scored
+        ]
+    states["count_cost"] = list(progress.costs.values())
+    states |= _of_pictures(grid, progress, places)
+    states |= _of_report(grid, places, all_made=all(all(done) for done in states.values()))
+    return [RuleCount(rule, sum(s), len(s) - sum(s)) for rule, s in states.items() if s]
+
+
+def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, list[bool]]:
+    drawn = [Path(d.root) for d in grid.datasets.values() if d.generate and d.root]
+    prepared = [name for name, d in grid.datasets.items() if d.layout == "cityscapes"]
+    return {
+        "fetch_data": [record.is_file() for record in fetched],
+        "generate_data": [folder.is_dir() for folder in drawn],
+        "prepare_cityscapes": [_is_prepared(name) for name in prepared],
+        "check_data": [(places.results / d / "dataset.json").is_file() for d in grid.datasets],
+    }
+
+
+def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, list[bool]]:
+    figures, pictures = places.reports / "figures", places.reports / "pictures"
+    thinned = [(pictures / "curves.csv").is_file()] if "curves" in grid.preset.pictures else []
+    return {
+        "draw_figure": [
+            all(map(progress.is_trained, grid.figure_trainings(name)))
+            and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
+            for name in grid.preset.figures
+        ],
+        "draw_picture": [
+            all(map(progress.is_trained, grid.picture_trainings(name)))
+            and (pictures / f"{name}.json").is_file()
+            for name in grid.drawn_pictures
+        ],
+        "thin_logs": [done and all(map(progress.is_trained, grid.trainings)) for done in thinned],
+    }
+
+
+def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:
+    collected = all_made and (places.results / "metrics.csv").is_file()
+    others = [name for name, dataset in grid.datasets.items() if not dataset.generate]
+    checked = [collected and (places.results / d / "data_today.json").is_file() for d in others]
+    judged = collected and (places.results / "claims").is_dir()
+    reported = judged and all(checked) and (places.reports / "index.html").is_file()
+    return {
+        "collect": [collected],
+        "check_data_again": checked,
+        "judge_claims": [judged],
+        "report": [reported],
+    }
+
+
+def _is_prepared(dataset: str) -> bool:
+    folder = Path("data") / f"{dataset}_instances"
+    return all((folder / f"instances_{split}.json").is_file() for split in ("train", "val"))

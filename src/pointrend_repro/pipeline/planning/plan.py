@@ -1,0 +1,216 @@
+"""The plan of a preset: jobs, GPU-hours, wall time, disk and downloads, done and to do."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from pydantic import BaseModel, ConfigDict
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.fetch.catalogue import load_catalogue
+from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.pipeline.planning.disk import DiskItem, estimate_disk, free_bytes
+from pointrend_repro.pipeline.planning.downloads import (
+    DownloadedFile,
+    fetch_records,
+    list_downloads,
+    wanted_paths,
+)
+from pointrend_repro.pipeline.planning.gpu_time import (
+    Machine,
+    longest,
+    prediction_hours,
+    training_hours,
+    wall_hours,
+)
+from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
+from pointrend_repro.pipeline.planning.progress import Progress, checked_val_images, look_at
+from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
+from pointrend_repro.pipeline.planning.speeds import (
+    ModelSpeed,
+    Speeds,
+    gpu_speed,
+    load_speeds,
+    model_speed,
+)
+
+ASSUMPTIONS = (
+    "More or fewer GPUs share the work without loss; one GPU predicts.",
+    "Evaluations, counts, figures and tables run on CPUs and are not in the hours.",
+    "Done is what is on disk, made with today's settings; `snakemake -n` has the last word.",
+)
+
+
+class _Plain(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TrainingLine(_Plain):
+    """All trials of one variant on one data set.
+
+    Hours are of GPUs; None where no speed is published to reckon from.
+    """
+
+    dataset: str
+    variant: str
+    trials: int
+    done: int
+    started: int
+    other_settings: int
+    updates: int
+    gpu_hours_each: Range | None
+    gpu_hours_to_do: Range | None
+    estimated_from: tuple[str, ...]
+
+
+class Plan(_Plain):
+    """Everything that `pointrend-repro plan` tells; `--json` is this very object.
+
+    Ranges are [low, high]; hours of GPUs or of wall time, bytes of disk.
+    """
+
+    preset: str
+    title: str
+    gpu: str
+    gpu_speed: Range
+    gpu_source: str
+    measured_on: str
+    gpus_per_training: int
+    gpus: int
+    jobs: tuple[RuleCount, ...]
+    trainings: tuple[TrainingLine, ...]
+    train_gpu_hours: Range
+    predict_gpu_hours: Range
+    wall_hours: Range
+    longest_training_hours: Range
+    not_estimated: tuple[str, ...]
+    disk: tuple[DiskItem, ...]
+    disk_free: int | None
+    downloads: tuple[DownloadedFile, ...]
+    assumptions: tuple[str, ...]
+
+
+def make_plan(
+    grid: Grid, places: Places, *, gpu: str, gpus_per_training: int, gpus: int | None
+) -> Plan:
+    """Reckon what a preset will take.
+
+    Args:
+        gpu: a name of `config/speeds.yaml`.
+        gpus_per_training: how many GPUs train one model.
+        gpus: how many work at a time; none: enough for one training.
+
+    Raises:
+        UserError: the GPU is unknown, or there are too few for one training.
+    """
+    speeds = load_speeds(places.config)
+    chosen = gpu_speed(speeds, gpu)
+    machine = Machine(Range(*chosen.speed), gpus_per_training, gpus or gpus_per_training)
+    if machine.gpus < gpus_per_training:
+        raise UserError(
+            f"--gpus {machine.gpus}: one training takes {gpus_per_training} "
+            "(--gpus-per-training); name at least as many"
+        )
+    progress = look_at(grid, places.results)
+    models = {
+        (dataset, variant): model_speed(
+            speeds, grid.training_settings(dataset, variant), grid.datasets[dataset].layout
+        )
+        for dataset, variant in {(t.dataset, t.variant) for t in grid.trainings}
+    }
+    val_images = {name: size.val_images for name, size in speeds.datasets.items()}
+    val_images |= checked_val_images(grid, places.results)
+    reckoning = _Reckoning(grid, speeds, machine, progress, models, val_images)
+    catalogue = load_catalogue(places.config)
+    own = (d.root for d in grid.datasets.values() if d.root and d.layout in places.own_data)
+    wanted = wanted_paths(grid, own_roots=own)
+    hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
+    predicting = reckoning.predict_gpu_hours()
+    return Plan(
+        preset=grid.name,
+        title=grid.preset.title,
+        gpu=gpu.lower(),
+        gpu_speed=machine.speed,
+        gpu_source=chosen.source,
+        measured_on=speeds.measured_on,
+        gpus_per_training=gpus_per_training,
+        gpus=machine.gpus,
+        jobs=tuple(count_jobs(grid, progress, places, fetch_records(catalogue, wanted))),
+        trainings=tuple(reckoning.lines()),
+        train_gpu_hours=total(hours) * gpus_per_training,
+        predict_gpu_hours=predicting,
+        wall_hours=wall_hours(hours, predicting, machine),
+        longest_training_hours=longest(hours),
+        not_estimated=tuple(f"{d}/{v}" for (d, v), model in sorted(models.items()) if not model),
+        disk=tuple(
+            estimate_disk(
+                grid, {t: models[t.dataset, t.variant] for t in grid.trainings}, speeds.datasets
+            )
+        ),
+        disk_free=free_bytes(places.results),
+        downloads=tuple(list_downloads(catalogue, wanted)),
+        assumptions=ASSUMPTIONS,
+    )
+
+
+@dataclass(frozen=True)
+class _Reckoning:
+    """What the hours of one training or prediction depend on."""
+
+    grid: Grid
+    speeds: Speeds
+    machine: Machine
+    progress: Progress
+    models: dict[tuple[str, str], ModelSpeed | None]
+    val_images: dict[str, int]
+
+    def hours_left(self, training: Training) -> Range | None:
+        """Wall time until a training is done, None where no speed is known."""
+        done = self.progress.trainings[training]
+        left = self._updates(training) - done.updates_done
+        return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
+
+    def predict_gpu_hours(self) -> Range:
+        """GPU-hours of all predictions that are to do and can be estimated."""
+        hours = []
+        for prediction, done in self.progress.predictions.items():
+            training = prediction.training
+            model = self.models[training.dataset, training.variant]
+            images = self.val_images.get(training.dataset)
+            if not done and model and images:
+                hours.append(prediction_hours(model, images, self.machine))
+        return total(hours)
+
+    def lines(self) -> list[TrainingLine]:
+        """All trainings, a line for each variant on each data set."""
+        groups = groupby(self.grid.trainings, key=lambda t: (t.dataset, t.variant))
+        return [self._line(list(trainings)) for _, trainings in groups]
+
+    def _line(self, trainings: list[Training]) -> TrainingLine:
+        first = trainings[0]
+        states = [self.progress.trainings[t].state for t in trainings]
+        model = self.models[first.dataset, first.variant]
+        each = self._hours(first, self._updates(first))
+        left = [h for h in map(self.hours_left, trainings) if h]
+        gpus = self.machine.gpus_per_training
+        return TrainingLine(
+            dataset=first.dataset,
+            variant=first.variant,
+            trials=len(trainings),
+            done=states.count("done"),
+            started=states.count("started"),
+            other_settings=states.count("other settings"),
+            updates=self._updates(first),
+            gpu_hours_each=each * gpus if each else None,
+            gpu_hours_to_do=total(left) * gpus if model else None,
+            estimated_from=model.sources if model else (),
+        )
+
+    def _hours(self, training: Training, updates: int) -> Range | None:
+        model = self.models[training.dataset, training.variant]
+        if model is None:
+            return None
+        return training_hours(model, updates, self.machine, self.speeds.measured_gpus)
+
+    def _updates(self, training: Training) -> int:
+        settings = self.grid.training_settings(training.dataset, training.variant)
+        return settings.schedule.total_iters

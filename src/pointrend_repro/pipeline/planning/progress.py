@@ -1,0 +1,105 @@
+"""What of a preset's experiments is on disk already.
+
+A result counts as done if it was made with today's settings and everything it is made of is done.
+Snakemake, which also looks at times and at rules, has the last word: `snakemake -n`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training
+from pointrend_repro.settings.identity import are_of
+from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
+
+TrainingState = Literal["done", "started", "to do", "other settings"]
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far one training is; `updates_done` is of its newest checkpoint."""
+
+    state: TrainingState
+    updates_done: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is done of each experiment of a preset."""
+
+    trainings: dict[Training, TrainingProgress]
+    predictions: dict[Prediction, bool]
+    evaluations: dict[Evaluation, bool]
+    costs: dict[Cost, bool]
+
+    def is_trained(self, training: Training) -> bool:
+        """Whether a training is done."""
+        return self.trainings[training].state == "done"
+
+
+def look_at(grid: Grid, results_dir: Path) -> Progress:
+    """Look for the results of a preset in its folder, `results/<preset>`."""
+    trainings = {
+        training: _training_progress(
+            results_dir / training.folder,
+            grid.training_settings(training.dataset, training.variant),
+        )
+        for training in grid.trainings
+    }
+    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
+    predictions = {
+        prediction: trainings[prediction.training].state == "done"
+        and _is_predicted(
+            results_dir / prediction.folder / ("labels" if prediction in labels else "predictions"),
+            grid.inference_settings(prediction.training.variant, prediction.inference),
+        )
+        for prediction in grid.predictions
+    }
+    return Progress(
+        trainings=trainings,
+        predictions=predictions,
+        evaluations={
+            e: predictions[e.prediction] and (results_dir / e.path).is_file()
+            for e in grid.evaluations
+        },
+        costs={cost: (results_dir / cost.path).is_file() for cost in grid.costs},
+    )
+
+
+def checked_val_images(grid: Grid, results_dir: Path) -> dict[str, int]:
+    """Return how many images are predicted of each data set that has been checked."""
+    found = {name: _record(results_dir / name / "dataset.json", "val") for name in grid.datasets}
+    return {name: int(val["images"]) for name, val in found.items() if val and "images" in val}
+
+
+def _training_progress(folder: Path, settings: AnyTrainingSettings) -> TrainingProgress:
+    made = _record(folder / "model.origin.json", "train")
+    if made is not None and (folder / "model.safetensors").is_file():
+        same = are_of(made.get("settings"), settings)
+        return TrainingProgress("done" if same else "other settings")
+    updates = _newest_checkpoint(folder / "checkpoints")
+    return TrainingProgress("started" if updates else "to do", updates)
+
+
+def _is_predicted(stem: Path, settings: AnyInferenceSettings) -> bool:
+    made = _record(stem.with_name(f"{stem.name}.origin.json"), "predict")
+    there = stem.is_dir() or stem.with_suffix(".json").is_file()
+    return made is not None and there and are_of(made.get("settings"), settings)
+
+
+def _record(origin: Path, step: str) -> dict[str, Any] | None:
+    try:
+        content = read_json(origin)
+    except UserError:
+        return None
+    found = content.get(step) if isinstance(content, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _newest_checkpoint(folder: Path) -> int:
+    found = (re.match(r"iter_(\d+)", path.name) for path in folder.glob("iter_*"))
+    return max((int(name[1]) for name in found if name), default=0)

@@ -1,0 +1,134 @@
+"""Asked before the first job: what Snakemake passes over in silence, or tells by its innards."""
+
+import argparse
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pointrend_repro.base.errors import UserError, suggest
+
+# A server's clock that is ahead of ours by minutes does no harm: it dates all files.
+_CLOCKS_DIFFER_S = 600
+
+# Of a clone, beside its own: Snakemake's notes, and what the rules write.
+_FOLDERS = (".snakemake", "data", "logs", "reports", "results")
+
+
+def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
+    """Refuse a `--workflow-profile` that is nowhere: Snakemake would run without one.
+
+    Args:
+        arguments: of Snakemake's command line. Of another program's, nothing is found in them.
+        snakefile: the main one, beside which Snakemake looks, too.
+
+    Raises:
+        UserError: there is neither a folder nor a file of this name where Snakemake looks.
+    """
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False)
+    parser.add_argument("--workflow-profile")
+    parser.add_argument("--directory", "-d")
+    try:
+        asked, _ = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError:
+        return
+    name = asked.workflow_profile
+    if name in {None, "", "none"}:
+        return
+    # Snakemake has looked before it changed to the folder of `--directory`.
+    started_in = Path(os.environ.get("PWD", "") if asked.directory else "")
+    folders = [started_in, started_in / "profiles", snakefile.parent / "profiles"]
+    if any((folder / name).exists() for folder in folders):
+        return
+    known = sorted(path.parent.name for folder in folders for path in folder.glob("*/config*.yaml"))
+    # Each place once, in Snakemake's order, and as it was typed where it can be.
+    places = {(folder / name).absolute(): str(folder / name) for folder in reversed(folders)}
+    raise UserError(
+        f"--workflow-profile {name}: there is neither {' nor '.join(reversed(places.values()))}, "
+        f"and without one the jobs would run on this machine{suggest(name, known)}"
+    )
+
+
+def require_working_folder() -> None:
+    """Refuse to plan in a folder in which Snakemake cannot work or the results are out of reach.
+
+    Raises:
+        UserError: it is not to be written to, or what should be a folder in it is none.
+    """
+    for folder in map(Path, _FOLDERS):
+        if os.path.lexists(folder):
+            _require_folder(folder)
+    notes = Path(_FOLDERS[0])
+    _require_right(notes if notes.exists() else Path.cwd())
+
+
+def require_places_to_write(files: Iterable[str]) -> None:
+    """Refuse to begin where a file cannot be written.
+
+    Args:
+        files: that the jobs will write. Folders that are not there yet will be made.
+
+    Raises:
+        UserError: a folder is a link to nowhere, no folder, or not to be written to.
+    """
+    for folder in sorted({Path(file).parent for file in files}):
+        there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        _require_folder(there)
+        _require_right(there)
+
+
+def _require_folder(path: Path) -> None:
+    if not path.exists():
+        raise UserError(
+            f"{path}: is a link to {path.readlink()}, which is not there; make that folder, or "
+            "remove the link"
+        )
+    if not path.is_dir():
+        raise UserError(f"{path}: should be a folder, and is none; move it away")
+
+
+def _require_right(folder: Path) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        why = "its file system is read-only" if read_only else "you have no right to"
+        raise UserError(
+            f"{folder}: cannot be written to ({why}); make it writable, or put a link to another "
+            "folder in its place"
+        )
+
+
+def require_files_of_the_past(files: Iterable[str], now: float) -> None:
+    """Refuse to begin with files from the future: what is made of them would look older.
+
+    Snakemake would make it, find it outdated, and fail, each time until that day has come.
+
+    Args:
+        files: that the jobs will read and nobody makes before.
+        now: in seconds since 1970.
+
+    Raises:
+        UserError: some are dated more than some minutes after `now`.
+    """
+    dated = {file: time_s for file in files if (time_s := _modified_s(file)) is not None}
+    ahead = sorted(file for file in dated if dated[file] > now + _CLOCKS_DIFFER_S)
+    if ahead:
+        day = time.strftime("%Y-%m-%d %H:%M", time.localtime(dated[ahead[0]]))
+        others = f", and {len(ahead) - 1} more" if len(ahead) > 1 else ""
+        raise UserError(
+            f"{ahead[0]}: is dated {day}, which is to come{others}; Snakemake would call all that "
+            "is made of it outdated. Give it today's date with `touch`, or set this machine's clock"
+        )
+
+
+def _modified_s(file: str) -> float | None:
+    """When Snakemake takes a file, a link or a folder to be made; None if it is not there."""
+    try:
+        times = [Path(file).stat().st_mtime]
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):  # Snakemake's own mark of a folder that a rule has made
+        times = [(Path(file) / ".snakemake_timestamp").stat().st_mtime]
+    if Path(file).is_symlink():
+        times.append(Path(file).lstat().st_mtime)
+    return max(times)

@@ -1,0 +1,102 @@
+"""What the Snakefile needs to know: its own settings, checked, and how they reach the commands."""
+
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.names import Name
+from pointrend_repro.config.reading import one_line
+from pointrend_repro.data.paths import UserData
+from pointrend_repro.engines.detectron2.install import require_detectron2
+from pointrend_repro.pipeline.resources import Slurm
+from pointrend_repro.settings.instances import OWN_ENGINE, Engine, PositiveInt, Strict
+
+
+class WorkflowConfig(Strict):
+    """Keys of `config/config.yaml`, which `snakemake --config key=value` overrides."""
+
+    preset: Name
+    data_root: Path | None = None
+    cityscapes_root: Path | None = None
+    lvis_annotations: Path | None = None
+    detectron2_python: Path | None = Field(None, description="none: detectron2 is in this one")
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    gpus: PositiveInt = Field(1, description="of each training, on each of its nodes")
+    nodes: PositiveInt = Field(1, description="machines of each training")
+    slurm: Slurm | None = Field(None, description="set by slurm/cluster.yaml, for --profile slurm")
+
+    @model_validator(mode="after")
+    def _only_slurm_joins_machines(self) -> "WorkflowConfig":
+        if self.nodes > 1 and self.slurm is None:
+            raise ValueError("nodes: several machines are for Slurm; say --profile slurm")
+        return self
+
+    def asks_for_gpu(self, *, needs_gpu: bool) -> bool:
+        """Whether the jobs of a preset are to run on GPUs."""
+        return self.device == "cuda" or (needs_gpu and self.device == "auto")
+
+    @property
+    def user_data(self) -> UserData:
+        """The data in COCO's layout that the user has named."""
+        return UserData(self.data_root, self.lvis_annotations)
+
+    @property
+    def cityscapes_data(self) -> UserData:
+        """The data in Cityscapes' layout that the user has named."""
+        return UserData(self.cityscapes_root)
+
+    @property
+    def data_root_option(self) -> str:
+        """The command-line option that says the same as `data_root`, as one word, or nothing."""
+        return _option("--data-root", self.data_root)
+
+    @property
+    def cityscapes_root_option(self) -> str:
+        """The command-line option that says the same as `cityscapes_root`, as one word."""
+        return _option("--data-root", self.cityscapes_root)
+
+    @property
+    def lvis_option(self) -> str:
+        """The command-line option that says the same as `lvis_annotations`, as one word."""
+        return _option("--lvis-annotations", self.lvis_annotations)
+
+    def program(self, engine: Engine) -> str:
+        """The command that starts the package where an engine is installed."""
+        if engine == OWN_ENGINE or self.detectron2_python is None:
+            return "pointrend-repro"
+        return f"{shlex.quote(str(self.detectron2_python))} -m pointrend_repro"
+
+    def require_engines(self, engines: Iterable[Engine], *, in_conda: bool) -> None:
+        """Refuse to plan trainings by detectron2 where no Python is known to have it.
+
+        Args:
+            engines: of all variants of a preset.
+            in_conda: whether the rules bring their environments along.
+
+        Raises:
+            UserError: there is none; the message says how to get it.
+        """
+        if "detectron2" in engines and self.detectron2_python is None and not in_conda:
+            require_detectron2()
+
+
+def read_workflow_config(config: dict[str, Any]) -> WorkflowConfig:
+    """Check Snakemake's `config`.
+
+    Raises:
+        UserError: an unknown key or a wrong value.
+    """
+    try:
+        return WorkflowConfig.model_validate(config)
+    except ValidationError as error:
+        problem = one_line(error, WorkflowConfig)
+        raise UserError(f"config/config.yaml or snakemake --config: {problem}") from None
+
+
+def _option(name: str, value: Path | None) -> str:
+    # One word, which the rules quote: a path that begins with `-` stays a path.
+    return f"{name}={value}" if value else ""

@@ -1,0 +1,138 @@
+"""Running a trained model: on one image, or on a data set into COCO's results format."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_json
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
+from pointrend_repro.data.examples import inference_image, read_record
+from pointrend_repro.data.semantic import LabelledImages
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
+from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.predictions.rle import encode_window
+from pointrend_repro.settings.instances import InferenceSettings
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Objects found in one image, in pixels of that image. R objects, the surest first.
+
+    Attributes:
+        boxes: (R, 4) float32, xyxy.
+        scores: (R,) float32.
+        labels: (R,) int64, 0-based classes.
+        masks: (R, H, W) bool.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    masks: NDArray[np.bool_]
+
+
+def predict_image(
+    saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings
+) -> Instances:
+    """Find the objects in one RGB image, (H, W, 3) uint8."""
+    height, width = image.shape[:2]
+    found = detect(saved, image, settings)
+    masks = np.zeros((len(found.boxes), height, width), dtype=bool)
+    for image_mask, (logits, box) in zip(masks, _pairs(found), strict=True):
+        mask_window(logits, box, height, width).draw(image_mask)
+    return Instances(
+        boxes=found.boxes.cpu().numpy(),
+        scores=found.scores.cpu().numpy(),
+        labels=found.labels.cpu().numpy(),
+        masks=masks,
+    )
+
+
+def write_results(
+    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings, path: Path
+) -> None:
+    """Predict every image of a data set and write the results of `predict_dataset` as JSON."""
+    write_json(path, predict_dataset(saved, dataset, settings), indent=None)
+
+
+def predict_dataset(
+    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings
+) -> list[dict[str, Any]]:
+    """Predict every image of a data set.
+
+    Returns:
+        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
+        image size), in pixels of the image on disk.
+
+    Raises:
+        UserError: the data set's categories are not those that the model was trained for, or an
+            image cannot be read or has another size than its record says.
+    """
+    require_same_categories(saved, dataset)
+    results: list[dict[str, Any]] = []
+    for record in track(dataset.images, "predicting"):
+        results += _results_of(saved, record, settings)
+    return results
+
+
+def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledImages) -> None:
+    """Refuse a data set with other categories than a model was trained for.
+
+    Raises:
+        UserError: the data set's categories are not the model's.
+    """
+    categories = [(c.id, c.name) for c in dataset.categories]
+    if categories != saved.categories:
+        raise UserError(
+            f"the model was trained for the categories {_names(saved.categories)}, "
+            f"the data set has {_names(categories)}"
+        )
+
+
+def _results_of(
+    saved: SavedModel, record: ImageRecord, settings: InferenceSettings
+) -> Iterable[dict[str, Any]]:
+    found = detect(saved, read_record(record), settings)
+    for (mask_logits, box), score, label in zip(
+        _pairs(found), found.scores.tolist(), found.labels.tolist(), strict=True
+    ):
+        window = mask_window(mask_logits, box, record.height, record.width)
+        x0, y0, x1, y1 = box.tolist()
+        yield {
+            "image_id": record.id,
+            "category_id": saved.categories[label][0],
+            "bbox": [x0, y0, x1 - x0, y1 - y0],
+            "score": score,
+            "segmentation": encode_window(window, record.height, record.width),
+        }
+
+
+def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:
+    """Detect at the network's input size, with boxes moved back to the image's own pixels."""
+    height, width = image.shape[:2]
+    tensor = inference_image(image, saved.input)
+    device = saved.model.backbone.pixel_mean.device
+    (found,) = saved.model.detect([tensor.to(device)], settings)
+    scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
+    boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
+    keep = is_nonempty(boxes)
+    return Detections(boxes[keep], found.scores[keep], found.labels[keep], found.mask_logits[keep])
+
+
+def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:
+    return zip(found.mask_logits, found.boxes, strict=True)
+
+
+def _names(categories: list[tuple[int, str]]) -> str:
+    shown = ", ".join(name for _, name in categories[:5])
+    return f"({len(categories)}: {shown}{', ...' if len(categories) > 5 else ''})"

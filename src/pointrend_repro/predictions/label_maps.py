@@ -1,0 +1,77 @@
+"""Running a semantic model on a data set: one PNG of official label ids for each image."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.progress import track
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_folder
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.images import read_image
+from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
+from pointrend_repro.predictions.instances import require_same_categories
+from pointrend_repro.predictions.label_map_of import predict_label_map
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
+
+_ENDING = "_pred_labelIds.png"
+
+
+def write_label_maps(
+    saved: SavedModel, dataset: LabelledImages, settings: SemanticInferenceSettings, folder: Path
+) -> None:
+    """Label every image of a data set.
+
+    Args:
+        saved: the model, in evaluation mode.
+        dataset: the images; their labels are not read.
+        settings: how to predict.
+        folder: gets `<city>_<sequence>_<frame>_pred_labelIds.png` for each image, at its size, as
+            cityscapesscripts' evaluator reads them. It is whole or, after a failure, as before.
+
+    Raises:
+        UserError: the model was trained for other classes, an image cannot be read, or `folder`
+            holds something else.
+    """
+    require_same_categories(saved, dataset)
+    write_label_images(
+        dataset,
+        folder,
+        lambda record: predict_label_map(
+            saved.model, read_image(record.path), settings, saved.input
+        ),
+    )
+
+
+def write_label_images(
+    dataset: LabelledImages,
+    folder: Path,
+    train_ids_of: Callable[[LabelledImage], NDArray[np.uint8]],
+) -> None:
+    """Write a label image for each image, as `write_label_maps` says.
+
+    Args:
+        train_ids_of: predicts an image's train ids, (H, W).
+    """
+    _require_own(folder)
+    with atomic_folder(folder) as part:
+        for record in track(dataset.images, "predicting"):
+            labels = Image.fromarray(label_ids(train_ids_of(record)))
+            labels.save(part / f"{record.id}{_ENDING}")
+
+
+def _require_own(folder: Path) -> None:
+    """Refuse to replace a folder that predictions have not made; dotfiles are the pipeline's."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; label images need a folder: choose another --output")
+    for path in folder.iterdir():
+        if not path.name.startswith(".") and not path.name.endswith(_ENDING):
+            raise UserError(
+                f"{folder}: holds {path.name}, which is no predicted label image; "
+                "choose another --output"
+            )

@@ -1,0 +1,102 @@
+"""One function a format: from a detector's graph to a file."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_path
+from pointrend_repro.tools.export.graph import (
+    INPUTS,
+    MIN_SIDE_PX,
+    OUTPUTS,
+    SIZE_DIVISOR,
+    DetectorGraph,
+    padded_image,
+)
+
+Format = Literal["onnx", "torchscript", "pt2"]
+
+# The first with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
+_ONNX_OPSET = 20
+_MAX_SIDE_PX = 4096
+
+
+def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
+    """Write a graph for images of any size with any number of objects.
+
+    Args:
+        form: `onnx` (for onnxruntime and others), `torchscript` (`torch.jit.load`; needs
+            torchvision's operators) or `pt2` (`torch.export.load`; the same).
+
+    Raises:
+        UserError: a package is missing, or the model cannot be exported.
+    """
+    writers: dict[Format, Callable[[DetectorGraph, Path], None]] = {
+        "onnx": _write_onnx,
+        "torchscript": _write_torchscript,
+        "pt2": _write_pt2,
+    }
+    with torch.no_grad(), warnings.catch_warnings(), atomic_path(path) as part:
+        # The tracers warn of every shape that they take for a constant; all of these are.
+        warnings.simplefilter("ignore")
+        try:
+            writers[form](graph.eval(), part)
+        except (ImportError, UserError):
+            raise
+        except Exception as error:  # torch's exporters raise of many kinds, and at length
+            first = next(iter(str(error).splitlines()), "")
+            kind = graph.model.settings.mask_head.kind
+            raise UserError(
+                f"{path}: a model with mask head {kind!r} cannot be exported as {form}: "
+                f"{type(error).__name__}: {first}"
+            ) from error
+
+
+def _write_pt2(graph: DetectorGraph, path: Path) -> None:
+    torch.export.save(_exported(graph), path)
+
+
+def _write_torchscript(graph: DetectorGraph, path: Path) -> None:
+    traced = torch.jit.trace(graph, _example(), check_trace=False)
+    traced.save(str(path))
+
+
+def _write_onnx(graph: DetectorGraph, path: Path) -> None:
+    try:
+        import onnxscript  # noqa: F401  what torch.onnx needs, told before minutes have passed
+    except ImportError:
+        raise UserError(
+            "export as onnx needs the packages onnx and onnxscript: "
+            "pip install 'pointrend-repro[export]'"
+        ) from None
+    program = torch.onnx.export(
+        _exported(graph),
+        dynamo=True,
+        opset_version=_ONNX_OPSET,
+        input_names=INPUTS,
+        output_names=OUTPUTS,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+def _exported(graph: DetectorGraph) -> torch.export.ExportedProgram:
+    smallest, largest = MIN_SIDE_PX // SIZE_DIVISOR, _MAX_SIDE_PX // SIZE_DIVISOR
+    height, width = (
+        torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width")
+    )
+    sizes = {1: SIZE_DIVISOR * height, 2: SIZE_DIVISOR * width}
+    return torch.export.export(
+        graph, _example(), dynamic_shapes={"image": sizes, "size": None}, strict=False
+    )
+
+
+def _example() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return padded_image(255 * torch.rand(3, 250, 330, generator=generator))

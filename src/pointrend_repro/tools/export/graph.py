@@ -1,0 +1,75 @@
+"""A detector as one function of one image, for any image size and any number of objects."""
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.settings.instances import InferenceSettings
+
+SIZE_DIVISOR = STRIDES["p5"]
+# torch.export takes a map of one cell for a case of its own; p6 has 64 pixels a cell.
+MIN_SIDE_PX = 3 * SIZE_DIVISOR
+INPUTS = ["image", "size"]
+OUTPUTS = ["boxes", "scores", "labels", "mask_logits"]
+
+
+class DetectorGraph(nn.Module):
+    """What `MaskRCNN.detect` does with one image, without what no graph can hold.
+
+    Padding is the caller's: a graph's image has sides that all strides divide.
+    """
+
+    def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+
+    def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Find the objects of one image.
+
+        Args:
+            image: (3, H, W) float32, RGB of 0 to 255, at the network's input size; H and W are
+                multiples of 32, 96 at least. What lies beyond `size` does not matter.
+            size: (2,) int64, height and width of the image before it was padded.
+
+        Returns:
+            `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and
+            `mask_logits` (R, M, M) over each box, the surest object first.
+        """
+        model = self.model
+        limits = (size[0], size[1])
+        features = self._features(image, size)
+        anchors = model.rpn.anchors(features)
+        rpn_logits, rpn_deltas = model.rpn(features)
+        proposals = model.rpn.propose(anchors, rpn_logits, rpn_deltas, [limits])
+        logits, deltas = model.box_head(features, proposals)
+        ((boxes, scores, labels),) = model.box_head.detect(logits, deltas, proposals, [limits])
+        masks = model.mask_head.predict(features, [boxes], [labels], self.settings)
+        return boxes, scores, labels, masks
+
+    def _features(self, image: Tensor, size: Tensor) -> dict[str, Tensor]:
+        backbone = self.model.backbone
+        if backbone.flip_channels:
+            image = image.flip(0)
+        rows = torch.arange(image.shape[1], device=image.device) < size[0]
+        columns = torch.arange(image.shape[2], device=image.device) < size[1]
+        # Zero is the mean colour, with which the backbone pads.
+        normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
+        trunk: dict[str, Tensor] = backbone.bottom_up(normal.unsqueeze(0))
+        maps = backbone.fpn(OrderedDict(trunk))
+        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+
+
+def padded_image(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a graph's two inputs for an image (3, H, W) of the network's input size."""
+    height, width = image.shape[1:]
+    below, right = _padding(height), _padding(width)
+    padded = nn.functional.pad(image.float(), (0, right, 0, below))
+    return padded, torch.tensor([height, width])
+
+
+def _padding(side: int) -> int:
+    return max(side + -side % SIZE_DIVISOR, MIN_SIDE_PX) - side

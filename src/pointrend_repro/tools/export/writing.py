@@ -1,0 +1,74 @@
+"""`pointrend-repro export`: the graph of a trained model, and beside it what its numbers mean."""
+
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_json
+from pointrend_repro.base.origins import require_as_recorded_if_known
+from pointrend_repro.base.provenance import start_record
+from pointrend_repro.checkpoints.loading import load_known_model
+from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
+from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.tools.export.formats import Format, write_graph
+from pointrend_repro.tools.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGraph
+
+
+def export_model(
+    model: str,
+    weights: Path | None,
+    form: Format,
+    output: Path,
+    settings: InferenceSettings,
+    *,
+    head: str | None = None,
+) -> None:
+    """Write a detector as a graph, and `<output>.json` with its inputs, outputs and classes.
+
+    Args:
+        model: a `model.safetensors` of a training, or a name of `list_models`.
+        weights: of a model that is named; None for a file.
+        head: the plug-in head that the file's model may have, as a variant names it.
+
+    Raises:
+        UserError: there is no such model, its file is faulty or is not what the record beside it
+            describes, or it cannot be exported.
+    """
+    finish = start_record(settings=settings.model_dump(mode="json"), seed=None, device="cpu")
+    saved = _load(model, weights, head)
+    if not isinstance(saved.model, MaskRCNN):
+        raise UserError(
+            f"{model}: a semantic model; detectors with a mask head are what can be exported"
+        )
+    write_graph(DetectorGraph(saved.model, settings), form, output)
+    write_json(output.with_name(f"{output.name}.json"), _description(saved, form) | finish())
+
+
+def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
+    if weights is not None:
+        return load_known_model(model, weights)
+    if not Path(model).suffix:
+        raise UserError(f"model {model!r}: give its --weights, or name a model.safetensors")
+    require_as_recorded_if_known(Path(model))
+    return load_saved_model(Path(model), head=head)
+
+
+def _description(saved: SavedModel, form: Format) -> dict[str, Any]:
+    return {
+        "format": form,
+        "inputs": {
+            "image": "float32 (3, H, W), RGB, 0 to 255, resized so that the short edge has "
+            f"{saved.input.test_short_edge_px} pixels and the long one at most "
+            f"{saved.input.max_long_edge_px}, then padded below and on the right to multiples of "
+            f"{SIZE_DIVISOR}, {MIN_SIDE_PX} at least; the graph normalises it",
+            "size": "int64 (2,), height and width before padding",
+        },
+        "outputs": {
+            "boxes": "float32 (R, 4), xyxy in pixels of `image`",
+            "scores": "float32 (R,)",
+            "labels": "int64 (R,), indices into `classes`",
+            "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
+        },
+        "classes": [name for _, name in saved.categories],
+    }

@@ -1,0 +1,224 @@
+"""Which layout a folder has: Cityscapes' two folders, or COCO files with images somewhere."""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from PIL import Image
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.json_text import shown
+from pointrend_repro.tools.survey.content import SPLITS, Split
+
+_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
+_LISTS = ("images", "annotations", "categories")
+# To find where the images lie, so many of a file's entries are looked up.
+_LOOKED_UP = 1000
+
+
+@dataclass(frozen=True)
+class CocoSplit:
+    """A COCO file, what it holds, and the folder that its file names are relative to."""
+
+    annotations: Path
+    content: dict[str, list[Any]]
+    images_dir: Path
+
+
+@dataclass(frozen=True)
+class CocoFolder:
+    """A folder with a COCO file for each split."""
+
+    root: Path
+    splits: dict[Split, CocoSplit]
+
+
+@dataclass(frozen=True)
+class CityscapesFolder:
+    """A folder that holds leftImg8bit/ and gtFine/."""
+
+    root: Path
+
+
+def find_layout(
+    root: Path, *, train: Path | None = None, val: Path | None = None
+) -> CocoFolder | CityscapesFolder:
+    """Find out what a folder holds.
+
+    Args:
+        root: the folder.
+        train, val: the COCO files of the splits, where their names do not tell them.
+
+    Raises:
+        UserError: it holds neither layout, or it cannot be told which file is which split's.
+    """
+    root = existing_folder(root)
+    folders = list(folders_below(root))
+    streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
+    if streets and not (train or val):
+        return CityscapesFolder(streets[0])
+    images = images_by_name(folders)
+    paths = split_files(root, json_files(folders), train=train, val=val)
+    splits = {}
+    for split, path in paths.items():
+        content = read_lists(path)
+        splits[split] = CocoSplit(path, content, images_dir_of(root, path, content, images, split))
+    return CocoFolder(root, splits)
+
+
+def existing_folder(root: Path) -> Path:
+    """Return a folder by a path without `..`, which file names may have: ends are compared.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    return root.resolve() if ".." in root.parts else root
+
+
+def json_files(folders: Sequence[tuple[Path, list[str]]]) -> list[Path]:
+    """Return the JSON files in folders."""
+    return [f / name for f, names in folders for name in names if name.lower().endswith(".json")]
+
+
+def split_files(
+    root: Path, jsons: Sequence[Path], *, train: Path | None, val: Path | None
+) -> dict[Split, Path]:
+    """Return the COCO file of each split: the one that is named, or that its name tells.
+
+    Raises:
+        UserError: it cannot be told, or one would be both.
+    """
+    chosen = {"train": train, "val": val}
+    paths = {split: chosen[split] or _file_of(split, jsons, root) for split in SPLITS}
+    if paths["train"] == paths["val"]:
+        raise UserError(
+            f"{paths['train']}: would be trained and validated on; name a file for each by --train "
+            "FILE and --val FILE"
+        )
+    return paths
+
+
+def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield all folders with their files, sorted; links are followed, but in no circle."""
+    seen = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            subfolders.clear()
+            continue
+        seen.add(real)
+        subfolders[:] = sorted(s for s in subfolders if not s.startswith((".", "__MACOSX")))
+        yield Path(folder), sorted(name for name in names if not name.startswith("."))
+
+
+def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
+    """The COCO file whose name, or folder's, has one of the words of a split; the first word's."""
+    for word in _WORDS[split]:
+        by_folder = [path for path in jsons if _has_word(path.relative_to(root), word)]
+        named = [path for path in by_folder if _has_word(path.name, word)] or by_folder
+        # COCO's own folder has captions and key points of the same split, too.
+        instances = [path for path in named if _has_word(path.name, "instances")]
+        found = instances or [path for path in named if is_coco(path)]
+        if len(found) > 1:
+            names = ", ".join(str(path.relative_to(root)) for path in found[:5])
+            raise UserError(f"{root}: has several {split} files: {names}; say --{split} FILE")
+        if found:
+            return found[0]
+    others = [str(p.relative_to(root)) for p in jsons[:100] if is_coco(p)]
+    if not others:
+        raise UserError(
+            f"{root}: holds neither COCO's annotations (a JSON file with the lists "
+            f"{', '.join(_LISTS)}) nor Cityscapes' leftImg8bit/ and gtFine/; convert it to COCO's "
+            "format first"
+        )
+    raise UserError(
+        f"{root}: no COCO file with {' or '.join(repr(w) for w in _WORDS[split])} in its name or "
+        f"folder (found: {', '.join(others[:5])}); say --train FILE and --val FILE, and split the "
+        "file in two where there is but one"
+    )
+
+
+def _has_word(path: PurePath | str, *beginnings: str) -> bool:
+    return any(word.startswith(beginnings) for word in re.findall(r"[a-z]+", str(path).lower()))
+
+
+def is_coco(path: Path) -> bool:
+    """Whether a JSON file has the lists of a COCO file."""
+    content = read_json(path, allow_nan=True)
+    return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
+
+
+def read_lists(path: Path) -> dict[str, list[Any]]:
+    """Return a COCO file, whose lists may hold anything.
+
+    Raises:
+        UserError: it is none.
+    """
+    content = read_json(path, allow_nan=True)
+    for key in _LISTS:
+        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+            raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
+    return content
+
+
+def images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
+    """Return, for each name of a picture, the folders that hold one."""
+    Image.init()
+    endings = set(Image.EXTENSION)
+    found = defaultdict(list)
+    for folder, names in folders:
+        for name in names:
+            if PurePath(name).suffix.lower() in endings:
+                found[name].append(folder)
+    return found
+
+
+def images_dir_of(
+    root: Path,
+    annotations: Path,
+    content: dict[str, list[Any]],
+    images: dict[str, list[Path]],
+    split: Split,
+) -> Path:
+    """Return the folder below which most of a file's images lie; of several, the one named like it.
+
+    Raises:
+        UserError: there is none.
+    """
+    entries = content["images"][:: len(content["images"]) // _LOOKED_UP + 1]
+    names = [
+        e["file_name"] for e in entries if isinstance(e, dict) and _is_text(e.get("file_name"))
+    ]
+    votes = Counter(folder for name in names for folder in _folders_of(name, images))
+    if not votes:
+        example = f", such as {shown(names[0])}," if names else ""
+        raise UserError(
+            f"{annotations}: none of its images{example} is below {root}; put them there, or "
+            "correct each file_name"
+        )
+
+    def rank(folder: Path) -> tuple[int, bool, bool, str]:
+        own = _has_word(os.path.relpath(folder, root), *_WORDS[split])
+        return -votes[folder], folder != annotations.parent, not own, str(folder)
+
+    return min(votes, key=rank)
+
+
+def _folders_of(file_name: str, images: dict[str, list[Path]]) -> Iterator[Path]:
+    """The folders relative to which there is an image of this name, with its subfolders."""
+    parts = PurePath(os.path.normpath(file_name)).parts
+    for folder in images.get(parts[-1], ()):
+        path = folder / parts[-1]
+        if path.parts[-len(parts) :] == parts:
+            yield Path(*path.parts[: -len(parts)])
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and os.path.normpath(value) not in {".", "/"}

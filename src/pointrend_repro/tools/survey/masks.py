@@ -1,0 +1,116 @@
+"""Whether an object's mask, as it is drawn, is one, and whether its box is the mask's."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.data.drawn import Box, drawn_fault, extent
+from pointrend_repro.tools.survey.content import SurveyedObject
+from pointrend_repro.tools.survey.findings import Finding, fault, oddity
+
+_NO_PIXEL = "masks without a pixel"
+
+# COCO's own boxes reach out of their images by rounding.
+_ROUNDING_PX = 1.0
+# Tools that write boxes in whole pixels round them by no more.
+_EXACT_PX = 0.5
+# A box and the extent of its mask that share less than this do not belong together.
+_SAME_IOU, _OTHER_IOU = 0.9, 0.5
+
+
+def mask_findings(
+    found: SurveyedObject, segmentation: Any, size: tuple[int, int], name: str
+) -> Iterator[Finding]:
+    """Draw an object, and yield what is wrong or odd.
+
+    Args:
+        segmentation: without fault in how it is written.
+        size: (H, W) of its image in pixels.
+        name: the file and the annotation, for the text.
+    """
+    wrong = drawn_fault(segmentation, found.box, size)
+    around = extent(segmentation, size)
+    if around is None or wrong == "less than a pixel":
+        yield oddity(_NO_PIXEL, f"{name} covers less than a pixel: nothing is learnt of it")
+    elif wrong == "outside its image":
+        yield fault(
+            "masks outside their image",
+            f"{name} has its mask at {rounded(around)} (x0, y0, x1, y1), its image has "
+            f"{size[1]}x{size[0]} pixels; correct the coordinates",
+        )
+    elif shown_as_corners(found.box, around):
+        yield fault(
+            "boxes written as corners",
+            f"{name} has bbox [x0, y0, x1, y1]; COCO's is [x, y, width, height]",
+        )
+    elif wrong == "outside its box":
+        yield fault(
+            "masks mostly outside their box",
+            f"{name} has bbox {rounded(found.box)} (x0, y0, x1, y1), its mask lies at "
+            f"{rounded(around)}; correct one of the two",
+        )
+    else:
+        yield from _box_oddities(found.box, around, size, name)
+
+
+def empty_split(findings: Sequence[Finding], objects: int, path: Path) -> Iterator[Finding]:
+    """Yield a fault where most objects of a file have no pixel: COCO has a few, no data set many.
+
+    Args:
+        findings: all of the file's.
+        objects: how many it has.
+    """
+    empty = sum(finding.kind == _NO_PIXEL for finding in findings)
+    if 2 * empty > objects:
+        yield fault(
+            "files whose masks are mostly without a pixel",
+            f"{path}: {empty} of {objects} objects; are coordinates fractions of the image? "
+            "COCO's are pixels",
+        )
+
+
+def shown_as_corners(box: Box, around: Box) -> bool:
+    """Whether a mask shows that its `bbox` was written as corners.
+
+    Args:
+        box: (x0, y0, x1, y1) in pixels, the bbox taken as [x, y, width, height].
+        around: (x0, y0, x1, y1) in pixels around the mask.
+    """
+    x0, y0, x1, y1 = box
+    # Written as corners, a box is read as one that is too wide and too high by its own corner.
+    corners = (x0, y0, x1 - x0, y1 - y0)
+    if corners[2] <= x0 or corners[3] <= y0:
+        return False
+    if _apart(corners, around) <= _EXACT_PX and _apart(box, around) > _ROUNDING_PX:
+        return True
+    return iou(box, around) < _OTHER_IOU and iou(corners, around) >= _SAME_IOU
+
+
+def _apart(a: Box, b: Box) -> float:
+    return max(abs(ours - theirs) for ours, theirs in zip(a, b, strict=True))
+
+
+def iou(a: Box, b: Box) -> float:
+    """Return the intersection over union of two boxes (x0, y0, x1, y1); 1 of two empty ones."""
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    shared = max(width, 0.0) * max(height, 0.0)
+    union = sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (a, b)) - shared
+    return shared / union if union > 0 else 1.0
+
+
+def rounded(box: Box) -> list[int]:
+    """Return a box in whole pixels, for a text."""
+    return [round(side) for side in box]
+
+
+def _box_oddities(box: Box, around: Box, size: tuple[int, int], name: str) -> Iterator[Finding]:
+    height, width = size
+    if iou(box, around) < _OTHER_IOU:
+        yield oddity(
+            "boxes that do not fit their mask",
+            f"{name} has bbox {rounded(box)} (x0, y0, x1, y1), its mask {rounded(around)}",
+        )
+    over = max(-box[0], -box[1], box[2] - width, box[3] - height)
+    if over > _ROUNDING_PX:
+        yield oddity("boxes that reach out of the image", f"{name} by {over:.0f} px; it is clipped")

@@ -1,0 +1,86 @@
+"""Pictures of 12 or 16 bits a channel, which become pictures of 8.
+
+The range is one for all pictures of a folder, so that what is brighter stays brighter from one to
+the next: from 0 to 2^n - 1 with the smallest n, from 8 to 16, that holds the brightest pixel of
+all. Of 12 bits in a file of 16, as cameras and microscopes write, n is 12.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.decoding import opened_picture
+from pointrend_repro.data.images import is_deep, upright_method
+
+# Pillow writes 8 bits in these without loss; the name of the file stays.
+_FORMATS = {"PNG", "TIFF", "PPM", "JPEG2000"}
+MAX_BITS = 16
+
+
+def common_bits(paths: Sequence[Path]) -> tuple[int, list[Path], dict[Path, str]]:
+    """Look for the brightest value of deep pictures.
+
+    Returns:
+        The bits that hold it, the pictures that can be converted, and why the others cannot.
+    """
+    if not paths:
+        return 8, [], {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        looked = pool.map(_brightest, paths)
+        ranges = list(track(looked, "brightness", total=len(paths), console=Console(stderr=True)))
+    found = dict(zip(paths, ranges, strict=True))
+    values = {path: value for path, value in found.items() if isinstance(value, int)}
+    left = {path: f"{path}: {value}" for path, value in found.items() if isinstance(value, str)}
+    return max(8, max(values.values(), default=0).bit_length()), list(values), left
+
+
+def to_8_bits(pixels: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
+    """Return values of 0 to 2^bits - 1 as 0 to 255, rounded; the shape is any."""
+    table = np.rint(np.arange(2**bits) * (255 / (2**bits - 1))).astype(np.uint8)
+    return table[pixels]
+
+
+def write_8_bits(source: Path, target: Path, bits: int) -> None:
+    """Write a deep picture upright, in 8 bits, in the format that it has."""
+    with Image.open(source) as image:
+        turn, kind = upright_method(image), image.format
+        shallow = Image.fromarray(to_8_bits(_values(image, source), bits))
+    (shallow if turn is None else shallow.transpose(turn)).save(target, format=kind)
+
+
+def _values(image: Image.Image, path: Path) -> NDArray[Any]:
+    """The values of an open picture, (H, W) or RGB (H, W, 3)."""
+    if is_deep(image):
+        values = np.asarray(image)
+        return values.astype(np.int64) if values.dtype.kind in "iu" else values
+    read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)  # Pillow drops the lower 8 bits of colour
+    if read is None or read.ndim != 3 or read.dtype != np.uint16:
+        raise ValueError("its 16 bits cannot be read")
+    return np.ascontiguousarray(read[:, :, 2::-1])
+
+
+def _brightest(path: Path) -> int | str:
+    """The largest value of a picture, or why it cannot be converted."""
+    try:
+        with opened_picture(path, otherwise="not a whole image", advice="fetch it again") as image:
+            if image.format not in _FORMATS:
+                return f"is of format {image.format} with more than 8 bits; convert it to 8 bits"
+            values = _values(image, path)
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
+    if values.dtype.kind == "f" or values.min() < 0 or int(values.max()).bit_length() > MAX_BITS:
+        return (
+            f"has values from {values.min()} to {values.max()}, of which nothing says what is "
+            "black and what is white; convert it to 8 bits"
+        )
+    return int(values.max())

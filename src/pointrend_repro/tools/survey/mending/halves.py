@@ -1,0 +1,93 @@
+"""One file in two, to train on and to validate on."""
+
+import hashlib
+import os
+import random
+from collections import defaultdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.fingerprint import file_sha256
+from pointrend_repro.data.images import read_image
+from pointrend_repro.tools.survey.content import Split
+from pointrend_repro.tools.survey.mending.entries import Document
+
+
+def split_in_two(
+    document: Document, pictures: Mapping[int, str], *, val_share: float, seed: int
+) -> dict[Split, Document]:
+    """Deal out the images of a file with their annotations; equal pictures stay together.
+
+    Whatever else the file says, categories among it, both get. The same pictures are dealt out in
+    the same way, in whatever order and under whatever names they are listed.
+
+    Args:
+        pictures: what stands for a picture's content, by its place in the list of images; an entry
+            without one is taken as a picture of its own.
+        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one
+            and not all.
+
+    Raises:
+        UserError: there are fewer than two different pictures.
+    """
+    entries = document["images"]
+    groups: dict[str, list[int]] = defaultdict(list)
+    by_id: dict[str, str] = {}
+    for place, entry in enumerate(entries):
+        content = pictures.get(place, f"entry {entry!r}")
+        key = repr(entry.get("id")) if isinstance(entry, dict) else content
+        groups[by_id.setdefault(key, content)].append(place)
+    if len(groups) < 2:
+        raise UserError(
+            f"there are {len(entries)} images, which are {len(groups)} different pictures: too "
+            "few to train on one and validate on another"
+        )
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    chosen: set[int] = set()
+    for content in order:
+        count = len(chosen) + len(groups[content])
+        if count <= max(1, val_share * len(entries)) and count < len(entries):
+            chosen.update(groups[content])
+    chosen = chosen or set(groups[min(order, key=lambda content: len(groups[content]))])
+    ids = {repr(entries[k].get("id")) for k in chosen if isinstance(entries[k], dict)}
+
+    # What names no image stays with the larger part, where it is refused as before.
+    def is_val(entry: Any) -> bool:
+        return isinstance(entry, dict) and repr(entry.get("image_id")) in ids
+
+    annotations = document["annotations"]
+    return {
+        "train": document
+        | {
+            "images": [entry for k, entry in enumerate(entries) if k not in chosen],
+            "annotations": [entry for entry in annotations if not is_val(entry)],
+        },
+        "val": document
+        | {
+            "images": [entry for k, entry in enumerate(entries) if k in chosen],
+            "annotations": [entry for entry in annotations if is_val(entry)],
+        },
+    }
+
+
+def contents(files: Mapping[int, Path]) -> dict[int, str]:
+    """Return a digest of the pixels of each picture, or of the file of what cannot be read."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        digests = pool.map(_digest, files.values())
+        found = list(track(digests, "pictures", total=len(files), console=Console(stderr=True)))
+    return dict(zip(files, found, strict=True))
+
+
+def _digest(path: Path) -> str:
+    try:
+        pixels = read_image(path)
+    except UserError:
+        return file_sha256(path)
+    return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()

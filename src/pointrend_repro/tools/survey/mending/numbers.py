@@ -1,0 +1,82 @@
+"""Sizes and coordinates that were written as text, or with a decimal point where none belongs."""
+
+import math
+from typing import Any
+
+from pointrend_repro.tools.survey.mending.entries import Document, Entry, Mended, mend_each
+
+_SIZES = "sizes of images as text or with a decimal point"
+_COORDINATES = "boxes, outlines and areas as text"
+_CROWD = "iscrowd as text or null"
+
+
+def as_numbers(document: Document) -> Mended:
+    """Write numbers as JSON's numbers; ids are mended elsewhere."""
+    images = mend_each(document, "images", _image)
+    return images.then(lambda d: mend_each(d, "annotations", _coordinates)).then(
+        lambda d: mend_each(d, "annotations", _crowd)
+    )
+
+
+def number_in(text: Any) -> Any:
+    """Return the finite number that a text is; anything else as it is."""
+    if not isinstance(text, str):
+        return text
+    try:
+        value: int | float = int(text) if text.strip().lstrip("+-").isdecimal() else float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def whole_number_in(value: Any) -> Any:
+    """Return the whole number that a text or a number with a point is; anything else as it is."""
+    number = number_in(value)
+    if isinstance(number, float) and number.is_integer():
+        return int(number)
+    return number if type(number) is int else value
+
+
+def _image(entry: Entry) -> tuple[Entry, str | None]:
+    changes = {}
+    for key in ("width", "height"):
+        value = entry.get(key)
+        number = whole_number_in(value)
+        if type(number) is not type(value):
+            changes[key] = number
+    return (entry | changes, _SIZES) if changes else (entry, None)
+
+
+def _coordinates(entry: Entry) -> tuple[Entry, str | None]:
+    changes = {}
+    for key in ("bbox", "segmentation", "area"):
+        value = entry.get(key)
+        if _has_text(value):
+            numbers = _numbers_in(value)
+            if numbers != value:
+                changes[key] = numbers
+    return (entry | changes, _COORDINATES) if changes else (entry, None)
+
+
+def _has_text(value: Any) -> bool:
+    if isinstance(value, list):
+        try:
+            sum(value)  # one step in C for the numbers that nearly all are
+        except TypeError:
+            return any(_has_text(item) for item in value)
+        return False
+    return isinstance(value, str)
+
+
+def _numbers_in(value: Any) -> Any:
+    return [_numbers_in(item) for item in value] if isinstance(value, list) else number_in(value)
+
+
+def _crowd(entry: Entry) -> tuple[Entry, str | None]:
+    if "iscrowd" not in entry:
+        return entry, None
+    value = entry["iscrowd"]
+    number = 0 if value is None else whole_number_in(value)
+    if isinstance(value, str | None) and number in (0, 1):
+        return entry | {"iscrowd": number}, _CROWD
+    return entry, None

@@ -1,0 +1,146 @@
+"""All mendings of a folder in their order, and what comes of them; nothing is written."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from pointrend_repro.tools.survey.content import Split
+from pointrend_repro.tools.survey.mending import ids
+from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
+from pointrend_repro.tools.survey.mending.categories import without_empty_heads
+from pointrend_repro.tools.survey.mending.depths import MAX_BITS, common_bits
+from pointrend_repro.tools.survey.mending.entries import Document, Mended
+from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures
+from pointrend_repro.tools.survey.mending.fractions import in_pixels
+from pointrend_repro.tools.survey.mending.halves import contents, split_in_two
+from pointrend_repro.tools.survey.mending.numbers import as_numbers
+from pointrend_repro.tools.survey.mending.outlines import as_polygons
+from pointrend_repro.tools.survey.mending.pictures import Header, read_headers
+from pointrend_repro.tools.survey.mending.sizes import upright_sizes
+from pointrend_repro.tools.survey.mending.sources import Role, Sources
+
+_DEEP = "pictures of more than 8 bits a channel"
+_SPLIT = "files to be split in two, train and val"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a folder becomes.
+
+    Attributes:
+        documents: what the COCO files become; `is` those of the sources where nothing is mended.
+        splits: what one file alone becomes.
+        deep: pictures to be written with 8 bits.
+        deep_colour: those of 16 bits a channel that may have to be.
+        bits: of their range.
+        done: how many were mended, by what was wrong with them.
+        left: what could not be decided, one line for each.
+    """
+
+    sources: Sources
+    documents: Mapping[Role, Document]
+    files: Mapping[Role, Mapping[int, Path]]
+    splits: Mapping[Split, Document] = field(default_factory=dict)
+    deep: tuple[Path, ...] = ()
+    deep_colour: tuple[Path, ...] = ()
+    bits: int = 8
+    done: Counter[str] = field(default_factory=Counter)
+    left: tuple[str, ...] = ()
+
+
+def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
+    """Mend all that can be mended.
+
+    Args:
+        val_share: of one file alone, no more than this share of the images, of 0 to 1, is to
+            validate on.
+        seed: of which they are.
+
+    Raises:
+        UserError: one file alone has too few pictures.
+    """
+    plan = preview(sources)
+    plan = _with_bits(plan)
+    if "both" not in plan.documents:
+        return plan
+    pictures = contents(plan.files["both"])
+    halves = split_in_two(plan.documents["both"], pictures, val_share=val_share, seed=seed)
+    return replace(plan, splits=halves)
+
+
+def _with_bits(plan: Plan) -> Plan:
+    """Look at the pixels of deep pictures for the range of all."""
+    bits, good, left = common_bits([*plan.deep, *plan.deep_colour])
+    refused = set(plan.deep)
+    # In colour the upper 8 of 16 bits are read, which is right where all 16 are in use.
+    deep = tuple(path for path in good if path in refused or bits < MAX_BITS)
+    lines = tuple(line for path, line in left.items() if path in refused)
+    done = plan.done.copy()
+    done[_DEEP] = len(deep)
+    return replace(plan, bits=bits, deep=deep, left=plan.left + lines, done=+done)
+
+
+def preview(sources: Sources) -> Plan:
+    """Mend what needs no pixels of the pictures, and count what does."""
+    pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
+    index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
+    roles = list(sources.coco)
+    steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
+    steps = _jointly(steps, ids.category_ids)
+    parts = [
+        _mend_file(step, role, sources, index) for role, step in zip(roles, steps, strict=True)
+    ]
+    heads = without_empty_heads([part.mended.document for part in parts])
+    headers = {path: header for part in parts for path, header in part.headers.items()}
+    deep = tuple(path for path, header in headers.items() if header.deep)
+    done = Counter({_DEEP: len(deep), _SPLIT: int("both" in roles)})
+    return Plan(
+        sources,
+        documents={role: head.document for role, head in zip(roles, heads, strict=True)},
+        files={role: part.files for role, part in zip(roles, parts, strict=True)},
+        deep=deep,
+        deep_colour=tuple(path for path, header in headers.items() if header.deep_colour),
+        done=sum((m.done for m in (*(part.mended for part in parts), *heads)), Counter()) + done,
+        left=tuple(
+            f"{sources.coco[role].path}: {line}"
+            for role, part in zip(roles, parts, strict=True)
+            for line in part.mended.left
+        ),
+    )
+
+
+class _File(NamedTuple):
+    """A COCO file's mended content, its pictures by their place in the list, and their headers."""
+
+    mended: Mended
+    files: Mapping[int, Path]
+    headers: Mapping[Path, Header]
+
+
+def _mend_file(step: Mended, role: Role, sources: Sources, index: PictureIndex) -> _File:
+    where = sources.coco[role].images_dir
+    named, files = find_pictures(step.document, root=sources.root, images_dir=where, index=index)
+    headers = read_headers(files.values())
+    at = {place: headers[path] for place, path in files.items() if path in headers}
+    mended = (
+        step.then(lambda _: named)
+        .then(as_polygons)
+        .then(lambda d: upright_sizes(d, at))
+        .then(in_pixels)
+        .then(boxes_and_areas)
+        .then(ids.annotation_ids)
+    )
+    return _File(mended, files, headers)
+
+
+def _jointly(
+    steps: Sequence[Mended], mend: Callable[[Sequence[Document]], list[Mended]]
+) -> list[Mended]:
+    """Go on from several documents by what has to look at all of them."""
+    after = mend([step.document for step in steps])
+    return [
+        Mended(new.document, step.done + new.done, step.left + new.left)
+        for step, new in zip(steps, after, strict=True)
+    ]

@@ -1,0 +1,49 @@
+"""A plan in words, for a terminal."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.tools.survey.mending.planning import Plan, preview
+from pointrend_repro.tools.survey.mending.sources import find_sources
+
+_NAMED = 10
+
+
+def hint(folder: Path, *, train: Path | None, val: Path | None) -> str:
+    """Return the end of a refusal: what would be mended of a folder, or nothing if nothing would.
+
+    Args:
+        train, val: as of `find_sources`.
+    """
+    try:
+        done = preview(find_sources(folder, train=train, val=val)).done
+    except UserError:
+        return ""
+    if not done:
+        return ""
+    named = [
+        f" --{name} {shlex.quote(str(f))}" for name, f in (("train", train), ("val", val)) if f
+    ]
+    command = f"pointrend-repro data mend {shlex.quote(str(folder))} OUT{''.join(named)}"
+    kinds = ", ".join(f"{kind} ({count})" for kind, count in done.items())
+    return f"; `{command}` mends in a copy: {kinds}"
+
+
+def to_lines(plan: Plan) -> Iterator[str]:
+    """Yield what was mended, count by kind, and what was not."""
+    if plan.done:
+        yield "Mended"
+    for kind, count in plan.done.items():
+        yield f"  {kind}: {count}"
+    if plan.deep:
+        yield f"    0 to {2**plan.bits - 1} became 0 to 255, in all of them alike"
+    if plan.splits:
+        shares = ", ".join(f"{len(d['images'])} images to {n}" for n, d in plan.splits.items())
+        yield f"    {shares}; pictures that are equal are in one of the two"
+    if plan.left:
+        yield f"Left as it is, since it cannot be decided: {len(plan.left)}"
+        yield from (f"  {line}" for line in plan.left[:_NAMED])
+        if len(plan.left) > _NAMED:
+            yield f"  and {len(plan.left) - _NAMED} more"

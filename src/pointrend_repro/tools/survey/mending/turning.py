@@ -1,0 +1,56 @@
+"""An object that was drawn on a picture as it is stored, on the picture turned upright."""
+
+from typing import Any
+
+import numpy as np
+import pycocotools.mask as mask_utils
+from PIL import Image
+
+from pointrend_repro.data.coco import Segmentation, segmentation_mask
+from pointrend_repro.data.coco_checks import segmentation_problem
+from pointrend_repro.data.drawn import extent
+from pointrend_repro.tools.survey.mending.boxes import bbox
+from pointrend_repro.tools.survey.mending.entries import Entry
+from pointrend_repro.tools.survey.mending.pictures import Header
+
+
+def turned(entry: Entry, header: Header) -> Entry:
+    """Return an annotation with its outline turned, and the box around that.
+
+    Args:
+        entry: polygons without fault, or an RLE.
+        header: of the picture, which `header.on_its_side`.
+    """
+    width, height = header.stored
+    segmentation: Segmentation = entry["segmentation"]
+    if segmentation_problem(segmentation, (height, width)) is not None:
+        return entry
+    if isinstance(segmentation, list):
+        new: Segmentation = [
+            [v for x, y in zip(p[::2], p[1::2], strict=True) for v in turned_point(x, y, header)]
+            for p in segmentation
+        ]
+    else:
+        new = _turned_rle(segmentation, header)
+    around = extent(new, header.upright[::-1])
+    return entry | {"segmentation": new} | ({"bbox": bbox(around)} if around else {})
+
+
+def turned_point(x: float, y: float, header: Header) -> tuple[float, float]:
+    """Return where a point of the stored picture, in pixels, is on the upright one."""
+    width, height = header.stored
+    if header.turn == Image.Transpose.TRANSPOSE:
+        return y, x
+    if header.turn == Image.Transpose.ROTATE_270:
+        return height - y, x
+    if header.turn == Image.Transpose.TRANSVERSE:
+        return height - y, width - x
+    return y, width - x  # ROTATE_90
+
+
+def _turned_rle(rle: dict[str, Any], header: Header) -> dict[str, Any]:
+    width, height = header.stored
+    mask = Image.fromarray(segmentation_mask(rle, height, width).astype(np.uint8))
+    pixels = np.asarray(mask if header.turn is None else mask.transpose(header.turn))
+    encoded = mask_utils.encode(np.asfortranarray(pixels))
+    return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}

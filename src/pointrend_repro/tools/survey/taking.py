@@ -1,0 +1,161 @@
+"""The whole survey of a folder: what is in it, what is wrong with it, and how to train on it."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.config.metrics import Metric
+from pointrend_repro.data.coco import Category
+from pointrend_repro.tools.survey.coco_entries import read_entries
+from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
+from pointrend_repro.tools.survey.findings import Finding, fault, oddity
+from pointrend_repro.tools.survey.layout import CityscapesFolder, find_layout
+from pointrend_repro.tools.survey.measuring import Counts, Shapes, count, shapes
+from pointrend_repro.tools.survey.opening import open_images
+from pointrend_repro.tools.survey.proposing import Proposal, propose
+from pointrend_repro.tools.survey.streets import read_streets
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is known of a folder.
+
+    Attributes:
+        root: the folder that holds both splits.
+        metrics: by which it can be scored.
+        opened: how many images of each split were opened in full.
+        train: sizes of what would be trained on.
+        proposal: None where there is nothing to train on.
+    """
+
+    root: Path
+    layout: str
+    metrics: tuple[Metric, ...]
+    splits: dict[Split, SplitContent]
+    counts: dict[Split, Counts]
+    opened: dict[str, int]
+    findings: tuple[Finding, ...]
+    train: Shapes
+    proposal: Proposal | None
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """Those of the training split."""
+        return self.splits["train"].categories
+
+    @property
+    def faults(self) -> list[Finding]:
+        """What must be mended."""
+        return [finding for finding in self.findings if finding.must_mend]
+
+
+def take_survey(
+    root: Path, *, train: Path | None = None, val: Path | None = None, sample: int | None = None
+) -> Survey:
+    """Go through a folder of data: all annotations, and its images in full.
+
+    Args:
+        root: the folder.
+        train, val: the COCO files of the splits, where their names do not tell them.
+        sample: open so many images of each split; none: all.
+
+    Raises:
+        UserError: the layout is not known, or a file cannot be read at all.
+    """
+    folder = find_layout(root, train=train, val=val)
+    findings: list[Finding] = []
+    splits: dict[Split, SplitContent] = {}
+    for name in SPLITS:
+        if isinstance(folder, CityscapesFolder):
+            splits[name], found = read_streets(name, folder.root)
+        else:
+            splits[name], found = read_entries(name, folder.splits[name])
+        findings += found
+    findings += _compare(splits)
+    opened, found = open_images(splits.values(), sample)
+    findings += found
+    is_cityscapes = isinstance(folder, CityscapesFolder)
+    trained = shapes(splits["train"])
+    return Survey(
+        root=folder.root,
+        layout="cityscapes" if is_cityscapes else "coco",
+        metrics=("cityscapes_ap", "coco_ap", "boundary_ap")
+        if is_cityscapes
+        else ("coco_ap", "boundary_ap"),
+        splits=splits,
+        counts={name: count(split) for name, split in splits.items()},
+        opened=opened,
+        findings=tuple(findings),
+        train=trained,
+        proposal=propose(trained) if len(trained.sides_px) else None,
+    )
+
+
+def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
+    """What is wrong with the two splits together, and with what their classes have."""
+    train, val = splits["train"], splits["val"]
+    findings = []
+    if train.categories != val.categories:
+        ours, theirs = set(train.categories), set(val.categories)
+        for where, only in ((train, ours - theirs), (val, theirs - ours)):
+            findings += [
+                fault(
+                    "categories of one split alone",
+                    f"{where.annotations}: {category.name!r} with id {category.id} is only here; "
+                    "list the same categories in both files",
+                )
+                for category in sorted(only, key=lambda c: c.id)
+            ]
+    trained = {os.path.normpath(image.path) for image in train.images.values()}
+    findings += [
+        oddity("images of both splits", f"{image.path} is trained and validated on")
+        for image in val.images.values()
+        if os.path.normpath(image.path) in trained
+    ]
+    for split in (train, val):
+        used = {o.category_id for o in split.objects if not o.is_crowd}
+        findings += [
+            oddity(f"classes without an object in {split.name}", f"{c.name!r} (id {c.id})")
+            for c in split.categories
+            if c.id not in used
+        ]
+        if not used:
+            text = f"{split.annotations}: no object of it can be used, so there is nothing to do"
+            findings.append(fault("splits without any object", text))
+    return findings
+
+
+def as_data(survey: Survey) -> dict[str, Any]:
+    """Return a survey for machines: everything counted, and every finding."""
+    proposal = survey.proposal
+    return {
+        "folder": str(survey.root),
+        "layout": survey.layout,
+        "classes": [category.name for category in survey.categories],
+        "splits": {name: _split_as_data(survey, name) for name in SPLITS},
+        "findings": [asdict(finding) for finding in survey.findings],
+        "proposal": proposal
+        and {
+            "num_classes": len(survey.categories),
+            "metrics": list(survey.metrics),
+            "recipe": proposal.recipe.model_dump(mode="json", exclude_unset=True),
+            "output_resolution": proposal.output_resolution,
+            "epochs": proposal.epochs,
+            "reasons": proposal.reasons,
+        },
+    }
+
+
+def _split_as_data(survey: Survey, name: Split) -> dict[str, Any]:
+    split, counts = survey.splits[name], survey.counts[name]
+    sizes = [{"width": w, "height": h, "images": n} for (w, h), n in counts.sizes.items()]
+    return {
+        "images_folder": str(split.images_dir),
+        "annotations": str(split.annotations),
+        "images_opened": survey.opened[name],
+        "images_not_listed": split.unlisted,
+        **asdict(counts),
+        "forms": dict(counts.forms),
+        "sizes": sizes,
+    }
