@@ -17,6 +17,7 @@ from pointrend_repro.config.reading import (
     load_variant,
     read_yaml,
 )
+from pointrend_repro.config.schema import Layout
 from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
 from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
@@ -399,7 +400,10 @@ def test_merging_leaves_its_inputs_alone() -> None:
 def test_snakemakes_own_keys() -> None:
     settings = read_workflow_config({"preset": "tiny", "data_root": "my data", "device": "cpu"})
     assert settings.user_data == UserData(Path("my data"), None)
-    assert settings.data_root_option == "--data-root=my data"
+    assert settings.root_option("coco_folder", "coco") == "--data-root=my data"
+    assert settings.root_option("streets", "cityscapes") == ""
+    named = settings.model_copy(update={"roots": {"streets": Path("/s")}})
+    assert named.root_option("streets", "cityscapes") == "--data-root=/s"
     assert settings.lvis_option == ""
     shipped = yaml.safe_load((CONFIG_DIR / "config.yaml").read_text())
     # The key `slurm` comes from slurm/cluster.yaml, by --profile slurm.
@@ -424,22 +428,23 @@ def test_snakemakes_wrong_keys(values: dict[str, Any], told: str) -> None:
 def test_what_the_user_names_stands_for_one_data_set() -> None:
     coco, streets = load_dataset("coco"), load_dataset("cityscapes")
     furniture = coco.model_copy(update={"root": "data/furniture"})
-    nothing, named = UserData(), UserData(Path("/mine"))
-    only_lvis = UserData(lvis_annotations=Path("/lvis.json"))
-    both = {"coco": coco, "furniture": furniture, "cityscapes": streets}
-    for data in (named, only_lvis):
-        message = refusal(partial(paths_of_all, both, {"coco": data, "cityscapes": nothing}))
+    all_sets = {"coco": coco, "furniture": furniture, "cityscapes": streets}
+
+    def roots(user: dict[Layout, UserData], named: dict[str, Path]) -> dict[str, Path]:
+        all_layouts = {"coco": UserData(), "cityscapes": UserData()} | user
+        return {n: p.root for n, p in paths_of_all(all_sets, all_layouts, named).items()}
+
+    usual, mine = {name: Path("data") / name for name in all_sets}, UserData(Path("/mine"))
+    assert roots({}, {}) == usual
+    assert roots({"cityscapes": mine}, {}) == usual | {"cityscapes": Path("/mine")}
+    for data in (mine, UserData(lvis_annotations=Path("/lvis.json"))):
+        message = refusal(partial(roots, {"coco": data}, {}))
         assert "would stand for each of the data sets coco, furniture" in message
-    roots = {
-        n: p.root for n, p in paths_of_all(both, {"coco": nothing, "cityscapes": named}).items()
-    }
-    assert roots == {
-        "coco": Path("data/coco"),
-        "furniture": Path("data/furniture"),
-        "cityscapes": Path("/mine"),
-    }
-    one = paths_of_all({"coco": coco}, {"coco": named, "cityscapes": nothing})
-    assert one["coco"].val_annotations.parts[:2] == ("/", "mine")
+    there = {"coco": Path("/coco"), "furniture": Path("/chairs")}
+    assert roots({}, there) == usual | there
+    # What is named by data set leaves the other to `data_root`.
+    found = roots({"coco": mine}, {"coco": Path("/coco")})
+    assert (found["coco"], found["furniture"]) == (Path("/coco"), Path("/mine"))
 
 
 def test_data_paths() -> None:

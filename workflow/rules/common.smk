@@ -5,6 +5,7 @@ from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod
 
+from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.config.schema import SEMANTIC_METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
@@ -58,9 +59,12 @@ try:
         in workflow.deployment_settings.deployment_method,
     )
     CLAIMS = load_claims(Path("config"))
+    for name in SETTINGS.roots:
+        load_dataset(name, Path("config"))  # a misspelt name would be nobody's
     DATA = paths_of_all(
         GRID.datasets,
         {"coco": SETTINGS.user_data, "cityscapes": SETTINGS.cityscapes_data},
+        SETTINGS.roots,
     )
     RESOURCES = load_resources(Path("config"))
     DOWNLOADS = DownloadPlan(load_catalogue(Path("config")))
@@ -190,9 +194,8 @@ def data_today(dataset):
 
 def data_root_option(wildcards):
     """The command-line option that names the user's own folder of a data set."""
-    if GRID.datasets[wildcards.dataset].layout == "cityscapes":
-        return SETTINGS.cityscapes_root_option
-    return SETTINGS.data_root_option
+    layout = GRID.datasets[wildcards.dataset].layout
+    return SETTINGS.root_option(wildcards.dataset, layout)
 
 
 def training_runtime(wildcards):

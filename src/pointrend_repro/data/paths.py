@@ -1,7 +1,7 @@
 """Where the files of a data set are, given what the user has named."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
@@ -59,22 +59,42 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
     )
 
 
-def paths_of_all(datasets: Mapping[str, Dataset], user: Mapping[Layout, UserData]) -> AllPaths:
-    """Return the paths of each data set of a preset, given what the user named for each layout.
+def paths_of_all(
+    datasets: Mapping[str, Dataset], user: Mapping[Layout, UserData], roots: Mapping[str, Path]
+) -> AllPaths:
+    """Return the paths of each data set of a preset.
+
+    Args:
+        user: what the user named for the data set of each layout.
+        roots: folders that the user named by data set; these win.
 
     Raises:
         UserError: what the user named would stand for two data sets.
     """
     for layout, data in user.items():
         sharing = sorted(name for name, each in datasets.items() if each.layout == layout)
-        named = data.data_root or data.lvis_annotations
-        if named and len(sharing) > 1:
-            raise UserError(
-                f"{named}: would stand for each of the data sets {', '.join(sharing)}, which would "
-                "be trained or scored on the same files; say where each lies by `root` and "
-                "`lvis_annotations` in its file in config/datasets/ instead"
+        unnamed = [name for name in sharing if name not in roots]
+        if data.data_root and len(unnamed) > 1:
+            raise _shared(data.data_root, unnamed, "name each by `roots` (config/config.yaml)")
+        if data.lvis_annotations and len(sharing) > 1:
+            raise _shared(
+                data.lvis_annotations,
+                sharing,
+                "name its own in each one's file in config/datasets/ by `lvis_annotations`",
             )
-    return {name: data_paths(name, each, user[each.layout]) for name, each in datasets.items()}
+    found = {}
+    for name, each in datasets.items():
+        data = user[each.layout]
+        named = replace(data, data_root=roots.get(name, data.data_root))
+        found[name] = data_paths(name, each, named)
+    return found
+
+
+def _shared(named: Path, names: list[str], instead: str) -> UserError:
+    return UserError(
+        f"{named}: would stand for each of the data sets {', '.join(names)}, which would be "
+        f"trained or scored on the same files; {instead} instead"
+    )
 
 
 def _cityscapes_paths(name: str, root: Path) -> DataPaths:

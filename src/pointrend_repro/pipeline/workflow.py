@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.config.reading import one_line
+from pointrend_repro.config.schema import Layout
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.pipeline.resources import Slurm
@@ -20,6 +21,7 @@ class WorkflowConfig(Strict):
     """Keys of `config/config.yaml`, which `snakemake --config key=value` overrides."""
 
     preset: Name
+    roots: dict[Name, Path] = Field({}, description="folder of a data set, by its name")
     data_root: Path | None = None
     cityscapes_root: Path | None = None
     lvis_annotations: Path | None = None
@@ -49,15 +51,13 @@ class WorkflowConfig(Strict):
         """The data in Cityscapes' layout that the user has named."""
         return UserData(self.cityscapes_root)
 
-    @property
-    def data_root_option(self) -> str:
-        """The command-line option that says the same as `data_root`, as one word, or nothing."""
-        return _option("--data-root", self.data_root)
+    def root_option(self, dataset: str, layout: Layout) -> str:
+        """The command-line option that names the user's folder of a data set, as one word.
 
-    @property
-    def cityscapes_root_option(self) -> str:
-        """The command-line option that says the same as `cityscapes_root`, as one word."""
-        return _option("--data-root", self.cityscapes_root)
+        It is empty where the data set lies in its usual place.
+        """
+        of_layout = self.cityscapes_root if layout == "cityscapes" else self.data_root
+        return _option("--data-root", self.roots.get(dataset, of_layout))
 
     @property
     def lvis_option(self) -> str:
