@@ -32,7 +32,7 @@ smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smo
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run
-	@$(RUN) pytest --numprocesses $(CORES) -m "not needs_slurm"
+	@$(RUN) pytest --numprocesses $(CORES) --dist worksteal -m "not needs_slurm"
 
 slurm-test: .venv/.ready ## interrupted trainings on a Slurm that the tests start; takes minutes
 	@.ci/install-slurm

@@ -43,7 +43,8 @@ def ready_to_train(tmp_path: Path) -> WorkingCopy:
 def submit(copy: WorkingCopy, *config: str) -> tuple[list[str], str]:
     """The options with which the training is submitted, and the command that its job runs."""
     arguments = ["--retries", "0", "--config", "preset=paper", *config, "--", MODEL]
-    done = copy.snakemake("--profile", "slurm", *arguments)
+    soon = ["--slurm-init-seconds-before-status-checks", "1"]
+    done = copy.snakemake("--profile", "slurm", *soon, *arguments)
     assert "no such partition" in done.stderr, done.stderr
     options = (copy.folder / "sbatch.txt").read_text().split("--wrap")[0]
     commands = re.findall("^Shell command: (.*)$", done.stderr, re.M)

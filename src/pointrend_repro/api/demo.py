@@ -12,7 +12,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.instances import Instances
-from pointrend_repro.predictions.label_map_of import LabelMap
+from pointrend_repro.predictions.label_maps import LabelMap
 
 _TINT = 0.45  # how much of a mask's colour covers the picture
 _LABEL_BACKGROUND = (20, 20, 20)

@@ -13,7 +13,7 @@ from pointrend_repro.checkpoints.loading import load_known_model, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import Instances, predict_image
-from pointrend_repro.predictions.label_map_of import LabelMap, predict_label_map
+from pointrend_repro.predictions.label_maps import LabelMap, predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 

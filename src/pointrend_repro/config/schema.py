@@ -1,6 +1,6 @@
 """What the files of `config/` hold: presets, variants, data sets and tables.
 
-Every class refuses unknown keys. `config.py` reads the files.
+Every class refuses unknown keys. `reading.py` reads the files.
 """
 
 from typing import Any, Literal, get_args

@@ -22,7 +22,7 @@ from pointrend_repro.figures.drawing import (
 from pointrend_repro.figures.figure2 import by_one_rule, corresponding, show_detections
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
 from pointrend_repro.predictions.instances import detect
-from pointrend_repro.predictions.label_map_of import predict_label_map
+from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 

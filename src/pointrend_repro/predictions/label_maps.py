@@ -1,9 +1,11 @@
-"""Running a semantic model on a data set: one PNG of official label ids for each image."""
+"""Running a semantic model on one picture, and on a data set: a PNG of label ids an image."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
@@ -11,13 +13,58 @@ from rich.progress import track
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder
 from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
+from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import require_same_categories
-from pointrend_repro.predictions.label_map_of import predict_label_map
+from pointrend_repro.settings.instances import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 _ENDING = "_pred_labelIds.png"
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """What a semantic model makes of one image.
+
+    Attributes:
+        labels: (H, W) uint8, train ids.
+    """
+
+    labels: NDArray[np.uint8]
+
+
+def predict_label_map(
+    model: SemanticModel,
+    image: NDArray[np.uint8],
+    settings: SemanticInferenceSettings,
+    resize: InputSettings | None = None,
+) -> NDArray[np.uint8]:
+    """Label every pixel of one RGB image, (H, W, 3) uint8.
+
+    Beside the network's features this takes the memory of the logits of one image, with PointRend
+    at full resolution, and of a few label maps.
+
+    Args:
+        model: in evaluation mode.
+        image: the picture.
+        settings: how to predict.
+        resize: the size at which the network sees the picture; none: its own, as the paper's
+            1024x2048 images.
+
+    Returns:
+        Train ids (H, W) uint8, at the picture's own size.
+    """
+    height, width = image.shape[:2]
+    if resize is None:
+        tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+    else:
+        tensor = inference_image(image, resize)
+    device = model.backbone.pixel_mean.device
+    (labels,) = model.predict([tensor.to(device)], settings, [(height, width)])
+    result: NDArray[np.uint8] = labels.cpu().numpy()
+    return result
 
 
 def write_label_maps(

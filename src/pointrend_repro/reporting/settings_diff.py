@@ -1,4 +1,4 @@
-"""Which settings of a step are not the defaults: the classes in `settings.py` hold the paper's.
+"""Which settings of a step are not the defaults: the classes in `settings/` hold the paper's.
 
 A step's settings are compared as the plain values in its record, not read back into those
 classes: the record of older code may have keys that today's classes refuse.

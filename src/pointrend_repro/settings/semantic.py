@@ -1,6 +1,6 @@
 """What a semantic model's training and prediction are made of (section 5; supplement, section 2).
 
-Sources are cited as in `settings.py`. This module imports neither torch nor Snakemake.
+Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
 
 from typing import Annotated, Literal

@@ -1,8 +1,8 @@
 """Mask heads: one file each, behind one small interface.
 
 To add a head of your own, see docs/your_head.md: nothing in this package changes. One that is to
-stay here gets its module, a settings class with its own `kind` in `settings.py`, and a line in
-`build_mask_head`.
+stay here gets its module, a settings class with its own `kind` in `settings/instances.py`, and a
+line in `build_mask_head`.
 """
 
 from typing import Protocol, cast

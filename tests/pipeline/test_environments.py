@@ -16,7 +16,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 # conda's names that are not pip's: conda-forge's list of its packages and of what lies in each
 # (github.com/prefix-dev/parselmouth, August 2026; it has all others of environment.yml by name,
 # snakemake and its plugin in bioconda, no cityscapesscripts).

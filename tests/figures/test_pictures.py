@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_figures import config_dir, dataset, models, results_dir
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -30,7 +31,6 @@ from pointrend_repro.figures.subdivision import subdivide
 from pointrend_repro.modeling.points import render_masks
 from pointrend_repro.settings.instances import InferenceSettings
 from small_experiment import DATASET, PRESET
-from test_figures import config_dir, dataset, models, results_dir
 
 
 def disc(points: torch.Tensor) -> torch.Tensor:

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from test_workflow import STUB
+from test_workflow_faults import FOLDER, METRICS, run, small_copy
 
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.origins import origin_path
 from small_experiment import DATASET, PRESET, VARIANT
-from test_workflow import STUB
-from test_workflow_faults import FOLDER, METRICS, run, small_copy
 from working_copy import WorkingCopy
 
 REAL = "the-real-one-for"  # names a command

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from PIL import Image
+from test_workflow import STUB
 
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.check import describe_dataset
@@ -21,7 +22,6 @@ from pointrend_repro.reporting.data_state import in_words, load_data_state, mark
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.results import load_results
 from small_experiment import DATASET, PRESET, write_small_config
-from test_workflow import STUB
 from working_copy import WorkingCopy, make_copy
 
 ROW = "pointrend_28"

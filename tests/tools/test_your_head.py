@@ -25,7 +25,7 @@ from pointrend_repro.settings.instances import (
 from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
 from small_experiment import DATASET, PRESET, write_small_config
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs/your_head.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs/your_head.md"
 HEAD = "heads.two_convs:TwoConvHead"
 SIZES = {"in_channels": 8, "trunk_channels": (16, 32, 64, 128), "num_classes": 3}
 

@@ -59,7 +59,7 @@ def test_every_shipped_file_loads(kind: str, name: str) -> None:
     assert LOADERS[kind](name).title
 
 
-# Of a data set that users bring: tests/test_your_data.py.
+# Of a data set that users bring: tests/pipeline/test_your_data.py.
 OWN = {"mine", "mine_quick"}
 
 

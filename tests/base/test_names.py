@@ -22,7 +22,7 @@ from pointrend_repro.experiments.grid import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
 from pointrend_repro.reporting.claims.schema import load_claims
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "config"
 RULE = "small letters, digits and underscores make a name"
 EVIL = [
