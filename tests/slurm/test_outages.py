@@ -56,7 +56,7 @@ def test_a_run_outlives_a_controller_that_goes_away_twice(
             released.touch()
             run.wait_for_message("slurmctld is away")
         job = run.job_in_iteration(POINTREND, 3)
-        # Slurm is slow to end a job whose end it has missed, up to two minutes.
+        # It would take two minutes longer if the training ended while nobody listens.
         hold_still(copy, POINTREND)
         with cluster.controller_away():
             run.wait_for_message("Slurm does not say how the jobs are")
