@@ -183,6 +183,17 @@ def test_slurm_is_asked_once_for_a_job_and_again_after_an_outage(
     assert poll(executor, training) == []
 
 
+def test_where_sacct_answers_an_absent_controller_is_not_asked(
+    slurm: FakeSlurm, executor: PatientExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    training = job()
+    slurm.go_away()
+    slurm.answer("sacct", "7|RUNNING")
+    assert poll(executor, training) == [training]
+    assert not slurm.calls("scontrol show job")
+    assert "Slurm does not say" not in caplog.text
+
+
 @pytest.fixture
 def submitted(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What the plugin is given to submit."""

@@ -103,6 +103,7 @@ class Cluster:
     @contextlib.contextmanager
     def controller_away(self) -> Iterator[None]:
         """As when its machine crashes and starts again: slurmctld ends, and has its state back."""
+        self._let_controller_save()
         path = self.folder / "slurmctld.pid"
         pid = int(path.read_text())
         os.kill(pid, signal.SIGKILL)
@@ -113,6 +114,18 @@ class Cluster:
         finally:
             self.command("slurmctld", "-f", str(self.folder / "slurm.conf"))
             wait_until(path.exists, seconds=10, what="slurmctld is back")
+
+    def _let_controller_save(self) -> None:
+        """Or it would know, when it is back, nothing of the last seconds, in which jobs began."""
+        saved = self.folder / "ctld" / "job_state"
+        for job in self.jobs():
+            before = saved.stat().st_mtime_ns if saved.exists() else 0
+            self.command("scontrol", "update", f"JobId={job}", "AdminComment=saved")
+            wait_until(
+                lambda before=before: saved.exists() and saved.stat().st_mtime_ns != before,
+                seconds=60,
+                what="slurmctld has saved its jobs",
+            )
 
     def cancel_all(self) -> None:
         """Cancel what is left, and wait until it is gone."""
