@@ -23,7 +23,7 @@ from made_up_report import write_made_up_report  # noqa: E402
 from pages import Page  # noqa: E402
 
 from pointrend_repro.base.provenance import cpu_name  # noqa: E402
-from pointrend_repro.experiments.grid import load_grid  # noqa: E402
+from pointrend_repro.experiments.loading import load_grid  # noqa: E402
 
 LOADED_S = "performance.getEntriesByType('navigation')[0].loadEventEnd / 1000"
 # From the key press to the frame after it.

@@ -11,7 +11,8 @@ import pycocotools.mask as mask_utils
 from PIL import Image
 
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.experiments.grid import Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation
 
 HEIGHT, WIDTH = 480, 640
 DETECTIONS = 30  # an image; at most 100 of a class are counted

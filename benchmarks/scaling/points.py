@@ -98,7 +98,7 @@ def _dry_run(folder: Path, _: int) -> dict[str, Any]:
 
 
 def _grid(files: int) -> Any:
-    from pointrend_repro.experiments.grid import load_grid
+    from pointrend_repro.experiments.loading import load_grid
 
     return made_up.with_trials(load_grid("paper"), files)
 

@@ -15,10 +15,12 @@ from pydantic import ValidationError
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import is_name
+from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import load_dataset, load_preset, load_table, load_variant
-from pointrend_repro.config.schema import Preset, Table, Variant
+from pointrend_repro.config.tables import Table
+from pointrend_repro.config.variants import Variant
 from pointrend_repro.data.fetch.catalogue import Catalogue
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
 from pointrend_repro.reporting.claims.schema import load_claims
 

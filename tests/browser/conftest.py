@@ -8,7 +8,7 @@ from devtools import NAMES, Browser, find_chromium, run_browser
 from made_up_report import shortened, write_made_up_report
 from pages import Page
 
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 
 
 @pytest.fixture(scope="session")

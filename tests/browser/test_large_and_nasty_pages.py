@@ -9,7 +9,9 @@ from devtools import Browser
 from made_up_report import write_made_up_report
 from pages import Page
 
-from pointrend_repro.experiments.grid import Cell, Cost, Evaluation, Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation
 
 EVIL = "<script>pwned = 1</script>\"'><img src=x onerror='pwned = 1'>&lt;script>"
 FOLDER = "<script>pwned = 1<script>"  # a variant is a folder's name, too: it has no slash

@@ -23,7 +23,7 @@ from pointrend_repro.checkpoints.saved_models import (
     load_saved_model,
     save_model,
 )
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures.making import load_models
 from pointrend_repro.settings.instances import InputSettings, ModelSettings
 from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT, write_small_config

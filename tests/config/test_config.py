@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.datasets import Layout
 from pointrend_repro.config.reading import (
     CONFIG_DIR,
     load_dataset,
@@ -17,9 +18,8 @@ from pointrend_repro.config.reading import (
     load_variant,
     read_yaml,
 )
-from pointrend_repro.config.schema import Layout
 from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
 from pointrend_repro.settings.instances import BackboneSettings, PointRendHeadSettings
 

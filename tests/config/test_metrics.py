@@ -11,8 +11,8 @@ from typing import get_args
 import pytest
 
 from pointrend_repro import evaluation
-from pointrend_repro.config.metrics import KEYS, Metric, require_key
-from pointrend_repro.config.schema import _METRICS_OF_LAYOUT, SEMANTIC_METRICS
+from pointrend_repro.config.datasets import _METRICS_OF_LAYOUT
+from pointrend_repro.config.metrics import KEYS, SEMANTIC_METRICS, Metric, require_key
 
 
 def test_every_metric_has_its_keys() -> None:
@@ -36,7 +36,7 @@ def test_each_key_is_taken_in_its_unit_alone(metric: Metric) -> None:
 def test_reading_a_grid_imports_neither_torch_nor_a_tool() -> None:
     code = (
         "import sys\n"
-        "from pointrend_repro.experiments.grid import load_grid\n"
+        "from pointrend_repro.experiments.loading import load_grid\n"
         "from pointrend_repro.reporting.claims.schema import load_claims\n"
         "load_grid('paper'), load_claims()\n"
         "slow = {'torch', 'pycocotools', 'lvis', 'cityscapesscripts', 'faster_coco_eval'}\n"

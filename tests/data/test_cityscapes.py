@@ -11,8 +11,8 @@ from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands import data as data_commands
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.reading import load_dataset
-from pointrend_repro.config.schema import Dataset
 from pointrend_repro.data.cityscapes import (
     INSTANCE_CLASSES,
     class_of,

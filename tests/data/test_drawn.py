@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.schema import Dataset
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.coco import read_coco, segmentation_mask
 from pointrend_repro.data.drawn import draw, drawn_fault, drawn_faults

@@ -12,7 +12,7 @@ from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_det
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.config.reading import CONFIG_DIR, load_variant
 from pointrend_repro.engines.detectron2.install import require_detectron2
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig
 from small_experiment import PRESET, write_small_config
 from working_copy import WorkingCopy, make_copy

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments.grid import Evaluation, Grid, Prediction, Training, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
 
 PAPER_ROWS = ("4conv_28", "pointrend_28", "pointrend_224")
 NO_DATA = UserData()

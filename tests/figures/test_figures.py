@@ -19,13 +19,13 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.commands import pipeline
 from pointrend_repro.config.figure_plan import BASELINE, DATASETS, POINTREND, VARIANTS
+from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import load_preset
-from pointrend_repro.config.schema import Preset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.structures import Detections
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures import figure2, figure4, figure5, figure6, figure7
 from pointrend_repro.figures.drawing import (
     box_window,

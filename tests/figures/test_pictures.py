@@ -21,7 +21,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.commands import pictures
 from pointrend_repro.config.figure_plan import BASELINE, POINTREND
 from pointrend_repro.data.coco import CocoDataset
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures import comparison, subdivision
 from pointrend_repro.figures.drawing import shared_style, view_window
 from pointrend_repro.figures.embedding import describe_mask, embed_view

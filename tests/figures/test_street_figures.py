@@ -17,7 +17,7 @@ from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.cityscapes import prepare_instances
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.semantic import TRAIN_CLASSES
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures import figure8, figure9
 from pointrend_repro.figures.drawing import save_figure, shared_style
 from pointrend_repro.figures.streets import choose_streets, colored, colored_over

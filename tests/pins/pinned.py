@@ -18,7 +18,8 @@ import typer
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.cli import app
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import COLUMNS
 from pointrend_repro.reporting.exports import CSV_COLUMNS
 from pointrend_repro.settings.identity import settings_digest

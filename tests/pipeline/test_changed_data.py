@@ -15,7 +15,8 @@ from test_workflow import STUB
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.steps import run_evaluation, run_prediction, run_training
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.data_state import in_words, load_data_state, mark_changed

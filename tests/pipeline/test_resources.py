@@ -6,7 +6,7 @@ import pytest
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.resources import (
     Job,
     Machines,

@@ -18,7 +18,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
 from pointrend_repro.data.semantic import read_labelled_images
-from pointrend_repro.experiments.grid import Evaluation, Prediction, Training, load_grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
 from pointrend_repro.predictions import label_maps as label_prediction
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.instances import InputSettings

@@ -15,7 +15,7 @@ from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded
 from pointrend_repro.checkpoints.loading import convert
-from pointrend_repro.experiments.grid import Training
+from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures.making import load_models
 from pointrend_repro.reporting.verifying import verify as look_at_all
 from pointrend_repro.settings.instances import InferenceSettings

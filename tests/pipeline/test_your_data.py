@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.texts import visible
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.reading import CONFIG_DIR, load_dataset
-from pointrend_repro.config.schema import Dataset
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.tools.survey.taking import Survey, take_survey

@@ -7,7 +7,8 @@ import pytest
 from made_up_metrics import make_result, only_table1, with_digests, write_result
 
 from pointrend_repro.base.files import write_json
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics
 
 RESAMPLED = {"resamples": 3, "seed": 0, "images": 2, "values": {"AP": [33.1, 33.2, None]}}

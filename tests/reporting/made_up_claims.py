@@ -9,7 +9,8 @@ from made_up_metrics import make_record, make_result
 
 from pointrend_repro.base.files import write_json
 from pointrend_repro.config.metrics import KEYS
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 
 IMAGES_SD, OWN_SD = 0.5, 0.12  # of a metric over images: what all models share, and their own
 

@@ -8,7 +8,8 @@ from typing import Any
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.files import write_json
 from pointrend_repro.config.metrics import KEYS
-from pointrend_repro.experiments.grid import Cell, Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation
 
 
 def make_record(**changes: Any) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from made_up_metrics import first_evaluation, with_digests
 from test_page import Page, report
 
 from pointrend_repro.base.files import read_json
-from pointrend_repro.experiments.grid import Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation
 from pointrend_repro.reporting.altered import in_words, mark_altered
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims

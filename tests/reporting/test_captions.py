@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.captions import (
     number_labels,
     settings_in_force,

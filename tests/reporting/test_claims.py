@@ -17,7 +17,8 @@ from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.contrasts import contrasts
 from pointrend_repro.reporting.claims.files import (
     JudgedClaim,

@@ -12,7 +12,8 @@ import pytest
 from made_up_metrics import make_result, write_result
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.grid import Cell, Evaluation, Grid, Prediction, Training
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cell, Evaluation, Prediction, Training
 from pointrend_repro.reporting.collect import COLUMNS, collect_metrics, write_metrics
 
 Fill = Callable[..., Path]

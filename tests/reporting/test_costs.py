@@ -8,7 +8,9 @@ from made_up_metrics import make_record, make_result
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
-from pointrend_repro.experiments.grid import Cost, Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Cost
 from pointrend_repro.reporting.collect import metrics_frame
 from pointrend_repro.reporting.pictures.costs import Costs, Head, lay_out_costs
 from pointrend_repro.reporting.results import load_results

@@ -8,7 +8,7 @@ import pytest
 from made_up_metrics import make_record
 
 from pointrend_repro.base.files import write_json
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.report import write_report
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.pictures.curves import LEFT, RIGHT, lay_out_curves
 from pointrend_repro.reporting.pictures.thinning import (
     MAX_POINTS,

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pointrend_repro.config.schema import Table
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.config.tables import Table
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub
 
 # From pointrend.txt and its supplement: the lines above each table's first row.

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.experiments.grid import Cost, Evaluation, Prediction, Training
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.missing import last_line, why_absent
 
 EVALUATION = Evaluation(Prediction(Training("coco", "v", 1), "default"), "coco_ap")

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.settings_diff import Difference, differences
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 

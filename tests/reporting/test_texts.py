@@ -18,8 +18,11 @@ from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.texts import visible
+from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.config.schema import Dataset, Preset, Table, Variant
+from pointrend_repro.config.tables import Table
+from pointrend_repro.config.variants import Variant
 from pointrend_repro.data.fetch.catalogue import Catalogue
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims.schema import load_claims

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field
 
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import added, are_of, identity, settings_digest
 from pointrend_repro.settings.instances import DetectorSettings, ModelSettings, TrainingSettings
 from small_experiment import small_settings

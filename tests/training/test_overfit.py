@@ -8,7 +8,7 @@ import pytest
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord, read_coco
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.predictions.instances import predict_dataset
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.training.loop import train

@@ -9,7 +9,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.settings.instances import InputSettings

@@ -13,7 +13,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.semantic import LabelledImages, read_labelled_images
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop

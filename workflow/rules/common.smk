@@ -6,18 +6,14 @@ from pathlib import Path
 from snakemake.settings.types import DeploymentMethod
 
 from pointrend_repro.config.reading import load_dataset
-from pointrend_repro.config.schema import SEMANTIC_METRICS
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.grid import (
-    Cost,
-    Evaluation,
-    evaluation_rule,
-    load_grid,
-)
+from pointrend_repro.experiments.nodes import Cost, Evaluation, evaluation_rule
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
 from pointrend_repro.config.metrics import KEYS

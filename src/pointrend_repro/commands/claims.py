@@ -6,7 +6,7 @@ from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 
 
 def claims(

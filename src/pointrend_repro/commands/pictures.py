@@ -18,7 +18,7 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.grid import load_grid
+from pointrend_repro.experiments.loading import load_grid
 
 
 def picture(

@@ -26,7 +26,8 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 
 
 def train(
@@ -134,7 +135,7 @@ def cost(
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.reading import load_variant, resolve_inference
-    from pointrend_repro.config.schema import SemanticVariant
+    from pointrend_repro.config.variants import SemanticVariant
     from pointrend_repro.pipeline.steps import run_cost
     from pointrend_repro.settings.semantic import SemanticInferenceSettings
 

@@ -34,7 +34,7 @@ def plan(
 ) -> None:
     """Tell a preset's jobs, GPU-hours, disk and downloads, and what of it is done."""
     from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.grid import load_grid
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.pipeline.planning.jobs import Places
     from pointrend_repro.pipeline.planning.plan import make_plan
     from pointrend_repro.pipeline.planning.text import to_text

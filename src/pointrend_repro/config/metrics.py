@@ -17,6 +17,9 @@ Metric = Literal[
     "trimap_miou",
 ]
 
+# Those of label maps; all others are of instances, or count.
+SEMANTIC_METRICS: set[Metric] = {"cityscapes_miou", "trimap_miou"}
+
 # As pycocotools' summarize() orders them, and lvis after it.
 _COCO = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 

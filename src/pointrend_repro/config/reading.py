@@ -12,18 +12,10 @@ from pydantic import ValidationError
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import is_name, require_name
 from pointrend_repro.base.yaml_text import parse_yaml
-from pointrend_repro.config.schema import (
-    AnyVariant,
-    Dataset,
-    DatasetRecipe,
-    Overrides,
-    Preset,
-    SemanticOverrides,
-    SemanticRecipe,
-    SemanticVariant,
-    Table,
-    Variant,
-)
+from pointrend_repro.config.datasets import Dataset, DatasetRecipe, SemanticRecipe
+from pointrend_repro.config.presets import Overrides, Preset, SemanticOverrides
+from pointrend_repro.config.tables import Table
+from pointrend_repro.config.variants import AnyVariant, SemanticVariant, Variant
 from pointrend_repro.settings.instances import (
     RunSettings,
     Strict,

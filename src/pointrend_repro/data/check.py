@@ -7,7 +7,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import is_finite, shown
-from pointrend_repro.config.schema import Dataset
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.drawn import drawn_faults
 from pointrend_repro.data.fingerprint import (

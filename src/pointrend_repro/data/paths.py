@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.schema import Dataset, Layout
+from pointrend_repro.config.datasets import Dataset, Layout
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_mode
 from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures import (
     figure2,
     figure4,

@@ -5,7 +5,8 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
 
 

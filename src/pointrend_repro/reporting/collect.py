@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import write_text
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 

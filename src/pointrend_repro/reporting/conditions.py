@@ -3,7 +3,8 @@
 import re
 from dataclasses import dataclass
 
-from pointrend_repro.experiments.grid import Evaluation, Grid, Training
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state
 from pointrend_repro.reporting.results import Record, Results
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.files import read_json
 from pointrend_repro.data.fingerprint import file_fingerprint
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.results import Origin, Record, Result, Results
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable

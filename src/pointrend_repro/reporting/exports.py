@@ -3,7 +3,7 @@
 import re
 
 from pointrend_repro.base.texts import visible
-from pointrend_repro.config.schema import Column
+from pointrend_repro.config.tables import Column
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.formats import number

@@ -3,7 +3,7 @@
 import unicodedata
 
 from pointrend_repro.base.texts import visible
-from pointrend_repro.config.schema import Row, Table
+from pointrend_repro.config.tables import Row, Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.exports import notes
 from pointrend_repro.reporting.formats import number

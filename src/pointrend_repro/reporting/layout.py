@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pointrend_repro.config.schema import Column, Row, Table
+from pointrend_repro.config.tables import Column, Row, Table
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Cost, Evaluation
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 
 _TAIL_BYTES = 16_384
 _LONGEST_LINE = 240

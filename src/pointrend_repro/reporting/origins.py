@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.experiments.grid import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
 from pointrend_repro.reporting.settings_diff import Difference, differences

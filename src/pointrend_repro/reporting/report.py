@@ -6,7 +6,8 @@ from pointrend_repro.base import provenance
 from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import write_json, write_text
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.altered import mark_altered
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims

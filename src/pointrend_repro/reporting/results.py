@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Evaluation, Prediction, Training
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
 
 # `no digest`: some step was recorded before digests were kept, so that nobody can tell.
 State = Literal["as made", "no digest", "edited", "other predictions", "other model"]

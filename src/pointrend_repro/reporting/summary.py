@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pointrend_repro.experiments.grid import Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation
 from pointrend_repro.reporting.conditions import Conditions
 from pointrend_repro.reporting.tables import STATUSES, MeasuredCell, MeasuredTable
 

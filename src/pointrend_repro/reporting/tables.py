@@ -9,8 +9,9 @@ from typing import Literal
 
 import pandas as pd
 
-from pointrend_repro.config.schema import Column, Row, Table
-from pointrend_repro.experiments.grid import Cell, Cost, Evaluation, Grid
+from pointrend_repro.config.tables import Column, Row, Table
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation
 from pointrend_repro.reporting.missing import Absent
 
 Status = Literal["reproduced", "deviates", "no-claim", "missing"]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import Maker, origin_path, require_as_recorded
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.results import load_result
 from pointrend_repro.reporting.states import Digests, RecordsBeside
 

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.planning.gpu_time import (
     Machine,
     prediction_hours,

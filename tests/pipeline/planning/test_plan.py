@@ -15,16 +15,11 @@ from typer.testing import CliRunner
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.cli import app
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import (
-    Evaluation,
-    Grid,
-    Prediction,
-    Training,
-    evaluation_rule,
-    load_grid,
-)
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training, evaluation_rule
 from pointrend_repro.pipeline.planning.disk import CHECKPOINTS_KEPT
 from pointrend_repro.pipeline.planning.jobs import Places
 from pointrend_repro.pipeline.planning.plan import Plan, make_plan

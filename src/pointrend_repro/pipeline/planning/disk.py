@@ -4,8 +4,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.pipeline.planning.ranges import Range, total
 from pointrend_repro.pipeline.planning.speeds import DatasetSize, ModelSpeed
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Evaluation, Grid, evaluation_rule
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation, evaluation_rule
 from pointrend_repro.pipeline.planning.progress import Progress
 
 _FIGURE_FILES = (".png", ".pdf", ".json")

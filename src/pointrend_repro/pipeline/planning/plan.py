@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.catalogue import load_catalogue
-from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.pipeline.planning.disk import DiskItem, estimate_disk, free_bytes
 from pointrend_repro.pipeline.planning.downloads import (
     DownloadedFile,

@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.config.schema import SEMANTIC_METRICS
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid, Prediction, Training
+from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.settings.identity import are_of
 from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pointrend_repro.config.schema import Column, Table
+from pointrend_repro.config.tables import Column, Table
 from pointrend_repro.reporting.claims.schema import (
     Claim,
     GainClaim,

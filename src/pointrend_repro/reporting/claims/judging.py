@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pointrend_repro.base.provenance import cpu_name, start_record
-from pointrend_repro.config.schema import Table
+from pointrend_repro.config.tables import Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.contrasts import CellName, Contrast, contrasts

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pointrend_repro.config.schema import Table
-from pointrend_repro.experiments.grid import Cell, Evaluation
+from pointrend_repro.config.tables import Table
+from pointrend_repro.experiments.nodes import Cell, Evaluation
 from pointrend_repro.reporting.claims.contrasts import CellName
 from pointrend_repro.reporting.claims.files import JudgedCell
 from pointrend_repro.reporting.formats import count

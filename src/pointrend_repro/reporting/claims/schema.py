@@ -10,7 +10,7 @@ from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, require_name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.reading import CONFIG_DIR, load_table, one_line, read_yaml
-from pointrend_repro.config.schema import Table
+from pointrend_repro.config.tables import Table
 from pointrend_repro.settings.instances import PositiveFloat, Strict
 
 # Rows: the better one, the worse one.

@@ -10,7 +10,8 @@ import pandas as pd
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments.grid import Grid, load_grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE
 from pointrend_repro.reporting.csv_text import unguarded
 from pointrend_repro.reporting.results import Results, load_results

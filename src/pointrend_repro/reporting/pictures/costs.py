@@ -7,7 +7,8 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.experiments.grid import Cost, Evaluation, Grid
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.pictures.plot import (
     Label,
     Scale,

@@ -10,7 +10,8 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.json_text import parse_json
-from pointrend_repro.experiments.grid import Grid, Training
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.reporting.csv_text import read_csv, to_csv
 
 MAX_POINTS = 200  # of a training: more than a plot on the page has pixels for

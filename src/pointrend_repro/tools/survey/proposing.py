@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointrend_repro.config.schema import DatasetRecipe
+from pointrend_repro.config.datasets import DatasetRecipe
 from pointrend_repro.settings.instances import InputSettings, OptimizerSettings, ScheduleSettings
 from pointrend_repro.tools.survey.measuring import Shapes
 
