@@ -3,11 +3,13 @@
     import pointrend_repro as pr
     model = pr.load_model("pointrend_r50_fpn_coco", weights="model_final_edd263.pkl")
     out = model.predict(image)
+    own = pr.load_model("results/mine/mine/pointrend_r50_fpn/trial0/model.safetensors")
 
 What is named here is loaded on first use: importing the package costs nothing.
 """
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pointrend_repro.checkpoints.known_models import list_models
     from pointrend_repro.evaluation import evaluate_predictions
 
+    __version__: str
+
 _WHERE = {
     "UserError": "base.errors",
     "evaluate_predictions": "evaluation",
@@ -23,10 +27,12 @@ _WHERE = {
     "load_model": "api.loading",
 }
 
-__all__ = ["UserError", "evaluate_predictions", "list_models", "load_model"]
+__all__ = ["UserError", "__version__", "evaluate_predictions", "list_models", "load_model"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("pointrend-repro")
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

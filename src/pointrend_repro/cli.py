@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+import pointrend_repro
 from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.commands import (
     bench,
@@ -53,6 +55,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        print(f"pointrend-repro {pointrend_repro.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_tell_version, is_eager=True, help="print the version and end"
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 app.add_typer(data.app, name="data")
 for _command in _COMMANDS:
     app.command()(_command)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from damaged_run import Run, Runs, flip_a_bit, put_another_head, refused_and_kept
 from PIL import Image
 
-from damaged_run import Run, Runs, flip_a_bit, put_another_head, refused_and_kept
 from pointrend_repro.api.loading import load_model
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import DamagedError, UserError

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from damaged_run import (
     Run,
     Runs,
@@ -19,6 +18,7 @@ from damaged_run import (
     put_another_head,
     refused_and_kept,
 )
+
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from pointrend_repro.api.loading import load_model
+from pointrend_repro.api.loading import is_model_file, load_model
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
@@ -25,16 +25,18 @@ def write_overlay(
     image: Path,
     output: Path,
     *,
-    model: str,
+    model: str | None,
     weights: Path,
     score_threshold: float,
     device: str,
+    head: str | None = None,
 ) -> None:
     """Predict one picture and write it with its objects drawn over it.
 
     Args:
-        model: a name of `list_models`.
+        model: a name of `list_models`; none: `weights` is a file of this project's.
         weights: as for `load_model`.
+        head: likewise.
         score_threshold: objects below this score are left out.
 
     Raises:
@@ -43,7 +45,12 @@ def write_overlay(
     if output.suffix.lower() not in _FORMATS:
         raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
     pixels = read_image(image)
-    loaded = load_model(model, weights, device)
+    if model is None:
+        if not is_model_file(str(weights)):
+            raise UserError(f"{weights}: says not of which model it is; name it by --model")
+        loaded = load_model(weights, device=device, head=head)
+    else:
+        loaded = load_model(model, weights, device)
     found = loaded.predict(pixels)
     if isinstance(found, LabelMap):
         overlay = draw_labels(pixels, found.labels)

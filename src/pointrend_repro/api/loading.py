@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import known_model
-from pointrend_repro.checkpoints.loading import load_known_model, new_model
+from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import Instances, predict_image
@@ -23,7 +23,7 @@ class Model:
     """A model that is ready to predict. `load_model` makes it.
 
     Attributes:
-        name: as in `list_models`.
+        name: as in `list_models`, or the path of a file of this project.
         saved: the network, its input settings and its categories.
         inference: how masks, or label maps, are asked for.
     """
@@ -59,27 +59,54 @@ class Model:
         return predict_image(self.saved, pixels, self.inference)
 
 
-def load_model(name: str, weights: str | Path | None = None, device: str = "cpu") -> Model:
-    """Make a model of `list_models` and load its weights.
+def load_model(
+    name: str | Path,
+    weights: str | Path | None = None,
+    device: str = "cpu",
+    *,
+    head: str | None = None,
+) -> Model:
+    """Make a model of `list_models` and load its weights, or one that was trained here.
 
     Args:
-        name: such as `pointrend_r50_fpn_coco`.
-        weights: a checkpoint of detectron2 (`.pkl`, `.pth`) or of this project (`.safetensors`).
-            None leaves the weights random: such a model has the right shapes and costs, and its
-            predictions mean nothing.
+        name: such as `pointrend_r50_fpn_coco`; or a `model.safetensors` that a training of this
+            project has written, which holds its own settings and classes.
+        weights: of a model that is named: a checkpoint of detectron2 (`.pkl`, `.pth`) or of this
+            project (`.safetensors`). None leaves the weights random: such a model has the right
+            shapes and costs, and its predictions mean nothing.
         device: where to compute, such as `cpu` or `cuda`.
+        head: your own mask head, `module:Class`, if a file that is named has one: weights cannot
+            choose code.
 
     Raises:
         UserError: there is no such model or device, or the file is faulty or does not fit.
     """
-    known = known_model(name)
-    saved = new_model(name) if weights is None else load_known_model(name, Path(weights))
+    if is_model_file(name):
+        if weights is not None:
+            raise UserError(f"{name}: is a model file, which holds its weights; give no others")
+        saved = load_own_file(Path(name), head=head)
+        inference = default_inference(saved)
+    else:
+        known, text = known_model(str(name)), str(name)
+        saved = new_model(text) if weights is None else load_known_model(text, Path(weights))
+        inference = known.inference
     try:
         saved.model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch: an unknown device, or one not there
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r}: cannot be used ({reason})") from None
-    return Model(name, saved, known.inference)
+    return Model(str(name), saved, inference)
+
+
+def is_model_file(name: str | Path) -> bool:
+    """Whether a model is asked for by its file, and not by a name."""
+    return isinstance(name, Path) or Path(name).suffix == ".safetensors"
+
+
+def default_inference(saved: SavedModel) -> InferenceSettings | SemanticInferenceSettings:
+    """Return the paper's way to ask a model for its predictions."""
+    is_semantic = isinstance(saved.model, SemanticModel)
+    return SemanticInferenceSettings() if is_semantic else InferenceSettings()
 
 
 def as_rgb(image: Any) -> NDArray[np.uint8]:

@@ -26,6 +26,7 @@ from pointrend_repro.checkpoints.saved_models import (
     SavedModel,
     build_model,
     load_described_model,
+    load_saved_model,
     save_model,
 )
 from pointrend_repro.settings.instances import BackboneSettings, ModelSettings
@@ -68,6 +69,20 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
     return SavedModel(model.eval(), known.input, known.categories)
+
+
+def load_own_file(path: Path, *, head: str | None = None) -> SavedModel:
+    """Load a model that was trained here, by its own settings and classes.
+
+    Args:
+        head: the plug-in mask head that may be imported, if the model has one.
+
+    Raises:
+        UserError: the file is missing or faulty, is not what the record of its training beside it
+            describes, or has a plug-in head that nobody named.
+    """
+    require_as_recorded_if_known(path)
+    return load_saved_model(path, head=head)
 
 
 def convert(source: Path, target: Path, name: str) -> None:

@@ -37,9 +37,15 @@ def convert(
 
 def demo(
     image: Annotated[Path, typer.Argument(help="the picture to look at")],
-    model: ModelName,
     weights: Annotated[Path, typer.Option(help="a .pkl, .pth or .safetensors")],
     output: Output,
+    model: Annotated[
+        str | None,
+        typer.Option(help="a name of pointrend_repro.list_models(); none: weights trained here"),
+    ] = None,
+    head: Annotated[
+        str | None, typer.Option(help="your own head, module:Class, if the model has one")
+    ] = None,
     score_threshold: Annotated[float, typer.Option(min=0, max=1, help="objects to draw")] = 0.5,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -49,7 +55,13 @@ def demo(
     from pointrend_repro.api.demo import write_overlay
 
     write_overlay(
-        image, output, model=model, weights=weights, score_threshold=score_threshold, device=where
+        image,
+        output,
+        model=model,
+        weights=weights,
+        score_threshold=score_threshold,
+        device=where,
+        head=head,
     )
 
 

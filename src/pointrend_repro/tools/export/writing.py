@@ -5,10 +5,9 @@ from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
-from pointrend_repro.base.origins import require_as_recorded_if_known
 from pointrend_repro.base.provenance import start_record
-from pointrend_repro.checkpoints.loading import load_known_model
-from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
+from pointrend_repro.checkpoints.loading import load_known_model, load_own_file
+from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
@@ -50,8 +49,7 @@ def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
         return load_known_model(model, weights)
     if not Path(model).suffix:
         raise UserError(f"model {model!r}: give its --weights, or name a model.safetensors")
-    require_as_recorded_if_known(Path(model))
-    return load_saved_model(Path(model), head=head)
+    return load_own_file(Path(model), head=head)
 
 
 def _description(saved: SavedModel, form: Format) -> dict[str, Any]:

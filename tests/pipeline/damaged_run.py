@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_changed_data import open_run, run_everything
 
 from pointrend_repro import cli
 from pointrend_repro.base.files import read_json
@@ -22,7 +23,6 @@ from pointrend_repro.checkpoints.saved_models import (
 )
 from pointrend_repro.experiments.grid import Grid
 from small_experiment import DATASET, PRESET, VARIANT, small_settings
-from test_changed_data import open_run, run_everything
 
 INFERENCE = "res28"
 

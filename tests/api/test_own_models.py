@@ -1,0 +1,97 @@
+"""A model that was trained here is used by its file alone, by its own settings and classes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pointrend_repro as pr
+from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
+from pointrend_repro.settings.instances import InputSettings
+from small_experiment import small_settings
+from small_semantic_experiment import small_semantic_settings
+
+CATEGORIES = [(4, "leaf"), (9, "stone")]
+SMALL = InputSettings(test_short_edge_px=64, max_long_edge_px=96)
+KINDS = {
+    "4conv": small_settings("4conv").model,
+    "pointrend": small_settings("pointrend").model,
+    "deeplabv3": small_semantic_settings("deeplabv3").model,
+}
+
+
+def write_model(folder: Path, kind: str) -> Path:
+    path = folder / f"{kind}.safetensors"
+    save_model(path, SavedModel(build_model(KINDS[kind], len(CATEGORIES)), SMALL, CATEGORIES))
+    return path
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("as_text", [False, True])
+def test_the_file_is_enough(tmp_path: Path, kind: str, as_text: bool) -> None:
+    path = write_model(tmp_path, kind)
+    model = pr.load_model(str(path) if as_text else path)
+    assert model.class_names == ["leaf", "stone"]
+    assert model.saved.model.settings == KINDS[kind]
+    found = model.predict(picture())
+    if kind == "deeplabv3":
+        assert found.labels.shape == (60, 90)
+        assert set(np.unique(found.labels)) <= {0, 1}
+    else:
+        assert found.masks.shape[1:] == (60, 90)
+        assert set(found.labels) <= {0, 1}
+
+
+def test_a_file_holds_its_weights(tmp_path: Path) -> None:
+    path = write_model(tmp_path, "4conv")
+    with pytest.raises(UserError, match="holds its weights; give no others"):
+        pr.load_model(path, weights=path)
+    with pytest.raises(UserError, match="no such file; train the model first"):
+        pr.load_model(tmp_path / "missing.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["pointrend", "deeplabv3"])
+def test_demo_by_the_file_alone(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, image, output = write_model(tmp_path, kind), tmp_path / "i.png", tmp_path / "o.png"
+    Image.fromarray(picture()).save(image)
+    arguments = ["demo", image, "--weights", weights, "--output", output, "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert not ended.value.code
+    with Image.open(output) as drawn:
+        assert drawn.size == (90, 60)
+
+
+def test_demo_says_what_weights_of_others_lack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "i.png"
+    Image.fromarray(picture()).save(image)
+    arguments = ["demo", image, "--weights", "model_final.pkl", "--output", tmp_path / "o.png"]
+    monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "model_final.pkl: says not of which model it is; name it by --model" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_version() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pointrend_repro", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"pointrend-repro {pr.__version__}\n"
+    assert pr.__version__.count(".") == 2
