@@ -379,7 +379,7 @@ def test_sure_detections_are_drawn_unless_a_model_has_none() -> None:
     assert "a score of at least 0.5" in rule
     drawn, rule = figure2.by_one_rule([[sure, unsure], [sure, unsure]])
     assert [[len(d.boxes) for d in pair] for pair in drawn] == [[3, 3], [3, 3]]
-    assert "the 3 surest" in rule
+    assert "the 3 highest-scoring" in rule
 
 
 def test_one_object_has_one_colour_in_a_pair() -> None:

@@ -68,7 +68,7 @@ def draw_instances(
     *,
     score_threshold: float,
 ) -> NDArray[np.uint8]:
-    """Draw objects over an RGB image (H, W, 3), the surest on top.
+    """Draw objects over an RGB image (H, W, 3), the highest-scoring on top.
 
     Each has a tinted mask, a thin outline in its full colour, and its class and score where there
     is room. The picture itself stays visible: no boxes are drawn.

@@ -45,8 +45,8 @@ class Model:
 
         Returns:
             Of a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes and `masks` (R, H, W) bool, the surest first; R may be 0. Of a semantic
-            model: `labels` (H, W) uint8 train ids.
+            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. Of a
+            semantic model: `labels` (H, W) uint8 train ids.
 
         Raises:
             UserError: `image` is no such array.

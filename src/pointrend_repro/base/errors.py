@@ -1,4 +1,4 @@
-"""The exception for everything that a user can mend, and the one for what only has to go on."""
+"""Errors that a user can fix, and the end of a run that only has to be continued."""
 
 import difflib
 from pathlib import Path

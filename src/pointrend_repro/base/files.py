@@ -46,7 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path, pattern: str) -> None:
     """Remove what processes that were killed had written of files or folders named like `pattern`.
 
-    Nobody may be writing such a one.
+    No process may still be writing one of them.
     """
     for part in [*folder.glob(f".{pattern}.*.part"), *folder.glob(f".{pattern}.*.old")]:
         if part.is_dir():

@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 
 def visible_in_html(value: T) -> T | str:
-    """Do what `visible` does to the texts among a template's values; jinja's `finalize`."""
+    """Apply `visible` to the texts among a template's values; for jinja's `finalize`."""
     if not isinstance(value, str) or _HIDDEN.search(value) is None:
         return value
     # Markup stays markup: a code point's name holds nothing that HTML knows.

@@ -46,7 +46,7 @@ class Proposals:
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector finds in one image. R objects, the surest first.
+    """What a detector finds in one image. R objects, highest-scoring first.
 
     Attributes:
         boxes: (R, 4), xyxy in pixels of the network's input.

@@ -43,7 +43,7 @@ def evaluate_predictions(
 
 
 def score(metric: str, ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `evaluate_predictions` does, and keep what was found image by image.
+    """Score as `evaluate_predictions` does, and return what was found image by image as well.
 
     Args:
         once: has what other metrics of the same predictions have read.

@@ -48,7 +48,7 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 
 def score_boundary_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `boundary_ap` does."""
+    """Score as `boundary_ap` does."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     content, found = read_coco_results(ground_truth, predictions, once)

@@ -64,7 +64,7 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
 
 
 def score_cityscapes_ap(ground_truth: Path, predictions: Path, _: ReadOnce) -> Scored:
-    """Do what `cityscapes_ap` does, and keep what each image's objects and predictions share."""
+    """Score as `cityscapes_ap` does, and return what each image's objects and predictions share."""
     matches = match_images(ground_truth, predictions)
     return Scored(_averages(average_precisions(matches)), matches)
 

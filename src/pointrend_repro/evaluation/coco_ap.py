@@ -49,7 +49,7 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
 
 
 def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `coco_ap` does, and keep pycocotools' evaluation of the masks."""
+    """Score as `coco_ap` does, and return pycocotools' evaluation of the masks as well."""
     content, found = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):

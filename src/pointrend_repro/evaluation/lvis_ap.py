@@ -60,7 +60,7 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
 
 
 def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `lvis_ap_star` does, and keep the evaluation of the `lvis` package."""
+    """Score as `lvis_ap_star` does, and return the evaluation of the `lvis` package as well."""
     truth, found = _read(ground_truth, predictions, once)
     with _evaluation(truth, found) as evaluation:
         evaluation.run()

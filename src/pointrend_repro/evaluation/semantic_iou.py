@@ -33,7 +33,7 @@ def cityscapes_miou(ground_truth: Path, predictions: Path) -> dict[str, float | 
 
 
 def score_cityscapes_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `cityscapes_miou` does, and keep the confusion matrix of each image."""
+    """Score as `cityscapes_miou` does, and return the confusion matrix of each image as well."""
     # First, for its complaints about a file: the tool would end the program.
     confusions = confusions_of_images(ground_truth, predictions, once)
     pairs = confusions.pairs

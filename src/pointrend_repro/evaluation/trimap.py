@@ -51,7 +51,7 @@ def trimap_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 
 def score_trimap_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Do what `trimap_miou` does, and keep the confusion matrices of each image."""
+    """Score as `trimap_miou` does, and return the confusion matrices of each image as well."""
     confusions = once(_read_confusions, ground_truth, predictions, HALF_WIDTHS_PX)
     sums = confusions.by_image.sum(axis=0)
     values = {key: mean_iou(m) for key, m in zip(confusions.keys, sums, strict=True)}

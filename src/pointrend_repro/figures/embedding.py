@@ -34,7 +34,7 @@ def embed_view(view: View, alternative_text: str, draw: Callable[[Axes], object]
 
 
 def describe_mask(name: str, of: str, mask: NDArray[np.bool_]) -> str:
-    """Say what `drawing.show_mask` draws of a mask (H, W), for who cannot see it."""
+    """Say what `drawing.show_mask` draws of a mask (H, W), in words."""
     if not mask.any():
         return f"{name.capitalize()}; {of} is empty."
     return f"{name.capitalize()}, tinted and outlined by {of}, {mask.mean():.0%} of the picture."

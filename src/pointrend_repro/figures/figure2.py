@@ -31,7 +31,7 @@ _PAIRS_A_ROW = 2
 _MARGIN = 0.3
 _SIDE_PX = 560
 _MIN_SCORE = 0.5
-_SUREST = 3
+_SHOWN = 3
 _SAME_OBJECT_IOU = 0.5
 _HEADS = {BASELINE: "4× conv, 28×28", POINTREND: "PointRend, 224×224"}
 
@@ -85,7 +85,7 @@ def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], 
     """Choose the detections to draw, by one rule for the whole figure.
 
     Args:
-        found: by window and model, the surest first.
+        found: by window and model, highest-scoring first.
 
     Returns:
         What to draw, and the rule in words: the sure ones, unless a model has none anywhere.
@@ -93,10 +93,10 @@ def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], 
     sure = [[_at(d, d.scores >= _MIN_SCORE) for d in pair] for pair in found]
     if all(any(len(d.boxes) for d in of_model) for of_model in zip(*sure, strict=True)):
         return sure, f"all detections with a score of at least {_MIN_SCORE}."
-    surest = [[_at(d, slice(_SUREST)) for d in pair] for pair in found]
-    return surest, (
-        f"the {_SUREST} surest detections of each window, since one of the models finds nothing "
-        f"with a score of {_MIN_SCORE}."
+    shown = [[_at(d, slice(_SHOWN)) for d in pair] for pair in found]
+    return shown, (
+        f"the {_SHOWN} highest-scoring detections of each window, since one of the models finds "
+        f"nothing with a score of {_MIN_SCORE}."
     )
 
 
@@ -133,6 +133,6 @@ def _at(d: Detections, keep: Tensor | slice) -> Detections:
 def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
     """Draw a view with the masks found in it, each in the colour of its number."""
     show_view(ax, view)
-    for i in reversed(range(len(found.boxes))):  # the surest on top
+    for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
         show_mask(ax, mask, COLORS[numbers[i] % len(COLORS)])

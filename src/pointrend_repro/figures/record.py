@@ -28,7 +28,7 @@ class FigureRecord(_Frozen):
     Attributes:
         title: which figure of the paper it is.
         caption: what it shows, and how that was chosen.
-        alternative_text: what can be seen, for who cannot see it.
+        alternative_text: what the figure shows, in words, for readers who cannot see it.
         image_ids: of the validation images, in the order in which they are shown.
         git_commit: of the code that drew it, and `code_digest` likewise.
     """

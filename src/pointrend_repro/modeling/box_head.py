@@ -112,7 +112,7 @@ class BoxHead(nn.Module):
         proposals: list[Tensor],
         image_sizes: Sequence[ImageSize],
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return each image's boxes (R, 4), scores (R,) and classes (R,), the surest first."""
+        """Return each image's boxes (R, 4), scores (R,) and classes (R,), highest-scoring first."""
         counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
         boxes = decode_boxes(deltas, torch.cat(proposals).unsqueeze(1), _BOX_WEIGHTS)
         scores = F.softmax(logits, dim=1)[:, :-1]

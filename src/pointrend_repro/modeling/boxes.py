@@ -65,7 +65,7 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tenso
         groups: (N,) int64, levels or classes.
 
     Returns:
-        Indices of the boxes that stay, the surest first.
+        Indices of the boxes that stay, highest-scoring first.
     """
     if not is_being_exported():
         return batched_nms(boxes, scores, groups, iou)

@@ -74,7 +74,7 @@ class RegionProposalNetwork(nn.Module):
         deltas: list[Tensor],
         image_sizes: Sequence[ImageSize],
     ) -> list[Tensor]:
-        """Return each image's proposals (R, 4), the surest first.
+        """Return each image's proposals (R, 4), highest-scoring first.
 
         The best of every level are taken before NMS, and NMS runs within a level.
         """
@@ -186,7 +186,7 @@ class RegionProposalNetwork(nn.Module):
 
 
 class _Matches(NamedTuple):
-    """The anchors of an image that its losses look at.
+    """The anchors of an image that are sampled for its losses.
 
     Attributes:
         sampled: (S,), indices of anchors, the positive ones first.

@@ -26,7 +26,7 @@ from pointrend_repro.settings.instances import InferenceSettings
 
 @dataclass(frozen=True)
 class Instances:
-    """Objects found in one image, in pixels of that image. R objects, the surest first.
+    """Objects found in one image, in pixels of that image. R objects, highest-scoring first.
 
     Attributes:
         boxes: (R, 4) float32, xyxy.

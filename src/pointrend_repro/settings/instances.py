@@ -226,7 +226,7 @@ class OptimizerSettings(Strict):
         "and stop only after max_skipped_updates",
     )
     max_skipped_updates: PositiveInt = Field(
-        20, description="of one training; a model whose weights are spoilt skips for ever"
+        20, description="of one training; a model that has diverged would skip every update"
     )
 
 

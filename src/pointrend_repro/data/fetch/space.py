@@ -1,4 +1,4 @@
-"""Is the disk large enough? Asked before anything starts, not after a night."""
+"""Whether the disk has room for a download, checked before it starts."""
 
 import shutil
 from collections import defaultdict

@@ -131,7 +131,7 @@ def curve_counts(matches: Mapping[str, Matches]) -> CurveCounts:
                 for item in truth:
                     over = _scores_over(item, threshold)
                     missed[image, where] += not over
-                    # Only the surest of several is true.
+                    # Only the highest-scoring of several is true.
                     entries += [(where, score, image, k == 0) for k, score in enumerate(over)]
                 entries += [
                     (where, p["confidence"], image, False)

@@ -37,7 +37,7 @@ class DetectorGraph(nn.Module):
 
         Returns:
             `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and
-            `mask_logits` (R, M, M) over each box, the surest object first.
+            `mask_logits` (R, M, M) over each box, the highest-scoring object first.
         """
         model = self.model
         limits = (size[0], size[1])
