@@ -10,6 +10,7 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from PIL import Image
 
+from pointrend_repro.base.digests import result_digest
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation
@@ -102,6 +103,8 @@ def write_metrics(grid: Grid, results_dir: Path, resamples: int = 0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = _metric_file(grid, evaluation, number)
         content |= {"resampled": resampled} if resamples else {}
+        # As a real one is, to be held against the numbers when they are read.
+        content["origin"]["evaluate"]["output_digest"] = result_digest(content)
         path.write_text(json.dumps(content, indent=2))
 
 
