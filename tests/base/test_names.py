@@ -26,7 +26,7 @@ from pointrend_repro.reporting.claims.schema import load_claims
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CONFIG = REPOSITORY / "config"
-RULE = "small letters, digits and underscores make a name"
+RULE = "lowercase letters, digits and underscores make a name"
 EVIL = [
     "x;touch PWNED;",
     "../presets/smoke",

@@ -47,7 +47,7 @@ case $command in
 esac
 """
 
-RULE = "small letters, digits and underscores make a name (100 at most)"
+RULE = "lowercase letters, digits and underscores make a name (100 at most)"
 EVALUATE = "evaluate_coco_ap_lvis_ap_star"
 
 TABLE_1_OF_SMOKE = {

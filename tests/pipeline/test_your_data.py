@@ -102,7 +102,7 @@ def test_nothing_is_overwritten(
     assert not (tmp_path / "nowhere").exists()
     for name in ("../up", "Mine", "a b", ""):
         code, _, error = run("data", "check", root, "--write", "--name", name, *where)
-        assert (code, "small letters" in error) == (2, True)
+        assert (code, "lowercase letters" in error) == (2, True)
 
 
 def test_with_something_to_mend_nothing_is_written(

@@ -15,7 +15,7 @@ NAME_PATTERN = "[a-z0-9_]{1,100}"
 _NAME = re.compile(NAME_PATTERN)
 # A file's own name, as a server or an archive may choose it: no path, and not hidden.
 _FILE_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
-_RULE = "small letters, digits and underscores make a name (100 at most)"
+_RULE = "lowercase letters, digits and underscores make a name (100 at most)"
 
 
 def is_name(text: str) -> bool:
