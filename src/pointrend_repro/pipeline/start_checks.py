@@ -41,7 +41,8 @@ def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
     folders = [started_in, started_in / "profiles", snakefile.parent / "profiles"]
     if any((folder / name).exists() for folder in folders):
         return
-    known = sorted(path.parent.name for folder in folders for path in folder.glob("*/config*.yaml"))
+    found = {path.parent.name for folder in folders for path in folder.glob("*/config*.yaml")}
+    known = sorted(found - {"config"})  # the pipeline's own, which is no profile
     # Each place once, in Snakemake's order, and as it was typed where it can be.
     places = {(folder / name).absolute(): str(folder / name) for folder in reversed(folders)}
     raise UserError(
