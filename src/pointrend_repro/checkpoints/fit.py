@@ -6,6 +6,7 @@ from functools import cache
 
 import torch
 
+from pointrend_repro.checkpoints.kinds import is_counter
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.saved_models import build_model
 
@@ -13,7 +14,6 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 _SHOWN = 3
-_COUNTER = "num_batches_tracked"  # other tools leave it out
 # Below this share of equal tensors, a checkpoint looks like no model of ours.
 _ALIKE = 0.5
 
@@ -46,7 +46,7 @@ class Fit:
 
 def compare_shapes(model: Shapes, checkpoint: Shapes) -> Fit:
     """Compare names and shapes. Batch counters, which inference ignores, may be missing."""
-    optional = {name for name in model if name.endswith(_COUNTER)}
+    optional = {name for name in model if is_counter(name)}
     return Fit(
         missing=sorted(set(model) - set(checkpoint) - optional),
         unexpected=sorted(set(checkpoint) - set(model)),
@@ -79,7 +79,7 @@ def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, Shape]:
 
 
 def _likeness(a: Shapes, b: Shapes) -> float:
-    a, b = ({k: v for k, v in x.items() if not k.endswith(_COUNTER)} for x in (a, b))
+    a, b = ({k: v for k, v in x.items() if not is_counter(k)} for x in (a, b))
     same = sum(b.get(name) == shape for name, shape in a.items())
     return same / len(set(a) | set(b))
 

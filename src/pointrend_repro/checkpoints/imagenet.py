@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
-from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.settings.instances import BackboneSettings
 
@@ -91,7 +91,7 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
 
 def _tell(path: Path, left_out: tuple[str, ...]) -> None:
     """Log what of the file is not used, once for the processes of a machine."""
-    names = [name for name in left_out if not name.endswith("num_batches_tracked")]
+    names = [name for name in left_out if not is_counter(name)]
     if names and os.environ.get("LOCAL_RANK", "0") == "0":
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
         _log.info("%s: %d tensors that a trunk has not are left out: %s", path, len(names), shown)

@@ -8,8 +8,13 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 
-# Counts of batches are whole numbers; nothing reads them in inference.
-_COUNTER = "num_batches_tracked"
+
+def is_counter(name: str) -> bool:
+    """Whether a tensor counts a norm's batches: a whole number, which other tools leave out.
+
+    Nothing reads it in inference.
+    """
+    return name.endswith("num_batches_tracked")
 
 
 def kind_of(tensor: Tensor) -> str:
@@ -39,7 +44,7 @@ def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """
     for name, tensor in tensors.items():
         kind = kind_of(tensor)
-        if name.endswith(_COUNTER) and kind in ("integer", "floating-point"):
+        if is_counter(name) and kind in ("integer", "floating-point"):
             continue
         if kind != "floating-point":
             raise UserError(f"{path}: {name} is {kind}; weights are plain floating-point tensors")
