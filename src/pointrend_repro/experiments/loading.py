@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.finding import Found, find
+from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
@@ -72,7 +72,7 @@ def load_grid(
         papers=chosen,
         table_papers=table_papers,
         trained_by=_trained_by(variants, preset, chosen, config_dir),
-        variant_files={name: find("variant", name, config_dir).shown for name in variants},
+        variant_files={name: each.shown for name, each in files_of("variant", config_dir).items()},
     )
     for name in tables:
         _check_rows(grid, name, find("table", name, config_dir).shown)
@@ -159,7 +159,8 @@ def _cell(
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
     if row.runs is None:
-        return Cell(table_name, row_name, column_name, (), f"printed: {row.numbers_of}")
+        reason = f"printed, not measured: {row.numbers_of}"
+        return Cell(table_name, row_name, column_name, (), reason)
     variant, inference = row.runs
     if column.dataset is None:
         return Cell(table_name, row_name, column_name, (Cost(variant, inference),))
