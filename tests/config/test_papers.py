@@ -257,8 +257,8 @@ def test_how_papers_are_typed() -> None:
     assert "paper 'a b'" in refusal(lambda: paper_names("a b"))
     for given in ("pointrend,made_up", ["pointrend", "made_up"]):
         settings = read_workflow_config({"preset": "smoke", "papers": given})
-        assert settings.papers_options == ["--papers=pointrend,made_up"]
-    assert read_workflow_config({"preset": "smoke", "papers": None}).papers_options == []
+        assert settings.papers_option == "--papers=pointrend,made_up"
+    assert read_workflow_config({"preset": "smoke", "papers": None}).papers_option == ""
     told = refusal(lambda: read_workflow_config({"preset": "smoke", "papers": "../x"}))
     assert "paper '../x'" in told
 

@@ -150,4 +150,6 @@ def _read_recipe(values: Any, where: str) -> AnyRecipe:
     # Only label maps are trained on crops.
     pixels = values.get("input") if isinstance(values, dict) else None
     crops = isinstance(pixels, dict) and "crop_px" in pixels
-    return validate(SemanticRecipe if crops else DatasetRecipe, values, where)
+    if crops:
+        return validate(SemanticRecipe, values, where)
+    return validate(DatasetRecipe, values, where)

@@ -62,11 +62,13 @@ def load_grid(
         for row in table.rows
         for column in table.columns
     )
+    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    used = {name for role, name in preset.datasets.items() if role in asked}
     grid = Grid(
         preset_name,
         preset,
         tables,
-        datasets,
+        {name: dataset for name, dataset in datasets.items() if name in used},
         variants,
         cells,
         papers=chosen,
@@ -110,10 +112,11 @@ def _trained_by(
 def _check_runs(grid: Grid) -> None:
     """Refuse what cannot run as it is configured, before anything does."""
     if not grid.evaluations and not grid.costs:
-        asked = sorted({c.dataset for t in grid.tables.values() for c in t.columns.values()})
+        columns = [c for table in grid.tables.values() for c in table.columns.values()]
+        asked = sorted({column.dataset for column in columns if column.dataset})
         raise UserError(
             f"presets/{grid.name}.yaml: there is nothing to run for {', '.join(grid.papers)}: the "
-            f"tables ask for {', '.join(map(str, asked))}, and its datasets have "
+            f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
     for prediction in grid.predictions:
