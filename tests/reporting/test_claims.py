@@ -15,8 +15,8 @@ from made_up_claims import fill_claims, write_cost
 
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.contrasts import contrasts
@@ -291,7 +291,8 @@ def test_table_2s_claim_is_judged_as_the_paper_counts_and_alike(
     }
     for cost in grid.costs:
         if cost.variant in counts and cost.inference in {"default", "res224"}:
-            values = dict(zip(KEYS["mask_head_cost"], counts[cost.variant], strict=True))
+            keys = METRICS.find("mask_head_cost").keys
+            values = dict(zip(keys, counts[cost.variant], strict=True))
             write_cost(tmp_path, grid, cost, values)
     judged = {c.name: c for c in judge_claims(grid, claims, load_results(grid, tmp_path))}
     claim = judged["thirty_times_less_compute"]

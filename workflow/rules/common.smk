@@ -1,22 +1,32 @@
+import itertools
 import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.settings.types import DeploymentMethod
 
 from pointrend_repro.config.reading import load_dataset
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.config.variants import kind_of
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.nodes import Cost, Evaluation, evaluation_rule
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Prediction,
+    Training,
+    dataset_log_path,
+    dataset_path,
+    evaluation_rule,
+)
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.schema import load_claims
@@ -85,8 +95,13 @@ ASKED = {
 }
 
 RESULTS = f"results/{SETTINGS.preset}"
-MODEL_DIR = f"{RESULTS}/{{dataset}}/{{variant}}/trial{{trial}}"
-PREDICTION_DIR = f"{MODEL_DIR}/{{inference}}"
+# Patterns of what any training and any prediction of it leaves.
+TRAINED = Training("{dataset}", "{variant}", "{trial}")
+PREDICTED = Prediction(TRAINED, "{inference}")
+# A prediction that is scored is known by its folder alone.
+SCORED = SimpleNamespace(folder="{prediction}")
+MODEL_DIR = f"{RESULTS}/{TRAINED.folder}"
+PREDICTION_DIR = f"{RESULTS}/{PREDICTED.folder}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
 
 
@@ -215,24 +230,25 @@ def training_digest(wildcards):
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
-def predictions_of(metrics):
-    """What metrics score: label images, or objects in COCO's results format."""
-    return "labels" if set(metrics) <= set(SEMANTIC_METRICS) else "predictions.json"
+PREDICTION_KINDS_MADE = sorted(
+    {kind_of(variant) for variant in GRID.variants.values()}, key=lambda kind: kind.name
+)
 
 
-def origin_of(metrics):
-    """Where those predictions come from."""
-    return predictions_of(metrics).removesuffix(".json") + ".origin.json"
+def predicted(kind):
+    """The file, or the folder, of predictions of a kind."""
+    path = f"{RESULTS}/{PREDICTED.path(kind)}"
+    return directory(path) if kind.is_folder else path
+
+
+def kind_scored_by(metrics):
+    """The kind of the predictions that metrics score: those of one prediction are of one."""
+    return Evaluation(SCORED, metrics[0]).kind
 
 
 def ground_truth(dataset, metric):
-    """The validation annotations, or Cityscapes' folder, that a metric is scored against."""
-    paths = DATA[dataset]
-    if metric == "lvis_ap_star":
-        return paths.lvis_annotations
-    if metric in {"cityscapes_ap", *SEMANTIC_METRICS}:
-        return paths.root
-    return paths.val_annotations
+    """The annotations, or Cityscapes' folder, that a metric is scored against."""
+    return DATA[dataset].truth(METRICS.find(metric).truth)
 
 
 def ground_truths_of(metrics):
@@ -249,7 +265,7 @@ def ground_truths_of(metrics):
 def figure_data(wildcards):
     """The record of the data set whose images a figure shows."""
     training = GRID.figure_trainings(wildcards.figure)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+    return f"{RESULTS}/{dataset_path(training.dataset)}"
 
 
 def figure_data_root_option(wildcards):
@@ -260,16 +276,16 @@ def figure_data_root_option(wildcards):
 def figure_models(wildcards):
     """The trained models that a figure shows, and where they come from."""
     return [
-        f"{RESULTS}/{training.folder}/{file}"
+        f"{RESULTS}/{path}"
         for training in GRID.figure_trainings(wildcards.figure)
-        for file in ("model.safetensors", "model.origin.json")
+        for path in (training.model_path, training.origin_path)
     ]
 
 
 def picture_data(wildcards):
     """The record of the data set whose images a picture of the page shows."""
     training = GRID.picture_trainings(wildcards.picture)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+    return f"{RESULTS}/{dataset_path(training.dataset)}"
 
 
 def picture_data_root_option(wildcards):
@@ -280,9 +296,9 @@ def picture_data_root_option(wildcards):
 def picture_models(wildcards):
     """The trained models that a picture shows, and where they come from."""
     return [
-        f"{RESULTS}/{training.folder}/{file}"
+        f"{RESULTS}/{path}"
         for training in GRID.picture_trainings(wildcards.picture)
-        for file in ("model.safetensors", "model.origin.json")
+        for path in (training.model_path, training.origin_path)
     ]
 
 

@@ -29,10 +29,7 @@ rule draw_picture:
 # A training's log lies beside its model, undeclared: a training that was cut continues it.
 rule thin_logs:
     input:
-        [
-            f"{RESULTS}/{training.folder}/model.origin.json"
-            for training in GRID.trainings
-        ],
+        [f"{RESULTS}/{training.origin_path}" for training in GRID.trainings],
     output:
         f"reports/{SETTINGS.preset}/pictures/curves.csv",
     log:

@@ -23,7 +23,7 @@ rule count_cost:
                 identity(
                     GRID.inference_settings(wildcards.variant, wildcards.inference)
                 ),
-                sorted(KEYS["mask_head_cost"]),
+                sorted(METRICS.find("mask_head_cost").keys),
             ]
         ),
         in_force=lambda wildcards: captions.settings_in_force(GRID, cost_of(wildcards)),

@@ -1,12 +1,11 @@
 """A data set: where its files lie, what it is scored by, and how models are trained on it."""
 
-from typing import Literal
-
 from pydantic import Field, model_validator
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.metrics import Metric
+from pointrend_repro.config.metrics import MetricName
+from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.settings.instances import (
     InputSettings,
@@ -16,14 +15,6 @@ from pointrend_repro.settings.instances import (
     Strict,
 )
 from pointrend_repro.settings.semantic import SemanticInputSettings, SemanticOptimizerSettings
-
-Layout = Literal["coco", "cityscapes"]
-
-# What a data set can be scored by. Instances of Cityscapes become COCO annotations, too.
-_METRICS_OF_LAYOUT: dict[str, tuple[Metric, ...]] = {
-    "coco": ("coco_ap", "boundary_ap", "lvis_ap_star"),
-    "cityscapes": ("cityscapes_ap", "coco_ap", "boundary_ap", "cityscapes_miou", "trimap_miou"),
-}
 
 _COCO_FILES = {
     "train_images",
@@ -66,7 +57,7 @@ class Dataset(Strict):
     classes: tuple[str, ...] | None = Field(
         None, description="their names by rising id; none: those that the annotations list"
     )
-    metrics: tuple[Metric, ...] | None = Field(
+    metrics: tuple[MetricName, ...] | None = Field(
         None, description="it is scored by; none: all that its layout allows"
     )
     recipe: DatasetRecipe = Field(description="of instance models")
@@ -74,16 +65,17 @@ class Dataset(Strict):
         {}, description="of semantic models, which name the one they take; for layout cityscapes"
     )
 
-    @property
-    def scored_by(self) -> tuple[Metric, ...]:
-        """The metrics whose columns its tables have."""
-        return _METRICS_OF_LAYOUT[self.layout] if self.metrics is None else self.metrics
+    def is_scored_by(self, metric: str) -> bool:
+        """Whether its tables have the columns of a metric."""
+        if self.metrics is not None and metric not in self.metrics:
+            return False
+        return self.layout in METRICS.find(metric).layouts
 
     @model_validator(mode="after")
     def _metrics_are_of_the_layout(self) -> "Dataset":
-        possible = _METRICS_OF_LAYOUT[self.layout]
-        others = [metric for metric in self.scored_by if metric not in possible]
-        if others or not self.scored_by:
+        others = [metric for metric in self.metrics or () if not self.is_scored_by(metric)]
+        if others or self.metrics == ():
+            possible = [metric.name for metric in METRICS.all() if self.layout in metric.layouts]
             raise ValueError(
                 f"metrics {', '.join(others) or 'has none'}: data in layout {self.layout} can be "
                 f"scored by {', '.join(possible)}"

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
+from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
     Engine,
@@ -38,3 +39,9 @@ class SemanticVariant(Strict):
 
 
 AnyVariant = Variant | SemanticVariant
+
+
+def kind_of(variant: AnyVariant) -> PredictionKind:
+    """Return the kind of predictions that a variant's models make."""
+    is_semantic = isinstance(variant, SemanticVariant)
+    return PREDICTION_KINDS.find("label_maps" if is_semantic else "instances")

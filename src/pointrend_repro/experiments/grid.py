@@ -18,7 +18,8 @@ from pointrend_repro.config.reading import (
     resolve_training,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant
+from pointrend_repro.config.variants import AnyVariant, kind_of
+from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
 
@@ -69,6 +70,10 @@ class Grid:
     def trainings(self) -> list[Training]:
         """Every training that some prediction uses, once."""
         return sorted({p.training for p in self.predictions})
+
+    def kind_of(self, prediction: Prediction) -> PredictionKind:
+        """What kind a prediction is of: a file of objects, label maps."""
+        return kind_of(self.variants[prediction.training.variant])
 
     def figure_trainings(self, figure: FigureName) -> list[Training]:
         """The trainings whose models a figure shows: always the first trial.

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
     CONFIG_DIR,
@@ -15,8 +14,9 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant, SemanticVariant
-from pointrend_repro.data.paths import UserData
+from pointrend_repro.config.variants import AnyVariant, kind_of
+from pointrend_repro.data.paths import UserData, has_truth
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
@@ -74,7 +74,7 @@ def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset
     kept = {
         key
         for key, column in table.columns.items()
-        if column.dataset not in used or column.metric in used[column.dataset].scored_by
+        if column.dataset not in used or used[column.dataset].is_scored_by(column.metric)
     }
     if not kept:
         raise UserError(
@@ -100,10 +100,9 @@ def _cell(
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)
     dataset = preset.datasets[column.dataset]
-    lvis = user.lvis_annotations or datasets[dataset].lvis_annotations
-    if column.metric == "lvis_ap_star" and not lvis:
-        reason = "no LVIS annotations given; name them by lvis_annotations=FILE"
-        return Cell(table_name, row_name, column_name, (), reason)
+    metric = METRICS.find(column.metric)
+    if metric.truth and not has_truth(metric.truth, datasets[dataset], user):
+        return Cell(table_name, row_name, column_name, (), metric.without_truth)
     evaluations = tuple(
         Evaluation(Prediction(Training(dataset, row.variant, k), row.inference), column.metric)
         for k in range(preset.trials[column.dataset])
@@ -114,17 +113,16 @@ def _cell(
 def _check_rows(name: str, table: Table, variants: dict[str, AnyVariant]) -> None:
     """Refuse a row that its variant cannot fill.
 
-    Label maps are not scored as instances, nor the other way round; and what is only counted must
-    have an inference setting, too.
+    A metric scores predictions of one kind alone; and what is only counted must have an inference
+    setting, too.
     """
     for row_name, row in table.rows.items():
         where = f"tables/{name}.yaml: row {row_name!r}: variants/{row.variant}.yaml"
         resolve_inference(variants[row.variant], row.inference, where=where)
-        is_semantic = isinstance(variants[row.variant], SemanticVariant)
+        kind = kind_of(variants[row.variant])
         for column in table.columns.values():
-            if is_semantic != (column.metric in SEMANTIC_METRICS):
-                kind = "a semantic" if is_semantic else "an instance"
+            if METRICS.find(column.metric).kind != kind.name:
                 raise UserError(
-                    f"tables/{name}.yaml: row {row_name!r}: variant {row.variant!r} is {kind} "
-                    f"model, which metric {column.metric} does not score"
+                    f"tables/{name}.yaml: row {row_name!r}: variant {row.variant!r} is "
+                    f"{kind.models}, which metric {column.metric} does not score"
                 )

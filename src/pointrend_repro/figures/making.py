@@ -115,7 +115,7 @@ def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDa
 
 
 def _model_used(results_dir: Path, training: Training) -> ModelUsed:
-    file = f"{training.folder}/model.safetensors"
+    file = training.model_path
     model = results_dir / file
     asked = {key: getattr(training, key) for key in ("dataset", "variant", "trial")}
     require_model_of(model, asked)

@@ -19,9 +19,10 @@ from pointrend_repro.base.files import remove_leftovers, write_json
 from pointrend_repro.base.origins import Recorded, origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.base.standard_output import standard_output_to
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.declarations.finding import load_function
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
@@ -161,7 +162,7 @@ def run_evaluation(
         DamagedError: the predictions are not what their record describes.
         UserError: the metric is unknown, or a file is faulty.
     """
-    require_metric(metric)
+    declared = require_metric(metric)
     once = once or ReadOnce([metric])
     origin, predictions_digest = _predicted(predictions, once)
     remove_leftovers(output.parent, output.name)
@@ -170,11 +171,14 @@ def run_evaluation(
     scored = score(metric, ground_truth, predictions, once)
     counts = image_counts(metric, scored) if resamples else None
     resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
+    assert declared.truth is not None  # nor would it read predictions
+    units = {"units": declared.other_units} if declared.other_units else {}
     record = finish() | {
-        "data": scored_data(metric, ground_truth),
+        "data": scored_data(declared.truth, ground_truth),
         "input_digest": predictions_digest,
     }
-    result = {"metric": metric, "values": scored.values, "origin": origin, **resampled}
+    record["versions"] |= declared.outside_files()
+    result = {"metric": metric, "values": scored.values, **units, "origin": origin, **resampled}
     _write_result(output, result, record)
 
 
@@ -254,17 +258,15 @@ def run_cost(
     from pointrend_repro.base.torchvision_import import import_torchvision
 
     import_torchvision()
-    from pointrend_repro.evaluation.cost import mask_head_cost
-
+    metric = METRICS.find("mask_head_cost")
     settings = {
         "mask_head": model.mask_head.model_dump(mode="json"),
         "fpn_channels": model.backbone.fpn_channels,
         "inference": inference.model_dump(mode="json"),
     }
     finish = start_record(settings=settings, seed=None, device=device_name("cpu"))
-    values = mask_head_cost(model, inference)
-    units = KEYS["mask_head_cost"]
-    result = {"metric": "mask_head_cost", "values": values, "units": units}
+    values = load_function(metric.score)(model, inference)
+    result = {"metric": metric.name, "values": values, "units": metric.other_units}
     _write_result(output, result | {"origin": experiment}, finish())
 
 

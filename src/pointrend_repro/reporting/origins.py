@@ -190,17 +190,16 @@ def _runs(
 def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str]]]:
     """Return for each step what to call it, and where it leaves what."""
     if isinstance(evaluation, Cost):
-        log = evaluation.path.removesuffix(".json") + ".log"
-        files = {"result": evaluation.path, "log": log}
+        files = {"result": evaluation.path, "log": evaluation.log_path}
         return {"evaluate": (f"count {evaluation.variant}/{evaluation.inference}", files)}
     prediction, training = evaluation.prediction, evaluation.prediction.training
     return {
         "train": (
             f"train {training.folder}",
             {
-                "model": f"{training.folder}/model.safetensors",
+                "model": training.model_path,
                 "checkpoint": f"{training.folder}/checkpoints/*.pt",
-                "log": f"{training.folder}/train.log",
+                "log": training.log_path,
             },
         ),
         "predict": (
@@ -208,15 +207,12 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
             {
                 "predictions": f"{prediction.folder}/predictions.json",
                 "label images": f"{prediction.folder}/labels",
-                "log": f"{prediction.folder}/predict.log",
+                "log": prediction.log_path,
             },
         ),
         "evaluate": (
             f"evaluate {evaluation.path.removesuffix('.json')}",
-            {
-                "result": evaluation.path,
-                "log": f"{prediction.folder}/{evaluation.metric}.log",
-            },
+            {"result": evaluation.path, "log": evaluation.log_path},
         ),
     }
 
