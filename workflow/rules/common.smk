@@ -58,13 +58,15 @@ try:
     SETTINGS = read_workflow_config(config)
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
-    GRID = load_grid(SETTINGS.preset, Path("config"), SETTINGS.user_data)
+    GRID = load_grid(
+        SETTINGS.preset, Path("config"), SETTINGS.user_data, SETTINGS.papers
+    )
     SETTINGS.require_engines(
         [variant.engine for variant in GRID.variants.values()],
         in_conda=DeploymentMethod.CONDA
         in workflow.deployment_settings.deployment_method,
     )
-    CLAIMS = load_claims(Path("config"))
+    CLAIMS = load_claims(Path("config"), list(GRID.papers))
     for name in SETTINGS.roots:
         load_dataset(name, Path("config"))  # a misspelt name would be nobody's
     DATA = paths_of_all(

@@ -11,11 +11,13 @@ from pointrend_repro.commands.options import (
     DataRoot,
     Device,
     Output,
+    Papers,
     Preset,
     ResultsDir,
     Threads,
     prepare_device,
 )
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.experiments.loading import load_grid
@@ -31,10 +33,10 @@ def picture(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw a picture of the page from a preset's trained models, on the CPU."""
-    from pointrend_repro.config.figure_plan import known_picture
+    from pointrend_repro.config.figure_plan import PAPER, known_picture
 
     chosen = known_picture(name)
-    grid = load_grid(preset, config_dir)
+    grid = load_grid(preset, config_dir, papers=[PAPER])
     dataset = grid.picture_trainings(chosen)[0].dataset
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     prepare_device(Device.cpu, threads, needs_gpu=False)
@@ -48,9 +50,11 @@ def curves(
     preset: Preset,
     output: Output,
     results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Thin out the training logs of a preset into one CSV."""
     from pointrend_repro.reporting.pictures.thinning import write_curves
 
-    write_curves(load_grid(preset, config_dir), results_dir / preset, output)
+    grid = load_grid(preset, config_dir, papers=paper_names(papers))
+    write_curves(grid, results_dir / preset, output)

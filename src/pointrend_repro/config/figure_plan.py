@@ -10,6 +10,9 @@ DrawnPicture = Literal["comparison", "subdivision"]  # from trained models
 PlottedPicture = Literal["curves", "costs"]  # from numbers
 PictureName = DrawnPicture | PlottedPicture
 
+# The paper whose figures, and drawn pictures, these all are.
+PAPER = "pointrend"
+
 BASELINE = "mask_rcnn_r50_fpn"
 POINTREND = "pointrend_r50_fpn"
 DEEPLAB = "deeplabv3_r103"

@@ -3,6 +3,7 @@
 Only its `metrics.csv` has to be there. With the metric files beside it, origins are told in full.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +38,13 @@ class Side:
     results: Results
 
 
-def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
+def read_sides(
+    a: Path, b: Path, config_dir: Path, papers: Sequence[str] = ()
+) -> tuple[Grid, Side, Side]:
     """Read both folders, and the preset that they are of.
+
+    Args:
+        papers: whose tables to compare; none: those of the preset.
 
     Raises:
         UserError: one is no results folder or is damaged, or they are of different presets.
@@ -55,7 +61,7 @@ def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
     known = [METRICS.find(name) for name in sorted(names & set(METRICS.names()))]
     has_lvis = any(metric.truth == "lvis_annotations" for metric in known)
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
-    grid = load_grid(presets[0], config_dir, user)
+    grid = load_grid(presets[0], config_dir, user, papers)
     return (
         grid,
         Side("A", a, presets[0], first, load_results(grid, a)),
