@@ -338,4 +338,4 @@ def cost_of(wildcards):
 def figure_settings_in_force(wildcards):
     """What the models that a figure shows are trained with, beside the defaults."""
     trainings = GRID.figure_trainings(wildcards.figure)
-    return captions.training_in_force(GRID, [(t.dataset, t.variant) for t in trainings])
+    return captions.shown_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

@@ -17,7 +17,7 @@ rule draw_picture:
         **ASKED["draw_picture"].resources,
     params:
         preset=SETTINGS.preset,
-        warning=digest(GRID.preset.warning),
+        shown_with=GRID.shown_with,
         data_root=picture_data_root_option,
     message:
         "Drawing the picture {wildcards.picture}"

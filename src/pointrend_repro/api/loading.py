@@ -1,5 +1,6 @@
 """The package's face: models by name, from weights of any origin, on one image at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.reading import with_test
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import Instances, predict_image
 from pointrend_repro.predictions.label_maps import LabelMap, predict_label_map
@@ -65,6 +67,7 @@ def load_model(
     device: str = "cpu",
     *,
     head: str | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> Model:
     """Make a model of `list_models` and load its weights, or one that was trained here.
 
@@ -77,9 +80,12 @@ def load_model(
         device: where to compute, such as `cpu` or `cuda`.
         head: your own mask head, `module:Class`, if a file that is named has one: weights cannot
             choose code.
+        test: what to test with instead of the model's own settings, by the keys of `test` in an
+            inference setting, such as `{"short_edge_px": 1000, "detections_per_image": 300}`.
 
     Raises:
-        UserError: there is no such model or device, or the file is faulty or does not fit.
+        UserError: there is no such model or device, the file is faulty or does not fit, or `test`
+            names what this kind of model does not have.
     """
     if is_model_file(name):
         if weights is not None:
@@ -90,6 +96,8 @@ def load_model(
         known, text = known_model(str(name)), str(name)
         saved = new_model(text) if weights is None else load_known_model(text, Path(weights))
         inference = known.inference
+    if test:
+        inference = with_test(inference, test, where="test")
     try:
         saved.model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch: an unknown device, or one not there

@@ -1,7 +1,7 @@
 """Trained models on disk: weights as safetensors, with all that is needed to use them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -21,6 +21,12 @@ from pointrend_repro.checkpoints.description import (
 from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.settings.at_test import (
+    DetectionAtTest,
+    SizeAtTest,
+    detector_at_test,
+    input_at_test,
+)
 from pointrend_repro.settings.instances import InputSettings, ModelSettings, PluginHeadSettings
 from pointrend_repro.settings.semantic import AnyModelSettings, SemanticModelSettings
 
@@ -44,6 +50,18 @@ def build_model(settings: AnyModelSettings, num_classes: int) -> MaskRCNN | Sema
     if isinstance(settings, SemanticModelSettings):
         return SemanticModel(settings, num_classes)
     return MaskRCNN(settings, num_classes)
+
+
+def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
+    """Return a model that is tested so from now on, if an inference setting asks for no other.
+
+    The network itself is changed, not copied; what it is saved with stays as it was trained.
+    """
+    model = saved.model
+    if isinstance(model, MaskRCNN) and isinstance(test, DetectionAtTest):
+        model.rpn.settings = detector_at_test(model.rpn.settings, test)
+        model.box_head.settings = detector_at_test(model.box_head.settings, test)
+    return replace(saved, input=input_at_test(saved.input, test))
 
 
 def save_model(path: Path, saved: SavedModel) -> None:

@@ -8,6 +8,7 @@ from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.figure_plan import FigureName, PictureName
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, SizeAtTest
 from pointrend_repro.settings.instances import MaskHeadSettings, PositiveInt, Strict
 from pointrend_repro.settings.semantic import DecoderSettings
 
@@ -39,6 +40,7 @@ class SemanticOverrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; trains nothing anew")
 
     @model_validator(mode="after")
     def _decoders_exist(self) -> "SemanticOverrides":
@@ -54,6 +56,7 @@ class Overrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; trains nothing anew")
     run: dict[str, Any] = Field({}, description="of all models")
     semantic: SemanticOverrides = SemanticOverrides()
 

@@ -16,6 +16,7 @@ from pointrend_repro.config.presets import Overrides, Preset, SemanticOverrides
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant, Variant
 from pointrend_repro.config.yaml_files import CONFIG_DIR, merged, read_yaml, validate
+from pointrend_repro.settings.at_test import SizeAtTest, on_top
 from pointrend_repro.settings.instances import RunSettings, TrainingSettings
 from pointrend_repro.settings.semantic import (
     AnyInferenceSettings,
@@ -172,8 +173,38 @@ def _recipe_values(
     }
 
 
-def resolve_inference(variant: AnyVariant, name: str, *, where: str) -> AnyInferenceSettings:
-    """Return the inference settings called `name` of a variant."""
+def resolve_inference(
+    variant: AnyVariant, name: str, *, where: str, preset: Preset | None = None
+) -> AnyInferenceSettings:
+    """Return the inference settings called `name` of a variant, with what a preset tests with."""
     if name not in variant.inference:
         raise UserError(f"{where}: inference {name!r} is not one of {sorted(variant.inference)}")
-    return variant.inference[name]
+    settings = variant.inference[name]
+    return (
+        settings if preset is None else _tested_with(settings, overrides_at_test(preset, variant))
+    )
+
+
+def overrides_at_test(preset: Preset, variant: AnyVariant) -> SizeAtTest:
+    """Return what a preset tests the models of a variant with, instead of their own settings."""
+    over = preset.overrides
+    return over.semantic.test if isinstance(variant, SemanticVariant) else over.test
+
+
+def with_test(
+    settings: AnyInferenceSettings, asked: Mapping[str, Any], *, where: str
+) -> AnyInferenceSettings:
+    """Return inference settings with what a user asks a model to be tested with.
+
+    Args:
+        asked: keys and values of `test`, which may be words of a command line.
+        where: what to call them in an error.
+
+    Raises:
+        UserError: a key is not one of this kind of model, or has a wrong value.
+    """
+    return _tested_with(settings, validate(type(settings.test), dict(asked), where))
+
+
+def _tested_with(settings: AnyInferenceSettings, over: SizeAtTest) -> AnyInferenceSettings:
+    return settings.model_copy(update={"test": on_top(settings.test, over)})

@@ -10,12 +10,14 @@ from functools import cached_property
 from typing import get_args
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.config import figure_plan as plan
 from pointrend_repro.config.datasets import AnyRecipe, Dataset
 from pointrend_repro.config.figure_plan import DrawnPicture, FigureName
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
+    overrides_at_test,
     resolve_inference,
     resolve_training,
 )
@@ -23,6 +25,8 @@ from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, kind_of
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
 
 
@@ -149,7 +153,21 @@ class Grid:
         return {}
 
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
-        """Settings of one of a variant's ways to predict."""
+        """Settings of one of a variant's ways to predict, with what the preset changes of them."""
         return resolve_inference(
-            self.variants[variant], inference, where=self.variant_files[variant]
+            self.variants[variant],
+            inference,
+            where=self.variant_files[variant],
+            preset=self.preset,
         )
+
+    def overrides_at_test(self, variant: str) -> SizeAtTest:
+        """What the preset tests a variant's models with, whatever is shown of them."""
+        return overrides_at_test(self.preset, self.variants[variant])
+
+    @cached_property
+    def shown_with(self) -> str:
+        """A digest of what the preset says beside models, and tests them with, in its pictures."""
+        over = self.preset.overrides
+        tests = [identity(over.test), identity(over.semantic.test)]
+        return digest([self.preset.warning, *tests] if any(tests) else self.preset.warning)

@@ -9,7 +9,7 @@ from pointrend_repro.base import provenance
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
-from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
+from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
 from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
@@ -92,9 +92,12 @@ def load_models(
     """
     used = [_model_used(results_dir, training) for training in trainings]
     models = {
-        training.variant: load_saved_model(
-            results_dir / model.file,
-            configured=grid.training_settings(training.dataset, training.variant).model,
+        training.variant: as_tested(
+            load_saved_model(
+                results_dir / model.file,
+                configured=grid.training_settings(training.dataset, training.variant).model,
+            ),
+            grid.overrides_at_test(training.variant),
         )
         for training, model in zip(trainings, used, strict=True)
     }

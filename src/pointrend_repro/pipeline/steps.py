@@ -26,6 +26,7 @@ from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
+from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
     InferenceSettings,
@@ -133,7 +134,13 @@ def run_prediction(
     saved = load_saved_model(model, configured=configured)
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
-    used = {"data": predicted_data(dataset), "input_digest": model_digest}
+    used = {
+        "tested_with": in_force(
+            saved.input, getattr(saved.model.settings, "detector", None), settings.test
+        ),
+        "data": predicted_data(dataset),
+        "input_digest": model_digest,
+    }
     with origin_written_last(
         output,
         lambda made: (

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
+from pointrend_repro.settings.identity import identity
 
 
 def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
@@ -63,6 +64,16 @@ def training_in_force(grid: Grid, trainings: Iterable[tuple[str, str]]) -> str:
         )
         for dataset, variant in trainings
     )
+
+
+def shown_in_force(grid: Grid, trainings: Iterable[tuple[str, str]]) -> str:
+    """Return what shown models are trained with, and tested with by the preset, in lines."""
+    pairs = list(trainings)
+    lines = [training_in_force(grid, pairs)]
+    for variant in dict.fromkeys(variant for _, variant in pairs):
+        test = identity(grid.overrides_at_test(variant))
+        lines += [_lines(f"{variant}, tested with", {"test": test})] if test else []
+    return "\n".join(lines)
 
 
 def _lines(heading: str, settings: dict[str, object]) -> str:

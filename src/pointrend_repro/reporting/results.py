@@ -31,7 +31,8 @@ class Record(_Frozen):
     """What `provenance.start_record` says of one step.
 
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
-    has made (`digests`). `data_changed` is in no file: `data_state.mark_changed` sets it.
+    has made (`digests`). `tested_with` is of a prediction: sizes and limits, the model's own or the
+    inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it.
     """
 
     command: str
@@ -45,6 +46,7 @@ class Record(_Frozen):
     peak_memory_mb: Number
     git_commit: str | None
     code_digest: str
+    tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None
     input_digest: str | None = None

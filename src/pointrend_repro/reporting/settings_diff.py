@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
 
@@ -56,7 +57,13 @@ def _walk(
         else:
             default = to_jsonable_python(field.get_default(call_default_factory=True))
             if to_jsonable_python(value) != default:
-                yield Difference(prefix + key, text(value), text(default))
+                told = "as trained" if schema and _is_at_test(schema) else text(default)
+                yield Difference(prefix + key, text(value), told)
+
+
+def _is_at_test(schema: type[BaseModel]) -> bool:
+    """Whether settings say what a model is tested with instead of its own."""
+    return issubclass(schema, SizeAtTest)
 
 
 def _nested(field: FieldInfo | None, value: Mapping[str, Any]) -> type[BaseModel] | None:

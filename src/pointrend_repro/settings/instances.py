@@ -10,21 +10,20 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-# A file of weights brings such settings along: they must not ask for more memory than there is.
-ImageEdge = Annotated[int, Field(gt=0, le=16384)]
-RoiEdge = Annotated[int, Field(gt=0, le=256)]
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import (
+    Fraction,
+    ImageEdge,
+    PositiveFloat,
+    PositiveInt,
+    RoiEdge,
+    Strict,
+)
+
 _Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Strict(BaseModel):
-    """Settings that reject unknown keys and cannot be changed after they are read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class BackboneSettings(Strict):
@@ -153,10 +152,11 @@ class ModelSettings(Strict):
 
 
 class InferenceSettings(Strict):
-    """How a trained mask head is asked for its masks. The 4x conv head has nothing to set."""
+    """How a trained detector is asked for boxes and masks. The 4x conv head has nothing to set."""
 
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+    test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
 
 
 class InputSettings(Strict):

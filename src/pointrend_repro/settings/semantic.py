@@ -7,22 +7,26 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
     BackboneSettings,
     Engine,
-    Fraction,
-    ImageEdge,
     InferenceSettings,
     InputSettings,
     ModelSettings,
     OptimizerSettings,
-    PositiveFloat,
-    PositiveInt,
     RunSettings,
     ScheduleSettings,
-    Strict,
     TrainingSettings,
+)
+from pointrend_repro.settings.values import (
+    Fraction,
+    ImageEdge,
+    PositiveFloat,
+    PositiveInt,
+    Strict,
 )
 
 
@@ -156,6 +160,7 @@ class SemanticInferenceSettings(Strict):
     points_per_step: PositiveInt = Field(
         8096, description="paper: N = 8096 points an image and subdivision step; d2: 8192"
     )
+    test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
 
 
 class SemanticTrainingSettings(Strict):

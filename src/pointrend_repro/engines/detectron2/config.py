@@ -29,6 +29,7 @@ from pointrend_repro.engines.detectron2.training_keys import (
     training_input_keys,
     training_problems,
 )
+from pointrend_repro.settings.at_test import detector_at_test, input_at_test
 from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
 from pointrend_repro.settings.semantic import (
     AnyInferenceSettings,
@@ -83,10 +84,11 @@ def inference_config(
         keys = [*semantic_keys(model, num_classes), *semantic_inference_keys(model, inference)]
     else:
         assert isinstance(inference, InferenceSettings)
-        head = model.mask_head
+        head, detector = model.mask_head, detector_at_test(model.detector, inference.test)
+        model = model.model_copy(update={"detector": detector})
         _require_none([*detector_problems(model), *detector_inference_problems(head, inference)])
         keys = [*detector_keys(model, num_classes), *detector_inference_keys(head, inference)]
-    return _last_of_each([*keys, *inference_input_keys(size)])
+    return _last_of_each([*keys, *inference_input_keys(input_at_test(size, inference.test))])
 
 
 def _require_none(problems: Sequence[str]) -> None:

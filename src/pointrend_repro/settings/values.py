@@ -1,0 +1,18 @@
+"""What all settings share: numbers with their limits, and refusing what nobody knows."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+# A file of weights brings such settings along: they must not ask for more memory than there is.
+ImageEdge = Annotated[int, Field(gt=0, le=16384)]
+RoiEdge = Annotated[int, Field(gt=0, le=256)]
+
+
+class Strict(BaseModel):
+    """Settings that reject unknown keys and cannot be changed after they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
