@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.training.loop import train
 from small_experiment import OVERRIDES, read_train_split, small_settings
 
@@ -19,7 +19,7 @@ def _settings(weights):
 def test_training_starts_from_the_file(coco_builder, tmp_path):
     settings = _settings(tmp_path / "trunk.pth")
     torch.manual_seed(5)
-    trunk = MaskRCNN(settings.model, num_classes=3).backbone.bottom_up.state_dict()
+    trunk = build_mask_rcnn(settings.model, num_classes=3).backbone.bottom_up.state_dict()
     torch.save(trunk, tmp_path / "trunk.pth")
     model = train(
         settings, read_train_split(coco_builder()), seed=0, folder=tmp_path / "run", device="cpu"

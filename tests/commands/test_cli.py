@@ -20,7 +20,7 @@ import torch
 from pointrend_repro import cli
 from pointrend_repro.base.files import read_json
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
-from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.build import build_mask_rcnn
 from small_experiment import DATASET, PRESET, VARIANT, small_settings, write_small_config
 
 Builder = Callable[..., Path]
@@ -88,7 +88,7 @@ class Commands:
         """Put a model with random weights, and its origin, where `train` would."""
         settings = small_settings()
         torch.manual_seed(0)
-        model = MaskRCNN(settings.model, num_classes=3)
+        model = build_mask_rcnn(settings.model, num_classes=3)
         save_model(self.model, SavedModel(model, settings.input, CATEGORIES))
         origin = {"preset": PRESET, "dataset": DATASET, "variant": VARIANT, "trial": 0, "train": {}}
         self.model.with_suffix(".origin.json").write_text(json.dumps(origin))

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS, KnownModel
 from pointrend_repro.data.structures import Target
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InputSettings, ModelSettings
 
@@ -66,7 +67,7 @@ CASES = {
 
 def make_model(case: Case) -> MaskRCNN:
     """Our model with seeded weights of realistic scale, which find a few dozen objects."""
-    model = MaskRCNN(case.known.model, num_classes=len(case.known.categories))
+    model = build_mask_rcnn(case.known.model, num_classes=len(case.known.categories))
     state = model.state_dict()
     pixel_scale = 60.0 / np.mean(case.known.model.backbone.pixel_std)
     for name in sorted(state):

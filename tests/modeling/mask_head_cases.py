@@ -8,6 +8,7 @@ from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
+from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
     PointRendHeadSettings,
@@ -33,11 +34,11 @@ def mask_head(kind: str, **changes: object) -> AnyHead:
     head: AnyHead
     if kind == "4conv":
         conv4 = Conv4HeadSettings.model_validate({"kind": kind, "channels": 6} | changes)
-        head = Conv4Head(CHANNELS, NUM_CLASSES, conv4)
+        head = Conv4Head(CHANNELS, NUM_CLASSES, conv4, pool_rois)
     elif kind == "sharpmask":
         narrow = {"kind": kind, "reduced_channels": 8, "bottleneck_channels": 16}
         sharpmask = SharpMaskHeadSettings.model_validate(narrow | changes)
-        head = SharpMaskHead(CHANNELS, (CHANNELS,) * 4, sharpmask)
+        head = SharpMaskHead(CHANNELS, (CHANNELS,) * 4, sharpmask, pool_rois)
     else:
         small = {"kind": kind, "coarse_channels": 16, "point_channels": 8, "train_points": 20}
         pointrend = PointRendHeadSettings.model_validate(small | changes)

@@ -8,6 +8,7 @@ from torch import Tensor
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.boxes import decode_boxes
+from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.settings.instances import DetectorSettings
 
 CHANNELS = 6
@@ -17,7 +18,9 @@ NUM_CLASSES = 3
 def box_head(**changes: object) -> BoxHead:
     torch.manual_seed(0)
     small = {"box_head_channels": 16}
-    return BoxHead(CHANNELS, NUM_CLASSES, DetectorSettings.model_validate(small | changes))
+    return BoxHead(
+        CHANNELS, NUM_CLASSES, DetectorSettings.model_validate(small | changes), pool_rois
+    )
 
 
 def test_sampling_labels_boxes_by_what_they_overlap() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pointrend_repro.data.structures import Detections, Proposals, Target
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
@@ -34,7 +35,7 @@ def detector(kind: str, *, norm: str = "gn", **changes: object) -> MaskRCNN:
         "mask_head": {"kind": kind} | heads[kind] | changes,
     }
     torch.manual_seed(0)
-    model = MaskRCNN(ModelSettings.model_validate(settings), num_classes=NUM_CLASSES)
+    model = build_mask_rcnn(ModelSettings.model_validate(settings), num_classes=NUM_CLASSES)
     # An untrained model moves no box and prefers no class; this one does.
     torch.nn.init.normal_(model.box_head.cls_score.weight, std=1.0)
     torch.nn.init.normal_(model.box_head.bbox_pred.weight, std=0.3)

@@ -29,7 +29,7 @@ def pyramid(height: int, width: int, images: int = 1, seed: int = 0) -> dict[str
 
 def network(**changes: object) -> RegionProposalNetwork:
     torch.manual_seed(0)
-    rpn = RegionProposalNetwork(CHANNELS, DetectorSettings.model_validate(changes))
+    rpn = RegionProposalNetwork(CHANNELS, STRIDES, DetectorSettings.model_validate(changes))
     for layer in (rpn.conv, rpn.objectness_logits, rpn.anchor_deltas):
         torch.nn.init.normal_(layer.weight, std=0.15)  # boxes that differ from their anchors
     return rpn

@@ -16,6 +16,7 @@ from pointrend_repro.config.reading import load_dataset, load_preset, load_varia
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES, FPNBackbone
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.sharpmask import RefinementModule, SharpMaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
@@ -45,7 +46,7 @@ BOXES = [
 def make_head(**changes: Any) -> SharpMaskHead:
     torch.manual_seed(0)
     settings = SharpMaskHeadSettings.model_validate(NARROW | changes)
-    return randomise_biases(SharpMaskHead(IN_CHANNELS, TRUNK_CHANNELS, settings))
+    return randomise_biases(SharpMaskHead(IN_CHANNELS, TRUNK_CHANNELS, settings, pool_rois))
 
 
 def randomise_biases(head: SharpMaskHead) -> SharpMaskHead:
@@ -123,7 +124,7 @@ def test_a_mask_is_112_by_112_and_the_same_for_every_class() -> None:
 def test_parameters_are_those_of_the_paper_s_layers() -> None:
     trunk = (256, 512, 1024, 2048)
     settings = SharpMaskHeadSettings(kind="sharpmask", coarse_stage_share=0.5)
-    head = SharpMaskHead(256, trunk, settings)
+    head = SharpMaskHead(256, trunk, settings, pool_rois)
 
     def count(*modules: nn.Module) -> int:
         return sum(p.numel() for module in modules for p in module.parameters())
@@ -303,7 +304,7 @@ def test_overfits_one_object(stage: str) -> None:
 
 def make_model(**changes: Any) -> MaskRCNN:
     torch.manual_seed(0)
-    return MaskRCNN(sharpmask_settings(**changes).model, num_classes=3).train()
+    return build_mask_rcnn(sharpmask_settings(**changes).model, num_classes=3).train()
 
 
 def sharpmask_settings(freeze_at: int = 0, share: float | None = None) -> TrainingSettings:
@@ -405,7 +406,7 @@ def test_what_a_stage_does_not_train_stays_to_the_last_bit(
     assert settings.optimizer.weight_decay > 0
     assert settings.optimizer.momentum > 0
     set_seed(0)
-    states = [MaskRCNN(settings.model, num_classes=3).state_dict()]
+    states = [build_mask_rcnn(settings.model, num_classes=3).state_dict()]
     spy_on_updates(
         monkeypatch,
         lambda _, model: states.append({k: v.clone() for k, v in model.state_dict().items()}),

@@ -16,7 +16,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
 from pointrend_repro.data.structures import Detections
-from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.predictions.instances import predict_dataset, predict_image
 from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
 
@@ -175,7 +175,7 @@ def test_a_real_detector_keeps_the_contract(shape: tuple[int, int]) -> None:
             "mask_head": {"kind": "pointrend", "coarse_channels": 8, "point_channels": 4},
         }
     )
-    model = MaskRCNN(settings, num_classes=3).eval()
+    model = build_mask_rcnn(settings, num_classes=3).eval()
     grey = np.random.default_rng(0).integers(0, 256, (*shape, 1), dtype=np.uint8)
     image = grey.repeat(3, axis=2)
     out = predict_image(SavedModel(model, INPUT, CATEGORIES), image, InferenceSettings())

@@ -18,6 +18,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
 from pointrend_repro.modeling.boxes import suppress
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
@@ -36,7 +37,7 @@ def small_model(head: str) -> MaskRCNN:
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
-    model = MaskRCNN(ModelSettings.model_validate(values), len(CATEGORIES)).eval()
+    model = build_mask_rcnn(ModelSettings.model_validate(values), len(CATEGORIES)).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("bias") or "predict" in name or "cls_score" in name:
             nn.init.normal_(parameter, std=0.3)

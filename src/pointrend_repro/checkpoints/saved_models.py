@@ -19,6 +19,7 @@ from pointrend_repro.checkpoints.description import (
     require_own_head,
 )
 from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.settings.at_test import (
@@ -49,7 +50,7 @@ def build_model(settings: AnyModelSettings, num_classes: int) -> MaskRCNN | Sema
     """Make the model of some settings, with random weights."""
     if isinstance(settings, SemanticModelSettings):
         return SemanticModel(settings, num_classes)
-    return MaskRCNN(settings, num_classes)
+    return build_mask_rcnn(settings, num_classes)
 
 
 def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:

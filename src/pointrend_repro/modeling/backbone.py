@@ -87,6 +87,10 @@ class FPNBackbone(TrunkBackbone):
 
     p6 is p5 at half the resolution (no weights), for the largest anchors only.
 
+    Attributes:
+        channels: of p2 to p6.
+        strides: image pixels per cell of each map that boxes are proposed on.
+
     Raises:
         UserError: the trunk is dilated; p2 to p5 would not halve.
     """
@@ -98,6 +102,7 @@ class FPNBackbone(TrunkBackbone):
             )
         super().__init__(settings)
         self.channels = settings.fpn_channels
+        self.strides = STRIDES
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )

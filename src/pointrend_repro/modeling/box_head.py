@@ -21,7 +21,7 @@ from pointrend_repro.modeling.boxes import (
     suppress,
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
-from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import DetectorSettings
 
@@ -33,10 +33,13 @@ _FOREGROUND_IOU = 0.5
 class BoxHead(nn.Module):
     """Two fully connected layers on 7x7 RoI features, then class logits and box deltas."""
 
-    def __init__(self, in_channels: int, num_classes: int, settings: DetectorSettings) -> None:
+    def __init__(
+        self, in_channels: int, num_classes: int, settings: DetectorSettings, roi_layer: RoiLayer
+    ) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.settings = settings
+        self.roi_layer = roi_layer
         hidden = settings.box_head_channels
         self.fc1 = nn.Linear(in_channels * _POOL_RESOLUTION**2, hidden)
         self.fc2 = nn.Linear(hidden, hidden)
@@ -48,7 +51,7 @@ class BoxHead(nn.Module):
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits (R, K + 1) and deltas (R, K, 4) of all images' boxes."""
-        x = pool_rois(features, boxes, _POOL_RESOLUTION).flatten(1)
+        x = self.roi_layer(features, boxes, _POOL_RESOLUTION).flatten(1)
         x = F.relu(self.fc2(F.relu(self.fc1(x))))
         deltas = self.bbox_pred(x).float().view(-1, self.num_classes, 4)
         return self.cls_score(x).float(), deltas

@@ -1,4 +1,4 @@
-"""Mask R-CNN: backbone, region proposals, box head and one of the mask heads."""
+"""Mask R-CNN: backbone, region proposals, box head and a mask head, put together in `build`."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
-from pointrend_repro.modeling.mask_heads import build_mask_head
+from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
@@ -20,20 +20,27 @@ class MaskRCNN(nn.Module):
     these images.
     """
 
-    def __init__(self, settings: ModelSettings, num_classes: int) -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        backbone: FPNBackbone,
+        rpn: RegionProposalNetwork,
+        box_head: BoxHead,
+        mask_head: MaskHead,
+    ) -> None:
+        """Put a detector together.
+
+        Args:
+            settings: what the parts were made from, which a file of the model keeps.
+        """
         super().__init__()
         self.settings = settings
-        self.num_classes = num_classes
-        self.backbone = FPNBackbone(settings.backbone)
-        channels = self.backbone.channels
-        self.rpn = RegionProposalNetwork(channels, settings.detector)
-        self.box_head = BoxHead(channels, num_classes, settings.detector)
-        self.mask_head = build_mask_head(
-            settings.mask_head,
-            in_channels=channels,
-            trunk_channels=self.backbone.bottom_up.out_channels,
-            num_classes=num_classes,
-        )
+        self.num_classes = box_head.num_classes
+        self.backbone = backbone
+        self.rpn = rpn
+        self.box_head = box_head
+        self.mask_head = mask_head
         self._trainable = [p for p in self.parameters() if p.requires_grad]
 
     def start_iteration(self, iteration: int, total_iters: int) -> None:

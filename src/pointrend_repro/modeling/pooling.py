@@ -1,4 +1,9 @@
-"""RoI features from a feature pyramid, as detectron2's ROIPooler (commit 02b5c4e2)."""
+"""RoI features of boxes, and how they come of a feature pyramid (detectron2's ROIPooler).
+
+Source: detectron2 commit 02b5c4e2, modeling/poolers.py.
+"""
+
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,6 +17,22 @@ _LEVELS = ("p2", "p3", "p4", "p5")
 # A box of this side belongs to p4 (FPN, section 4.2).
 _CANONICAL_SIDE_PX = 224
 _CANONICAL_LEVEL = 4
+
+
+class RoiLayer(Protocol):
+    """What a detector hands to its heads: crops the features of boxes."""
+
+    def __call__(
+        self, features: dict[str, Tensor], boxes: list[Tensor], resolution: int, /
+    ) -> Tensor:
+        """Return RoI features (R, C, S, S), in the order of the boxes of all images.
+
+        Args:
+            features: maps of a batch by name, each (N, C, H, W).
+            boxes: N tensors (R_n, 4), xyxy in image pixels.
+            resolution: side S of the result.
+        """
+        ...
 
 
 def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int) -> Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
-from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     clip_boxes,
@@ -32,15 +31,25 @@ _POSITIVE_FRACTION = 0.5
 
 
 class RegionProposalNetwork(nn.Module):
-    """Proposes boxes on p2 to p6, one anchor size a level."""
+    """Proposes boxes on the maps of a backbone, one anchor size a map."""
 
-    def __init__(self, channels: int, settings: DetectorSettings) -> None:
+    def __init__(self, channels: int, strides: dict[str, int], settings: DetectorSettings) -> None:
+        """Make it with random weights.
+
+        Args:
+            channels: of each map.
+            strides: image pixels per cell of each map, by its name.
+
+        Raises:
+            ValueError: there are not as many anchor sizes as maps.
+        """
         super().__init__()
-        if len(settings.anchor_sizes_px) != len(STRIDES):
+        if len(settings.anchor_sizes_px) != len(strides):
             raise ValueError(
-                f"anchor_sizes_px needs one size for each of {list(STRIDES)}, "
+                f"anchor_sizes_px needs one size for each of {list(strides)}, "
                 f"got {settings.anchor_sizes_px}"
             )
+        self.strides = strides
         self.settings = settings
         self.cells = [cell_anchors(s, settings.anchor_ratios) for s in settings.anchor_sizes_px]
         num_anchors = len(settings.anchor_ratios)
@@ -52,7 +61,7 @@ class RegionProposalNetwork(nn.Module):
     def forward(self, features: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Return logits (N, A_l) and deltas (N, A_l, 4) of the A_l anchors of each level."""
         logits, deltas = [], []
-        for name in STRIDES:
+        for name in self.strides:
             hidden = F.relu_(self.conv(features[name]))
             logit = self.objectness_logits(hidden).float()
             logits.append(logit.permute(0, 2, 3, 1).flatten(1))
@@ -64,7 +73,7 @@ class RegionProposalNetwork(nn.Module):
         """Return the anchors (A_l, 4) of each level."""
         return [
             grid_anchors(cell, features[name], stride)
-            for cell, (name, stride) in zip(self.cells, STRIDES.items(), strict=True)
+            for cell, (name, stride) in zip(self.cells, self.strides.items(), strict=True)
         ]
 
     @torch.no_grad()
@@ -158,7 +167,7 @@ class RegionProposalNetwork(nn.Module):
         image = torch.cat([torch.full_like(s, n) for n, s in enumerate(sampled)])
         num_kinds = self.objectness_logits.out_channels
         first, places, logits, deltas = 0, [], [], []
-        for name in STRIDES:
+        for name in self.strides:
             cells = features[name].shape[2:].numel()
             end = first + cells * num_kinds
             here = torch.nonzero((index >= first) & (index < end)).squeeze(1)

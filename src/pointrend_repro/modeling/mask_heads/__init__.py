@@ -14,6 +14,7 @@ from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
+from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
     InferenceSettings,
@@ -43,7 +44,7 @@ class MaskHead(Protocol):
         labels: list[Tensor],
         settings: InferenceSettings,
     ) -> Tensor:
-        """Return mask logits (R, M, M) of each box's own class, over the boxes of all images."""
+        """Return mask logits (R, M, M) of each box's class, over the boxes of all images."""
         ...
 
 
@@ -53,20 +54,22 @@ def build_mask_head(
     in_channels: int,
     trunk_channels: tuple[int, int, int, int],
     num_classes: int,
+    roi_layer: RoiLayer = pool_rois,
 ) -> MaskHead:
     """Make the mask head that `settings.kind` names.
 
     Args:
         in_channels: of p2 to p5.
         trunk_channels: of res2 to res5.
+        roi_layer: crops the features of boxes, for heads that see nothing else of the pyramid.
     """
     match settings:
         case Conv4HeadSettings():
-            return Conv4Head(in_channels, num_classes, settings)
+            return Conv4Head(in_channels, num_classes, settings, roi_layer)
         case PointRendHeadSettings():
             return PointRendHead(in_channels, num_classes, settings)
         case SharpMaskHeadSettings():
-            return SharpMaskHead(in_channels, trunk_channels, settings)
+            return SharpMaskHead(in_channels, trunk_channels, settings, roi_layer)
         case PluginHeadSettings():
             head = build_plugin_head(
                 settings,

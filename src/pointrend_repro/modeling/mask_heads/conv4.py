@@ -8,23 +8,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.init import init_msra, init_normal
-from pointrend_repro.modeling.mask_heads.targets import grid_loss
-from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
+from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.settings.instances import Conv4HeadSettings, InferenceSettings
 
 _NUM_CONVS = 4
 
 
-class Conv4Head(nn.Module):
-    """Predicts masks at twice the RoIAlign resolution (28x28 by default)."""
+class Conv4Head(GridMaskHead):
+    """Predicts masks at twice the RoI resolution (28x28 by default).
 
-    # Section 4, Training: training as a cascade does not help this head.
-    train_on_refined_boxes = False
+    It trains on proposals: training as a cascade does not help this head (section 4, Training).
+    """
 
-    def __init__(self, in_channels: int, num_classes: int, settings: Conv4HeadSettings) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        settings: Conv4HeadSettings,
+        roi_layer: RoiLayer,
+    ) -> None:
         super().__init__()
+        self.roi_layer = roi_layer
         self.roi_resolution = settings.roi_resolution
         width = settings.channels
         self.convs = nn.ModuleList(
@@ -35,13 +41,10 @@ class Conv4Head(nn.Module):
         init_msra(*self.convs, self.deconv)
         init_normal(self.predictor, std=0.001)
 
-    def losses(
-        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
-    ) -> dict[str, Tensor]:
-        """Return `loss_mask`, averaged over all cells of all boxes."""
-        logits = self.predictor(self._hidden_of(features, [p.boxes for p in proposals]))
-        labels = torch.cat([p.labels for p in proposals])
-        return {"loss_mask": grid_loss(logits, labels, proposals, targets)}
+    def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return mask logits (R, K, 2 S, 2 S) for S the RoI resolution."""
+        logits: Tensor = self.predictor(self._hidden_of(features, boxes))
+        return logits
 
     def predict(
         self,
@@ -50,10 +53,7 @@ class Conv4Head(nn.Module):
         labels: list[Tensor],
         settings: InferenceSettings,
     ) -> Tensor:
-        """Return mask logits (R, M, M) of each box's class; M is twice the RoIAlign resolution.
-
-        `settings` says nothing to this head: its resolution is built in.
-        """
+        """Return mask logits (R, 2 S, 2 S) of each box's class, without those of the others."""
         hidden = self._hidden_of(features, boxes)
         classes = torch.cat(labels)
         weight = self.predictor.weight.flatten(1)[classes]
@@ -62,7 +62,7 @@ class Conv4Head(nn.Module):
         return torch.einsum("rchw,rc->rhw", hidden, weight) + bias[:, None, None]
 
     def _hidden_of(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        return self.hidden(pool_rois(features, boxes, self.roi_resolution))
+        return self.hidden(self.roi_layer(features, boxes, self.roi_resolution))
 
     def hidden(self, roi_features: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to what the predictor sees, (R, C', 2 S, 2 S)."""

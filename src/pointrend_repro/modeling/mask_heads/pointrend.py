@@ -16,7 +16,7 @@ from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import is_being_exported
 from pointrend_repro.modeling.mask_heads.coarse_head import FINE_LEVEL, CoarseHead
 from pointrend_repro.modeling.mask_heads.point_head import PointHead
-from pointrend_repro.modeling.mask_heads.targets import grid_loss
+from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     point_sample,
@@ -101,7 +101,7 @@ class PointRendHead(nn.Module):
         at_a_time = max(1, _points_at_a_time(p2.device) // max((n for _, n in steps), default=1))
         for part in _parts(len(classes), at_a_time):
             masks[part] = render_masks(
-                _own_class(coarse[part], classes[part]),
+                of_class(coarse[part], classes[part]),
                 self._point_logits(fine_layer, _boxes_in(boxes, part), classes[part], coarse[part]),
                 output_resolution=resolution,
                 points_per_step=points_per_step,
@@ -128,10 +128,10 @@ class PointRendHead(nn.Module):
                 features[FINE_LEVEL], points, boxes, stride=STRIDES[FINE_LEVEL]
             )
             hidden = self.point_head.hidden(fine, point_sample(coarse, points))
-            return _own_class(self.point_head.predictor(hidden), classes)
+            return of_class(self.point_head.predictor(hidden), classes)
 
         return render_masks(
-            _own_class(coarse, classes),
+            of_class(coarse, classes),
             logits_at,
             output_resolution=settings.output_resolution,
             points_per_step=settings.points_per_step,
@@ -150,13 +150,13 @@ class PointRendHead(nn.Module):
         coarse = self.coarse_head(features, boxes)
         fine_layer = self._fine_layer(features[FINE_LEVEL], num_points=0)
         predict_points = self._point_logits(fine_layer, boxes, classes, coarse)
-        return _own_class(coarse, classes), predict_points
+        return of_class(coarse, classes), predict_points
 
     def _training_points(self, coarse: Tensor, labels: Tensor) -> Tensor:
         if self.settings.train_selection == "regular_grid":
             side = math.isqrt(self.settings.train_points)
             return regular_grid(side, side, device=coarse.device).expand(len(labels), -1, -1)
-        own = _own_class(coarse, labels).unsqueeze(1)
+        own = of_class(coarse, labels).unsqueeze(1)
         return sample_training_points(
             lambda points: binary_uncertainty(point_sample(own, points)).squeeze(1),
             len(labels),
@@ -231,11 +231,6 @@ def _boxes_in(boxes: list[Tensor], part: slice) -> list[Tensor]:
         parts.append(of_image[max(first, 0) : max(last, 0)])
         first, last = first - len(of_image), last - len(of_image)
     return parts
-
-
-def _own_class(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return each box's logits (R, ...) of its own class, from (R, K, ...)."""
-    return logits[torch.arange(labels.shape[0], device=labels.device), labels]
 
 
 def _masks_at_points(points: Tensor, proposals: list[Proposals], targets: list[Target]) -> Tensor:

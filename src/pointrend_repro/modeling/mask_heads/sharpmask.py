@@ -45,9 +45,10 @@ from torchvision.ops import roi_align
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import TRUNK_STRIDES
 from pointrend_repro.modeling.init import init_xavier
+from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
-from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
-from pointrend_repro.settings.instances import InferenceSettings, SharpMaskHeadSettings
+from pointrend_repro.modeling.pooling import RoiLayer, with_batch_index
+from pointrend_repro.settings.instances import SharpMaskHeadSettings
 
 Stage = Literal["joint", "coarse", "refine"]
 
@@ -142,18 +143,18 @@ class Refinement(nn.Module):
         return logits
 
 
-class SharpMaskHead(nn.Module):
+class SharpMaskHead(GridMaskHead):
     """A coarse encoding of the mask, refined top-down; class-agnostic, 112x112."""
-
-    train_on_refined_boxes = False
 
     def __init__(
         self,
         in_channels: int,
         trunk_channels: tuple[int, int, int, int],
         settings: SharpMaskHeadSettings,
+        roi_layer: RoiLayer,
     ) -> None:
         super().__init__()
+        self.roi_layer = roi_layer
         self.coarse_stage_share = settings.coarse_stage_share
         self.stage: Stage = "joint"
         self.bottleneck = Bottleneck(in_channels, settings)
@@ -175,35 +176,20 @@ class SharpMaskHead(nn.Module):
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
         """Return `loss_mask` at 112x112, or `loss_mask_coarse` at 28x28 in the coarse stage."""
-        boxes = [p.boxes for p in proposals]
-        vectors = self._vectors(features, boxes)
-        if self.stage == "coarse":
-            side = _COARSE_RESOLUTION
-            logits = self.coarse_mask(vectors).unflatten(1, (1, side, side))
-            return {"loss_mask_coarse": _agnostic_loss(logits, proposals, targets)}
-        logits = self.refinement(vectors, self.refinement.crop_skips(features, boxes))
-        return {"loss_mask": _agnostic_loss(logits, proposals, targets)}
+        if self.stage != "coarse":
+            return super().losses(features, proposals, targets)
+        vectors = self._vectors(features, [p.boxes for p in proposals])
+        side = _COARSE_RESOLUTION
+        logits = self.coarse_mask(vectors).unflatten(1, (1, side, side))
+        labels = torch.cat([p.labels for p in proposals])
+        return {"loss_mask_coarse": grid_loss(logits, labels, proposals, targets)}
 
-    def predict(
-        self,
-        features: dict[str, Tensor],
-        boxes: list[Tensor],
-        labels: list[Tensor],
-        settings: InferenceSettings,
-    ) -> Tensor:
-        """Return mask logits (R, 112, 112), the same for every class.
-
-        Neither `labels` nor `settings` says anything to this head.
-        """
+    def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return mask logits (R, 1, 112, 112), the same for every class."""
         vectors = self._vectors(features, boxes)
         logits: Tensor = self.refinement(vectors, self.refinement.crop_skips(features, boxes))
-        return logits.squeeze(1)
+        return logits
 
     def _vectors(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        vectors: Tensor = self.bottleneck(pool_rois(features, boxes, ENCODING_RESOLUTION))
+        vectors: Tensor = self.bottleneck(self.roi_layer(features, boxes, ENCODING_RESOLUTION))
         return vectors
-
-
-def _agnostic_loss(logits: Tensor, proposals: list[Proposals], targets: list[Target]) -> Tensor:
-    one_class = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
-    return grid_loss(logits, one_class, proposals, targets)

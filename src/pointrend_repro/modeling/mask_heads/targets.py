@@ -28,13 +28,20 @@ def crop_masks(proposals: list[Proposals], targets: list[Target], resolution: in
 def grid_loss(
     logits: Tensor, labels: Tensor, proposals: list[Proposals], targets: list[Target]
 ) -> Tensor:
-    """Return the mean binary cross-entropy of each box's own class over an S x S grid.
+    """Return the mean binary cross-entropy of each box's class over an S x S grid.
 
     Args:
-        logits: (R, K, S, S).
+        logits: (R, K, S, S), or (R, 1, S, S) of a mask for all classes.
         labels: (R,), classes.
     """
     if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
         return logits.sum()
-    own = logits[torch.arange(len(labels), device=labels.device), labels].float()
+    own = of_class(logits, labels).float()
     return F.binary_cross_entropy_with_logits(own, crop_masks(proposals, targets, own.shape[-1]))
+
+
+def of_class(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return each box's logits (R, ...) of its class, from (R, K, ...) or (R, 1, ...) for all."""
+    if logits.shape[1] == 1:
+        return logits.squeeze(1)
+    return logits[torch.arange(labels.shape[0], device=labels.device), labels]

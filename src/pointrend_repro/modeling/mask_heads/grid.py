@@ -1,0 +1,44 @@
+"""What mask heads have in common that predict a mask on one fixed grid in each box."""
+
+import torch
+from torch import Tensor, nn
+
+from pointrend_repro.data.structures import Proposals, Target
+from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
+from pointrend_repro.settings.instances import InferenceSettings
+
+
+class GridMaskHead(nn.Module):
+    """A mask head that says in `forward` what it predicts; its loss and its masks follow."""
+
+    train_on_refined_boxes = False
+
+    def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return mask logits (R, K, S, S) of all classes, or (R, 1, S, S) of one mask for all.
+
+        Args:
+            features: p2 to p5 and res2 to res5 of a batch, each (N, C, H, W).
+            boxes: N tensors (R_n, 4), xyxy in image pixels.
+        """
+        raise NotImplementedError
+
+    def losses(
+        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return `loss_mask`: binary cross-entropy of each box's class, over all cells."""
+        logits = self(features, [p.boxes for p in proposals])
+        labels = torch.cat([p.labels for p in proposals])
+        return {"loss_mask": grid_loss(logits, labels, proposals, targets)}
+
+    def predict(
+        self,
+        features: dict[str, Tensor],
+        boxes: list[Tensor],
+        labels: list[Tensor],
+        settings: InferenceSettings,
+    ) -> Tensor:
+        """Return mask logits (R, S, S) of each box's class.
+
+        `settings` says nothing to such a head: its resolution is built in.
+        """
+        return of_class(self(features, boxes), torch.cat(labels))
