@@ -135,15 +135,15 @@ def cost(
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.finding import find
     from pointrend_repro.config.reading import load_variant, resolve_inference
-    from pointrend_repro.config.variants import SemanticVariant
+    from pointrend_repro.config.variants import kind_of
     from pointrend_repro.pipeline.steps import run_cost
-    from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
     config = load_variant(variant, config_dir)
     where = find("variant", variant, config_dir).shown
     settings = resolve_inference(config, inference, where=where)
-    if isinstance(config, SemanticVariant) or isinstance(settings, SemanticInferenceSettings):
-        raise UserError(f"{where}: a semantic model has no mask head to count")
+    kind = kind_of(config)
+    if kind.name != "instances":
+        raise UserError(f"{where}: {kind.models} has no mask head to count")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
     run_cost(experiment, config.model, settings, output=output)
 

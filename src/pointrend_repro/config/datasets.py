@@ -1,20 +1,20 @@
 """A data set: where its files lie, what it is scored by, and recipes of its own."""
 
-from pydantic import Field, model_validator
+from typing import Any
 
+from pydantic import Field, field_validator, model_validator
+
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.metrics import MetricName
+from pointrend_repro.config.recipes import read_recipe
 from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.settings.instances import (
-    InputSettings,
-    OptimizerSettings,
-    PositiveInt,
-    ScheduleSettings,
-    Strict,
-)
-from pointrend_repro.settings.semantic import SemanticInputSettings, SemanticOptimizerSettings
+from pointrend_repro.settings.instances import DatasetRecipe
+from pointrend_repro.settings.of_family import Recipe
+from pointrend_repro.settings.semantic import SemanticRecipe
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 _COCO_FILES = {
     "train_images",
@@ -23,28 +23,6 @@ _COCO_FILES = {
     "val_annotations",
     "lvis_annotations",
 }
-
-
-class DatasetRecipe(Strict):
-    """How instance models are trained."""
-
-    input: InputSettings = InputSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
-    schedules: dict[Name, ScheduleSettings]
-
-
-class SemanticRecipe(Strict):
-    """How a semantic model is trained: PointRend's two on other crops and schedules."""
-
-    input: SemanticInputSettings
-    optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
-    schedules: dict[Name, ScheduleSettings]
-
-
-AnyRecipe = DatasetRecipe | SemanticRecipe
-
-# The recipe of a variant that names none.
-INSTANCES = "instances"
 
 
 class Dataset(Strict):
@@ -72,12 +50,21 @@ class Dataset(Strict):
     semantic_recipes: dict[Name, SemanticRecipe] = Field(
         {}, description="of semantic models, which name the one they take; for layout cityscapes"
     )
+    recipes: dict[Name, Any] = Field({}, description="of any models; each may say its `family`")
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipes_are_of_families(cls, recipes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {name: read_recipe(values, name) for name, values in recipes.items()}
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @property
-    def own_recipes(self) -> dict[str, AnyRecipe]:
+    def own_recipes(self) -> dict[str, Recipe]:
         """The recipes that it brings, by name; if there are none, a paper's protocol counts."""
-        instances: dict[str, AnyRecipe] = {INSTANCES: self.recipe} if self.recipe else {}
-        return instances | self.semantic_recipes
+        instances: dict[str, Recipe] = {"instances": self.recipe} if self.recipe else {}
+        return instances | self.semantic_recipes | self.recipes
 
     @property
     def trains_label_maps(self) -> bool:

@@ -81,6 +81,10 @@ class Declared(Generic[T]):
         """
         return [self.find(name) for name in self.names()]
 
+    def is_own(self, name: str) -> bool:
+        """Whether this package declares it itself; nothing is imported."""
+        return self._places().get(name, name) is None
+
     def files(self, name: str) -> dict[str, str]:
         """Return module and digest of the file of a declaration that is not of this package."""
         place = self._places().get(name)

@@ -12,7 +12,7 @@ from typing import get_args
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.config import figure_plan as plan
-from pointrend_repro.config.datasets import AnyRecipe, Dataset
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figure_plan import DrawnPicture, FigureName
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
@@ -22,12 +22,12 @@ from pointrend_repro.config.reading import (
     resolve_training,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
-from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Grid:
     preset: Preset
     tables: dict[str, Table]
     datasets: dict[str, Dataset]
-    variants: dict[str, AnyVariant]
+    variants: dict[str, Variant]
     cells: tuple[Cell, ...]
     papers: Mapping[str, Paper]
     table_papers: Mapping[str, str]
@@ -141,7 +141,7 @@ class Grid:
             )
         return self._resolved[dataset, variant]
 
-    def _protocol(self, dataset: str, variant: str) -> Mapping[str, AnyRecipe]:
+    def _protocol(self, dataset: str, variant: str) -> Mapping[str, Recipe]:
         """Recipes by which a variant's paper trains on what the data set stands for."""
         if self.datasets[dataset].own_recipes:
             return {}
@@ -168,6 +168,6 @@ class Grid:
     @cached_property
     def shown_with(self) -> str:
         """A digest of what the preset says beside models, and tests them with, in its pictures."""
-        over = self.preset.overrides
-        tests = [identity(over.test), identity(over.semantic.test)]
+        overrides = self.preset.overrides.by_family().values()
+        tests = [identity(over.test) for over in overrides]
         return digest([self.preset.warning, *tests] if any(tests) else self.preset.warning)

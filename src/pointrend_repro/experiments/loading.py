@@ -17,7 +17,7 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can
@@ -99,7 +99,7 @@ def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path)
 
 
 def _trained_by(
-    variants: dict[str, AnyVariant], preset: Preset, papers: dict[str, Paper], config_dir: Path
+    variants: dict[str, Variant], preset: Preset, papers: dict[str, Paper], config_dir: Path
 ) -> dict[str, Paper]:
     """Return by which paper's protocol each variant is trained."""
     names = {name: each.paper or preset.papers[0] for name, each in variants.items()}

@@ -13,6 +13,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load
 from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures import (
@@ -26,7 +27,6 @@ from pointrend_repro.figures import (
 )
 from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
 from pointrend_repro.figures.record import FigureRecord, ModelUsed
-from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.predictions.instances import require_same_categories
 
 _DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
@@ -112,7 +112,8 @@ def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDa
     """
     dataset = read_coco(data.val_images, data.val_annotations)
     for saved in models.values():
-        if isinstance(saved.model, MaskRCNN):  # label maps are of other classes than objects
+        # Label maps are of other classes than objects.
+        if family_of(saved.model.settings).predictions == "instances":
             require_same_categories(saved, dataset)
     return dataset
 

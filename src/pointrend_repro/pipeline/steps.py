@@ -21,6 +21,7 @@ from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.base.standard_output import standard_output_to
 from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.finding import load_function
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import require_metric, score
@@ -33,7 +34,7 @@ from pointrend_repro.settings.instances import (
     InputSettings,
     ModelSettings,
 )
-from pointrend_repro.settings.semantic import (
+from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
     AnyModelSettings,
     AnyTrainingSettings,
@@ -66,7 +67,6 @@ def run_training(
         from pointrend_repro.engines.choosing import trainer_of
         from pointrend_repro.training.lock import only_training_in
         from pointrend_repro.training.processes import Processes
-        from pointrend_repro.training.tasks import task_of
 
         seed = int(experiment["trial"])
         processes = Processes(device)
@@ -80,7 +80,8 @@ def run_training(
         with processes.together():
             if processes.is_main:
                 stack.enter_context(only_training_in(output.parent))
-            dataset = task_of(settings).read(data, "train")
+            family = family_of(settings)
+            dataset = family.function(family.read)(data, "train")
             if processes.is_main:
                 remove_leftovers(output.parent, output.name)
                 used = training_data(dataset, data)
@@ -122,7 +123,6 @@ def run_prediction(
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
-    from pointrend_repro.training.tasks import task_of
 
     # A model is predicted with by what has trained it.
     trained_with = origin.get("train", {}).get("settings", {})
@@ -131,9 +131,10 @@ def run_prediction(
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
-    saved = load_saved_model(model, configured=configured)
+    saved = load_saved_model(model, configured=configured, family=settings.family)
     saved.model.to(device)
-    dataset = task_of(settings).read(data, "val")
+    family = family_of(settings)
+    dataset = family.function(family.read)(data, "val")
     used = {
         "tested_with": in_force(
             saved.input, getattr(saved.model.settings, "detector", None), settings.test

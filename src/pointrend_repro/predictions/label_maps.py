@@ -63,6 +63,13 @@ def predict_label_map(
     return result
 
 
+def predict_image(
+    saved: SavedModel, image: NDArray[np.uint8], settings: SemanticInferenceSettings
+) -> LabelMap:
+    """Label every pixel of one RGB image, (H, W, 3) uint8."""
+    return LabelMap(predict_label_map(saved.model, image, settings, saved.input))
+
+
 def write_label_maps(
     saved: SavedModel, dataset: LabelledImages, settings: SemanticInferenceSettings, folder: Path
 ) -> None:

@@ -12,9 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from pointrend_repro.declarations.family import recorded_class
 from pointrend_repro.settings.at_test import SizeAtTest
-from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
-from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
 
 
 @dataclass(frozen=True)
@@ -30,18 +29,10 @@ def differences(settings: Mapping[str, Any]) -> list[Difference]:
     """Return what differs from the defaults of the settings' class, in the order of the record.
 
     What has no default, such as the trunk or the number of updates, is always among them. The
-    class is told by the keys: settings of a training have `model`, those of a prediction the keys
-    of one of the two inference classes; whatever else a step ran with is listed whole.
+    class is that of the record's family (`recorded_class`); whatever else a step ran with is listed
+    whole.
     """
-    return list(_walk(settings, _class_of(settings), ""))
-
-
-def _class_of(settings: Mapping[str, Any]) -> type[BaseModel] | None:
-    model = settings.get("model")
-    if isinstance(model, Mapping):
-        return SemanticTrainingSettings if "decoder" in model else TrainingSettings
-    known: tuple[type[BaseModel], ...] = (InferenceSettings, SemanticInferenceSettings)
-    return next((c for c in known if settings and set(settings) <= set(c.model_fields)), None)
+    return list(_walk(settings, recorded_class(settings), ""))
 
 
 def _walk(

@@ -1,6 +1,6 @@
-"""What all settings share: numbers with their limits, and refusing what nobody knows."""
+"""What all settings share: numbers with their limits, refusing what nobody knows, and merging."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,3 +16,13 @@ class Strict(BaseModel):
     """Settings that reject unknown keys and cannot be changed after they are read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping with another one on top of it, key by key at every depth."""
+    found = dict(base)
+    for key, value in over.items():
+        old = found.get(key)
+        both = isinstance(old, dict) and isinstance(value, dict)
+        found[key] = merged(old, value) if both else value
+    return found

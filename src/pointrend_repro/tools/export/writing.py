@@ -39,7 +39,8 @@ def export_model(
     saved = _load(model, weights, head)
     if not isinstance(saved.model, MaskRCNN):
         raise UserError(
-            f"{model}: a semantic model; detectors with a mask head are what can be exported"
+            f"{model}: is of family {saved.model.settings.family}; detectors with a mask head, of "
+            "family mask_rcnn, are what can be exported"
         )
     write_graph(DetectorGraph(saved.model, settings), form, output)
     write_json(
