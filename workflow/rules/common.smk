@@ -9,6 +9,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.config.variants import kind_of
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
@@ -169,8 +170,8 @@ def data_records(wildcards):
 
 def weights_record(wildcards):
     """Record of the download of the ImageNet weights that a training starts from."""
-    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
-    return DOWNLOADS.record(settings.model.backbone.weights)
+    model = GRID.training_settings(wildcards.dataset, wildcards.variant).model
+    return DOWNLOADS.record(family_of(model).weights(model))
 
 
 def data_files(wildcards):

@@ -7,7 +7,7 @@ keys.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.datasets import Dataset
@@ -20,6 +20,8 @@ from pointrend_repro.declarations.family import FAMILIES, family_in
 from pointrend_repro.settings.at_test import SizeAtTest, on_top
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
 from pointrend_repro.settings.schedule import RunSettings
+
+Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
 
 def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
@@ -162,9 +164,7 @@ def overrides_at_test(preset: Preset, variant: Variant) -> SizeAtTest:
     return preset.overrides.of_family(FAMILIES.find(variant.family)).test
 
 
-def with_test(
-    settings: AnyInferenceSettings, asked: Mapping[str, Any], *, where: str
-) -> AnyInferenceSettings:
+def with_test(settings: Inference, asked: Mapping[str, Any], *, where: str) -> Inference:
     """Return inference settings with what a user asks a model to be tested with.
 
     Args:
@@ -177,5 +177,5 @@ def with_test(
     return _tested_with(settings, validate(type(settings.test), dict(asked), where))
 
 
-def _tested_with(settings: AnyInferenceSettings, over: SizeAtTest) -> AnyInferenceSettings:
+def _tested_with(settings: Inference, over: SizeAtTest) -> Inference:
     return settings.model_copy(update={"test": on_top(settings.test, over)})

@@ -49,7 +49,9 @@ class Family:
         build: makes a model, by (model settings, number of classes). The model is called with
             (images, targets) and returns named losses, has its settings as `settings`, and may
             have `start_iteration(iteration, total_iters)`, which is called before each update.
-        pretrained: loads what a new model begins with, by (model, its settings); None: nothing.
+        weights: by model settings, the file that a new model begins with, which is fetched before;
+            None: it begins at random.
+        pretrained: loads that file, by (model, its settings); None: no model begins with one.
         read: reads a split of a data set, by (where it lies, split); the data set has `categories`
             and `images`.
         trains_on: whether a record is trained on; None: all are.
@@ -83,6 +85,7 @@ class Family:
     overrides: type[FamilyOverrides] = FamilyOverrides
     default_recipe: str | None = None
     engines: Mapping[str, str] = field(default_factory=dict)
+    weights: Callable[[Any], str | None] = lambda _: None
     pretrained: str | None = None
     trains_on: str | None = None
     parameter_groups: str = "pointrend_repro.training.parameter_groups:alike"

@@ -44,8 +44,8 @@ class AnyTrainingSettings(Strict):
     family: str
     engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
     model: Any
-    input: Any = InputSettings()
-    optimizer: Any = OptimizerSettings()
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings
     run: RunSettings = RunSettings()
 
@@ -53,8 +53,8 @@ class AnyTrainingSettings(Strict):
 class Recipe(Strict):
     """How models are trained on some data; a family may have types of its own for these."""
 
-    input: Any = InputSettings()
-    optimizer: Any = OptimizerSettings()
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     schedules: dict[Name, ScheduleSettings]
 
 

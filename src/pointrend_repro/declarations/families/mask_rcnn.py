@@ -38,6 +38,7 @@ FAMILY = Family(
     default_recipe="instances",
     engines={"detectron2": "pointrend_repro.engines.detectron2.translations:DETECTORS"},
     build="pointrend_repro.modeling.build:build_mask_rcnn",
+    weights=lambda model: model.backbone.weights,
     pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
     read="pointrend_repro.data.training_splits:read_instances",
     trains_on="pointrend_repro.data.training_splits:has_object",

@@ -31,6 +31,7 @@ FAMILY = Family(
     overrides=SemanticOverrides,
     engines={"detectron2": "pointrend_repro.engines.detectron2.translations:LABEL_MAPS"},
     build="pointrend_repro.modeling.semantic.model:SemanticModel",
+    weights=lambda model: model.backbone.weights,
     pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
     read="pointrend_repro.data.training_splits:read_labels",
     make_example="pointrend_repro.data.semantic:semantic_example",
