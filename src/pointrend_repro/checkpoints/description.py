@@ -38,8 +38,7 @@ class ModelDescription(Strict):
 
 
 @cache
-def _description_class(family: str) -> type[ModelDescription]:
-    model = FAMILIES.find(family).model
+def _description_class(model: type[AnyModelSettings]) -> type[ModelDescription]:
     return create_model("ModelDescription", __base__=ModelDescription, model=(model, ...))
 
 
@@ -74,7 +73,7 @@ def read_description(path: Path, *, family: str | None = None) -> ModelDescripti
             raise ValueError(f"its settings are {len(text)} characters long")
         found = family_in(_mapping(text))
         _require_family(path, found, family)
-        return _description_class(found).model_validate_json(text)
+        return _description_class(FAMILIES.find(found).model).model_validate_json(text)
     except ValidationError as error:
         told = one_line(error, ModelDescription)
     except (safetensors.SafetensorError, OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
 from pointrend_repro.settings.values import Strict
 
@@ -35,7 +36,6 @@ class Variant(Strict):
     inference: dict[Name, Any]
 
 
-@cache
 def variant_class(family: str) -> type[Variant]:
     """Return the class of the variants of a family.
 
@@ -43,15 +43,22 @@ def variant_class(family: str) -> type[Variant]:
         UserError: there is no such family.
     """
     found = FAMILIES.find(family)
+    return _variant_class(found.model, found.inference, found.default_recipe)
+
+
+@cache
+def _variant_class(
+    model: type[AnyModelSettings], inference: type[AnyInferenceSettings], default: str | None
+) -> type[Variant]:
     recipe: Any = Variant.model_fields["recipe"]
-    if found.default_recipe is not None:
-        recipe = Field(found.default_recipe, description=recipe.description)
+    if default is not None:
+        recipe = Field(default, description=recipe.description)
     return create_model(
         "Variant",
         __base__=Variant,
-        model=(found.model, ...),
+        model=(model, ...),
         recipe=(Name, recipe),
-        inference=(dict[Name, found.inference], ...),  # type: ignore[name-defined]
+        inference=(dict[Name, inference], ...),  # type: ignore[valid-type]
     )
 
 
