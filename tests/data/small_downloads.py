@@ -12,7 +12,7 @@ from file_server import FileServer
 
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
 from pointrend_repro.data.fetch.fetch import fetch
-from pointrend_repro.data.fetch.wanted import Patience
+from pointrend_repro.data.fetch.request import Patience
 
 WEIGHTS = b"\x80\x04" + b"weights" * 50 + b"."
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import (
     Batch,
-    Division,
-    Step,
+    MicroBatch,
+    MicroBatches,
     batch_order,
     to_device,
     training_batches,
@@ -25,7 +25,7 @@ from pointrend_repro.data.examples import training_example
 from pointrend_repro.settings.instances import InputSettings
 
 SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
-ONE_STEP = Division(images_per_batch=2, images_per_step=2)
+ONE_STEP = MicroBatches(images_per_batch=2, images_per_step=2)
 
 
 def batches(
@@ -35,12 +35,12 @@ def batches(
     stop: int = 6,
     workers: int = 0,
     seed: int = 3,
-    division: Division = ONE_STEP,
+    micro_batches: MicroBatches = ONE_STEP,
 ) -> Iterator[Batch]:
     return training_batches(
         records,
         partial(training_example, settings=SMALL),
-        division=division,
+        micro_batches=micro_batches,
         seed=seed,
         iterations=range(first, stop),
         workers=workers,
@@ -58,10 +58,10 @@ def assert_equal(some: list[Batch], others: list[Batch]) -> None:
     assert len(some) == len(others) > 0
     for a, b in zip(some, others, strict=True):
         assert a.image_ids == b.image_ids
-        assert_equal_steps(a.steps, b.steps)
+        assert_equal_micro_batches(a.micro_batches, b.micro_batches)
 
 
-def assert_equal_steps(some: list[Step], others: list[Step]) -> None:
+def assert_equal_micro_batches(some: list[MicroBatch], others: list[MicroBatch]) -> None:
     assert len(some) == len(others) > 0
     for a, b in zip(some, others, strict=True):
         assert (a.weight, a.seed) == (b.weight, b.seed)
@@ -74,7 +74,7 @@ def assert_equal_steps(some: list[Step], others: list[Step]) -> None:
 
 
 def images_of(batch: Batch) -> list[torch.Tensor]:
-    return [image for step in batch.steps for image in step.images]
+    return [image for micro_batch in batch.micro_batches for image in micro_batch.images]
 
 
 @settings(max_examples=50, deadline=None)
@@ -87,15 +87,15 @@ def images_of(batch: Batch) -> list[torch.Tensor]:
 def test_steps_hold_one_shape_and_all_images_are_shown_equally_often(
     wide: list[bool], images_per_batch: int, images_per_step: int, seed: int
 ) -> None:
-    division = Division(images_per_batch, images_per_step)
-    order = list(islice(batch_order(wide, division, seed=seed), 40))
-    assert order == list(islice(batch_order(wide, division, seed=seed), 40))
+    micro_batches = MicroBatches(images_per_batch, images_per_step)
+    order = list(islice(batch_order(wide, micro_batches, seed=seed), 40))
+    assert order == list(islice(batch_order(wide, micro_batches, seed=seed), 40))
     for batch in order:
         assert len(batch) == images_per_batch
-        for step in division.steps:
-            assert len({wide[batch[place]] for place in step}) == 1
+        for places in micro_batches.places:
+            assert len({wide[batch[place]] for place in places}) == 1
     # Within its group an image is once more shown only when all others have had their turn,
-    # but for those few that waited for a step to fill.
+    # but for those few that waited for a micro-batch to fill.
     for kind in set(wide):
         group = [i for i, w in enumerate(wide) if w is kind]
         shown = [i for batch in order for i in batch if wide[i] is kind]
@@ -110,7 +110,7 @@ def test_a_batch_mixes_shapes_at_least_as_the_gpus_of_detectron2_do() -> None:
     often as in eight.
     """
     wide = [i % 100 < 74 for i in range(5000)]
-    order = list(islice(batch_order(wide, Division(16, 2), seed=0), 3000))
+    order = list(islice(batch_order(wide, MicroBatches(16, 2), seed=0), 3000))
     all_wide = sum(all(wide[i] for i in batch) for batch in order) / len(order)
     assert all_wide < 0.74**8
     assert not any(not any(wide[i] for i in batch) for batch in order)
@@ -119,7 +119,7 @@ def test_a_batch_mixes_shapes_at_least_as_the_gpus_of_detectron2_do() -> None:
 @settings(max_examples=30, deadline=None)
 @given(count=st.integers(2, 12), seed=st.integers(0, 1000))
 def test_epochs_are_shuffled_differently(count: int, seed: int) -> None:
-    single = Division(1, 1)
+    single = MicroBatches(1, 1)
     shown = list(islice(batch_order([True] * 12, single, seed=seed), 24))
     assert sorted(shown[:12]) == sorted(shown[12:]) == [[i] for i in range(12)]
     assert shown[:12] != shown[12:]
@@ -128,7 +128,9 @@ def test_epochs_are_shuffled_differently(count: int, seed: int) -> None:
 
 def test_the_smaller_group_gets_its_share() -> None:
     wide = [True] * 9 + [False]
-    shown = Counter(i for b in islice(batch_order(wide, Division(4, 2), seed=0), 200) for i in b)
+    shown = Counter(
+        i for b in islice(batch_order(wide, MicroBatches(4, 2), seed=0), 200) for i in b
+    )
     assert max(shown.values()) - min(shown.values()) <= 2
 
 
@@ -156,9 +158,11 @@ def test_seeds_change_the_order_and_the_augmentation(records: list[ImageRecord])
 def test_batches_carry_the_ids_and_sizes_of_their_images(records: list[ImageRecord]) -> None:
     by_id = {record.id: record for record in records}
     for batch in batches(records):
-        (step,) = batch.steps
-        assert len(step.images) == len(step.targets) == len(batch.image_ids) == 2
-        for image, target, image_id in zip(step.images, step.targets, batch.image_ids, strict=True):
+        (micro_batch,) = batch.micro_batches
+        assert len(micro_batch.images) == len(micro_batch.targets) == len(batch.image_ids) == 2
+        for image, target, image_id in zip(
+            micro_batch.images, micro_batch.targets, batch.image_ids, strict=True
+        ):
             assert image.shape[1:] == target.masks.shape[1:]
             assert len(target.boxes) == len(by_id[image_id].annotations)
 
@@ -188,7 +192,9 @@ def test_nothing_to_train_on_is_refused() -> None:
 
 def test_moving_a_step_keeps_it(records: list[ImageRecord]) -> None:
     steps = next(batches(records)).steps
-    assert_equal_steps([to_device(step, torch.device("cpu")) for step in steps], steps)
+    assert_equal_micro_batches(
+        [to_device(micro_batch, torch.device("cpu")) for micro_batch in steps], steps
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -196,35 +202,38 @@ def test_moving_a_step_keeps_it(records: list[ImageRecord]) -> None:
 def test_every_place_of_a_batch_is_in_one_step_of_one_process(
     images: int, in_step: int, processes: int
 ) -> None:
-    shares = [Division(images, in_step, number, processes) for number in range(processes)]
-    steps = shares[0].steps
-    assert [place for step in steps for place in step] == list(range(images))
-    assert {len(step) for step in steps[:-1]} <= {in_step}
-    own = [share.own_steps for share in shares]
-    assert sorted(step for steps in own for step in steps) == list(range(len(steps)))
+    shares = [MicroBatches(images, in_step, number, processes) for number in range(processes)]
+    places = shares[0].places
+    assert [place for own in places for place in own] == list(range(images))
+    assert {len(own) for own in places[:-1]} <= {in_step}
+    own = [share.own for share in shares]
+    assert sorted(number for numbers in own for number in numbers) == list(range(len(places)))
     assert max(map(len, own)) - min(map(len, own)) <= 1
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_processes_have_the_steps_of_one_alone(records: list[ImageRecord], workers: int) -> None:
     """The same images, augmented alike, with the same seeds and weights; and all know all ids."""
-    whole = list(batches(records, division=Division(5, 2)))
+    whole = list(batches(records, micro_batches=MicroBatches(5, 2)))
     parts = [
-        list(batches(records, division=Division(5, 2, number, 2), workers=workers))
+        list(batches(records, micro_batches=MicroBatches(5, 2, number, 2), workers=workers))
         for number in (0, 1)
     ]
     for batch, first, second in zip(whole, *parts, strict=True):
         assert batch.image_ids == first.image_ids == second.image_ids
         assert len(batch.image_ids) == 5
-        assert [step.weight for step in batch.steps] == [0.4, 0.4, 0.2]
-        assert_equal_steps([first.steps[0], second.steps[0], first.steps[1]], batch.steps)
+        assert [micro_batch.weight for micro_batch in batch.micro_batches] == [0.4, 0.4, 0.2]
+        assert_equal_micro_batches(
+            [first.micro_batches[0], second.micro_batches[0], first.micro_batches[1]],
+            batch.micro_batches,
+        )
 
 
 def test_no_two_steps_draw_alike(records: list[ImageRecord]) -> None:
     seeds = [
-        step.seed
+        micro_batch.seed
         for seed in (0, 1)
-        for batch in batches(records, seed=seed, division=Division(4, 1))
-        for step in batch.steps
+        for batch in batches(records, seed=seed, micro_batches=MicroBatches(4, 1))
+        for micro_batch in batch.micro_batches
     ]
     assert len(set(seeds)) == len(seeds) == 48

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.fetch.answers import LONGEST_WAIT_S, wait_wanted_s
+from pointrend_repro.data.fetch.answers import LONGEST_WAIT_S, asked_wait_s
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.parts import Part
+from pointrend_repro.data.fetch.request import FileRequest, Patience, TransientError
 from pointrend_repro.data.fetch.speed import SpeedWatch
 from pointrend_repro.data.fetch.transfer import Arrived, download
-from pointrend_repro.data.fetch.wanted import Patience, TransientError, Wanted
 
 OLD, NEW = bytes(range(256)) * 40, bytes(range(255, -1, -1)) * 40
 QUICK = Patience(attempts=3, first_wait_s=0)
@@ -42,8 +42,8 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "folder" / ".file.zip.part"
 
 
-def hashed(server: FileServer, path: str = "/file.zip") -> Wanted:
-    return Wanted(
+def hashed(server: FileServer, path: str = "/file.zip") -> FileRequest:
+    return FileRequest(
         url=server.url + path,
         size_bytes=len(OLD),
         max_bytes=len(OLD),
@@ -52,17 +52,17 @@ def hashed(server: FileServer, path: str = "/file.zip") -> Wanted:
     )
 
 
-def pinned(server: FileServer, path: str = "/file.zip") -> Wanted:
+def pinned(server: FileServer, path: str = "/file.zip") -> FileRequest:
     file = hashed(server, path)
     return replace(file, size_bytes=None, max_bytes=2 * len(OLD), has_published_hash=False)
 
 
-def get(wanted: Wanted, part: Path, clock: Callable[[], float] = time.monotonic) -> Arrived:
+def get(wanted: FileRequest, part: Path, clock: Callable[[], float] = time.monotonic) -> Arrived:
     with OneStepSession() as session:
         return download(session, wanted, part, report=lambda *_: None, patience=QUICK, clock=clock)
 
 
-def refuses(wanted: Wanted, part: Path, *told: str) -> str:
+def refuses(wanted: FileRequest, part: Path, *told: str) -> str:
     with pytest.raises(UserError) as caught:
         get(wanted, part)
     text = str(caught.value)
@@ -207,7 +207,7 @@ BAD_PLACES = {
 @pytest.mark.parametrize("place", BAD_PLACES)
 @pytest.mark.parametrize("kind", [hashed, pinned])
 def test_a_redirect_to_nowhere(
-    server: FileServer, part: Path, place: str, kind: Callable[[FileServer], Wanted]
+    server: FileServer, part: Path, place: str, kind: Callable[[FileServer], FileRequest]
 ) -> None:
     server.script = [redirect(place)] * 9
     told = refuses(kind(server), part, BAD_PLACES[place])
@@ -374,14 +374,14 @@ def test_how_long_to_wait(wish: str | None, date: str | None, expected: float) -
     headers = {"Retry-After": wish, "Date": date}
     answer.headers.update({name: value for name, value in headers.items() if value is not None})
     at_20 = 784111760.0  # 8:49:20
-    assert wait_wanted_s(answer, at_20) == pytest.approx(expected, abs=1e-6)
+    assert asked_wait_s(answer, at_20) == pytest.approx(expected, abs=1e-6)
 
 
 @given(st.text(max_size=40))
 def test_whatever_is_wished_the_wait_has_an_end(wish: str) -> None:
     answer = requests.Response()
     answer.headers["Retry-After"] = wish
-    assert 0 <= wait_wanted_s(answer, time.time()) <= LONGEST_WAIT_S
+    assert 0 <= asked_wait_s(answer, time.time()) <= LONGEST_WAIT_S
 
 
 def test_a_header_that_is_none_tells_no_secret(

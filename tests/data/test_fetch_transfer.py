@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.parts import Part
+from pointrend_repro.data.fetch.request import FileRequest, Patience
 from pointrend_repro.data.fetch.transfer import download
-from pointrend_repro.data.fetch.wanted import Patience, Wanted
 
 CONTENT = bytes(range(256)) * 40
 QUICK = Patience(attempts=3, first_wait_s=0)
@@ -45,8 +45,8 @@ def part(tmp_path: Path) -> Path:
     return tmp_path / "folder" / ".file.zip.part"
 
 
-def wanted(server: FileServer) -> Wanted:
-    return Wanted(
+def wanted(server: FileServer) -> FileRequest:
+    return FileRequest(
         url=f"{server.url}/file.zip",
         size_bytes=len(CONTENT),
         max_bytes=len(CONTENT),
@@ -55,12 +55,12 @@ def wanted(server: FileServer) -> Wanted:
     )
 
 
-def of_unknown_size(server: FileServer) -> Wanted:
+def of_unknown_size(server: FileServer) -> FileRequest:
     limit = 2 * len(CONTENT)
     return replace(wanted(server), size_bytes=None, max_bytes=limit, has_published_hash=False)
 
 
-def get(file: Wanted, part: Path, patience: Patience = QUICK) -> bool:
+def get(file: FileRequest, part: Path, patience: Patience = QUICK) -> bool:
     with OneStepSession() as session:
         arrived = download(session, file, part, report=lambda done, total: None, patience=patience)
     return arrived.in_one_piece

@@ -21,7 +21,7 @@ from experiment import before_update
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
-from pointrend_repro.data.batches import Division, batch_order, training_batches
+from pointrend_repro.data.batches import MicroBatches, batch_order, training_batches
 from pointrend_repro.data.examples import training_example
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.modeling.sync_batch_norm import CpuSyncBatchNorm
@@ -194,13 +194,13 @@ def test_steps_add_up_to_the_mean_over_the_batch(tmp_path: Path, root: Path) -> 
     batches = training_batches(
         dataset.images,
         partial(training_example, settings=whole.input),
-        division=Division(5, 2),
+        micro_batches=MicroBatches(5, 2),
         seed=SEED,
         iterations=range(1),
         workers=0,
     )
     total = 0.0
-    for step in next(batches).steps:
+    for step in next(batches).micro_batches:
         torch.manual_seed(step.seed)
         losses = model(step.images, step.targets)
         total += float(sum(losses.values()).detach()) * len(step.images) / 5
@@ -282,7 +282,7 @@ def test_more_processes_than_steps(tmp_path: Path, root: Path) -> None:
 def test_an_image_that_only_the_second_process_reads(tmp_path: Path, root: Path) -> None:
     arguments = commands(tmp_path, root)
     # Of the first batch; process 1 has its last two images.
-    order = next(batch_order([True] * 7, Division(4, 2), seed=0))
+    order = next(batch_order([True] * 7, MicroBatches(4, 2), seed=0))
     broken = f"{order[3] + 1:012d}.jpg"
     (root / "train2017" / broken).write_bytes(b"no image")
     assert_refused(tmp_path, arguments, broken)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 class UserError(Exception):
-    """A wrong input, setting or machine, told in one line.
+    """A wrong input, setting or machine, described in one line.
 
     The message names the file or the key that is wrong and says what to do about it. The command
     line prints it without a traceback and exits with 2.

@@ -121,7 +121,7 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
             them.
 
     Raises:
-        UserError: the file is missing, is not whole JSON, or holds what nobody can mean.
+        UserError: the file is missing, is not whole JSON, or holds what cannot be meant.
     """
     try:
         return parse_json(path.read_bytes(), allow_nan=allow_nan)
@@ -145,5 +145,5 @@ def _system_error(error: Exception) -> int | None:
     """The system's error number, also where a library in Rust (safetensors) only tells it."""
     if isinstance(error, OSError):
         return error.errno
-    told = re.search(r"\(os error (\d+)\)", str(error))
-    return int(told[1]) if told else None
+    code = re.search(r"\(os error (\d+)\)", str(error))
+    return int(code[1]) if code else None

@@ -110,11 +110,11 @@ def require_model_of(model: Path, asked: Mapping[str, Any]) -> None:
     """
     origin = _read(origin_path(model), model, "train")
     folder = re.fullmatch(r"trial(\d+)", model.absolute().parent.name)
-    wanted = ({"trial": int(folder[1])} if folder else {}) | dict(asked)
-    other = [key for key, value in wanted.items() if origin.get(key, value) != value]
+    expected = ({"trial": int(folder[1])} if folder else {}) | dict(asked)
+    other = [key for key, value in expected.items() if origin.get(key, value) != value]
     if other:
         is_of, not_of = (
-            ", ".join(f"{key} {values[key]}" for key in other) for values in (origin, wanted)
+            ", ".join(f"{key} {values[key]}" for key in other) for values in (origin, expected)
         )
         raise UserError(
             f"{model}: is of {is_of}, not of {not_of}, by the record beside it; give the model "
@@ -151,8 +151,8 @@ def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
         except (KeyError, TypeError, ValueError, RecursionError):
             return ""  # none of ours: who loads it says so
         trained = made.get("settings")
-        wanted = trained.get("model", settings) if isinstance(trained, dict) else settings
-        return "" if wanted == settings else "is a model of other settings than its record tells"
+        expected = trained.get("model", settings) if isinstance(trained, dict) else settings
+        return "" if expected == settings else "is a model of other settings than its record says"
     if result.suffix == ".json":
         with result.open("rb") as stream:
             stream.seek(max(0, result.stat().st_size - 64))

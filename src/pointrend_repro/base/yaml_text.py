@@ -26,7 +26,7 @@ def parse_yaml(text: str) -> Any:
         ValueError: in one line, with the place where there is one.
     """
     if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"{len(text)} characters, which nobody has typed")
+        raise ValueError(f"{len(text)} characters, more than a person types")
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except RecursionError:
@@ -44,8 +44,8 @@ class _StrictLoader(yaml.SafeLoader):
             if isinstance(value, int) and abs(value) >= 10**MOST_DIGITS:
                 raise ValueError(f"more than {MOST_DIGITS} digits")
         except _FAULTS as error:
-            told = f"no such value ({type(error).__name__}: {error})"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark) from None
+            reason = f"no such value ({type(error).__name__}: {error})"
+            raise yaml.constructor.ConstructorError(None, None, reason, node.start_mark) from None
         return value
 
 

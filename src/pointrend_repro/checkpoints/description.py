@@ -75,10 +75,12 @@ def read_description(path: Path, *, family: str | None = None) -> ModelDescripti
         _require_family(path, found, family)
         return _description_class(FAMILIES.find(found).model).model_validate_json(text)
     except ValidationError as error:
-        told = one_line(error, ModelDescription)
+        reason = one_line(error, ModelDescription)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
-        told = str(error)
-    raise UserError(f"{path}: not a model of this project ({printable_line(told)}); train it again")
+        reason = str(error)
+    raise UserError(
+        f"{path}: not a model of this project ({printable_line(reason)}); train it again"
+    )
 
 
 def _mapping(text: str) -> dict[str, Any]:
@@ -111,11 +113,11 @@ def require_configured(path: Path, found: AnyModelSettings, configured: AnyModel
         if key not in ours or key not in theirs or ours[key] != theirs[key]
     ]
     if differing:
-        told = printable_line(", ".join(differing[:_SHOWN_DIFFERENCES]))
+        reason = printable_line(", ".join(differing[:_SHOWN_DIFFERENCES]))
         more = ", ..." if len(differing) > _SHOWN_DIFFERENCES else ""
         raise UserError(
-            f"{path}: was trained with other settings than are configured ({told}{more}); train it "
-            "again, or take the variant and the preset that it was trained with"
+            f"{path}: was trained with other settings than are configured ({reason}{more}); train "
+            "it again, or take the variant and the preset that it was trained with"
         )
 
 

@@ -20,7 +20,7 @@ _ALIKE = 0.5
 
 @dataclass(frozen=True)
 class Fit:
-    """How a checkpoint differs from a model; `misshapen` has (name, is, wanted)."""
+    """How a checkpoint differs from a model; `misshapen` has (name, is, expected)."""
 
     missing: list[str]
     unexpected: list[str]
@@ -33,8 +33,8 @@ class Fit:
 
     def __str__(self) -> str:
         misshapen = [
-            f"{name} is {_times(shape)} instead of {_times(wanted)}"
-            for name, shape, wanted in self.misshapen
+            f"{name} is {_times(shape)} instead of {_times(expected)}"
+            for name, shape, expected in self.misshapen
         ]
         parts = {
             "missing": self.missing,

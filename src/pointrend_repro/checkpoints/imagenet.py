@@ -112,14 +112,14 @@ def _tell(path: Path, left_out: tuple[str, ...]) -> None:
 
 
 def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings) -> None:
-    wanted = _wanted_settings(checkpoint)
-    wrong = {key: value for key, value in wanted.items() if getattr(settings, key) != value}
+    expected = _settings_of(checkpoint)
+    wrong = {key: value for key, value in expected.items() if getattr(settings, key) != value}
     if wrong:
-        told = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in wrong.items())
-        raise UserError(f"{path}: these weights need other settings in model.backbone: {told}")
+        reason = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in wrong.items())
+        raise UserError(f"{path}: these weights need other settings in model.backbone: {reason}")
 
 
-def _wanted_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+def _settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return the settings that the weights were trained with, as far as the file tells."""
     if checkpoint.source == "caffe2":
         grouped = checkpoint.tensors.get("res2.0.conv2.weight")

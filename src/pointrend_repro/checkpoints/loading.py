@@ -81,7 +81,7 @@ def load_own_file(path: Path, *, head: str | None = None, family: str | None = N
 
     Raises:
         UserError: the file is missing or faulty, is not what the record of its training beside it
-            describes, or has a plug-in head that nobody named.
+            describes, or has a plug-in head that was not named.
     """
     require_as_recorded_if_known(path)
     return load_saved_model(path, head=head, family=family)
@@ -122,10 +122,10 @@ def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) 
     It may be narrower, have other classes, or the paper's value of a setting where the known model
     has detectron2's.
     """
-    wanted, found = (family_of(s).architecture(s) for s in (known_model(name).model, settings))
-    if wanted != found:
+    expected, found = (family_of(s).architecture(s) for s in (known_model(name).model, settings))
+    if expected != found:
         raise UserError(
-            f"{path}: holds {' with '.join(found)}, but {name} is {' with '.join(wanted)}"
+            f"{path}: holds {' with '.join(found)}, but {name} is {' with '.join(expected)}"
         )
 
 

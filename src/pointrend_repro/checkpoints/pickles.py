@@ -38,9 +38,9 @@ def read_pickle(path: Path) -> Any:
             "only numbers, text, arrays and plain containers; do not open this file by other means"
         ) from None
     except Exception as error:  # a damaged pickle fails in as many ways as there are opcodes
-        told = printable_line(error)
+        reason = printable_line(error)
         raise UserError(
-            f"{path}: not a whole pickle ({type(error).__name__}: {told}); "
+            f"{path}: not a whole pickle ({type(error).__name__}: {reason}); "
             "the file may be truncated: fetch it again"
         ) from None
 
@@ -152,5 +152,5 @@ def _empty_array(subtype: Any, shape: Any, typecode: Any) -> np.ndarray:
     return np.empty(0, dtype=np.int8)
 
 
-def _is_number(value: Any, wanted: int) -> bool:
-    return type(value) is int and value == wanted
+def _is_number(value: Any, expected: int) -> bool:
+    return type(value) is int and value == expected

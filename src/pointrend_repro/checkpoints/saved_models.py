@@ -87,7 +87,7 @@ def load_saved_model(
 
     Raises:
         UserError: the file is missing or damaged, was not written by `save_model`, is of another
-            model than configured or of a plug-in that nobody named, or its weights are no numbers.
+            model than configured or of a plug-in that was not named, or its weights are no numbers.
     """
     described = read_description(path, family=configured.family if configured else family)
     if configured is not None:

@@ -1,9 +1,9 @@
 """Which images make up the batch of an iteration, as a pure function of the seed.
 
 Because the order does not depend on what has run before, a training continues exactly where it was
-interrupted, with any number of loader workers. A batch is divided into steps, each of them what one
-forward pass sees, and the steps among the processes that train together; what a step holds does not
-depend on how many these are.
+interrupted, with any number of loader workers. A batch is cut into micro-batches, each of them
+what one forward pass sees, and these are dealt out to the ranks that train together; what a
+micro-batch holds does not depend on how many ranks there are.
 """
 
 import itertools
@@ -61,35 +61,35 @@ MakeExample = Callable[..., tuple[Tensor, TargetLike]]
 
 
 @dataclass(frozen=True)
-class Division:
-    """How a batch is divided into steps, and these among the processes that train together.
+class MicroBatches:
+    """How a batch is cut into micro-batches, and which of them are this rank's.
 
     Attributes:
         images_per_batch: of all processes.
-        images_per_step: how many images one forward pass sees; the last step may have fewer.
-        process: the number of this process.
-        processes: how many there are.
+        images_per_step: of a micro-batch, which one forward pass sees; the last may have fewer.
+        rank: of this process among those that train together.
+        world_size: how many there are.
     """
 
     images_per_batch: int
     images_per_step: int
-    process: int = 0
-    processes: int = 1
+    rank: int = 0
+    world_size: int = 1
 
     @property
-    def steps(self) -> list[range]:
-        """The places in the batch of each step's images."""
+    def places(self) -> list[range]:
+        """The places in the batch of each micro-batch's images."""
         places = range(self.images_per_batch)
         return [places[i : i + self.images_per_step] for i in places[:: self.images_per_step]]
 
     @property
-    def own_steps(self) -> list[int]:
-        """The numbers of the steps that are this process's."""
-        return list(range(len(self.steps)))[self.process :: self.processes]
+    def own(self) -> list[int]:
+        """The numbers of the micro-batches that are this rank's."""
+        return list(range(len(self.places)))[self.rank :: self.world_size]
 
 
 @dataclass(frozen=True)
-class Step:
+class MicroBatch:
     """What one forward pass sees, and all that its losses depend on beside the weights.
 
     Attributes:
@@ -107,35 +107,37 @@ class Step:
 
 @dataclass(frozen=True)
 class Batch:
-    """The steps of one iteration that are this process's, and the ids of all its images.
+    """The micro-batches of one iteration that are this rank's, and the ids of all its images.
 
     Attributes:
-        steps: of this process.
-        image_ids: in the data set, of the images of all processes.
+        micro_batches: of this rank.
+        image_ids: in the data set, of the images of all ranks.
     """
 
-    steps: list[Step]
+    micro_batches: list[MicroBatch]
     image_ids: list[int | str]
 
 
-def batch_order(wide: Sequence[bool], division: Division, *, seed: int) -> Iterator[list[int]]:
-    """Yield the images of each iteration, for ever.
+def batch_order(
+    wide: Sequence[bool], micro_batches: MicroBatches, *, seed: int
+) -> Iterator[list[int]]:
+    """Yield the images of each iteration, without end.
 
-    Images are shuffled anew each epoch. A step holds only wide or only high images, so that little
-    of it is padding, and what is left over waits for the next; a batch is the steps that come next,
-    of whatever shape. detectron2 groups in the same way what one GPU sees (commit 02b5c4e2,
-    data/common.py, AspectRatioGroupedDataset).
+    Images are shuffled anew each epoch. A micro-batch holds only wide or only high images, so that
+    little of it is padding, and what is left over waits for the next; a batch is the micro-batches
+    that come next, of whatever shape. detectron2 groups in the same way what one GPU sees
+    (commit 02b5c4e2, data/common.py, AspectRatioGroupedDataset).
 
     Args:
         wide: for each image, whether it is wider than high.
-        division: how many images a batch and its steps have.
+        micro_batches: how many images a batch and its micro-batches have.
     """
     images = _shuffled(len(wide), seed)
     waiting: dict[bool, list[int]] = {True: [], False: []}
     while True:
         batch: list[int] = []
-        for step in division.steps:
-            batch += _next_step(wide, images, waiting, size=len(step))
+        for places in micro_batches.places:
+            batch += _next_micro_batch(wide, images, waiting, size=len(places))
         yield batch
 
 
@@ -144,34 +146,34 @@ def _shuffled(count: int, seed: int) -> Iterator[int]:
         yield from np.random.default_rng([seed, epoch]).permutation(count).tolist()
 
 
-def _next_step(
+def _next_micro_batch(
     wide: Sequence[bool], images: Iterator[int], waiting: dict[bool, list[int]], *, size: int
 ) -> list[int]:
-    """Take images until as many of one shape wait as a step has."""
+    """Take images until as many of one shape wait as a micro-batch has."""
     while (full := next((g for g in waiting.values() if len(g) >= size), None)) is None:
         image = next(images)
         waiting[wide[image]].append(image)
-    step, full[:size] = full[:size], []
-    return step
+    taken, full[:size] = full[:size], []
+    return taken
 
 
 def training_batches(
     records: Sequence[Record],
     make_example: MakeExample,
     *,
-    division: Division,
+    micro_batches: MicroBatches,
     seed: int,
     iterations: range,
     workers: int,
 ) -> Generator[Batch]:
-    """Yield this process's part of some batches, loaded by `workers` processes (0: by this one).
+    """Yield this rank's part of some batches, loaded by `workers` processes (0: by this one).
 
-    A step is the same whatever process computes it, and however many there are.
+    A micro-batch is the same whichever rank computes it, and however many there are.
 
     Args:
         records: the images to train on.
         make_example: reads and augments a record, by `rng`.
-        division: which part of a batch is this process's.
+        micro_batches: which of them are this rank's.
         seed: seeds order, augmentation, and what the model draws.
         iterations: which batches, counted from the start of the training.
         workers: how many processes load.
@@ -182,9 +184,9 @@ def training_batches(
     if not records:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     wide = [record.width > record.height for record in records]
-    order = batch_order(wide, division, seed=seed)
+    order = batch_order(wide, micro_batches, seed=seed)
     loader = DataLoader(
-        _Batches(records, make_example, division, seed),
+        _Batches(records, make_example, micro_batches, seed),
         sampler=_numbered(order, iterations),
         batch_size=None,
         num_workers=workers,
@@ -214,42 +216,48 @@ def _numbered(order: Iterator[list[int]], iterations: range) -> Iterator[_Number
 
 
 class _Batches(Dataset[Batch | UserError]):
-    """One process's part of each batch.
+    """One rank's part of each batch.
 
     An error is handed on as a value: a worker's exception would come with a page of traceback.
     """
 
     def __init__(
-        self, records: Sequence[Record], make_example: MakeExample, division: Division, seed: int
+        self,
+        records: Sequence[Record],
+        make_example: MakeExample,
+        micro_batches: MicroBatches,
+        seed: int,
     ) -> None:
         self.records = records
         self.make_example = make_example
-        self.division = division
+        self.micro_batches = micro_batches
         self.seed = seed
 
-    def __getitem__(self, wanted: _Numbered) -> Batch | UserError:
-        ids = [self.records[image].id for image in wanted.images]
+    def __getitem__(self, batch: _Numbered) -> Batch | UserError:
+        ids = [self.records[image].id for image in batch.images]
         try:
-            return Batch([self._step(wanted, n) for n in self.division.own_steps], ids)
+            return Batch([self._micro_batch(batch, n) for n in self.micro_batches.own], ids)
         except UserError as error:
             return error
 
-    def _step(self, wanted: _Numbered, number: int) -> Step:
-        places = self.division.steps[number]
-        examples = [self._example(wanted, place) for place in places]
+    def _micro_batch(self, batch: _Numbered, number: int) -> MicroBatch:
+        places = self.micro_batches.places[number]
+        examples = [self._example(batch, place) for place in places]
         images, targets = (list(part) for part in zip(*examples, strict=True))
-        weight = len(places) / self.division.images_per_batch
-        return Step(images, targets, weight, step_seed(self.seed, wanted.iteration, number))
+        weight = len(places) / self.micro_batches.images_per_batch
+        return MicroBatch(
+            images, targets, weight, micro_batch_seed(self.seed, batch.iteration, number)
+        )
 
-    def _example(self, wanted: _Numbered, place: int) -> tuple[Tensor, TargetLike]:
-        rng = np.random.default_rng([self.seed, wanted.iteration, place])
-        return self.make_example(self.records[wanted.images[place]], rng=rng)
+    def _example(self, batch: _Numbered, place: int) -> tuple[Tensor, TargetLike]:
+        rng = np.random.default_rng([self.seed, batch.iteration, place])
+        return self.make_example(self.records[batch.images[place]], rng=rng)
 
 
-def step_seed(seed: int, iteration: int, step: int) -> int:
-    """Return the seed of what the model draws in one step: RoIs, points, dropout."""
+def micro_batch_seed(seed: int, iteration: int, number: int) -> int:
+    """Return the seed of what the model draws in one micro-batch: RoIs, points, dropout."""
     # The last number keeps it from the augmentation's, which has three.
-    state = np.random.SeedSequence([seed, iteration, step, 1]).generate_state(1, np.uint64)
+    state = np.random.SeedSequence([seed, iteration, number, 1]).generate_state(1, np.uint64)
     return int(state[0] >> np.uint64(1))  # torch wants it signed
 
 
@@ -263,10 +271,10 @@ def _outlive_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def to_device(step: Step, device: torch.device) -> Step:
-    """Return a step on a device."""
+def to_device(micro_batch: MicroBatch, device: torch.device) -> MicroBatch:
+    """Return a micro-batch on a device."""
     return replace(
-        step,
-        images=[image.to(device) for image in step.images],
-        targets=[target.to(device) for target in step.targets],
+        micro_batch,
+        images=[image.to(device) for image in micro_batch.images],
+        targets=[target.to(device) for target in micro_batch.targets],
     )

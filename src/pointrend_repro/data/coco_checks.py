@@ -134,8 +134,8 @@ def _type_problem(entry: Any, types: dict[str, type]) -> str | None:
     for key, kind in types.items():
         value = entry.get(key) if isinstance(entry, dict) else None
         if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
-            wanted = "a whole number" if kind is int else "a text"
-            return f"{key} is {shown(value)}; write {wanted}"
+            expected = "a whole number" if kind is int else "a text"
+            return f"{key} is {shown(value)}; write {expected}"
     return None
 
 
@@ -151,7 +151,7 @@ def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
         return f"has a broken RLE ({error}); correct it"
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
         return "has an RLE whose counts are not whole numbers from 0 up; correct it"
-    # pycocotools decodes a short RLE into memory that nobody has set.
+    # pycocotools decodes a short RLE into memory that was never written.
     if sum(runs) != size[0] * size[1]:
         return (
             f"has an RLE of {sum(runs)} pixels where the image has {size[0] * size[1]}; correct it"

@@ -34,5 +34,5 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
     # Its decoders tell broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
     # (AVIF), NotImplementedError (DDS), struct.error and others.
     except Exception as error:
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise UserError(f"{path}: {otherwise} ({told}); {advice}") from None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise UserError(f"{path}: {otherwise} ({reason}); {advice}") from None

@@ -92,12 +92,12 @@ class BoxHead(nn.Module):
             [_matched_boxes(p, t) for p, t in zip(proposals, targets, strict=True)]
         )
         foreground = torch.nonzero(labels < self.num_classes).squeeze(1)
-        wanted = encode_boxes(gt_boxes[foreground], boxes[foreground], _BOX_WEIGHTS)
-        got = deltas[foreground, labels[foreground]]
+        target = encode_boxes(gt_boxes[foreground], boxes[foreground], _BOX_WEIGHTS)
+        predicted = deltas[foreground, labels[foreground]]
         count = max(len(labels), 1)
         return {
             "loss_cls": F.cross_entropy(logits, labels, reduction="sum") / count,
-            "loss_box": F.l1_loss(got, wanted, reduction="sum") / count,
+            "loss_box": F.l1_loss(predicted, target, reduction="sum") / count,
         }
 
     @torch.no_grad()

@@ -33,7 +33,7 @@ def point_sample(features: Tensor, points: Tensor) -> Tensor:
     shapes_fit = features.dim() == 4 and points.dim() == 3 and points.shape[2] == 2
     if not shapes_fit or features.shape[0] != points.shape[0]:
         raise ValueError(
-            f"wanted features (R, C, H, W) and points (R, P, 2), "
+            f"expected features (R, C, H, W) and points (R, P, 2), "
             f"got {tuple(features.shape)} and {tuple(points.shape)}"
         )
     grid = 2.0 * points.unsqueeze(2) - 1.0  # grid_sample's frame is [-1, 1]
@@ -76,7 +76,7 @@ def point_sample_in_boxes(
     """
     if features.shape[0] != len(boxes) or points.shape[0] != sum(b.shape[0] for b in boxes):
         raise ValueError(
-            f"wanted a map an image and points a box, got {features.shape[0]} maps, "
+            f"expected a map an image and points a box, got {features.shape[0]} maps, "
             f"{points.shape[0]} regions of points and {[len(b) for b in boxes]} boxes an image"
         )
     height, width = features.shape[2:]
@@ -197,7 +197,7 @@ def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor,
     """
     regions, height, width = uncertainty.shape
     if num_points > height * width:
-        raise ValueError(f"wanted {num_points} points of a {height}x{width} grid")
+        raise ValueError(f"expected {num_points} points of a {height}x{width} grid")
     index = uncertainty.reshape(regions, height * width).topk(num_points, dim=1).indices
     x = (index % width).to(uncertainty.dtype)
     y = torch.div(index, width, rounding_mode="floor").to(uncertainty.dtype)
@@ -230,7 +230,7 @@ def render_masks(
         Logits (R, M, M).
     """
     if coarse_logits.dim() != 3 or coarse_logits.shape[1] != coarse_logits.shape[2]:
-        raise ValueError(f"wanted coarse logits (R, M0, M0), got {tuple(coarse_logits.shape)}")
+        raise ValueError(f"expected coarse logits (R, M0, M0), got {tuple(coarse_logits.shape)}")
     # The steps are fixed, whatever a graph is made for.
     regions, start = coarse_logits.shape[0], int(coarse_logits.shape[1])
     logits = coarse_logits

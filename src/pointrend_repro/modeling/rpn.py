@@ -128,15 +128,15 @@ class RegionProposalNetwork(nn.Module):
             logits.split(sizes), deltas.split(sizes), matches, targets, strict=True
         ):
             count = match.num_positive
-            wanted_logit = torch.zeros_like(logit)
-            wanted_logit[:count] = 1
+            target_logit = torch.zeros_like(logit)
+            target_logit[:count] = 1
             objectness = objectness + F.binary_cross_entropy_with_logits(
-                logit, wanted_logit, reduction="sum"
+                logit, target_logit, reduction="sum"
             )
-            wanted = encode_boxes(
+            target_delta = encode_boxes(
                 target.boxes[match.matched], all_anchors[match.sampled[:count]], _BOX_WEIGHTS
             )
-            box = box + F.l1_loss(delta[:count], wanted, reduction="sum")
+            box = box + F.l1_loss(delta[:count], target_delta, reduction="sum")
         scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
         return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}
 

@@ -90,7 +90,7 @@ def run_training(
         saved = SavedModel(model, _of_inference(settings.input), categories)
         with processes.together():
             if processes.is_main:
-                record = finish() | {"world_size": processes.count, "data": used}
+                record = finish() | {"world_size": processes.world_size, "data": used}
                 with origin_written_last(
                     output,
                     lambda made: {**experiment, "train": record | {"output_digest": made}},

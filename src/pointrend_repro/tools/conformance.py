@@ -146,8 +146,8 @@ def losses_without_objects_are_zero_with_a_graph(case: Case) -> None:
     _require(value == 0, f"the losses of no boxes are {value}, not 0")
     _require(total.requires_grad, "the losses of no boxes have no graph: training would stop")
     total.backward()
-    spoilt = [name for name, p in head.named_parameters() if p.grad is not None and p.grad.any()]
-    _require(not spoilt, f"the losses of no boxes give a gradient to {', '.join(spoilt)}")
+    changed = [name for name, p in head.named_parameters() if p.grad is not None and p.grad.any()]
+    _require(not changed, f"the losses of no boxes give a gradient to {', '.join(changed)}")
 
 
 def the_same_seed_gives_the_same_numbers(case: Case) -> None:
@@ -166,12 +166,12 @@ def the_same_seed_gives_the_same_numbers(case: Case) -> None:
 def weights_survive_saving(case: Case) -> None:
     """The state dict holds all that decides the masks."""
     head = case.head()
-    wanted = head.predict(features(), _BOXES, _LABELS, _INFERENCE)
+    expected = head.predict(features(), _BOXES, _LABELS, _INFERENCE)
     weights = copy.deepcopy(head.state_dict())
     other = case.head(seed=9)
     other.load_state_dict(weights)
     got = other.predict(features(), _BOXES, _LABELS, _INFERENCE)
-    _require(torch.equal(got, wanted), "the state dict does not hold all that decides the masks")
+    _require(torch.equal(got, expected), "the state dict does not hold all that decides the masks")
 
 
 def a_few_updates_lower_the_loss(case: Case) -> None:
@@ -217,8 +217,8 @@ def its_masks_can_be_exported(case: Case) -> None:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         hint = "len() of a tensor fixes its size, .shape[0] does not"
         raise NonConformingError(f"torch.export fails: {first} ({hint})") from error
-    wanted = head.predict(maps, [boxes], [labels], _INFERENCE)
-    _require_close(graph(boxes, labels), wanted, "the exported graph gives other masks")
+    expected = head.predict(maps, [boxes], [labels], _INFERENCE)
+    _require_close(graph(boxes, labels), expected, "the exported graph gives other masks")
 
 
 class _MaskGraph(nn.Module):
@@ -266,7 +266,7 @@ def _require(holds: bool, problem: str) -> None:
         raise NonConformingError(problem)
 
 
-def _require_close(got: Tensor, wanted: Tensor, problem: str) -> None:
-    _require(got.shape == wanted.shape, f"{problem}: {tuple(got.shape)}, {tuple(wanted.shape)}")
-    difference = float((got - wanted).abs().max().detach()) if got.numel() else 0.0
+def _require_close(got: Tensor, expected: Tensor, problem: str) -> None:
+    _require(got.shape == expected.shape, f"{problem}: {tuple(got.shape)}, {tuple(expected.shape)}")
+    difference = float((got - expected).abs().max().detach()) if got.numel() else 0.0
     _require(difference < 1e-4, f"{problem}, by up to {difference:.2g}")

@@ -1,11 +1,11 @@
 """The training loop: SGD on the sum of a model's losses, logged, saved, and resumable.
 
-A batch is computed in steps of `optimizer.images_per_step` images, by one process or by several.
-Losses are averaged over a step, those of a batch over its steps, and gradients add up before the
-update. No step knows of the others, and each seeds what its model draws, so that a batch has the
-same losses and gradients, up to rounding, on any number of processes, and takes the memory of one
-step. Batch normalisation is the exception: its statistics are of the whole batch (SyncBN), so each
-process takes all of its steps in one pass.
+A batch is computed in micro-batches of `optimizer.images_per_step` images, by one rank or several.
+Losses are averaged over a micro-batch, those of a batch over its micro-batches, and gradients are
+accumulated before the update. No micro-batch depends on the others, and each seeds what its model
+draws, so that a batch has the same losses and gradients, up to rounding, on any number of ranks,
+and takes the memory of one micro-batch. Batch normalisation is the exception: its statistics are of
+the whole batch (SyncBN), so each rank takes all of its micro-batches in one pass.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from torch.optim import SGD
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.checkpoints.saved_models import build_model
-from pointrend_repro.data.batches import AnyDataset, Batch, Division, training_batches
+from pointrend_repro.data.batches import AnyDataset, Batch, MicroBatches, training_batches
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
@@ -50,7 +50,7 @@ class _Run:
     identity: str
     folder: Path
     processes: Processes
-    division: Division
+    micro_batches: MicroBatches
     state: State
     saved: int = 0  # the iteration of the newest checkpoint
 
@@ -124,14 +124,14 @@ def _start(
 ) -> _Run:
     identity = training_digest(settings, dataset, seed)
     with processes.together():
-        division = divide(settings.optimizer, processes)
-        state = _initial_state(settings, dataset, seed, processes, division)
+        micro_batches = divide(settings.optimizer, processes)
+        state = _initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
             found = load_checkpoint(folder / "checkpoints", training_digest=identity)
     # From process 0 to all: the others may be on machines that do not see its disk.
     _restore(state, processes.from_main(found))
-    return _Run(settings, identity, folder, processes, division, state, saved=state.iteration)
+    return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
 
 def _initial_state(
@@ -139,13 +139,13 @@ def _initial_state(
     dataset: AnyDataset,
     seed: int,
     processes: Processes,
-    division: Division,
+    micro_batches: MicroBatches,
 ) -> State:
     check_precision(settings.optimizer, processes.accelerator.device)
     set_seed(seed)
     model = build_model(settings.model, num_classes=len(dataset.categories))
     family = family_of(settings)
-    check_batch_norm(model, division, is_joined=family.is_joined)
+    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
     if family.pretrained is not None:
         family.function(family.pretrained)(model, settings.model)
     model.train()
@@ -172,7 +172,7 @@ def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
     return training_batches(
         family.training_records(dataset),
         partial(family.function(family.make_example), settings=run.settings.input),
-        division=run.division,
+        micro_batches=run.micro_batches,
         seed=seed,
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),
         workers=run.settings.run.loader_workers,

@@ -30,8 +30,8 @@ class Processes:
 
     Attributes:
         accelerator: on the device of this process.
-        number: of this process, from 0.
-        count: how many there are.
+        rank: of this process, from 0.
+        world_size: how many processes there are.
 
     Raises:
         UserError: there are fewer GPUs than processes.
@@ -43,15 +43,15 @@ class Processes:
         if "LOCAL_RANK" in os.environ:  # or accelerate chooses a number of threads of its own
             os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         self.accelerator = Accelerator(cpu=device == "cpu")
-        self.number: int = self.accelerator.process_index
-        self.count: int = self.accelerator.num_processes
+        self.rank: int = self.accelerator.process_index
+        self.world_size: int = self.accelerator.num_processes
         # Small words between the processes go by the CPU, beside whatever the GPUs do.
-        self._group = _new_group() if self.count > 1 else None
+        self._group = _new_group() if self.world_size > 1 else None
 
     @property
     def is_main(self) -> bool:
         """Whether this is the process that reads checkpoints and writes files."""
-        return self.number == 0
+        return self.rank == 0
 
     def prepare(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, find_unused_parameters: bool
@@ -110,7 +110,7 @@ class Processes:
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all processes, in their order."""
-        values: list[Any] = [value] * self.count
+        values: list[Any] = [value] * self.world_size
         if self._group is not None:
             with self.noticing_lost_ones():
                 dist.all_gather_object(values, value, group=self._group)
@@ -183,9 +183,9 @@ def _is_of_a_lost_one(error: RuntimeError) -> bool:
 
 
 def _require_gpus() -> None:
-    wanted, found = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
-    if wanted > max(found, 1):
+    local_ranks, found = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    if local_ranks > max(found, 1):
         raise UserError(
-            f"{wanted} processes on this machine, which has {found} GPUs; start one process for "
-            "each GPU, or add `--device cpu`"
+            f"{local_ranks} processes on this machine, which has {found} GPUs; start one process "
+            "for each GPU, or add `--device cpu`"
         )

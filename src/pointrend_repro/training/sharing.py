@@ -5,27 +5,28 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.batches import Division
+from pointrend_repro.data.batches import MicroBatches
 from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 
 
-def divide(settings: OptimizerSettings, processes: Processes) -> Division:
-    """Divide batches among processes.
+def divide(settings: OptimizerSettings, processes: Processes) -> MicroBatches:
+    """Cut batches into micro-batches, and deal these out to the ranks.
 
     Raises:
-        UserError: a batch has fewer steps than there are processes.
+        UserError: a batch has fewer micro-batches than there are ranks.
     """
-    division = Division(
-        settings.images_per_batch, settings.images_per_step, processes.number, processes.count
+    micro_batches = MicroBatches(
+        settings.images_per_batch, settings.images_per_step, processes.rank, processes.world_size
     )
-    if len(division.steps) < processes.count:
+    count = len(micro_batches.places)
+    if count < processes.world_size:
         raise UserError(
             f"optimizer.images_per_step {settings.images_per_step}: a batch of "
-            f"{settings.images_per_batch} images has {len(division.steps)} steps, which cannot "
-            f"keep {processes.count} processes busy; start {len(division.steps)} at most"
+            f"{settings.images_per_batch} images has {count} steps, which cannot keep "
+            f"{processes.world_size} processes busy; start {count} at most"
         )
-    return division
+    return micro_batches
 
 
 def has_batch_norm(model: nn.Module) -> bool:
@@ -33,7 +34,7 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def check_batch_norm(model: nn.Module, division: Division, *, is_joined: bool) -> None:
+def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined: bool) -> None:
     """Refuse batch normalisation whose result would depend on how a batch is divided.
 
     Args:
@@ -43,17 +44,18 @@ def check_batch_norm(model: nn.Module, division: Division, *, is_joined: bool) -
         UserError: its statistics would be of a part of the batch.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    if division.processes > 1 and not all(isinstance(n, nn.SyncBatchNorm) for n in norms):
+    if micro_batches.world_size > 1 and not all(isinstance(n, nn.SyncBatchNorm) for n in norms):
         raise UserError(
-            f"norm bn: each of {division.processes} processes would normalise by its own images; "
-            "set backbone.norm and decoder.norm to sync_bn, or start one process"
+            f"norm bn: each of {micro_batches.world_size} processes would normalise by its own "
+            "images; set backbone.norm and decoder.norm to sync_bn, or start one process"
         )
-    # A detector pads the images of a step to one size, so that steps cannot be taken together.
-    if norms and not is_joined and len(division.steps) > division.processes:
-        together = -(-division.images_per_batch // division.processes)
+    # A detector pads each micro-batch to a size of its own: several cannot be one pass.
+    takes_several = len(micro_batches.places) > micro_batches.world_size
+    if norms and not is_joined and takes_several:
+        together = -(-micro_batches.images_per_batch // micro_batches.world_size)
         raise UserError(
-            f"backbone.norm: batch normalisation needs all {division.images_per_batch} images of "
-            f"a batch at once; set optimizer.images_per_step to {together}"
+            f"backbone.norm: batch normalisation needs all {micro_batches.images_per_batch} images "
+            f"of a batch at once; set optimizer.images_per_step to {together}"
         )
 
 

@@ -1,4 +1,4 @@
-"""One update: the gradients of a batch, step by step, and what to do if they are not finite."""
+"""One update: gradients of a batch, a micro-batch at a time, and what if they are not finite."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.batches import Batch, Step, to_device
+from pointrend_repro.data.batches import Batch, MicroBatch, to_device
 from pointrend_repro.modeling.parts import Part
 from pointrend_repro.settings.instances import OptimizerSettings
 from pointrend_repro.training.processes import Processes
@@ -49,7 +49,7 @@ def update(
     # The forward pass alone moves the running statistics of BN.
     buffers = [buffer.clone() for buffer in state.model.buffers()] if may_skip else []
     state.optimizer.zero_grad()
-    numbers = _add_gradients(state, batch.steps, processes, settings)
+    numbers = _add_gradients(state, batch.micro_batches, processes, settings)
     if math.isfinite(numbers["loss"]):
         state.optimizer.step()
         return numbers
@@ -60,20 +60,21 @@ def update(
 
 
 def _add_gradients(
-    state: State, steps: list[Step], processes: Processes, settings: OptimizerSettings
+    state: State, micro_batches: list[MicroBatch], processes: Processes, settings: OptimizerSettings
 ) -> dict[str, float]:
     """Add up the gradients of a batch, and return its losses, of all processes together."""
     accelerator = processes.accelerator
-    passes = [steps] if has_batch_norm(state.model) else [[step] for step in steps]
+    whole = has_batch_norm(state.model)
+    passes = [micro_batches] if whole else [[one] for one in micro_batches]
     totals: dict[str, Tensor] = {}
     for number, own in enumerate(passes, start=1):
         # Gradients travel between the processes once, when the last ones are there.
         waits = number < len(passes)
-        weight = sum(step.weight for step in own)
+        weight = sum(micro_batch.weight for micro_batch in own)
         with accelerator.no_sync(state.shared) if waits else contextlib.nullcontext():
             losses = _losses(state.shared, own, accelerator.device, settings)
             # The processes' gradients are averaged, but their weights are of the whole batch.
-            total = torch.stack(list(losses.values())).sum() * (weight * processes.count)
+            total = torch.stack(list(losses.values())).sum() * (weight * processes.world_size)
             accelerator.backward(total)
         for name, loss in losses.items():
             totals[name] = totals.get(name, 0.0) + loss.detach() * weight
@@ -82,19 +83,23 @@ def _add_gradients(
 
 
 def _losses(
-    model: nn.Module, steps: list[Step], device: torch.device, settings: OptimizerSettings
+    model: nn.Module,
+    micro_batches: list[MicroBatch],
+    device: torch.device,
+    settings: OptimizerSettings,
 ) -> dict[str, Tensor]:
-    """Return the mean losses over the images of some steps, in one forward pass."""
-    there = [to_device(step, device) for step in steps]
-    images = [image for step in there for image in step.images]
-    targets = [target for step in there for target in step.targets]
+    """Return the mean losses over the images of some micro-batches, in one forward pass."""
+    there = [to_device(one, device) for one in micro_batches]
+    images = [image for one in there for image in one.images]
+    targets = [target for one in there for target in one.targets]
     bf16 = settings.precision == "bf16"
     losses: dict[str, Tensor]
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-        if len(steps) > 1:
-            losses = model(images, targets, [Part(len(s.images), s.seed) for s in steps])
+        if len(micro_batches) > 1:
+            parts = [Part(len(one.images), one.seed) for one in micro_batches]
+            losses = model(images, targets, parts)
         else:
-            torch.manual_seed(steps[0].seed)
+            torch.manual_seed(micro_batches[0].seed)
             losses = model(images, targets)
     return losses
 

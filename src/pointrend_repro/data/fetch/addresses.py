@@ -1,4 +1,4 @@
-"""URLs of downloads: what may be told of one, and where a server may send us."""
+"""URLs of downloads: what may be shown of one, and where a server may send us."""
 
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
@@ -38,20 +38,20 @@ def public_address(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     names = [pair.partition("=")[0] for pair in re.split("[&;]", parts.query) if "=" in pair]
     query = "&".join(f"{name}={_HIDDEN}" for name in names) or (_HIDDEN if parts.query else "")
-    told = f"{parts.scheme}://{host}{parts.path}{'?' if query else ''}{query}"
-    return told if len(told) <= _LONGEST else told[:_LONGEST] + _HIDDEN
+    text = f"{parts.scheme}://{host}{parts.path}{'?' if query else ''}{query}"
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + _HIDDEN
 
 
-def without_secrets(told: str) -> str:
+def without_secrets(text: str) -> str:
     """Return what a library says of a failure, cut where it quotes an address."""
     found = re.sub(
-        r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", lambda url: public_address(url[0]), told, flags=re.I
+        r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", lambda url: public_address(url[0]), text, flags=re.I
     )
     return re.sub(r"\?[^\s'\"<>]*=[^\s'\"<>]*", f"?{_HIDDEN}", found)
 
 
 def is_encrypted(url: str) -> bool:
-    """Return whether nobody on the way can read or change what comes from there."""
+    """Return whether no one on the way can read or change what comes from there."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in _LOCAL_HOSTS
 

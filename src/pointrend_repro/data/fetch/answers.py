@@ -8,7 +8,7 @@ import requests
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.addresses import public_address
-from pointrend_repro.data.fetch.wanted import TransientError, Wanted
+from pointrend_repro.data.fetch.request import FileRequest, TransientError
 
 LONGEST_WAIT_S = 300.0
 _WORTH_ANOTHER_TRY = {408, 425, 429}
@@ -17,7 +17,7 @@ _REDIRECTS = range(300, 400)
 _NUMBER = "[0-9]{1,18}"
 
 
-def check_status(answer: requests.Response, wanted: Wanted) -> None:
+def check_status(answer: requests.Response, request: FileRequest) -> None:
     """Let pass what brings bytes (200, 206) or says that there are no more (416).
 
     Raises:
@@ -27,18 +27,18 @@ def check_status(answer: requests.Response, wanted: Wanted) -> None:
     code = answer.status_code
     if code in {200, 206, 416}:
         return
-    if wanted.needs_login and code in _REDIRECTS:
+    if request.needs_login and code in _REDIRECTS:
         raise UserError(
-            f"{public_address(wanted.url)}: the login has run out; run the same command again"
+            f"{public_address(request.url)}: the login has run out; run the same command again"
         )
     reason = "".join(c for c in answer.reason or "" if c.isprintable())[:60]
-    told = f"the server says {code} {reason}".rstrip()
+    answered = f"the server says {code} {reason}".rstrip()
     if code in _WORTH_ANOTHER_TRY or code >= 500:
-        raise TransientError(told, wait_s=wait_wanted_s(answer, time.time()))
-    raise UserError(f"{public_address(wanted.url)}: {told}; {wanted.advice}")
+        raise TransientError(answered, wait_s=asked_wait_s(answer, time.time()))
+    raise UserError(f"{public_address(request.url)}: {answered}; {request.advice}")
 
 
-def wait_wanted_s(answer: requests.Response, now: float) -> float:
+def asked_wait_s(answer: requests.Response, now: float) -> float:
     """Return how long a server wants to be left alone, in s, 300 at most; 0 if it does not say.
 
     Args:
@@ -61,7 +61,7 @@ def says_complete(answer: requests.Response, have: int) -> bool:
     return found is not None and int(found[1]) == have
 
 
-def offered(answer: requests.Response, wanted: Wanted) -> tuple[int, int | None]:
+def offered(answer: requests.Response, request: FileRequest) -> tuple[int, int | None]:
     """Return at which byte the answer starts, and how many the whole file has, if it says.
 
     The start is -1 where the answer is a part and does not say which.
@@ -73,16 +73,16 @@ def offered(answer: requests.Response, wanted: Wanted) -> tuple[int, int | None]
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise TransientError("the file is compressed on its way, though that was not asked for")
     start, total = _range(answer) if answer.status_code == 206 else (0, _length(answer))
-    if total is not None and wanted.size_bytes is not None and total != wanted.size_bytes:
+    if total is not None and request.size_bytes is not None and total != request.size_bytes:
         raise TransientError(
-            f"the server offers {total} bytes where {wanted.size_bytes} are expected: another file"
+            f"the server offers {total} bytes where {request.size_bytes} are expected: another file"
         )
-    if total is not None and total > wanted.max_bytes:
+    if total is not None and total > request.max_bytes:
         raise UserError(
-            f"{public_address(wanted.url)}: the server offers {total} bytes where at most "
-            f"{wanted.max_bytes} are expected: another file; {wanted.advice}"
+            f"{public_address(request.url)}: the server offers {total} bytes where at most "
+            f"{request.max_bytes} are expected: another file; {request.advice}"
         )
-    return start, total if total is not None else wanted.size_bytes
+    return start, total if total is not None else request.size_bytes
 
 
 def _range(answer: requests.Response) -> tuple[int, int | None]:

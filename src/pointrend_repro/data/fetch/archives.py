@@ -1,6 +1,6 @@
 """ZIP archives, unpacked next to their place and then renamed; unsafe ones are refused whole.
 
-What can be told by the list of contents is looked for before the first file is written
+What the list of contents gives away is looked for before the first file is written
 (`archive_checks`), and the bytes are counted again while they are.
 """
 
@@ -23,7 +23,7 @@ from pointrend_repro.base.files import write_errors
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.fetch import archive_checks
 from pointrend_repro.data.fetch.archive_checks import problem_of, size_problem
-from pointrend_repro.data.fetch.wanted import Report
+from pointrend_repro.data.fetch.request import Report
 
 # A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA takes memory by
 # what the archive says.
@@ -48,7 +48,7 @@ _NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
 class UnsafeArchiveError(UserError):
-    """An archive that is damaged, or that nobody should unpack."""
+    """An archive that is damaged, or that is not safe to unpack."""
 
 
 def unpack(
@@ -107,8 +107,8 @@ def _told_as_damaged(archive: Path) -> Iterator[None]:
 
 
 def _refuse_damaged(archive: Path, error: Exception) -> NoReturn:
-    told = " ".join(str(error).split())[:200] or type(error).__name__
-    raise UnsafeArchiveError(f"{archive}: damaged ({told}); nothing was put in place") from None
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    raise UnsafeArchiveError(f"{archive}: damaged ({reason}); nothing was put in place") from None
 
 
 class _ListBounded(io.BufferedReader):

@@ -21,7 +21,7 @@ from pointrend_repro.data.fetch.addresses import (
     split_credentials,
     without_secrets,
 )
-from pointrend_repro.data.fetch.wanted import TransientError, Wanted
+from pointrend_repro.data.fetch.request import FileRequest, TransientError
 
 TIMEOUT_S = (20, 60)  # to connect; between two pieces
 MOST_REDIRECTS = 20
@@ -38,11 +38,11 @@ class OneStepSession(requests.Session):
 
 @contextlib.contextmanager
 def asked(
-    session: OneStepSession, wanted: Wanted, headers: dict[str, str]
+    session: OneStepSession, request: FileRequest, headers: dict[str, str]
 ) -> Iterator[requests.Response]:
     """Ask for a file, and yield the answer of the place that has it; `url` of it says which.
 
-    Failures of the connection inside the block are told like those before it.
+    Failures of the connection inside the block are reported like those before it.
 
     Raises:
         UserError: the address leads nowhere, or to where nothing may be fetched from.
@@ -50,7 +50,7 @@ def asked(
     """
     with contextlib.ExitStack() as open_answers, _no_secrets_in_the_log():
         try:
-            answer = _followed(session, wanted, headers, open_answers)
+            answer = _followed(session, request, headers, open_answers)
             yield answer
         except (RequestException, HTTPError) as error:
             raise TransientError(f"the connection failed ({_cause(error)})") from None
@@ -61,8 +61,8 @@ def _no_secrets_in_the_log() -> Iterator[None]:
     """Cut the queries that urllib3 quotes, as a warning where a header is none."""
 
     def cut(record: logging.LogRecord) -> bool:
-        told = " ".join(record.getMessage().split())
-        record.msg, record.args, record.exc_info = without_secrets(told), (), None
+        message = " ".join(record.getMessage().split())
+        record.msg, record.args, record.exc_info = without_secrets(message), (), None
         return True
 
     for name in _TALKERS:
@@ -76,33 +76,33 @@ def _no_secrets_in_the_log() -> Iterator[None]:
 
 def _followed(
     session: OneStepSession,
-    wanted: Wanted,
+    request: FileRequest,
     headers: dict[str, str],
     open_answers: contextlib.ExitStack,
 ) -> requests.Response:
-    url, credentials = _address(wanted, wanted.url)
+    url, credentials = _address(request, request.url)
     first, at_first = url, credentials
     for _ in range(MOST_REDIRECTS + 1):
-        answer = open_answers.enter_context(_answer(session, wanted, url, headers, credentials))
-        if wanted.needs_login or answer.status_code not in _REDIRECTS:
+        answer = open_answers.enter_context(_answer(session, request, url, headers, credentials))
+        if request.needs_login or answer.status_code not in _REDIRECTS:
             return answer
         try:
-            there = next_address(answer, has_hash=wanted.has_published_hash)
+            there = next_address(answer, has_hash=request.has_published_hash)
             url, credentials = split_credentials(there)
             if credentials is None and is_same_server(first, url):
                 credentials = at_first
         except ValueError as error:
-            raise _leads_nowhere(wanted, error) from None
+            raise _leads_nowhere(request, error) from None
         answer.close()
     raise UserError(
-        f"{public_address(wanted.url)}: leads nowhere (more than {MOST_REDIRECTS} redirects); "
-        f"{wanted.advice}"
+        f"{public_address(request.url)}: leads nowhere (more than {MOST_REDIRECTS} redirects); "
+        f"{request.advice}"
     )
 
 
 def _answer(
     session: OneStepSession,
-    wanted: Wanted,
+    request: FileRequest,
     url: str,
     headers: dict[str, str],
     credentials: tuple[bytes, bytes] | None,
@@ -111,23 +111,23 @@ def _answer(
     try:
         return session.get(url, headers=headers, auth=login, stream=True, timeout=TIMEOUT_S)
     except (InvalidSchema, InvalidURL, MissingSchema) as error:
-        raise _leads_nowhere(wanted, error) from None
+        raise _leads_nowhere(request, error) from None
     except RequestException:
         raise
     except ValueError as error:  # a port or a host that is none
-        raise _leads_nowhere(wanted, error) from None
+        raise _leads_nowhere(request, error) from None
 
 
-def _address(wanted: Wanted, url: str) -> tuple[str, tuple[bytes, bytes] | None]:
+def _address(request: FileRequest, url: str) -> tuple[str, tuple[bytes, bytes] | None]:
     try:
         return split_credentials(url)
     except ValueError as error:
-        raise _leads_nowhere(wanted, error) from None
+        raise _leads_nowhere(request, error) from None
 
 
-def _leads_nowhere(wanted: Wanted, error: Exception) -> UserError:
-    told = without_secrets(" ".join(str(error).split()))[:300]
-    return UserError(f"{public_address(wanted.url)}: leads nowhere ({told}); {wanted.advice}")
+def _leads_nowhere(request: FileRequest, error: Exception) -> UserError:
+    reason = without_secrets(" ".join(str(error).split()))[:300]
+    return UserError(f"{public_address(request.url)}: leads nowhere ({reason}); {request.advice}")
 
 
 def _cause(error: BaseException) -> str:

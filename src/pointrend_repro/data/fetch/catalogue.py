@@ -35,7 +35,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Unpack(Strict):
-    """Which parts of a ZIP archive are wanted; the others are not unpacked."""
+    """Which parts of a ZIP archive are needed; the others are not unpacked."""
 
     places: list[RelativePath] = Field(
         min_length=1, description="folders or files of the archive, put below the download's `into`"

@@ -127,9 +127,9 @@ def _ask(
             content = answer.raw.read(_MOST_BYTES + 1, decode_content=True)
     except (RequestException, HTTPError, ValueError) as error:
         response = error.response if isinstance(error, RequestException) else None
-        told = f" ({response.status_code})" if response is not None else ""
+        status = f" ({response.status_code})" if response is not None else ""
         raise UserError(
-            f"{place}: the site does not answer as it should{told}; try again later"
+            f"{place}: the site does not answer as it should{status}; try again later"
         ) from None
     if len(content) > _MOST_BYTES:
         raise UserError(f"{place}: answers more than {_MOST_BYTES} bytes; try again later")

@@ -15,19 +15,19 @@ def count(into: Path, file: RemoteFile) -> tuple[dict[str, int], str | None]:
     """
     found: dict[str, int] = {}
     problems: list[str] = []
-    for pattern, wanted in file.counts.items():
+    for pattern, expected in file.counts.items():
         found[pattern] = sum(1 for _ in into.glob(pattern))
-        if found[pattern] != wanted:
-            problems.append(f"{into / pattern}: {found[pattern]} files, not {wanted}")
+        if found[pattern] != expected:
+            problems.append(f"{into / pattern}: {found[pattern]} files, not {expected}")
     for name, lists in file.json_counts.items():
         try:
             content = read_json(into / name, allow_nan=True)
         except UserError as error:
             return found, str(error)
-        for key, wanted in lists.items():
+        for key, expected in lists.items():
             entries = content.get(key) if isinstance(content, dict) else None
             number = len(entries) if isinstance(entries, list) else 0
             found[f"{name}: {key}"] = number
-            if number != wanted:
-                problems.append(f"{into / name}: {number} {key}, not {wanted}")
+            if number != expected:
+                problems.append(f"{into / name}: {number} {key}, not {expected}")
     return found, problems[0] if problems else None

@@ -20,11 +20,11 @@ from pointrend_repro.data.fetch.jobs import Job, require_no_broken_link, space_n
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.progress import shown
 from pointrend_repro.data.fetch.records import Source
+from pointrend_repro.data.fetch.request import FileRequest, Patience
 from pointrend_repro.data.fetch.sources import Sessions, require_credentials
 from pointrend_repro.data.fetch.space import require_space
 from pointrend_repro.data.fetch.transfer import download
 from pointrend_repro.data.fetch.verify import Digests, digests_of, wrong_bytes
-from pointrend_repro.data.fetch.wanted import Patience, Wanted
 
 _log = logging.getLogger(__name__)
 _PATIENT = Patience()
@@ -126,7 +126,7 @@ def _required_counts(job: Job) -> dict[str, int]:
 
 
 def _fetched(job: Job, session: OneStepSession, url: str) -> dict[str, Any]:
-    wanted = Wanted(
+    request = FileRequest(
         url=url,
         size_bytes=job.file.size_bytes,
         max_bytes=job.file.most_bytes,
@@ -137,7 +137,7 @@ def _fetched(job: Job, session: OneStepSession, url: str) -> dict[str, Any]:
     place = public_address(url)
     for is_last in (False, True):
         with shown(job.file.name) as report:
-            arrived = download(session, wanted, job.part, report=report, patience=job.patience)
+            arrived = download(session, request, job.part, report=report, patience=job.patience)
         try:
             source = Source(records.FETCHED, place, tuple(arrived.reached))
             return _put_in_place(job, job.part, source)

@@ -7,8 +7,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
 from pointrend_repro.data.fetch.parts import Part
+from pointrend_repro.data.fetch.request import Patience
 from pointrend_repro.data.fetch.space import Need
-from pointrend_repro.data.fetch.wanted import Patience
 
 _GIVEN_FOLDER = "downloads"
 

@@ -30,7 +30,7 @@ class DownloadPlan:
     def record(self, path: str | Path | None) -> list[str]:
         """Return the record that has to be there before `path` is used; none for others' paths.
 
-        None, either, for Cityscapes where nobody has an account or the data: the step that needs
+        None, either, for Cityscapes without an account or the data: the step that needs
         them says so.
         """
         name = self.catalogue.provider(Path(path), self.data) if path else None

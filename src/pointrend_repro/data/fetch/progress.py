@@ -15,7 +15,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from pointrend_repro.data.fetch.wanted import Report
+from pointrend_repro.data.fetch.request import Report
 
 _log = logging.getLogger(__name__)
 _LOG_EVERY_S = 60.0

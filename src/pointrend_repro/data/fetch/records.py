@@ -48,12 +48,12 @@ class Source:
 
     Attributes:
         kind: `fetched` over the network, `given` as an archive, or `found` in its place.
-        told: the URL without secrets, or the path of what was given or found.
+        place: the URL without secrets, or the path of what was given or found.
         reached: the places, also without secrets, that a URL led to and whose bytes these are.
     """
 
     kind: str
-    told: str
+    place: str
     reached: tuple[str, ...] = ()
 
 
@@ -68,7 +68,7 @@ def new_record(
     return {
         "file": file.name,
         "origin": source.kind,
-        "source": source.told,
+        "source": source.place,
         **({"reached": list(source.reached)} if source.reached else {}),
         "bytes": digests.size_bytes if digests else None,
         "sha256": digests.sha256 if digests else None,

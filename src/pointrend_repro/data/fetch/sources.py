@@ -17,7 +17,7 @@ class Sessions:
         """Return a session and the URLs that it can fetch a file from.
 
         Raises:
-            UserError: nobody can log in, or may have the file.
+            UserError: the login fails, or the file is not for this account.
         """
         site = job.download.site
         if site is None or job.file.package is None:

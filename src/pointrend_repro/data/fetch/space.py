@@ -33,12 +33,12 @@ def require_space(needs: Iterable[Need]) -> None:
     for need in needs:
         by_disk[_existing(need.folder).stat().st_dev].append(need)
     for group in by_disk.values():
-        wanted = sum(n.stays_bytes for n in group) + max(n.passes_bytes for n in group)
+        needed = sum(n.stays_bytes for n in group) + max(n.passes_bytes for n in group)
         folder = _existing(group[0].folder)
         free = shutil.disk_usage(folder).free
-        if wanted > free:
+        if needed > free:
             raise UserError(
-                f"{folder}: {wanted / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+                f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
                 "free some, or make data/ a link to a larger disk"
             )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pointrend_repro.data.fetch.wanted import Patience, TransientError
+from pointrend_repro.data.fetch.request import Patience, TransientError
 
 
 class SpeedWatch:

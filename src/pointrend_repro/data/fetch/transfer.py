@@ -19,8 +19,8 @@ from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.answers import check_status, offered, says_complete
 from pointrend_repro.data.fetch.asking import OneStepSession, asked
 from pointrend_repro.data.fetch.parts import Part
+from pointrend_repro.data.fetch.request import FileRequest, Patience, Report, TransientError
 from pointrend_repro.data.fetch.speed import SpeedWatch
-from pointrend_repro.data.fetch.wanted import Patience, Report, TransientError, Wanted
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class _Receiver:
 
 def download(
     session: OneStepSession,
-    wanted: Wanted,
+    request: FileRequest,
     path: Path,
     *,
     report: Report,
@@ -68,15 +68,15 @@ def download(
         UserError: the server refuses, fails too often, or offers another file; or something else
             than a file is at `path`. What was fetched is kept for the next try, unless it is wrong.
     """
-    receiver, place = _Receiver(report, patience, clock), public_address(wanted.url)
+    receiver, place = _Receiver(report, patience, clock), public_address(request.url)
     part = Part(path)
     in_one_piece = not part.exists
     furthest, failures = part.size, 0
     while True:
         try:
             with write_errors(path):
-                _attempt(session, wanted, part, receiver)
-            return Arrived(in_one_piece, part.reached(wanted.url))
+                _attempt(session, request, part, receiver)
+            return Arrived(in_one_piece, part.reached(request.url))
         except TransientError as problem:
             in_one_piece = in_one_piece and not part.exists
             if part.size > furthest:
@@ -89,34 +89,36 @@ def download(
                 ) from None
             wait_s = max(patience.wait_s(failures), problem.wait_s)
             _log.warning(
-                "%s: %s; trying again in %.1f s", public_address(wanted.url), problem, wait_s
+                "%s: %s; trying again in %.1f s", public_address(request.url), problem, wait_s
             )
             time.sleep(wait_s)
 
 
-def _attempt(session: OneStepSession, wanted: Wanted, part: Part, receiver: _Receiver) -> None:
-    headers = _range_headers(wanted, part)
-    if wanted.size_bytes is not None and part.size == wanted.size_bytes:
+def _attempt(
+    session: OneStepSession, request: FileRequest, part: Part, receiver: _Receiver
+) -> None:
+    headers = _range_headers(request, part)
+    if request.size_bytes is not None and part.size == request.size_bytes:
         return
-    with asked(session, wanted, {"Accept-Encoding": "identity"} | headers) as answer:
-        check_status(answer, wanted)
+    with asked(session, request, {"Accept-Encoding": "identity"} | headers) as answer:
+        check_status(answer, request)
         if answer.status_code == 416:
             _require_complete(answer, part)
             return
-        start, total = offered(answer, wanted)
-        if answer.status_code == 206 and not _continues(answer, wanted, part, start):
+        start, total = offered(answer, request)
+        if answer.status_code == 206 and not _continues(answer, request, part, start):
             part.discard()
             raise TransientError("the server sends another part than asked for; starting over")
-        _receive(answer, wanted, part, receiver, start=start, total=total)
+        _receive(answer, request, part, receiver, start=start, total=total)
 
 
-def _range_headers(wanted: Wanted, part: Part) -> dict[str, str]:
+def _range_headers(request: FileRequest, part: Part) -> dict[str, str]:
     """Ask for the rest of a part, after dropping one that cannot be continued."""
-    etag = part.etag(wanted.url) or ""
+    etag = part.etag(request.url) or ""
     # A weak one, W/"...", promises the same meaning and not the same bytes.
     is_strong = _STRONG_ETAG.fullmatch(etag) is not None
-    too_long = part.size > (wanted.size_bytes or wanted.max_bytes)
-    if too_long or not (is_strong or wanted.has_published_hash):
+    too_long = part.size > (request.size_bytes or request.max_bytes)
+    if too_long or not (is_strong or request.has_published_hash):
         part.discard()
     if not part.size:
         return {}
@@ -124,12 +126,12 @@ def _range_headers(wanted: Wanted, part: Part) -> dict[str, str]:
     return headers | {"If-Range": etag} if is_strong else headers
 
 
-def _continues(answer: requests.Response, wanted: Wanted, part: Part, start: int) -> bool:
+def _continues(answer: requests.Response, request: FileRequest, part: Part, start: int) -> bool:
     """Whether a part of the file begins where ours ends, and is of the same version."""
     if start != part.size:
         return False
-    known, etag = part.etag(wanted.url), answer.headers.get("ETag")
-    if wanted.has_published_hash:
+    known, etag = part.etag(request.url), answer.headers.get("ETag")
+    if request.has_published_hash:
         return known is None or etag is None or known == etag
     # A server that does not name the version may not have looked at our condition, either.
     return start == 0 or known == etag
@@ -144,7 +146,7 @@ def _require_complete(answer: requests.Response, part: Part) -> None:
 
 def _receive(
     answer: requests.Response,
-    wanted: Wanted,
+    request: FileRequest,
     part: Part,
     receiver: _Receiver,
     *,
@@ -153,8 +155,8 @@ def _receive(
 ) -> None:
     if start == 0:
         part.discard()
-    part.note(wanted.url, answer.headers.get("ETag"), answer.url)
-    most, have = wanted.max_bytes if total is None else total, start
+    part.note(request.url, answer.headers.get("ETag"), answer.url)
+    most, have = request.max_bytes if total is None else total, start
     speed = SpeedWatch(receiver.patience, receiver.clock)
     with part.open() as stream:
         # Not iter_content: it fills a chunk, and loses what it has of one when the line is cut.
@@ -168,8 +170,8 @@ def _receive(
     if have > most:
         part.discard()
         raise UserError(
-            f"{public_address(wanted.url)}: the server sends more than {most} bytes: another file; "
-            f"{wanted.advice}"
+            f"{public_address(request.url)}: the server sends more than {most} bytes: another "
+            f"file; {request.advice}"
         )
     if total is not None and have < total:
         raise TransientError(f"the connection was cut at byte {have} of {total}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.catalogue import PIN, RemoteFile
-from pointrend_repro.data.fetch.wanted import Report
+from pointrend_repro.data.fetch.request import Report
 
 _CHUNK_BYTES = 1 << 22
 

@@ -75,9 +75,9 @@ def train(
         if processes.is_main:
             _note_version()
             write_text(own / "config.yaml", cfg.dump())
-    if processes.count > 1:
+    if processes.world_size > 1:
         comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
-    seed_all_rng(seed + processes.number)
+    seed_all_rng(seed + processes.rank)
     with processes.together():
         trainer = Trainer(cfg, records, mapper, settings.model.backbone)
     _run(trainer, settings, folder, processes, stop)
@@ -88,10 +88,10 @@ def _configuration(
     settings: AnyTrainingSettings, num_classes: int, seed: int, processes: Processes, folder: Path
 ) -> CfgNode:
     images = settings.optimizer.images_per_batch
-    if images % processes.count:
+    if images % processes.world_size:
         raise UserError(
             f"optimizer.images_per_batch {images}: detectron2 cannot share them between "
-            f"{processes.count} processes; start {images} or a divisor of it"
+            f"{processes.world_size} processes; start {images} or a divisor of it"
         )
     keys = training_config(settings, num_classes=num_classes, seed=seed)
     cfg = make_config(keys, device=processes.accelerator.device.type)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pointrend_repro.modeling.init import init_msra, init_normal
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
-from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.instances import Conv4HeadSettings, InferenceSettings
 
 _NUM_CONVS = 4
@@ -27,7 +27,7 @@ class Conv4Head(GridMaskHead):
         in_channels: int,
         num_classes: int,
         settings: Conv4HeadSettings,
-        roi_layer: RoiLayer,
+        roi_layer: RoiLayer = pool_rois,
     ) -> None:
         super().__init__()
         self.roi_layer = roi_layer

@@ -26,7 +26,7 @@ class ProjectedCoarse(NamedTuple):
 
     Attributes:
         hidden: a table (R * S * S, width) a hidden layer.
-        own_class: a table (R * S * S, 1): the predictor's, for each box's own class.
+        own_class: a table (R * S * S, 1): the predictor's, for each box's class.
         predictor: (R, width), the other half of the predictor's weights for that class.
         side: S, two more than the coarse logits have: a ring of zeros is around them, as sampling
             reads them, so that a bias is one everywhere.

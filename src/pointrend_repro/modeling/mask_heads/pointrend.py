@@ -140,7 +140,7 @@ class PointRendHead(nn.Module):
     def prepare(
         self, features: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Return what rendering starts from and asks, both for each box's own class.
+        """Return what rendering starts from and asks, both for each box's class.
 
         Returns:
             The coarse logits (R, M0, M0), and a function from points (R, P, 2), box-normalised,
@@ -207,8 +207,8 @@ class PointRendHead(nn.Module):
         """Binary cross-entropy against the masks interpolated at the points (soft labels)."""
         if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
             return logits.sum()
-        wanted = _masks_at_points(points, proposals, targets)
-        loss = F.binary_cross_entropy_with_logits(logits, wanted)
+        target = _masks_at_points(points, proposals, targets)
+        loss = F.binary_cross_entropy_with_logits(logits, target)
         return loss * logits.shape[1] if self.settings.point_loss == "sum" else loss
 
 

@@ -47,7 +47,7 @@ from pointrend_repro.modeling.backbone import TRUNK_STRIDES
 from pointrend_repro.modeling.init import init_xavier
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
-from pointrend_repro.modeling.pooling import RoiLayer, with_batch_index
+from pointrend_repro.modeling.pooling import RoiLayer, pool_rois, with_batch_index
 from pointrend_repro.settings.instances import SharpMaskHeadSettings
 
 Stage = Literal["joint", "coarse", "refine"]
@@ -151,7 +151,7 @@ class SharpMaskHead(GridMaskHead):
         in_channels: int,
         trunk_channels: tuple[int, int, int, int],
         settings: SharpMaskHeadSettings,
-        roi_layer: RoiLayer,
+        roi_layer: RoiLayer = pool_rois,
     ) -> None:
         super().__init__()
         self.roi_layer = roi_layer

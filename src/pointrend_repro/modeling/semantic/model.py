@@ -67,7 +67,7 @@ class SemanticModel(nn.Module):
         features = self.backbone(images)
         hidden = self.decoder.hidden(features)
         fine = features[self.decoder.fine_level].float()
-        wanted = _pad_labels(labels, self.backbone.padded_size(images))
+        targets = _pad_labels(labels, self.backbone.padded_size(images))
         losses: dict[str, Tensor] = {}
         first = 0
         for part in parts or [Part(len(images))]:
@@ -75,15 +75,15 @@ class SemanticModel(nn.Module):
             if part.seed is not None:
                 torch.manual_seed(part.seed)
             share = part.images / len(images)
-            for name, loss in self._losses(hidden[own], fine[own], wanted[own]).items():
+            for name, loss in self._losses(hidden[own], fine[own], targets[own]).items():
                 losses[name] = losses.get(name, 0.0) + loss * share
         return losses
 
-    def _losses(self, hidden: Tensor, fine: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+    def _losses(self, hidden: Tensor, fine: Tensor, targets: Tensor) -> dict[str, Tensor]:
         coarse = self.decoder.predict(hidden).float()
-        losses = {"loss_sem_seg": self.decoder.loss(coarse, wanted)}
+        losses = {"loss_sem_seg": self.decoder.loss(coarse, targets)}
         if self.refiner is not None:
-            losses["loss_sem_seg_point"] = self.refiner.loss(coarse, fine, wanted)
+            losses["loss_sem_seg_point"] = self.refiner.loss(coarse, fine, targets)
         return losses
 
     @torch.no_grad()
@@ -113,8 +113,8 @@ class SemanticModel(nn.Module):
                 return list(self._refined_labels(images, settings))
             logits = self._logits(images, settings)
         return [
-            label_map(one, padded_size=padded, input_size=size, output_size=wanted)
-            for one, size, wanted in zip(logits, inputs, sizes or inputs, strict=True)
+            label_map(one, padded_size=padded, input_size=size, output_size=output)
+            for one, size, output in zip(logits, inputs, sizes or inputs, strict=True)
         ]
 
     @torch.no_grad()

@@ -34,7 +34,7 @@ def _largest(values: Tensor, count: int) -> Tensor:
     """Return the indices of the `count` largest of many values (n,).
 
     `topk` is slow where there are many: first what is below a threshold is left out, one that
-    twice as many values as wanted are likely to pass.
+    twice as many values as are needed are likely to pass.
     """
     if len(values) >= _LARGE and values.device.type == "cpu":
         sample = values[::_SAMPLED]

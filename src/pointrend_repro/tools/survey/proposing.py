@@ -90,14 +90,14 @@ def _input(train: Shapes) -> tuple[InputSettings, str]:
     # Not the median, which on COCO is below the 480 that a third of its images have.
     short = float(np.percentile(train.short_edges_px, 75, method="lower"))
     if short * _ENLARGED < _COCO_SHORT_PX:
-        wanted, how = short * _ENLARGED, "5/3 of it, as the paper enlarges COCO's 480 to 800"
+        short_edge, how = short * _ENLARGED, "5/3 of it, as the paper enlarges COCO's 480 to 800"
     elif short <= _COCO_SHORT_PX:
-        wanted, how = _COCO_SHORT_PX, "800, as on COCO"
+        short_edge, how = _COCO_SHORT_PX, "800, as on COCO"
     elif short < _CITYSCAPES_SHORT_PX:
-        wanted, how = short, "as they are"
+        short_edge, how = short, "as they are"
     else:
-        wanted, how = _CITYSCAPES_SHORT_PX, "1024, the paper's largest (Cityscapes)"
-    test = max(int(wanted + 0.5) // _STEP_PX, 2) * _STEP_PX
+        short_edge, how = _CITYSCAPES_SHORT_PX, "1024, the paper's largest (Cityscapes)"
+    test = max(int(short_edge + 0.5) // _STEP_PX, 2) * _STEP_PX
     first = math.ceil(test * _SMALLEST_TRAINED / _STEP_PX) * _STEP_PX
     # Nine images in ten fit without being made smaller.
     aspect = float(np.clip(np.percentile(train.aspects, 90), _LEAST_ASPECT, _MOST_ASPECT))
@@ -130,7 +130,10 @@ def _resolution(train: Shapes) -> tuple[int, str]:
     side = float(np.median(sides))
     enough = [r for r in RESOLUTIONS if r >= side]
     resolution = enough[0] if enough else RESOLUTIONS[-1]
-    told = f"half of the {which} have boxes of up to {side:.0f} px (the root of their area): "
+    finding = f"half of the {which} have boxes of up to {side:.0f} px (the root of their area): "
     if enough:
-        return resolution, told + "a cell of their masks is then at most a pixel"
-    return resolution, told + "more than 224, the paper's largest, where AP hardly rises any more"
+        return resolution, finding + "a cell of their masks is then at most a pixel"
+    return (
+        resolution,
+        finding + "more than 224, the paper's largest, where AP hardly rises",
+    )

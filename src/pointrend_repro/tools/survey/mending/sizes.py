@@ -65,10 +65,10 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
 
 
 def _absent_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
-    wanted = {id(document["images"][place]): header for place, header in headers.items()}
+    header_of = {id(document["images"][place]): header for place, header in headers.items()}
 
     def mend(entry: Entry) -> tuple[Entry, str | None]:
-        header = wanted.get(id(entry))
+        header = header_of.get(id(entry))
         if header is None or not all(_is_none(entry.get(key)) for key in ("width", "height")):
             return entry, None
         width, height = header.upright

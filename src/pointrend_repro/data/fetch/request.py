@@ -8,17 +8,17 @@ Report = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A file to fetch.
+class FileRequest:
+    """A request for one file.
 
     Attributes:
-        url: may hold a password or a token: `public_address` makes what may be told of it.
+        url: may hold a password or a token: `public_address` hides it.
         size_bytes: its size, or None where it is not published.
         max_bytes: no more than this is written.
         has_published_hash: wrong bytes will be noticed; otherwise a part is continued only if the
             server promises that it is of the same version, and nothing is taken over an open line.
         advice: what to do when the server refuses, as the end of a message.
-        needs_login: a redirect means that nobody is logged in, and is not followed.
+        needs_login: a redirect means that the login is missing, and is not followed.
     """
 
     url: str
@@ -55,10 +55,10 @@ class TransientError(Exception):
 
     Attributes:
         wait_s: how long the server wants to be left alone.
-        is_slow: what arrived is no reason to go on for ever.
+        is_slow: what arrived is no reason to go on without end.
     """
 
-    def __init__(self, told: str, *, wait_s: float = 0.0, is_slow: bool = False) -> None:
-        super().__init__(told)
+    def __init__(self, problem: str, *, wait_s: float = 0.0, is_slow: bool = False) -> None:
+        super().__init__(problem)
         self.wait_s = wait_s
         self.is_slow = is_slow
