@@ -95,7 +95,8 @@ def _cell(
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
     if column.dataset is None:
-        return Cell(table_name, row_name, column_name, (Cost(row.variant, row.inference),))
+        cost = Cost(row.variant, row.inference, column.metric)
+        return Cell(table_name, row_name, column_name, (cost,))
     if column.dataset not in preset.datasets:
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)

@@ -26,7 +26,9 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
             "trial": str(training.trial),
         }
     else:
-        labels |= {"metric": "operations of the mask head", "data set": "none", "trial": "none"}
+        labels |= {"data set": "none", "trial": "none"}
+        if number.metric == "mask_head_cost":  # one file has the numbers of several columns
+            labels["metric"] = "operations of the mask head"
     return {key: _plain(text) for key, text in labels.items()}
 
 
