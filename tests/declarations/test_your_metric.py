@@ -46,6 +46,7 @@ from pointrend_repro.declarations.prediction_kind import PredictionKind
 KIND = PredictionKind(
     name="proposals",
     path="proposals.json",
+    title="proposals",
     models="a proposal model",
     image_bytes=lambda sizes: (1000.0, 2000.0),
 )

@@ -30,6 +30,8 @@ class Metric:
         counts: instead, that of the models of which it counts something, untrained.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
         folder: of the results of a count, in `results/<preset>/`; none: its name.
+        title: what all of its keys are, where its file stands for several columns; none: a
+            column's own title.
         truth: what of a data set predictions are scored against.
         layouts: of the data sets that have such a truth.
         without_truth: why it is not run on a data set that lacks the truth.
@@ -48,6 +50,7 @@ class Metric:
     counts: str | None = None
     counted_settings: tuple[str, ...] = ()
     folder: str | None = None
+    title: str | None = None
     truth: Truth | None = None
     layouts: tuple[Layout, ...] = ()
     without_truth: str = "the data set lacks what it is scored against"

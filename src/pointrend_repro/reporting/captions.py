@@ -5,6 +5,7 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
@@ -17,7 +18,8 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
     # Tables may name the same row in their own words; the first speaks.
     cell = cells[0]
     method = grid.tables[cell.table].rows[cell.row].title
-    metric = grid.tables[cell.table].columns[cell.column].title
+    column = grid.tables[cell.table].columns[cell.column]
+    metric = METRICS.find(number.metric).title or column.title
     labels = {"table": ", ".join(tables), "method": method, "metric": metric}
     if isinstance(number, Evaluation):
         training = number.prediction.training
@@ -27,8 +29,6 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
         }
     else:
         labels |= {"data set": "none", "trial": "none"}
-        if number.metric == "mask_head_cost":  # one file has the numbers of several columns
-            labels["metric"] = "operations of the mask head"
     return {key: _plain(text) for key, text in labels.items()}
 
 

@@ -14,6 +14,7 @@ METRIC = Metric(
     counts="instances",
     counted_settings=("mask_head", "backbone.fpn_channels"),
     folder="cost",
+    title="operations of the mask head",
     keys=_KEYS,
     lower_is_better=frozenset(_KEYS),
     score="pointrend_repro.evaluation.cost:mask_head_cost",
