@@ -331,9 +331,37 @@ def score_settings(metrics):
     )
 
 
-def cost_of(wildcards):
-    """The count whose file has these wildcards."""
-    return Cost(wildcards.variant, wildcards.inference)
+def cost_labels(metric):
+    """What gives the labels of the files of a metric that is counted."""
+    return lambda wildcards: captions.number_labels(
+        GRID, Cost(wildcards.variant, wildcards.inference, metric)
+    )
+
+
+def cost_settings(metric):
+    """What gives the settings that are counted with."""
+    return lambda wildcards: captions.settings_in_force(
+        GRID, Cost(wildcards.variant, wildcards.inference, metric)
+    )
+
+
+def metric_option(metric):
+    """The words that name a metric to `cost`, part of the rule's own shell line.
+
+    Snakemake runs again what was made by another line, so the first metric's is left as it was.
+    """
+    return "" if metric == "mask_head_cost" else f" --metric {metric}"
+
+
+def cost_digest(metric):
+    """What changes when a setting does, or a key of the metric, that a count depends on."""
+    return lambda wildcards: digest(
+        [
+            identity(GRID.variants[wildcards.variant].model),
+            identity(GRID.inference_settings(wildcards.variant, wildcards.inference)),
+            sorted(METRICS.find(metric).keys),
+        ]
+    )
 
 
 def figure_settings_in_force(wildcards):

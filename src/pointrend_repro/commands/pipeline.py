@@ -28,6 +28,7 @@ from pointrend_repro.commands.options import (
 from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.loading import load_grid, load_grid_of
 
 
@@ -131,6 +132,9 @@ def cost(
     inference: InferenceName,
     output: Output,
     config_dir: ConfigDir = CONFIG_DIR,
+    metric: Annotated[str, typer.Option(help="what to count, of a model as it is configured")] = (
+        "mask_head_cost"
+    ),
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.finding import find
@@ -142,10 +146,10 @@ def cost(
     where = find("variant", variant, config_dir).shown
     settings = resolve_inference(config, inference, where=where)
     kind = kind_of(config)
-    if kind.name != "instances":
-        raise UserError(f"{where}: {kind.models} has no mask head to count")
+    if METRICS.find(metric).counts != kind.name:
+        raise UserError(f"{where}: metric {metric} counts nothing of {kind.models}")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
-    run_cost(experiment, config.model, settings, output=output)
+    run_cost(experiment, metric, config.model, settings, output=output)
 
 
 def figure(

@@ -27,6 +27,11 @@ class Column(Strict):
     )
     tolerance_source: Text
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less is better of its number, as of a time or an error."""
+        return self.value in METRICS.find(self.metric).lower_is_better
+
     @model_validator(mode="after")
     def _only_costs_need_no_data(self) -> "Column":
         if (self.dataset is None) != (METRICS.find(self.metric).reads is None):

@@ -134,21 +134,21 @@ def _places(
     for point in entry_points(group=group):
         if not is_name(point.name):
             raise UserError(
-                f"{_origin(point)}: {what} {point.name!r}: names are of lowercase letters, digits "
-                "and underscores"
+                f"{what} {point.name!r}, entry point {point.value!r}: lowercase letters, digits "
+                "and underscores make a name"
             )
         if point.name in found:
             other = found[point.name]
             raise UserError(
-                f"{_origin(point)}: declares {what} {point.name!r}, which "
-                f"{_origin(other) if other else _PACKAGE} declares, too; rename one"
+                f"{what} {point.name!r} is declared twice: by entry point {point.value!r} and by "
+                f"{f'entry point {other.value!r}' if other else _PACKAGE}; rename one"
             )
         found[point.name] = point
     return found
 
 
 def _load(point: EntryPoint, what: str, declaration: type[T]) -> T:
-    where = f"{_origin(point)}: {what} {point.name!r} ({point.value})"
+    where = f"{what} {point.name!r}, entry point {point.value!r}"
     try:
         found = point.load()
     except UserError:
@@ -160,7 +160,3 @@ def _load(point: EntryPoint, what: str, declaration: type[T]) -> T:
     if found.name != point.name:
         raise UserError(f"{where}: calls itself {found.name!r}; give both the same name")
     return found
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"package {point.dist.name}" if point.dist else "an entry point"

@@ -28,6 +28,10 @@ class Metric:
             it is called, and `pipeline.steps.run_cost` how one that reads no predictions is.
         reads: the kind of predictions that it scores.
         counts: instead, that of the models of which it counts something, untrained.
+        counted_settings: dotted names of the model's settings that decide a count; none: all do.
+        folder: of the results of a count, in `results/<preset>/`; none: its name.
+        title: what all of its keys are, where its file stands for several columns; none: a
+            column's own title.
         truth: what of a data set predictions are scored against.
         layouts: of the data sets that have such a truth.
         without_truth: why it is not run on a data set that lacks the truth.
@@ -44,6 +48,9 @@ class Metric:
     score: str
     reads: str | None = None
     counts: str | None = None
+    counted_settings: tuple[str, ...] = ()
+    folder: str | None = None
+    title: str | None = None
     truth: Truth | None = None
     layouts: tuple[Layout, ...] = ()
     without_truth: str = "the data set lacks what it is scored against"
@@ -67,6 +74,11 @@ class Metric:
     def kind(self) -> str:
         """The kind of predictions of the models which it is a metric of."""
         return self.reads or self.counts or ""
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that counts it."""
+        return f"count_{self.folder or self.name}"
 
     @property
     def other_units(self) -> dict[str, str]:

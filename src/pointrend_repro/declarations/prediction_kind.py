@@ -40,6 +40,7 @@ class PredictionKind:
     Attributes:
         name: also that of the file, or of the entry point, which declares it.
         path: the file in a prediction's folder, or the folder in it, that holds them.
+        title: what a reader is told that they are.
         models: the models which predict it, in words for messages.
         image_bytes: what they take of an image on disk, fewest and most.
         is_folder: whether `path` is a folder, of a file an image.
@@ -51,6 +52,7 @@ class PredictionKind:
 
     name: str
     path: str
+    title: str
     models: str
     image_bytes: Callable[[PredictedSizes], Bytes]
     is_folder: bool = False

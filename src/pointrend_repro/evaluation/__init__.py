@@ -1,5 +1,6 @@
 """The official metrics, each computed by its official tool."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
@@ -46,12 +47,21 @@ def score(metric: str, ground_truth: Path, predictions: Path, once: ReadOnce) ->
     """
     declared = require_metric(metric)
     scored: Scored = load_function(declared.score)(ground_truth, predictions, once)
-    if set(scored.values) != set(declared.keys):
-        raise UserError(
-            f"metric {metric!r}: {declared.score} returns {', '.join(scored.values)}, but "
-            f"{', '.join(declared.keys)} are declared"
-        )
+    require_declared_keys(declared, scored.values)
     return scored
+
+
+def require_declared_keys(metric: Metric, values: Mapping[str, object]) -> None:
+    """Refuse numbers under other keys than the metric declares.
+
+    Raises:
+        UserError: the keys differ.
+    """
+    if set(values) != set(metric.keys):
+        raise UserError(
+            f"metric {metric.name!r}: {metric.score} returns {', '.join(values)}, but "
+            f"{', '.join(metric.keys)} are declared"
+        )
 
 
 def require_metric(name: str) -> Metric:

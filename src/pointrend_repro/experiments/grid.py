@@ -71,6 +71,11 @@ class Grid:
         return sorted({e for cell in self.cells for e in cell.evaluations if isinstance(e, Cost)})
 
     @cached_property
+    def counted(self) -> list[str]:
+        """The metrics by which models are counted."""
+        return sorted({cost.metric for cost in self.costs})
+
+    @cached_property
     def predictions(self) -> list[Prediction]:
         """Every prediction that some evaluation scores, once."""
         return sorted({e.prediction for e in self.evaluations})

@@ -162,7 +162,8 @@ def _cell(
         return Cell(table_name, row_name, column_name, (), f"printed: {row.numbers_of}")
     variant, inference = row.runs
     if column.dataset is None:
-        return Cell(table_name, row_name, column_name, (Cost(variant, inference),))
+        cost = Cost(variant, inference, column.metric)
+        return Cell(table_name, row_name, column_name, (cost,))
     if column.dataset not in preset.datasets:
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)

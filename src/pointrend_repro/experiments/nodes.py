@@ -107,20 +107,31 @@ class Evaluation:
 
 @dataclass(frozen=True, order=True)
 class Cost:
-    """The count of one mask head's operations, for which nothing is trained."""
+    """The count of something of a model, such as operations, for which nothing is trained."""
 
     variant: str
     inference: str
+    metric: str
 
     @property
     def path(self) -> str:
         """Path of its JSON."""
-        return f"cost/{self.variant}/{self.inference}.json"
+        return f"{self._stem}.json"
 
     @property
     def log_path(self) -> str:
         """Path of the log."""
-        return f"cost/{self.variant}/{self.inference}.log"
+        return f"{self._stem}.log"
+
+    @property
+    def benchmark_path(self) -> str:
+        """Path of what Snakemake measures of the job."""
+        return f"{self._stem}.benchmark.tsv"
+
+    @property
+    def _stem(self) -> str:
+        folder = METRICS.find(self.metric).folder or self.metric
+        return f"{folder}/{self.variant}/{self.inference}"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,13 @@ from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.finding import load_function
 from pointrend_repro.declarations.metric import METRICS
-from pointrend_repro.evaluation import require_metric, score
+from pointrend_repro.evaluation import require_declared_keys, require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
-    InferenceSettings,
     InputSettings,
-    ModelSettings,
 )
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -257,25 +256,34 @@ def _of_inference(settings: InputSettings) -> InputSettings:
 
 def run_cost(
     experiment: dict[str, Any],
-    model: ModelSettings,
-    inference: InferenceSettings,
+    name: str,
+    model: AnyModelSettings,
+    inference: AnyInferenceSettings,
     *,
     output: Path,
 ) -> None:
-    """Count the operations of a variant's mask head and write them with their origin."""
+    """Count something of a variant's models and write it with its origin.
+
+    Args:
+        name: of the metric, whose function is called with `model` and `inference`.
+    """
     from pointrend_repro.base.torchvision_import import import_torchvision
 
     import_torchvision()
-    metric = METRICS.find("mask_head_cost")
+    metric = METRICS.find(name)
+    values = {"model": model.model_dump(mode="json")}
     settings = {
-        "mask_head": model.mask_head.model_dump(mode="json"),
-        "fpn_channels": model.backbone.fpn_channels,
-        "inference": inference.model_dump(mode="json"),
-    }
+        path.rpartition(".")[2]: reduce(getitem, path.split("."), values["model"])
+        for path in metric.counted_settings
+    } or values
+    settings["inference"] = inference.model_dump(mode="json")
     finish = start_record(settings=settings, seed=None, device=device_name("cpu"))
-    values = load_function(metric.score)(model, inference)
-    result = {"metric": metric.name, "values": values, "units": metric.other_units}
-    _write_result(output, result | {"origin": experiment}, finish())
+    counts = load_function(metric.score)(model, inference)
+    require_declared_keys(metric, counts)
+    result = {"metric": name, "values": counts, "units": metric.other_units}
+    record = finish()
+    record["versions"] |= metric.outside_files()
+    _write_result(output, result | {"origin": experiment}, record)
 
 
 def device_name(device: str) -> str:

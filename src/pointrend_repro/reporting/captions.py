@@ -5,6 +5,7 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
@@ -18,7 +19,8 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
     # Tables may name the same row in their own words; the first speaks.
     cell = cells[0]
     method = grid.tables[cell.table].rows[cell.row].title
-    metric = grid.tables[cell.table].columns[cell.column].title
+    column = grid.tables[cell.table].columns[cell.column]
+    metric = METRICS.find(number.metric).title or column.title
     labels = {"table": ", ".join(tables), "method": method, "metric": metric}
     if isinstance(number, Evaluation):
         training = number.prediction.training
@@ -27,7 +29,7 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
             "trial": str(training.trial),
         }
     else:
-        labels |= {"metric": "operations of the mask head", "data set": "none", "trial": "none"}
+        labels |= {"data set": "none", "trial": "none"}
     return {key: _plain(text) for key, text in labels.items()}
 
 

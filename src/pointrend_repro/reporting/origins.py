@@ -181,7 +181,7 @@ def _runs(
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
             files=left[name],
-            gone=_gone(name, left[name]),
+            gone=_gone(name, places[name][1], dict(left[name])),
         )
         for name, record in result.origin.steps.items()
     )
@@ -205,8 +205,7 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
         "predict": (
             f"predict {prediction.folder}",
             {
-                "predictions": f"{prediction.folder}/predictions.json",
-                "label images": f"{prediction.folder}/labels",
+                evaluation.kind.title: prediction.path(evaluation.kind),
                 "log": prediction.log_path,
             },
         ),
@@ -217,13 +216,10 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
     }
 
 
-# What a step has made that is a result; a prediction is one of two.
-_RESULTS = {"train": {"model"}, "predict": {"predictions", "label images"}}
-
-
-def _gone(name: str, files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    made = _RESULTS.get(name, set())
-    return () if not made or made & {what for what, _ in files} else (" or ".join(sorted(made)),)
+def _gone(name: str, places: Mapping[str, str], files: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the result of a step, which comes first of its files, if it is not there any more."""
+    result = next(iter(places))
+    return () if name not in ("train", "predict") or result in files else (result,)
 
 
 def _files(wanted: Mapping[str, str], results_dir: Path) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ def _image_bytes(sizes: PredictedSizes) -> Bytes:
 KIND = PredictionKind(
     name="instances",
     path="predictions.json",
+    title="predictions",
     models="an instance model",
     image_bytes=_image_bytes,
     rule_ending="",

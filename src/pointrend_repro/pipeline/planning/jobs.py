@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, dataset_path, evaluation_rule
 from pointrend_repro.pipeline.planning.progress import Progress
@@ -52,7 +53,9 @@ def count_jobs(
         states[evaluation_rule(metrics)] = [
             all(progress.evaluations[Evaluation(p, metric)] for metric in metrics) for p in scored
         ]
-    states["count_cost"] = list(progress.costs.values())
+    for metric in grid.counted:
+        done = [made for cost, made in progress.costs.items() if cost.metric == metric]
+        states[METRICS.find(metric).rule] = done
     states |= _of_pictures(grid, progress, places)
     states |= _of_report(grid, places, all_made=all(all(done) for done in states.values()))
     return [RuleCount(rule, sum(s), len(s) - sum(s)) for rule, s in states.items() if s]
