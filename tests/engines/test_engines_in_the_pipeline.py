@@ -101,8 +101,8 @@ def test_without_detectron2_one_line_says_how_to_get_it(monkeypatch) -> None:
 def copy(tmp_path: Path) -> WorkingCopy:
     """Preset smoke with one trained row, by detectron2, on a trunk that it has."""
     made = make_copy(tmp_path / "copy")
-    made.edit("config/presets/smoke.yaml", "name: resnet18_narrow", "name: resnet50")
-    made.edit("config/presets/smoke.yaml", "norm: gn", "norm: bn")
+    made.edit("config/scales/narrow.yaml", "name: resnet18_narrow", "name: resnet50")
+    made.edit("config/scales/narrow.yaml", "norm: gn", "norm: bn")
     made.edit(
         "config/papers/pointrend/tables/table1.yaml",
         "variant: mask_rcnn_r50_fpn",

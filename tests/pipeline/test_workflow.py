@@ -244,7 +244,7 @@ def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
 
 
 def test_a_head_trains_its_own_variant_again(finished: WorkingCopy) -> None:
-    finished.edit("config/presets/smoke.yaml", "point_channels: 32", "point_channels: 16")
+    finished.edit("config/scales/narrow.yaml", "point_channels: 32", "point_channels: 16")
     jobs = finished.plan()
     assert (jobs["train"], jobs["predict"], jobs[EVALUATE]) == (2, 4, 4)
 

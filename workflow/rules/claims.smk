@@ -22,7 +22,7 @@ rule judge_claims:
             + [METHOD]
         ),
         preset=SETTINGS.preset,
-        papers=SETTINGS.papers_options,
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
         "Judging the claims"

@@ -125,13 +125,6 @@ onstart:
             sys.exit(f"error: {error}")
 
 
-wildcard_constraints:
-    dataset="|".join(sorted(GRID.datasets)),
-    variant="|".join(sorted(GRID.variants)),
-    trial=r"\d+",
-    inference=NAME_PATTERN,
-
-
 def generated_folder(wildcards):
     """The folder that a generated data set is drawn into; other sets have to be there already."""
     dataset = GRID.datasets[wildcards.dataset]
@@ -141,6 +134,13 @@ def generated_folder(wildcards):
 def one_of(names):
     """A pattern for a wildcard, which nothing matches if there are no names."""
     return "|".join(sorted(names)) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(GRID.datasets),
+    variant=one_of(GRID.variants),
+    trial=r"\d+",
+    inference=NAME_PATTERN,
 
 
 def by_engine(engine):

@@ -41,7 +41,7 @@ rule thin_logs:
         "../envs/pointrend_repro.yaml"
     params:
         preset=SETTINGS.preset,
-        papers=SETTINGS.papers_options,
+        papers=SETTINGS.papers_option,
     message:
         "Thinning the training logs out into {output}"
     shell:

@@ -49,7 +49,7 @@ rule collect:
     params:
         columns=digest(list(COLUMNS)),
         preset=SETTINGS.preset,
-        papers=SETTINGS.papers_options,
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
         "Collecting {output}"
@@ -105,7 +105,7 @@ rule report:
         tables=digest({k: t.model_dump(mode="json") for k, t in GRID.tables.items()}),
         preset=SETTINGS.preset,
         warning=GRID.preset.warning or "",
-        papers=SETTINGS.papers_options,
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
         "Rendering {output.page}"

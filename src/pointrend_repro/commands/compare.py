@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pointrend_repro.commands.options import ConfigDir, Papers
-from pointrend_repro.config.papers import paper_names
+from pointrend_repro.commands.options import ConfigDir
 from pointrend_repro.config.reading import CONFIG_DIR
 
 
@@ -17,7 +16,6 @@ def compare(
         Path | None,
         typer.Option(help="a file .html, .md or .csv; - prints Markdown; none: tables to read"),
     ] = None,
-    papers: Papers = "",
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Compare two results of one preset, cell by cell, and what they were made with.
@@ -35,7 +33,7 @@ def compare(
         write_comparison,
     )
 
-    comparison = compare_sides(*read_sides(a, b, config_dir, paper_names(papers)))
+    comparison = compare_sides(*read_sides(a, b, config_dir))
     if output is None:
         print_comparison(comparison, Console())
     elif str(output) == "-":

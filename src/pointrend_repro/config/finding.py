@@ -49,7 +49,7 @@ def find(kind: Kind, name: str, config_dir: Path, *, paper: str | None = None) -
     files = files_of(kind, config_dir)
     require_name(name, kind, list(files))
     if paper is not None:
-        name = own_name(kind, name, config_dir, paper=paper)
+        name = own_names(kind, config_dir, paper=paper).get(name, name)
     if name in files:
         return files[name]
     hint = suggest(name, list(files))
@@ -61,11 +61,12 @@ def find(kind: Kind, name: str, config_dir: Path, *, paper: str | None = None) -
     raise UserError(f"there is no {kind} {name!r} in {_searched(kind, config_dir)}{hint}")
 
 
-def own_name(kind: Kind, name: str, config_dir: Path, *, paper: str) -> str:
-    """Return what a name in a paper's file is among those of all papers, if it is its own."""
-    public = prefix_of(paper, load_about(paper, config_dir)) + name
-    found = files_of(kind, config_dir).get(public)
-    return public if found is not None and found.paper == paper else name
+def own_names(kind: Kind, config_dir: Path, *, paper: str) -> dict[str, str]:
+    """Return what the names that a paper's own files need no prefix for are among those of all."""
+    prefix = prefix_of(paper, load_about(paper, config_dir))
+    files = files_of(kind, config_dir)
+    own = [name for name, found in files.items() if found.paper == paper]
+    return {name.removeprefix(prefix): name for name in own}
 
 
 def files_of(kind: Kind, config_dir: Path) -> dict[str, Found]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.finding import Found, find, own_name
+from pointrend_repro.config.finding import Found, find, own_names
 from pointrend_repro.config.presets import Overrides, Preset
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, variant_class
@@ -84,12 +84,9 @@ def load_table(name: str, config_dir: Path = CONFIG_DIR) -> Table:
     table = validate(Table, read_yaml(found.path), str(found.path))
     if found.paper is None:
         return table
-    known = {
-        variant: own_name("variant", variant, config_dir, paper=found.paper)
-        for variant in {row.variant for row in table.rows.values() if row.variant}
-    }
+    own = own_names("variant", config_dir, paper=found.paper)
     rows = {
-        key: row.model_copy(update={"variant": known[row.variant]}) if row.variant else row
+        key: row.model_copy(update={"variant": own.get(row.variant or "", row.variant)})
         for key, row in table.rows.items()
     }
     return table.model_copy(update={"rows": rows})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.finding import Found, find
+from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
@@ -62,17 +62,19 @@ def load_grid(
         for row in table.rows
         for column in table.columns
     )
+    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    used = {name for role, name in preset.datasets.items() if role in asked}
     grid = Grid(
         preset_name,
         preset,
         tables,
-        datasets,
+        {name: dataset for name, dataset in datasets.items() if name in used},
         variants,
         cells,
         papers=chosen,
         table_papers=table_papers,
         trained_by=_trained_by(variants, preset, chosen, config_dir),
-        variant_files={name: find("variant", name, config_dir).shown for name in variants},
+        variant_files={name: each.shown for name, each in files_of("variant", config_dir).items()},
     )
     for name in tables:
         _check_rows(grid, name, find("table", name, config_dir).shown)
@@ -110,10 +112,11 @@ def _trained_by(
 def _check_runs(grid: Grid) -> None:
     """Refuse what cannot run as it is configured, before anything does."""
     if not grid.evaluations and not grid.costs:
-        asked = sorted({c.dataset for t in grid.tables.values() for c in t.columns.values()})
+        columns = [c for table in grid.tables.values() for c in table.columns.values()]
+        asked = sorted({column.dataset for column in columns if column.dataset})
         raise UserError(
             f"presets/{grid.name}.yaml: there is nothing to run for {', '.join(grid.papers)}: the "
-            f"tables ask for {', '.join(map(str, asked))}, and its datasets have "
+            f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
     for prediction in grid.predictions:
@@ -159,7 +162,8 @@ def _cell(
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
     if row.runs is None:
-        return Cell(table_name, row_name, column_name, (), f"printed: {row.numbers_of}")
+        reason = f"printed, not measured: {row.numbers_of}"
+        return Cell(table_name, row_name, column_name, (), reason)
     variant, inference = row.runs
     if column.dataset is None:
         cost = Cost(variant, inference, column.metric)

@@ -67,9 +67,9 @@ class WorkflowConfig(Strict):
         return _option("--data-root", self.roots.get(dataset, of_layout))
 
     @property
-    def papers_options(self) -> list[str]:
-        """The command-line option that says the same as `papers`; no word if they are usual."""
-        return [f"--papers={','.join(self.papers)}"] if self.papers else []
+    def papers_option(self) -> str:
+        """The command-line option that says the same as `papers`, as one word."""
+        return f"--papers={','.join(self.papers)}" if self.papers else ""
 
     @property
     def lvis_option(self) -> str:

@@ -3,13 +3,13 @@
 Only its `metrics.csv` has to be there. With the metric files beside it, origins are told in full.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
@@ -38,13 +38,8 @@ class Side:
     results: Results
 
 
-def read_sides(
-    a: Path, b: Path, config_dir: Path, papers: Sequence[str] = ()
-) -> tuple[Grid, Side, Side]:
+def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
     """Read both folders, and the preset that they are of.
-
-    Args:
-        papers: whose tables to compare; none: those of the preset.
 
     Raises:
         UserError: one is no results folder or is damaged, or they are of different presets.
@@ -61,7 +56,8 @@ def read_sides(
     known = [METRICS.find(name) for name in sorted(names & set(METRICS.names()))]
     has_lvis = any(metric.truth == "lvis_annotations" for metric in known)
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
-    grid = load_grid(presets[0], config_dir, user, papers)
+    # Only what was measured is compared, of whatever paper it is.
+    grid = load_grid(presets[0], config_dir, user, list_papers(config_dir))
     return (
         grid,
         Side("A", a, presets[0], first, load_results(grid, a)),
