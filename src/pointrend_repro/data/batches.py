@@ -10,7 +10,7 @@ import itertools
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,43 +18,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.records import Record
 from pointrend_repro.data.structures import Target
 
 # Objects for a detector; train ids (H, W) for a semantic model.
 TargetLike = Target | Tensor
-
-
-class Record(Protocol):
-    """One image of a data set, of whatever family the model is."""
-
-    @property
-    def id(self) -> Any:
-        """Names the image in the data set."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """In pixels."""
-        ...
-
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        ...
-
-
-class AnyDataset(Protocol):
-    """One split of a data set."""
-
-    @property
-    def categories(self) -> Sequence[Any]:
-        """With `id` and `name` each, in the order of the model's classes."""
-        ...
-
-    @property
-    def images(self) -> Sequence[Any]:
-        """A record an image."""
-        ...
 
 
 MakeExample = Callable[..., tuple[Tensor, TargetLike]]

@@ -25,7 +25,8 @@ from torch.optim import SGD
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.checkpoints.saved_models import build_model
-from pointrend_repro.data.batches import AnyDataset, Batch, MicroBatches, training_batches
+from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
+from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings

@@ -17,7 +17,7 @@ from torch import nn
 from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.provenance import record_version
-from pointrend_repro.data.batches import AnyDataset
+from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2 import COMMIT
