@@ -13,7 +13,7 @@ from torch.optim import SGD
 from benchmarks.whole_models import Scene, detectron2_inputs, detectron2_model
 from pointrend_repro.settings.instances import OptimizerSettings
 from pointrend_repro.tools.bench.case import Case, Size
-from pointrend_repro.training.tasks import parameter_groups
+from pointrend_repro.training.parameter_groups import alike as parameter_groups
 
 MODEL = "pointrend_r50_fpn_coco"
 SIZES = {"full": (800, 1216), "tiny": (96, 128)}

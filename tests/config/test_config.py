@@ -227,7 +227,7 @@ WRONG_VALUES = [
         "tables/table1",
         ("columns", "coco_ap", "metric"),
         "coco_app",
-        "columns.coco_ap.metric: Input should be '",
+        "columns.coco_ap.metric: there is no metric 'coco_app'; did you mean 'coco_ap'?",
     ),
     (
         "tables/table1",

@@ -1,4 +1,4 @@
-"""What is declared of the metrics is of those that there are, and costs a dry run nothing.
+"""A file of the configuration names a metric and a number of it: what is taken, what is refused.
 
 That the keys are those of the tools is tested where the tools run: test_one_pass.py,
 test_cityscapes_ap.py and test_cost.py in tests/evaluation.
@@ -6,26 +6,16 @@ test_cityscapes_ap.py and test_cost.py in tests/evaluation.
 
 import subprocess
 import sys
-from typing import get_args
 
 import pytest
 
-from pointrend_repro import evaluation
-from pointrend_repro.config.datasets import _METRICS_OF_LAYOUT
-from pointrend_repro.config.metrics import KEYS, SEMANTIC_METRICS, Metric, require_key
+from pointrend_repro.config.metrics import require_key
+from pointrend_repro.declarations.metric import METRICS
 
 
-def test_every_metric_has_its_keys() -> None:
-    assert set(KEYS) == set(get_args(Metric)) == {*evaluation._METRICS, "mask_head_cost"}
-    assert {name for names in _METRICS_OF_LAYOUT.values() for name in names} == {
-        *evaluation._METRICS
-    }
-    assert set(KEYS) > SEMANTIC_METRICS
-
-
-@pytest.mark.parametrize("metric", KEYS)
-def test_each_key_is_taken_in_its_unit_alone(metric: Metric) -> None:
-    for key, unit in KEYS[metric].items():
+@pytest.mark.parametrize("metric", METRICS.names())
+def test_each_key_is_taken_in_its_unit_alone(metric: str) -> None:
+    for key, unit in METRICS.find(metric).keys.items():
         require_key(metric, key, unit)
         with pytest.raises(ValueError, match=r"not in 'px'$"):
             require_key(metric, key, "px")

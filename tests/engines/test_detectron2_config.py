@@ -19,6 +19,7 @@ from pointrend_repro.config.reading import (
 )
 from pointrend_repro.engines.detectron2.config import inference_config, training_config
 from pointrend_repro.engines.detectron2.keys import Key
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticInferenceSettings
 
@@ -247,3 +248,19 @@ def test_inference_that_it_cannot_do_is_refused(asked: dict[str, int], told: str
     settings = _settings("pointrend_r50_fpn", "coco")
     with pytest.raises(UserError, match=told):
         inference_config(settings.model, settings.input, InferenceSettings(**asked), num_classes=80)
+
+
+def test_what_a_model_is_tested_with_reaches_detectron2() -> None:
+    grid = load_grid("paper_detectron2")
+    settings = grid.training_settings("coco", "pointrend_r50_fpn_detectron2")
+    test = {"short_edge_px": 640, "rpn_post_nms": 50, "nms_iou": 0.3, "detections_per_image": 7}
+    inference = InferenceSettings.model_validate({"test": test})
+    keys = {
+        key.name: key.value
+        for key in inference_config(settings.model, settings.input, inference, num_classes=80)
+    }
+    assert keys["INPUT.MIN_SIZE_TEST"] == 640
+    assert keys["INPUT.MAX_SIZE_TEST"] == 1333
+    assert keys["MODEL.RPN.POST_NMS_TOPK_TEST"] == 50
+    assert keys["MODEL.ROI_HEADS.NMS_THRESH_TEST"] == 0.3
+    assert keys["TEST.DETECTIONS_PER_IMAGE"] == 7

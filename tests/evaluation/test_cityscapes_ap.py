@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, class_of, image_id, label_files
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.cityscapes_ap import (
     average_precisions,
@@ -321,7 +321,7 @@ def test_no_traces_are_left(streets: Path, tmp_path: Path, monkeypatch: pytest.M
     before = everything()
     numbers = evaluate_predictions("cityscapes_ap", str(streets), str(folder))
     assert numbers["AP"] is not None
-    assert list(numbers) == list(KEYS["cityscapes_ap"])
+    assert list(numbers) == list(METRICS.find("cityscapes_ap").keys)
     assert everything() == before
     assert vars(official.args) == settings_before
     assert hasattr(np, "in1d") == had_alias

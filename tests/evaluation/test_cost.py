@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.config.reading import load_table, load_variant
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation.cost import _count, mask_head_cost
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -96,7 +96,7 @@ def test_how_much_cheaper_pointrend_is_than_the_4x_conv_head_at_224():
         "activations_summed": 12.3,
         "activations_peak": 36.3,
     }
-    assert list(ours) == list(KEYS["mask_head_cost"])
+    assert list(ours) == list(METRICS.find("mask_head_cost").keys)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from PIL import Image
 
 from pointrend_repro.base import files
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.data.label_images import CLASS_NAMES
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import official_files
 from pointrend_repro.pipeline.steps import run_evaluation, run_evaluations
 
@@ -103,8 +103,8 @@ def test_the_files_are_those_of_single_evaluations(
         alone = tmp_path / f"{metric}.json"
         run_evaluation(metric, truth, predictions, output=alone, resamples=RESAMPLES)
         assert told(tmp_path / "all" / alone.name) == told(alone)
-        assert told(alone)["values"].keys() == KEYS[metric].keys()
-        assert set(KEYS[metric].values()) == {"%"}
+        assert told(alone)["values"].keys() == set(METRICS.find(metric).keys)
+        assert set(METRICS.find(metric).keys.values()) == {"%"}
         assert ("resampled" in told(alone)) == (metric != "boundary_ap")
 
 

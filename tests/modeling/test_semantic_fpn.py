@@ -108,7 +108,8 @@ def test_padding_does_not_count() -> None:
 def test_any_image_size(model: SemanticModel, size: tuple[int, int]) -> None:
     images, labels = random_batch(size)
     image = images[0].permute(1, 2, 0).numpy()
-    found = predict_label_map(model.eval(), image, FEW_POINTS)
+    as_it_is = InputSettings(test_short_edge_px=min(size), max_long_edge_px=max(size))
+    found = predict_label_map(model.eval(), image, FEW_POINTS, as_it_is)
     assert found.shape == size
     assert found.dtype == np.uint8
     assert found.max() < CLASSES

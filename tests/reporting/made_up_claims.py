@@ -8,7 +8,7 @@ import numpy as np
 from made_up_metrics import make_record, make_result
 
 from pointrend_repro.base.files import write_json
-from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 
@@ -63,7 +63,7 @@ def write_cost(results_dir: Path, grid: Grid, cost: Cost, values: dict[str, floa
     content = {
         "metric": "mask_head_cost",
         "values": values,
-        "units": KEYS["mask_head_cost"],
+        "units": METRICS.find("mask_head_cost").keys,
         "origin": origin | {"evaluate": make_record(seed=None)},
     }
     write_json(results_dir / cost.path, content)

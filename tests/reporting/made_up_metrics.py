@@ -7,7 +7,7 @@ from typing import Any
 
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.files import write_json
-from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation
 
@@ -104,7 +104,7 @@ def _whole_result(
             "inference": evaluation.inference,
             "evaluate": make_record(settings=settings, command="pointrend-repro cost", seed=None),
         }
-        units = KEYS["mask_head_cost"]
+        units = METRICS.find("mask_head_cost").keys
         return {"metric": "mask_head_cost", "values": values, "units": units, "origin": origin}
     result = make_result(grid, evaluation, values, versions=VERSIONS)
     training, origin = evaluation.prediction.training, result["origin"]

@@ -57,7 +57,7 @@ def test_settings_in_force_are_those_that_differ(grid: Grid) -> None:
 
 
 def test_a_count_tells_its_head(grid: Grid) -> None:
-    text = settings_in_force(grid, Cost("pointrend_r50_fpn", "res224"))
+    text = settings_in_force(grid, Cost("pointrend_r50_fpn", "res224", "mask_head_cost"))
     assert "  model.mask_head.kind pointrend" in text.splitlines()
 
 

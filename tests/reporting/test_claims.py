@@ -16,8 +16,8 @@ from made_up_claims import fill_claims, write_cost
 from config_files import CLAIMS, config_file
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.contrasts import contrasts
@@ -175,6 +175,22 @@ def test_more_wrong_claims(tmp_path: Path) -> None:
             load_claims(write_config(tmp_path / name, edit))
 
 
+def test_what_is_better_follows_from_the_metric(tmp_path: Path) -> None:
+    """Fewer operations are better, and a higher AP is: both pairs name the better row first."""
+    both = {"statement": "PointRend is better.", "source": "mine", "kind": "better"}
+    cheap = {"table": "table2", "pairs": [["pointrend_224", "4conv_224"]], "columns": ["flops"]}
+    good = {"table": "table1", "pairs": [["pointrend_224", "4conv_28"]], "columns": ["coco_ap"]}
+    config = write_config(
+        tmp_path, lambda content: content.update(cheap=both | cheap, good=both | good)
+    )
+    claims = load_claims(config)
+    (fewer,) = contrasts(claims.claims["cheap"], claims.tables["table2"])
+    assert fewer.factors == {("4conv_224", "flops"): 1, ("pointrend_224", "flops"): -1}
+    assert fewer.in_paper(claims.tables["table2"]) == pytest.approx(34 - 0.9)
+    (higher,) = contrasts(claims.claims["good"], claims.tables["table1"])
+    assert higher.factors == {("pointrend_224", "coco_ap"): 1, ("4conv_28", "coco_ap"): -1}
+
+
 def test_a_new_claim_is_a_few_lines(tmp_path: Path, paper_grid: Grid) -> None:
     mine = {
         "statement": "Uniform sampling is not worse than a regular grid.",
@@ -292,7 +308,8 @@ def test_table_2s_claim_is_judged_as_the_paper_counts_and_alike(
     }
     for cost in grid.costs:
         if cost.variant in counts and cost.inference in {"default", "res224"}:
-            values = dict(zip(KEYS["mask_head_cost"], counts[cost.variant], strict=True))
+            keys = METRICS.find("mask_head_cost").keys
+            values = dict(zip(keys, counts[cost.variant], strict=True))
             write_cost(tmp_path, grid, cost, values)
     judged = {c.name: c for c in judge_claims(grid, claims, load_results(grid, tmp_path))}
     claim = judged["thirty_times_less_compute"]

@@ -35,7 +35,11 @@ def fill(grid: Grid, results_dir: Path) -> None:
         record = make_record(seed=None)
         write_json(
             results_dir / cost.path,
-            {"metric": "c", "values": values, "origin": {**origin, "evaluate": record}},
+            {
+                "metric": "mask_head_cost",
+                "values": values,
+                "origin": {**origin, "evaluate": record},
+            },
         )
     for evaluation in grid.evaluations:
         if evaluation.metric != "coco_ap":

@@ -37,7 +37,7 @@ def test_what_has_not_run_is_said(tmp_path: Path) -> None:
         "trained, not predicted yet",
         "predicted, not scored yet",
     ]
-    assert why_absent(Cost("v", "default"), tmp_path).reason == "not counted yet"
+    assert why_absent(Cost("v", "default", "mask_head_cost"), tmp_path).reason == "not counted yet"
 
 
 @pytest.mark.parametrize(

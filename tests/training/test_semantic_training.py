@@ -17,8 +17,8 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop
+from pointrend_repro.training.parameter_groups import with_faster_decoder as parameter_groups
 from pointrend_repro.training.schedule import learning_rate
-from pointrend_repro.training.tasks import parameter_groups
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 

@@ -22,11 +22,11 @@ from experiment import before_update
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import MicroBatches, batch_order, training_batches
+from pointrend_repro.data.examples import training_example
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.modeling.sync_batch_norm import CpuSyncBatchNorm
 from pointrend_repro.training.loop import train
 from pointrend_repro.training.processes import Processes
-from pointrend_repro.training.tasks import task_of
 from small_experiment import read_train_split, small_settings, write_small_config
 from small_semantic_experiment import make_streets, small_semantic_settings
 
@@ -193,7 +193,7 @@ def test_steps_add_up_to_the_mean_over_the_batch(tmp_path: Path, root: Path) -> 
     model = build_model(whole.model, num_classes=3).train()
     batches = training_batches(
         dataset.images,
-        partial(task_of(whole).make_example, settings=whole.input),
+        partial(training_example, settings=whole.input),
         micro_batches=MicroBatches(5, 2),
         seed=SEED,
         iterations=range(1),

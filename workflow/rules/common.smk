@@ -1,22 +1,33 @@
+import itertools
 import signal
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from snakemake.settings.types import DeploymentMethod
 
 from pointrend_repro.config.reading import load_dataset
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.config.variants import kind_of
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.nodes import Cost, Evaluation, evaluation_rule
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Prediction,
+    Training,
+    dataset_log_path,
+    dataset_path,
+    evaluation_rule,
+)
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.schema import load_claims
@@ -87,8 +98,13 @@ ASKED = {
 }
 
 RESULTS = f"results/{SETTINGS.preset}"
-MODEL_DIR = f"{RESULTS}/{{dataset}}/{{variant}}/trial{{trial}}"
-PREDICTION_DIR = f"{MODEL_DIR}/{{inference}}"
+# Patterns of what any training and any prediction of it leaves.
+TRAINED = Training("{dataset}", "{variant}", "{trial}")
+PREDICTED = Prediction(TRAINED, "{inference}")
+# A prediction that is scored is known by its folder alone.
+SCORED = SimpleNamespace(folder="{prediction}")
+MODEL_DIR = f"{RESULTS}/{TRAINED.folder}"
+PREDICTION_DIR = f"{RESULTS}/{PREDICTED.folder}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
 
 
@@ -154,8 +170,8 @@ def data_records(wildcards):
 
 def weights_record(wildcards):
     """Record of the download of the ImageNet weights that a training starts from."""
-    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
-    return DOWNLOADS.record(settings.model.backbone.weights)
+    model = GRID.training_settings(wildcards.dataset, wildcards.variant).model
+    return DOWNLOADS.record(family_of(model).weights(model))
 
 
 def data_files(wildcards):
@@ -217,24 +233,25 @@ def training_digest(wildcards):
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
-def predictions_of(metrics):
-    """What metrics score: label images, or objects in COCO's results format."""
-    return "labels" if set(metrics) <= set(SEMANTIC_METRICS) else "predictions.json"
+PREDICTION_KINDS_MADE = sorted(
+    {kind_of(variant) for variant in GRID.variants.values()}, key=lambda kind: kind.name
+)
 
 
-def origin_of(metrics):
-    """Where those predictions come from."""
-    return predictions_of(metrics).removesuffix(".json") + ".origin.json"
+def predicted(kind):
+    """The file, or the folder, of predictions of a kind."""
+    path = f"{RESULTS}/{PREDICTED.path(kind)}"
+    return directory(path) if kind.is_folder else path
+
+
+def kind_scored_by(metrics):
+    """The kind of the predictions that metrics score: those of one prediction are of one."""
+    return Evaluation(SCORED, metrics[0]).kind
 
 
 def ground_truth(dataset, metric):
-    """The validation annotations, or Cityscapes' folder, that a metric is scored against."""
-    paths = DATA[dataset]
-    if metric == "lvis_ap_star":
-        return paths.lvis_annotations
-    if metric in {"cityscapes_ap", *SEMANTIC_METRICS}:
-        return paths.root
-    return paths.val_annotations
+    """The annotations, or Cityscapes' folder, that a metric is scored against."""
+    return DATA[dataset].truth(METRICS.find(metric).truth)
 
 
 def ground_truths_of(metrics):
@@ -251,7 +268,7 @@ def ground_truths_of(metrics):
 def figure_data(wildcards):
     """The record of the data set whose images a figure shows."""
     training = GRID.figure_trainings(wildcards.figure)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+    return f"{RESULTS}/{dataset_path(training.dataset)}"
 
 
 def figure_data_root_option(wildcards):
@@ -262,16 +279,16 @@ def figure_data_root_option(wildcards):
 def figure_models(wildcards):
     """The trained models that a figure shows, and where they come from."""
     return [
-        f"{RESULTS}/{training.folder}/{file}"
+        f"{RESULTS}/{path}"
         for training in GRID.figure_trainings(wildcards.figure)
-        for file in ("model.safetensors", "model.origin.json")
+        for path in (training.model_path, training.origin_path)
     ]
 
 
 def picture_data(wildcards):
     """The record of the data set whose images a picture of the page shows."""
     training = GRID.picture_trainings(wildcards.picture)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+    return f"{RESULTS}/{dataset_path(training.dataset)}"
 
 
 def picture_data_root_option(wildcards):
@@ -282,9 +299,9 @@ def picture_data_root_option(wildcards):
 def picture_models(wildcards):
     """The trained models that a picture shows, and where they come from."""
     return [
-        f"{RESULTS}/{training.folder}/{file}"
+        f"{RESULTS}/{path}"
         for training in GRID.picture_trainings(wildcards.picture)
-        for file in ("model.safetensors", "model.origin.json")
+        for path in (training.model_path, training.origin_path)
     ]
 
 
@@ -314,12 +331,40 @@ def score_settings(metrics):
     )
 
 
-def cost_of(wildcards):
-    """The count whose file has these wildcards."""
-    return Cost(wildcards.variant, wildcards.inference)
+def cost_labels(metric):
+    """What gives the labels of the files of a metric that is counted."""
+    return lambda wildcards: captions.number_labels(
+        GRID, Cost(wildcards.variant, wildcards.inference, metric)
+    )
+
+
+def cost_settings(metric):
+    """What gives the settings that are counted with."""
+    return lambda wildcards: captions.settings_in_force(
+        GRID, Cost(wildcards.variant, wildcards.inference, metric)
+    )
+
+
+def metric_option(metric):
+    """The words that name a metric to `cost`, part of the rule's own shell line.
+
+    Snakemake runs again what was made by another line, so the first metric's is left as it was.
+    """
+    return "" if metric == "mask_head_cost" else f" --metric {metric}"
+
+
+def cost_digest(metric):
+    """What changes when a setting does, or a key of the metric, that a count depends on."""
+    return lambda wildcards: digest(
+        [
+            identity(GRID.variants[wildcards.variant].model),
+            identity(GRID.inference_settings(wildcards.variant, wildcards.inference)),
+            sorted(METRICS.find(metric).keys),
+        ]
+    )
 
 
 def figure_settings_in_force(wildcards):
     """What the models that a figure shows are trained with, beside the defaults."""
     trainings = GRID.figure_trainings(wildcards.figure)
-    return captions.training_in_force(GRID, [(t.dataset, t.variant) for t in trainings])
+    return captions.shown_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

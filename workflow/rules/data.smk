@@ -82,9 +82,9 @@ rule check_data:
         data_records,
         data_files,
     output:
-        f"{RESULTS}/{{dataset}}/dataset.json",
+        f"{RESULTS}/{dataset_path(TRAINED.dataset)}",
     log:
-        f"{RESULTS}/{{dataset}}/check.log",
+        f"{RESULTS}/{dataset_log_path(TRAINED.dataset)}",
     benchmark:
         f"{RESULTS}/{{dataset}}/check.benchmark.tsv"
     localrule: True

@@ -1,59 +1,45 @@
-rule predict:
-    input:
-        model=f"{MODEL_DIR}/model.safetensors",
-        origin=f"{MODEL_DIR}/model.origin.json",
-    output:
-        predictions=f"{PREDICTION_DIR}/predictions.json",
-        origin=f"{PREDICTION_DIR}/predictions.origin.json",
-    log:
-        f"{PREDICTION_DIR}/predict.log",
-    benchmark:
-        f"{PREDICTION_DIR}/predict.benchmark.tsv"
-    wildcard_constraints:
-        variant=by_engine("pointrend_repro"),
-    conda:
-        "../envs/pointrend_repro.yaml"
-    threads: ASKED["predict"].threads
-    resources:
-        **ASKED["predict"].resources,
-        device=SETTINGS.device,
-        program=program,
-    params:
-        settings=lambda wildcards: settings_digest(
-            GRID.inference_settings(wildcards.variant, wildcards.inference)
-        ),
-        preset=SETTINGS.preset,
-        data_root=data_root_option,
-    message:
-        "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
-        " trial {wildcards.trial}"
-    shell:
-        "{resources.program} predict --preset {params.preset:q} --dataset {wildcards.dataset:q}"
-        " --variant {wildcards.variant:q} --inference {wildcards.inference:q}"
-        " {params.data_root:q} --device {resources.device:q} --threads {threads:q} --config-dir config"
-        " --model {input.model:q} --output {output.predictions:q} >{log:q} 2>&1"
+# The same command for each kind of predictions, a file or a folder; and for each engine, which
+# predicts with what it has trained, in an environment that has it.
+for kind, (engine, ending) in itertools.product(
+    PREDICTION_KINDS_MADE, [("pointrend_repro", ""), ("detectron2", "_with_detectron2")]
+):
 
-
-# The same command: of a semantic model it fills a folder, one label image for each photograph.
-use rule predict as predict_labels with:
-    output:
-        predictions=directory(f"{PREDICTION_DIR}/labels"),
-        origin=f"{PREDICTION_DIR}/labels.origin.json",
-
-
-# In an environment that has detectron2, which predicts with what it has trained.
-use rule predict as predict_with_detectron2 with:
-    wildcard_constraints:
-        variant=by_engine("detectron2"),
-    conda:
-        "../envs/detectron2.yaml"
-
-
-use rule predict_labels as predict_labels_with_detectron2 with:
-    wildcard_constraints:
-        variant=by_engine("detectron2"),
-    conda:
-        "../envs/detectron2.yaml"
+    rule:
+        name:
+            f"{kind.rule}{ending}"
+        input:
+            model=f"{RESULTS}/{TRAINED.model_path}",
+            origin=f"{RESULTS}/{TRAINED.origin_path}",
+        output:
+            predictions=predicted(kind),
+            origin=f"{RESULTS}/{PREDICTED.origin_path(kind)}",
+        log:
+            f"{RESULTS}/{PREDICTED.log_path}",
+        benchmark:
+            f"{PREDICTION_DIR}/predict.benchmark.tsv"
+        wildcard_constraints:
+            variant=by_engine(engine),
+        conda:
+            f"../envs/{engine}.yaml"
+        threads: ASKED["predict"].threads
+        resources:
+            **ASKED["predict"].resources,
+            device=SETTINGS.device,
+            program=program,
+        params:
+            settings=lambda wildcards: settings_digest(
+                GRID.inference_settings(wildcards.variant, wildcards.inference)
+            ),
+            preset=SETTINGS.preset,
+            data_root=data_root_option,
+        message:
+            "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
+            " trial {wildcards.trial}"
+        shell:
+            "{resources.program} predict --preset {params.preset:q} --dataset {wildcards.dataset:q}"
+            " --variant {wildcards.variant:q} --inference {wildcards.inference:q}"
+            " {params.data_root:q} --device {resources.device:q} --threads {threads:q} --config-dir config"
+            " --model {input.model:q} --output {output.predictions:q} >{log:q} 2>&1"
 
 
 # One process scores a prediction by all of its metrics. What a rule writes is the same for all of
@@ -64,12 +50,12 @@ for metrics, scored in GRID.scored_by.items():
         name:
             evaluation_rule(metrics)
         input:
-            predictions=f"{RESULTS}/{{prediction}}/{predictions_of(metrics)}",
-            origin=f"{RESULTS}/{{prediction}}/{origin_of(metrics)}",
+            predictions=f"{RESULTS}/{SCORED.folder}/{kind_scored_by(metrics).path}",
+            origin=f"{RESULTS}/{SCORED.folder}/{kind_scored_by(metrics).origin}",
         output:
             [
                 report(
-                    f"{RESULTS}/{{prediction}}/{metric}.json",
+                    f"{RESULTS}/{Evaluation(SCORED, metric).path}",
                     caption="../report/score.rst",
                     category="Scores",
                     subcategory=dataset_of,
@@ -78,10 +64,10 @@ for metrics, scored in GRID.scored_by.items():
                 for metric in metrics
             ],
         log:
-            f"{RESULTS}/{{prediction}}/evaluate.log",
-            [f"{RESULTS}/{{prediction}}/{metric}.log" for metric in metrics],
+            f"{RESULTS}/{Evaluation(SCORED, metrics[0]).shared_log_path}",
+            [f"{RESULTS}/{Evaluation(SCORED, metric).log_path}" for metric in metrics],
         benchmark:
-            f"{RESULTS}/{{prediction}}/evaluate.benchmark.tsv"
+            f"{RESULTS}/{SCORED.folder}/evaluate.benchmark.tsv"
         wildcard_constraints:
             prediction=one_of(prediction.folder for prediction in scored),
         conda:

@@ -24,7 +24,7 @@ rule draw_figure:
         **ASKED["draw_figure"].resources,
     params:
         preset=SETTINGS.preset,
-        warning=digest(GRID.preset.warning),
+        shown_with=GRID.shown_with,
         in_force=figure_settings_in_force,
         data_root=figure_data_root_option,
     message:

@@ -17,7 +17,7 @@ rule draw_picture:
         **ASKED["draw_picture"].resources,
     params:
         preset=SETTINGS.preset,
-        warning=digest(GRID.preset.warning),
+        shown_with=GRID.shown_with,
         data_root=picture_data_root_option,
     message:
         "Drawing the picture {wildcards.picture}"
@@ -29,10 +29,7 @@ rule draw_picture:
 # A training's log lies beside its model, undeclared: a training that was cut continues it.
 rule thin_logs:
     input:
-        [
-            f"{RESULTS}/{training.folder}/model.origin.json"
-            for training in GRID.trainings
-        ],
+        [f"{RESULTS}/{training.origin_path}" for training in GRID.trainings],
     output:
         f"reports/{SETTINGS.preset}/pictures/curves.csv",
     log:

@@ -1,39 +1,37 @@
-rule count_cost:
-    output:
-        report(
-            f"{RESULTS}/cost/{{variant}}/{{inference}}.json",
-            caption="../report/cost.rst",
-            category="Scores",
-            subcategory="counted",
-            labels=lambda wildcards: captions.number_labels(GRID, cost_of(wildcards)),
-        ),
-    log:
-        f"{RESULTS}/cost/{{variant}}/{{inference}}.log",
-    benchmark:
-        f"{RESULTS}/cost/{{variant}}/{{inference}}.benchmark.tsv"
-    conda:
-        "../envs/pointrend_repro.yaml"
-    threads: ASKED["count_cost"].threads
-    resources:
-        **ASKED["count_cost"].resources,
-    params:
-        settings=lambda wildcards: digest(
-            [
-                identity(GRID.variants[wildcards.variant].model),
-                identity(
-                    GRID.inference_settings(wildcards.variant, wildcards.inference)
-                ),
-                sorted(KEYS["mask_head_cost"]),
-            ]
-        ),
-        in_force=lambda wildcards: captions.settings_in_force(GRID, cost_of(wildcards)),
-        preset=SETTINGS.preset,
-    message:
-        "Counting the operations of {wildcards.variant} ({wildcards.inference})"
-    shell:
-        "pointrend-repro cost --preset {params.preset:q} --variant {wildcards.variant:q}"
-        " --inference {wildcards.inference:q} --output {output:q} --config-dir config"
-        " >{log:q} 2>&1"
+# One rule for each metric that is counted of a model as it is configured; nothing is trained.
+for metric in GRID.counted:
+
+    rule:
+        name:
+            METRICS.find(metric).rule
+        output:
+            report(
+                f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED.inference, metric).path}",
+                caption="../report/cost.rst",
+                category="Scores",
+                subcategory="counted",
+                labels=cost_labels(metric),
+            ),
+        log:
+            f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED.inference, metric).log_path}",
+        benchmark:
+            f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED.inference, metric).benchmark_path}"
+        conda:
+            "../envs/pointrend_repro.yaml"
+        threads: ASKED["count_cost"].threads
+        resources:
+            **ASKED["count_cost"].resources,
+        params:
+            settings=cost_digest(metric),
+            in_force=cost_settings(metric),
+            preset=SETTINGS.preset,
+        message:
+            "Counting the operations of {wildcards.variant} ({wildcards.inference})"
+        shell:
+            "pointrend-repro cost --preset {params.preset:q} --variant {wildcards.variant:q}"
+            " --inference {wildcards.inference:q} --output {output:q} --config-dir config"
+            + metric_option(metric)
+            + " >{log:q} 2>&1"
 
 
 rule collect:

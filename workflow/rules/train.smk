@@ -3,13 +3,13 @@
 # is launched on how many GPUs, are resources, not parameters: others do not train anew.
 rule train:
     input:
-        f"{RESULTS}/{{dataset}}/dataset.json",
+        f"{RESULTS}/{dataset_path(TRAINED.dataset)}",
         ancient(weights_record),
     output:
-        model=f"{MODEL_DIR}/model.safetensors",
-        origin=f"{MODEL_DIR}/model.origin.json",
+        model=f"{RESULTS}/{TRAINED.model_path}",
+        origin=f"{RESULTS}/{TRAINED.origin_path}",
     log:
-        f"{MODEL_DIR}/train.log",
+        f"{RESULTS}/{TRAINED.log_path}",
     benchmark:
         f"{MODEL_DIR}/train.benchmark.tsv"
     wildcard_constraints:

@@ -1,7 +1,9 @@
 """A picture with the objects that a model finds in it: tinted masks, outlines and names."""
 
 import colorsys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ def write_overlay(
     score_threshold: float,
     device: str,
     head: str | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> None:
     """Predict one picture and write it with its objects drawn over it.
 
@@ -37,6 +40,7 @@ def write_overlay(
         model: a name of `list_models`; none: `weights` is a file of this project's.
         weights: as for `load_model`.
         head: likewise.
+        test: likewise.
         score_threshold: objects below this score are left out.
 
     Raises:
@@ -48,9 +52,9 @@ def write_overlay(
     if model is None:
         if not is_model_file(str(weights)):
             raise UserError(f"{weights}: says not of which model it is; name it by --model")
-        loaded = load_model(weights, device=device, head=head)
+        loaded = load_model(weights, device=device, head=head, test=test)
     else:
-        loaded = load_model(model, weights, device)
+        loaded = load_model(model, weights, device, test=test)
     found = loaded.predict(pixels)
     if isinstance(found, LabelMap):
         overlay = draw_labels(pixels, found.labels)

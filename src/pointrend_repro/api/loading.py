@@ -1,5 +1,6 @@
 """The package's face: models by name, from weights of any origin, on one image at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.predictions.instances import Instances, predict_image
-from pointrend_repro.predictions.label_maps import LabelMap, predict_label_map
-from pointrend_repro.settings.instances import InferenceSettings
-from pointrend_repro.settings.semantic import SemanticInferenceSettings
+from pointrend_repro.config.reading import with_test
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.predictions.label_maps import LabelMap
+from pointrend_repro.settings.of_family import AnyInferenceSettings
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Model:
 
     name: str
     saved: SavedModel
-    inference: InferenceSettings | SemanticInferenceSettings
+    inference: AnyInferenceSettings
 
     @property
     def class_names(self) -> list[str]:
@@ -49,14 +50,16 @@ class Model:
             semantic model: `labels` (H, W) uint8 train ids.
 
         Raises:
-            UserError: `image` is no such array.
+            UserError: `image` is no such array, or such models predict only whole data sets.
         """
         pixels = as_rgb(image)
-        if isinstance(self.inference, SemanticInferenceSettings):
-            network = self.saved.model
-            assert isinstance(network, SemanticModel)
-            return LabelMap(predict_label_map(network, pixels, self.inference, self.saved.input))
-        return predict_image(self.saved, pixels, self.inference)
+        family = family_of(self.inference)
+        if family.predict_image is None:
+            raise UserError(f"family {family.name}: predicts data sets, not single pictures")
+        found: Instances | LabelMap = family.function(family.predict_image)(
+            self.saved, pixels, self.inference
+        )
+        return found
 
 
 def load_model(
@@ -65,6 +68,8 @@ def load_model(
     device: str = "cpu",
     *,
     head: str | None = None,
+    family: str | None = None,
+    test: Mapping[str, Any] | None = None,
 ) -> Model:
     """Make a model of `list_models` and load its weights, or one that was trained here.
 
@@ -77,19 +82,25 @@ def load_model(
         device: where to compute, such as `cpu` or `cuda`.
         head: your own mask head, `module:Class`, if a file that is named has one: weights cannot
             choose code.
+        family: likewise, the family of models from outside this package that a file may be of.
+        test: what to test with instead of the model's own settings, by the keys of `test` in an
+            inference setting, such as `{"short_edge_px": 1000, "detections_per_image": 300}`.
 
     Raises:
-        UserError: there is no such model or device, or the file is faulty or does not fit.
+        UserError: there is no such model or device, the file is faulty or does not fit, or `test`
+            names what this kind of model does not have.
     """
     if is_model_file(name):
         if weights is not None:
             raise UserError(f"{name}: is a model file, which holds its weights; give no others")
-        saved = load_own_file(Path(name), head=head)
+        saved = load_own_file(Path(name), head=head, family=family)
         inference = default_inference(saved)
     else:
         known, text = known_model(str(name)), str(name)
         saved = new_model(text) if weights is None else load_known_model(text, Path(weights))
         inference = known.inference
+    if test:
+        inference = with_test(inference, test, where="test")
     try:
         saved.model.to(device)
     except (RuntimeError, AssertionError) as error:  # torch: an unknown device, or one not there
@@ -103,10 +114,9 @@ def is_model_file(name: str | Path) -> bool:
     return isinstance(name, Path) or Path(name).suffix == ".safetensors"
 
 
-def default_inference(saved: SavedModel) -> InferenceSettings | SemanticInferenceSettings:
+def default_inference(saved: SavedModel) -> AnyInferenceSettings:
     """Return the paper's way to ask a model for its predictions."""
-    is_semantic = isinstance(saved.model, SemanticModel)
-    return SemanticInferenceSettings() if is_semantic else InferenceSettings()
+    return family_of(saved.model.settings).default_inference()
 
 
 def as_rgb(image: Any) -> NDArray[np.uint8]:

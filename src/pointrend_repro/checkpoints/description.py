@@ -4,33 +4,26 @@ Weights never choose code. A file may say that its mask head is a plug-in, but w
 and that its module may be imported, is said by whoever opens the file: a variant or an argument.
 """
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import safetensors
-from pydantic import Discriminator, FailFast, Field, Tag, ValidationError
+from pydantic import FailFast, Field, ValidationError, create_model
+from pydantic_core import from_json
 
 from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.base.origins import METADATA_KEY
 from pointrend_repro.config.yaml_files import one_line
-from pointrend_repro.settings.instances import (
-    InputSettings,
-    ModelSettings,
-    PluginHeadSettings,
-    Strict,
-)
-from pointrend_repro.settings.semantic import AnyModelSettings, SemanticModelSettings
+from pointrend_repro.declarations.family import FAMILIES, family_in
+from pointrend_repro.settings.instances import PluginHeadSettings
+from pointrend_repro.settings.of_family import AnyModelSettings
+from pointrend_repro.settings.schedule import InputSettings
+from pointrend_repro.settings.values import Strict
 
 # Twenty thousand classes take less than one.
 _LONGEST_METADATA = 4_000_000
 _SHOWN_DIFFERENCES = 3
-
-
-def _kind_of_model(value: Any) -> str:
-    settings = (
-        value if isinstance(value, dict) else vars(value) if hasattr(value, "__dict__") else {}
-    )
-    return "semantic" if "decoder" in settings else "instances"
 
 
 class ModelDescription(Strict):
@@ -39,13 +32,14 @@ class ModelDescription(Strict):
     `categories` are the data set's (id, name), in the order of the model's classes.
     """
 
-    model: Annotated[
-        Annotated[ModelSettings, Tag("instances")]
-        | Annotated[SemanticModelSettings, Tag("semantic")],
-        Discriminator(_kind_of_model),
-    ]
+    model: Any
     input: InputSettings
     categories: Annotated[list[tuple[int, str]], Field(min_length=1), FailFast()]
+
+
+@cache
+def _description_class(model: type[AnyModelSettings]) -> type[ModelDescription]:
+    return create_model("ModelDescription", __base__=ModelDescription, model=(model, ...))
 
 
 def is_saved_model(path: Path) -> bool:
@@ -57,11 +51,16 @@ def is_saved_model(path: Path) -> bool:
         return False
 
 
-def read_description(path: Path) -> ModelDescription:
-    """Read what a file that `save_model` wrote says of its model; builds and imports nothing.
+def read_description(path: Path, *, family: str | None = None) -> ModelDescription:
+    """Read what a file that `save_model` wrote says of its model; builds nothing.
+
+    Args:
+        family: the one from outside this package that the file may be of; nothing of another is
+            imported.
 
     Raises:
-        UserError: the file is missing or damaged, or was not written by `save_model`.
+        UserError: the file is missing or damaged, was not written by `save_model`, or is of
+            another family.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; train the model first")
@@ -72,13 +71,32 @@ def read_description(path: Path) -> ModelDescription:
             raise ValueError("its header has no settings")
         if len(text) > _LONGEST_METADATA:
             raise ValueError(f"its settings are {len(text)} characters long")
-        return ModelDescription.model_validate_json(text)
+        found = family_in(_mapping(text))
+        _require_family(path, found, family)
+        return _description_class(FAMILIES.find(found).model).model_validate_json(text)
     except ValidationError as error:
         reason = one_line(error, ModelDescription)
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         reason = str(error)
     raise UserError(
         f"{path}: not a model of this project ({printable_line(reason)}); train it again"
+    )
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    values = from_json(text)
+    return values if isinstance(values, dict) else {}
+
+
+def _require_family(path: Path, found: str, named: str | None) -> None:
+    if found == named or FAMILIES.is_own(found):
+        return
+    told = printable_line(found)
+    if named is not None:
+        raise UserError(f"{path}: is of family {told!r}, not {named!r}")
+    raise UserError(
+        f"{path}: says that it is of family {told!r}, which is not of this package and which a "
+        "file of weights cannot choose; name it yourself if you trust it (docs/your_family.md)"
     )
 
 
@@ -109,9 +127,9 @@ def require_own_head(path: Path, found: AnyModelSettings, head: str | None) -> N
     Raises:
         UserError: it is another plug-in.
     """
-    if not isinstance(found, ModelSettings) or not isinstance(found.mask_head, PluginHeadSettings):
+    named = plugin_of(found)
+    if named is None:
         return
-    named = found.mask_head.head
     if head is None:
         raise UserError(
             f"{path}: says that its mask head is the plug-in {named!r}, which a file of weights "
@@ -119,6 +137,12 @@ def require_own_head(path: Path, found: AnyModelSettings, head: str | None) -> N
         )
     if named != head:
         raise UserError(f"{path}: was trained with the plug-in head {named!r}, not {head!r}")
+
+
+def plugin_of(settings: AnyModelSettings) -> str | None:
+    """Return the plug-in mask head that settings name, if they have one."""
+    head = getattr(settings, "mask_head", None)
+    return head.head if isinstance(head, PluginHeadSettings) else None
 
 
 def _flat(settings: AnyModelSettings) -> dict[str, Any]:

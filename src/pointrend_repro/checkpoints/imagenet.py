@@ -56,6 +56,20 @@ _FAIR_RESNEXT = {
 }
 
 
+def load_trunk(model: nn.Module, settings: Any) -> None:
+    """Load what a new model's trunk, `backbone.bottom_up`, begins with, if its settings name it.
+
+    Args:
+        settings: of the model, with a `backbone`.
+
+    Raises:
+        UserError: as `load_imagenet_weights`.
+    """
+    if settings.backbone.weights is not None:
+        trunk = model.get_submodule("backbone.bottom_up")
+        load_imagenet_weights(trunk, settings.backbone)
+
+
 def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 

@@ -5,6 +5,7 @@ imports no torch.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
@@ -19,6 +20,7 @@ from pointrend_repro.settings.instances import (
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,
@@ -37,12 +39,10 @@ class KnownModel:
     `categories` are the data set's (id, name), in the order of the model's classes.
     """
 
-    model: ModelSettings | SemanticModelSettings
+    model: Any
     input: InputSettings
     categories: Categories
-    inference: InferenceSettings | SemanticInferenceSettings = field(
-        default_factory=InferenceSettings
-    )
+    inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
 
 
 # Images are fed as ImageNet's classifiers were: MSRA's and FAIR's from Caffe2, thus BGR

@@ -29,8 +29,9 @@ from pointrend_repro.checkpoints.saved_models import (
     load_saved_model,
     save_model,
 )
-from pointrend_repro.settings.instances import BackboneSettings, ModelSettings
-from pointrend_repro.settings.semantic import AnyModelSettings
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.of_family import AnyModelSettings
 
 
 def new_model(name: str) -> SavedModel:
@@ -71,18 +72,19 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     return SavedModel(model.eval(), known.input, known.categories)
 
 
-def load_own_file(path: Path, *, head: str | None = None) -> SavedModel:
+def load_own_file(path: Path, *, head: str | None = None, family: str | None = None) -> SavedModel:
     """Load a model that was trained here, by its own settings and classes.
 
     Args:
         head: the plug-in mask head that may be imported, if the model has one.
+        family: likewise, the family from outside this package that it may be of.
 
     Raises:
         UserError: the file is missing or faulty, is not what the record of its training beside it
             describes, or has a plug-in head that was not named.
     """
     require_as_recorded_if_known(path)
-    return load_saved_model(path, head=head)
+    return load_saved_model(path, head=head, family=family)
 
 
 def convert(source: Path, target: Path, name: str) -> None:
@@ -120,18 +122,11 @@ def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) 
     It may be narrower, have other classes, or the paper's value of a setting where the known model
     has detectron2's.
     """
-    expected, found = _architecture(known_model(name).model), _architecture(settings)
+    expected, found = (family_of(s).architecture(s) for s in (known_model(name).model, settings))
     if expected != found:
         raise UserError(
             f"{path}: holds {' with '.join(found)}, but {name} is {' with '.join(expected)}"
         )
-
-
-def _architecture(settings: AnyModelSettings) -> tuple[str, ...]:
-    if isinstance(settings, ModelSettings):
-        return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
-    points = "PointRend" if settings.pointrend else "no PointRend"
-    return (settings.backbone.name, f"decoder {settings.decoder.kind}", points)
 
 
 def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:

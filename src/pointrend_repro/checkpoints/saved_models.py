@@ -1,9 +1,9 @@
 """Trained models on disk: weights as safetensors, with all that is needed to use them."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -14,18 +14,18 @@ from pointrend_repro.base.files import atomic_path
 from pointrend_repro.base.origins import METADATA_KEY
 from pointrend_repro.checkpoints.description import (
     ModelDescription,
+    plugin_of,
     read_description,
     require_configured,
     require_own_head,
 )
 from pointrend_repro.checkpoints.kinds import require_weights
-from pointrend_repro.modeling.build import build_mask_rcnn
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings.instances import InputSettings, ModelSettings, PluginHeadSettings
-from pointrend_repro.settings.semantic import AnyModelSettings, SemanticModelSettings
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
+from pointrend_repro.settings.of_family import AnyModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 
-Network = TypeVar("Network", bound=MaskRCNN | SemanticModel)
+Network = TypeVar("Network")
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,21 @@ class SavedModel(Generic[Network]):
     categories: list[tuple[int, str]]
 
 
-def build_model(settings: AnyModelSettings, num_classes: int) -> MaskRCNN | SemanticModel:
+def build_model(settings: AnyModelSettings, num_classes: int) -> Any:
     """Make the model of some settings, with random weights."""
-    if isinstance(settings, SemanticModelSettings):
-        return SemanticModel(settings, num_classes)
-    return build_mask_rcnn(settings, num_classes)
+    family = family_of(settings)
+    return family.function(family.build)(settings, num_classes)
+
+
+def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
+    """Return a model that is tested so from now on, if an inference setting asks for no other.
+
+    The network itself is changed, not copied; what it is saved with stays as it was trained.
+    """
+    test_with = getattr(saved.model, "test_with", None)
+    if test_with is not None:
+        test_with(test)
+    return replace(saved, input=input_at_test(saved.input, test))
 
 
 def save_model(path: Path, saved: SavedModel) -> None:
@@ -60,7 +70,11 @@ def save_model(path: Path, saved: SavedModel) -> None:
 
 
 def load_saved_model(
-    path: Path, *, configured: AnyModelSettings | None = None, head: str | None = None
+    path: Path,
+    *,
+    configured: AnyModelSettings | None = None,
+    head: str | None = None,
+    family: str | None = None,
 ) -> SavedModel:
     """Read a model that `save_model` wrote, ready for inference on the CPU.
 
@@ -69,15 +83,16 @@ def load_saved_model(
             plug-in head among them may be imported.
         head: without them, the plug-in head that may be imported, as `mask_head.head` of a variant
             names it. The file's own word is not enough.
+        family: likewise, the family from outside this package that the model may be of.
 
     Raises:
         UserError: the file is missing or damaged, was not written by `save_model`, is of another
             model than configured or of a plug-in that was not named, or its weights are no numbers.
     """
-    described = read_description(path)
+    described = read_description(path, family=configured.family if configured else family)
     if configured is not None:
         require_configured(path, described.model, configured)
-        head = _plugin_of(configured)
+        head = plugin_of(configured)
     return load_described_model(path, described, head=head)
 
 
@@ -117,9 +132,3 @@ def _require_shapes(path: Path, described: ModelDescription) -> None:
     with torch.device("meta"):
         model = build_model(described.model, num_classes=len(described.categories))
         model.load_state_dict({name: torch.empty(shape) for name, shape in shapes.items()})
-
-
-def _plugin_of(settings: AnyModelSettings) -> str | None:
-    if isinstance(settings, ModelSettings) and isinstance(settings.mask_head, PluginHeadSettings):
-        return settings.mask_head.head
-    return None

@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.commands.options import (
+    AtTest,
     Device,
     DeviceName,
     ModelName,
     Output,
     Threads,
     prepare_device,
+    read_at_test,
 )
 
 
@@ -49,8 +51,10 @@ def demo(
     score_threshold: Annotated[float, typer.Option(min=0, max=1, help="objects to draw")] = 0.5,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
+    test: AtTest = None,
 ) -> None:
     """Draw what a model finds over a picture."""
+    asked = read_at_test(test)
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.api.demo import write_overlay
 
@@ -62,6 +66,7 @@ def demo(
         score_threshold=score_threshold,
         device=where,
         head=head,
+        test=asked,
     )
 
 
@@ -76,13 +81,17 @@ def export(
     output_resolution: Annotated[int, typer.Option(min=1, help="side of PointRend's masks")] = 224,
     points_per_step: Annotated[int, typer.Option(min=1, help="PointRend's N")] = 784,
     threads: Threads = 1,
+    test: AtTest = None,
 ) -> None:
     """Write a detector as a graph that runs without this package."""
+    asked = read_at_test(test)
     prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.config.reading import with_test
     from pointrend_repro.settings.instances import InferenceSettings
     from pointrend_repro.tools.export.writing import export_model
 
     settings = InferenceSettings(
         output_resolution=output_resolution, points_per_step=points_per_step
     )
+    settings = with_test(settings, asked, where="--test")
     export_model(model, weights, form.value, output, settings, head=head)

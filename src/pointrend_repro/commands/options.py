@@ -42,9 +42,32 @@ ConfigDir = Annotated[Path, typer.Option(help="folder with papers, presets, data
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
 ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]
+AtTest = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--test",
+        metavar="KEY=VALUE",
+        help="of `test` in an inference setting, such as short_edge_px=1000; may be repeated",
+    ),
+]
 Output = Annotated[Path, typer.Option(help="the file to write")]
 ResultsDir = Annotated[Path, typer.Option(help="holds <preset>/...")]
 ReportsDir = Annotated[Path, typer.Option(help="gets <preset>/...")]
+
+
+def read_at_test(words: list[str] | None) -> dict[str, str]:
+    """Return the keys and values of `--test`.
+
+    Raises:
+        UserError: a word has no value.
+    """
+    found = {}
+    for word in words or []:
+        key, given, value = word.partition("=")
+        if not given:
+            raise UserError(f"--test {word}: has no value; write {word}=VALUE")
+        found[key] = value
+    return found
 
 
 def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:

@@ -28,6 +28,7 @@ from pointrend_repro.commands.options import (
 from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.loading import load_grid, load_grid_of
 
 
@@ -131,21 +132,24 @@ def cost(
     inference: InferenceName,
     output: Output,
     config_dir: ConfigDir = CONFIG_DIR,
+    metric: Annotated[str, typer.Option(help="what to count, of a model as it is configured")] = (
+        "mask_head_cost"
+    ),
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.finding import find
     from pointrend_repro.config.reading import load_variant, resolve_inference
-    from pointrend_repro.config.variants import SemanticVariant
+    from pointrend_repro.config.variants import kind_of
     from pointrend_repro.pipeline.steps import run_cost
-    from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
     config = load_variant(variant, config_dir)
     where = find("variant", variant, config_dir).shown
     settings = resolve_inference(config, inference, where=where)
-    if isinstance(config, SemanticVariant) or isinstance(settings, SemanticInferenceSettings):
-        raise UserError(f"{where}: a semantic model has no mask head to count")
+    kind = kind_of(config)
+    if METRICS.find(metric).counts != kind.name:
+        raise UserError(f"{where}: metric {metric} counts nothing of {kind.models}")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
-    run_cost(experiment, config.model, settings, output=output)
+    run_cost(experiment, metric, config.model, settings, output=output)
 
 
 def figure(

@@ -1,29 +1,20 @@
 """A data set: where its files lie, what it is scored by, and recipes of its own."""
 
-from typing import Literal
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.metrics import Metric
+from pointrend_repro.config.metrics import MetricName
+from pointrend_repro.config.recipes import read_recipe
+from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.settings.instances import (
-    InputSettings,
-    OptimizerSettings,
-    PositiveInt,
-    ScheduleSettings,
-    Strict,
-)
-from pointrend_repro.settings.semantic import SemanticInputSettings, SemanticOptimizerSettings
-
-Layout = Literal["coco", "cityscapes"]
-
-# What a data set can be scored by. Instances of Cityscapes become COCO annotations, too.
-_METRICS_OF_LAYOUT: dict[str, tuple[Metric, ...]] = {
-    "coco": ("coco_ap", "boundary_ap", "lvis_ap_star"),
-    "cityscapes": ("cityscapes_ap", "coco_ap", "boundary_ap", "cityscapes_miou", "trimap_miou"),
-}
+from pointrend_repro.settings.instances import DatasetRecipe
+from pointrend_repro.settings.of_family import Recipe
+from pointrend_repro.settings.semantic import SemanticRecipe
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 _COCO_FILES = {
     "train_images",
@@ -32,28 +23,6 @@ _COCO_FILES = {
     "val_annotations",
     "lvis_annotations",
 }
-
-
-class DatasetRecipe(Strict):
-    """How instance models are trained."""
-
-    input: InputSettings = InputSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
-    schedules: dict[Name, ScheduleSettings]
-
-
-class SemanticRecipe(Strict):
-    """How a semantic model is trained: PointRend's two on other crops and schedules."""
-
-    input: SemanticInputSettings
-    optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
-    schedules: dict[Name, ScheduleSettings]
-
-
-AnyRecipe = DatasetRecipe | SemanticRecipe
-
-# The recipe of a variant that names none.
-INSTANCES = "instances"
 
 
 class Dataset(Strict):
@@ -72,7 +41,7 @@ class Dataset(Strict):
     classes: tuple[str, ...] | None = Field(
         None, description="their names by rising id; none: those that the annotations list"
     )
-    metrics: tuple[Metric, ...] | None = Field(
+    metrics: tuple[MetricName, ...] | None = Field(
         None, description="it is scored by; none: all that its layout allows"
     )
     recipe: DatasetRecipe | None = Field(
@@ -81,28 +50,38 @@ class Dataset(Strict):
     semantic_recipes: dict[Name, SemanticRecipe] = Field(
         {}, description="of semantic models, which name the one they take; for layout cityscapes"
     )
+    recipes: dict[Name, Any] = Field({}, description="of any models; each may say its `family`")
+
+    @field_validator("recipes")
+    @classmethod
+    def _recipes_are_of_families(cls, recipes: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return {name: read_recipe(values, name) for name, values in recipes.items()}
+        except UserError as error:
+            raise ValueError(str(error)) from None
 
     @property
-    def own_recipes(self) -> dict[str, AnyRecipe]:
+    def own_recipes(self) -> dict[str, Recipe]:
         """The recipes that it brings, by name; if there are none, a paper's protocol counts."""
-        instances: dict[str, AnyRecipe] = {INSTANCES: self.recipe} if self.recipe else {}
-        return instances | self.semantic_recipes
+        instances: dict[str, Recipe] = {"instances": self.recipe} if self.recipe else {}
+        return instances | self.semantic_recipes | self.recipes
 
     @property
     def trains_label_maps(self) -> bool:
         """Whether semantic models can be trained on it, so that its label images are checked."""
         return self.layout == "cityscapes" and (bool(self.semantic_recipes) or not self.recipe)
 
-    @property
-    def scored_by(self) -> tuple[Metric, ...]:
-        """The metrics whose columns its tables have."""
-        return _METRICS_OF_LAYOUT[self.layout] if self.metrics is None else self.metrics
+    def is_scored_by(self, metric: str) -> bool:
+        """Whether its tables have the columns of a metric."""
+        if self.metrics is not None and metric not in self.metrics:
+            return False
+        return self.layout in METRICS.find(metric).layouts
 
     @model_validator(mode="after")
     def _metrics_are_of_the_layout(self) -> "Dataset":
-        possible = _METRICS_OF_LAYOUT[self.layout]
-        others = [metric for metric in self.scored_by if metric not in possible]
-        if others or not self.scored_by:
+        others = [metric for metric in self.metrics or () if not self.is_scored_by(metric)]
+        if others or self.metrics == ():
+            possible = [metric.name for metric in METRICS.all() if self.layout in metric.layouts]
             raise ValueError(
                 f"metrics {', '.join(others) or 'has none'}: data in layout {self.layout} can be "
                 f"scored by {', '.join(possible)}"

@@ -3,22 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, is_name, require_name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.datasets import AnyRecipe, DatasetRecipe, SemanticRecipe
+from pointrend_repro.config.recipes import read_recipe
 from pointrend_repro.config.yaml_files import CONFIG_DIR, read_yaml, validate
-from pointrend_repro.settings.instances import Strict
+from pointrend_repro.settings.of_family import Recipe
+from pointrend_repro.settings.values import Strict
 
 FOLDER = "papers"
 PROTOCOL = "protocol.yaml"
 
 # By what a data set stands for in the paper's tables, and by the recipe that a variant names.
-Protocol = dict[str, dict[str, AnyRecipe]]
+Protocol = dict[str, dict[str, Recipe]]
 
 
 def _begins_names(prefix: str) -> str:
@@ -59,7 +60,7 @@ class Paper:
         """The names that its tables have among those of all papers."""
         return [self.public(table) for table in self.about.tables]
 
-    def recipes_for(self, roles: Sequence[str]) -> dict[str, AnyRecipe]:
+    def recipes_for(self, roles: Sequence[str]) -> dict[str, Recipe]:
         """Return the recipes for a data set that stands for these of the paper's tables.
 
         Raises:
@@ -138,18 +139,9 @@ def read_protocol(path: Path) -> Protocol:
         if not isinstance(recipes, dict):
             raise UserError(f"{path}: {role}: must be a mapping of recipes")
         protocol[role] = {
-            require_name(str(name), f"{path}: {role}: recipe"): _read_recipe(
+            require_name(str(name), f"{path}: {role}: recipe"): read_recipe(
                 values, f"{path}: {role}.{name}"
             )
             for name, values in recipes.items()
         }
     return protocol
-
-
-def _read_recipe(values: Any, where: str) -> AnyRecipe:
-    # Only label maps are trained on crops.
-    pixels = values.get("input") if isinstance(values, dict) else None
-    crops = isinstance(pixels, dict) and "crop_px" in pixels
-    if crops:
-        return validate(SemanticRecipe, values, where)
-    return validate(DatasetRecipe, values, where)

@@ -1,66 +1,49 @@
 """A preset: whose tables to fill, on which data, at which scale."""
 
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from pointrend_repro.base.errors import suggest
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.figure_plan import FigureName, PictureName
-from pointrend_repro.settings.instances import MaskHeadSettings, PositiveInt, Strict
-from pointrend_repro.settings.semantic import DecoderSettings
+from pointrend_repro.config.yaml_files import validate
+from pointrend_repro.declarations.family import FAMILIES, Family
+from pointrend_repro.settings.instances import DetectorOverrides
+from pointrend_repro.settings.of_family import FamilyOverrides
+from pointrend_repro.settings.semantic import SemanticOverrides
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 
-def _kinds(union: Any) -> list[str]:
-    """Values of `kind` of the members of a discriminated union of settings."""
-    members = get_args(get_args(union)[0])
-    return [get_args(member.model_fields["kind"].annotation)[0] for member in members]
+class Overrides(DetectorOverrides):
+    """What a preset changes to scale the pipeline: of detectors, of all models, and of others."""
 
-
-def _require_kinds(key: str, given: dict[str, Any], kinds: list[str]) -> None:
-    for kind in given:
-        if kind not in kinds:
-            raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, kinds)}")
-
-
-_MASK_HEADS = _kinds(MaskHeadSettings)
-
-
-_DECODERS = _kinds(DecoderSettings)
-
-
-class SemanticOverrides(Strict):
-    """What a preset changes of semantic models; nothing else of it but `run` reaches them."""
-
-    model: dict[str, Any] = {}
-    decoder: dict[str, dict[str, Any]] = Field({}, description="by the kind of decoder")
-    pointrend: dict[str, Any] = Field({}, description="of the models that have it")
-    input: dict[str, Any] = {}
-    optimizer: dict[str, Any] = {}
-    schedule: dict[str, Any] = {}
-
-    @model_validator(mode="after")
-    def _decoders_exist(self) -> "SemanticOverrides":
-        _require_kinds("decoder", self.decoder, _DECODERS)
-        return self
-
-
-class Overrides(Strict):
-    """What a preset changes to scale the pipeline, merged over variant and data set."""
-
-    model: dict[str, Any] = {}
-    mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
-    input: dict[str, Any] = {}
-    optimizer: dict[str, Any] = {}
-    schedule: dict[str, Any] = {}
     run: dict[str, Any] = Field({}, description="of all models")
     semantic: SemanticOverrides = SemanticOverrides()
+    families: dict[Name, Any] = Field({}, description="of other models, by family")
 
-    @model_validator(mode="after")
-    def _mask_heads_exist(self) -> "Overrides":
-        _require_kinds("mask_head", self.mask_head, _MASK_HEADS)
-        return self
+    @field_validator("families")
+    @classmethod
+    def _families_exist(cls, families: dict[str, Any]) -> dict[str, Any]:
+        placed = {"mask_rcnn", "semantic"} & set(families)
+        if placed:
+            raise ValueError(f"what is of {min(placed)} has its own place, outside of families")
+        try:
+            return {
+                name: validate(FAMILIES.find(name).overrides, values, name)
+                for name, values in families.items()
+            }
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    def by_family(self) -> dict[str, FamilyOverrides]:
+        """Return what is changed of each family; these two had their places before the others."""
+        return {"mask_rcnn": self, "semantic": self.semantic} | self.families
+
+    def of_family(self, family: Family) -> FamilyOverrides:
+        """Return what is changed of one family."""
+        return self.by_family().get(family.name) or family.overrides()
 
 
 class Preset(Strict):

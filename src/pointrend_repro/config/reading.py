@@ -7,21 +7,21 @@ keys.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pointrend_repro.base.errors import UserError, suggest
-from pointrend_repro.config.datasets import AnyRecipe, Dataset
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, find, own_names
-from pointrend_repro.config.presets import Overrides, Preset, SemanticOverrides
+from pointrend_repro.config.presets import Overrides, Preset
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant, SemanticVariant, Variant
+from pointrend_repro.config.variants import Variant, variant_class
 from pointrend_repro.config.yaml_files import CONFIG_DIR, merged, read_yaml, validate
-from pointrend_repro.settings.instances import RunSettings, TrainingSettings
-from pointrend_repro.settings.semantic import (
-    AnyInferenceSettings,
-    AnyTrainingSettings,
-    SemanticTrainingSettings,
-)
+from pointrend_repro.declarations.family import FAMILIES, family_in
+from pointrend_repro.settings.at_test import SizeAtTest, on_top
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
+from pointrend_repro.settings.schedule import RunSettings
+
+Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
 
 def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
@@ -38,18 +38,23 @@ def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
     return preset.model_copy(update={"overrides": validate(Overrides, both, str(path))})
 
 
-def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> AnyVariant:
-    """Read the file of a variant: a semantic model has a `decoder`.
+def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> Variant:
+    """Read the file of a variant, by the class of its family.
 
     With `same_as`, the file is another variant with what it says itself on top.
     """
     found = find("variant", name, config_dir)
     values = _on_top_of_the_same(read_yaml(found.path), found, config_dir)
-    model = values.get("model")
-    is_semantic = isinstance(model, dict) and "decoder" in model
-    if is_semantic:
-        return validate(SemanticVariant, values, str(found.path))
-    return validate(Variant, values, str(found.path))
+    family = family_in(values)
+    schema = variant_class(_known(family, found))
+    return validate(schema, values | {"family": family}, str(found.path))
+
+
+def _known(family: str, found: Found) -> str:
+    names = FAMILIES.names()
+    if family not in names:
+        raise UserError(f"{found.path}: there is no family {family!r}{suggest(family, names)}")
+    return family
 
 
 def _on_top_of_the_same(values: dict[str, Any], found: Found, config_dir: Path) -> dict[str, Any]:
@@ -90,8 +95,8 @@ def load_table(name: str, config_dir: Path = CONFIG_DIR) -> Table:
 def resolve_training(
     preset: Preset,
     dataset: Dataset,
-    variant: AnyVariant,
-    protocol: Mapping[str, AnyRecipe],
+    variant: Variant,
+    protocol: Mapping[str, Recipe],
     *,
     where: str,
 ) -> AnyTrainingSettings:
@@ -104,41 +109,28 @@ def resolve_training(
     Raises:
         UserError: the recipe or schedule does not exist, or a key is unknown or has a wrong value.
     """
-    if isinstance(variant, SemanticVariant):
-        return _resolve_semantic(preset, dataset, variant, protocol, where)
-    recipe, over = recipe_of(variant, dataset, protocol, where=where), preset.overrides
-    model = merged(variant.model.model_dump(), over.model)
-    model["mask_head"] = merged(
-        model["mask_head"], over.mask_head.get(variant.model.mask_head.kind, {})
-    )
-    values = {"engine": variant.engine, "model": model}
-    values |= _recipe_values(recipe, variant.schedule, over, where)
-    values["run"] = merged(RunSettings().model_dump(), over.run)
-    return validate(TrainingSettings, values, where)
-
-
-def _resolve_semantic(
-    preset: Preset,
-    dataset: Dataset,
-    variant: SemanticVariant,
-    protocol: Mapping[str, AnyRecipe],
-    where: str,
-) -> SemanticTrainingSettings:
+    family = FAMILIES.find(variant.family)
     recipe = recipe_of(variant, dataset, protocol, where=where)
-    over = preset.overrides.semantic
-    model = merged(variant.model.model_dump(), over.model)
-    model["decoder"] = merged(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
-    if variant.model.pointrend is not None:
-        model["pointrend"] = merged(model["pointrend"], over.pointrend)
-    values = {"engine": variant.engine, "model": model}
-    values |= _recipe_values(recipe, variant.schedule, over, where)
-    values["run"] = merged(RunSettings().model_dump(), preset.overrides.run)
-    return validate(SemanticTrainingSettings, values, where)
+    over = preset.overrides.of_family(family)
+    if variant.schedule not in recipe.schedules:
+        raise UserError(
+            f"{where}: schedule {variant.schedule!r} is not one of the recipe's "
+            f"{sorted(recipe.schedules)}"
+        )
+    values = {
+        "engine": variant.engine,
+        "model": over.of_model(variant.model.model_dump()),
+        "input": merged(recipe.input.model_dump(), over.input),
+        "optimizer": merged(recipe.optimizer.model_dump(), over.optimizer),
+        "schedule": merged(recipe.schedules[variant.schedule].model_dump(), over.schedule),
+        "run": merged(RunSettings().model_dump(), preset.overrides.run),
+    }
+    return validate(family.training, values, where)
 
 
 def recipe_of(
-    variant: AnyVariant, dataset: Dataset, protocol: Mapping[str, AnyRecipe], *, where: str
-) -> AnyRecipe:
+    variant: Variant, dataset: Dataset, protocol: Mapping[str, Recipe], *, where: str
+) -> Recipe:
     """Return how a variant is trained: by its paper, unless the data set brings recipes itself.
 
     Raises:
@@ -152,25 +144,35 @@ def recipe_of(
     return recipes[variant.recipe]
 
 
-def _recipe_values(
-    recipe: AnyRecipe,
-    schedule: str,
-    over: Overrides | SemanticOverrides,
-    where: str,
-) -> dict[str, Any]:
-    if schedule not in recipe.schedules:
-        raise UserError(
-            f"{where}: schedule {schedule!r} is not one of the recipe's {sorted(recipe.schedules)}"
-        )
-    return {
-        "input": merged(recipe.input.model_dump(), over.input),
-        "optimizer": merged(recipe.optimizer.model_dump(), over.optimizer),
-        "schedule": merged(recipe.schedules[schedule].model_dump(), over.schedule),
-    }
-
-
-def resolve_inference(variant: AnyVariant, name: str, *, where: str) -> AnyInferenceSettings:
-    """Return the inference settings called `name` of a variant."""
+def resolve_inference(
+    variant: Variant, name: str, *, where: str, preset: Preset | None = None
+) -> AnyInferenceSettings:
+    """Return the inference settings called `name` of a variant, with what a preset tests with."""
     if name not in variant.inference:
         raise UserError(f"{where}: inference {name!r} is not one of {sorted(variant.inference)}")
-    return variant.inference[name]
+    settings = variant.inference[name]
+    return (
+        settings if preset is None else _tested_with(settings, overrides_at_test(preset, variant))
+    )
+
+
+def overrides_at_test(preset: Preset, variant: Variant) -> SizeAtTest:
+    """Return what a preset tests the models of a variant with, instead of their own settings."""
+    return preset.overrides.of_family(FAMILIES.find(variant.family)).test
+
+
+def with_test(settings: Inference, asked: Mapping[str, Any], *, where: str) -> Inference:
+    """Return inference settings with what a user asks a model to be tested with.
+
+    Args:
+        asked: keys and values of `test`, which may be words of a command line.
+        where: what to call them in an error.
+
+    Raises:
+        UserError: a key is not one of this kind of model, or has a wrong value.
+    """
+    return _tested_with(settings, validate(type(settings.test), dict(asked), where))
+
+
+def _tested_with(settings: Inference, over: SizeAtTest) -> Inference:
+    return settings.model_copy(update={"test": on_top(settings.test, over)})

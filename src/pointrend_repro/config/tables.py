@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.metrics import Metric, require_key
+from pointrend_repro.config.metrics import MetricName, require_key
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.settings.instances import PositiveFloat, Strict
 
 
@@ -18,7 +19,7 @@ class Column(Strict):
         (), max_length=2, description="as printed, the heading over several first; none: the title"
     )
     dataset: Name | None = Field(None, description="none: the models are counted, not trained")
-    metric: Metric
+    metric: MetricName
     value: Text = Field(description="key of the metric, as the official tool names it")
     unit: Text = "%"
     tolerance: PositiveFloat | Literal["rounding"] = Field(
@@ -26,9 +27,14 @@ class Column(Strict):
     )
     tolerance_source: Text
 
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less is better of its number, as of a time or an error."""
+        return self.value in METRICS.find(self.metric).lower_is_better
+
     @model_validator(mode="after")
     def _only_costs_need_no_data(self) -> "Column":
-        if (self.dataset is None) != (self.metric == "mask_head_cost"):
+        if (self.dataset is None) != (METRICS.find(self.metric).reads is None):
             raise ValueError(f"metric {self.metric} and dataset {self.dataset} do not go together")
         return self
 

@@ -1,18 +1,17 @@
 """A variant: a model, who trains it and how long, and the ways to run it."""
 
-from pydantic import Field
+from functools import cache
+from typing import Any
+
+from pydantic import Field, create_model
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.datasets import INSTANCES
-from pointrend_repro.settings.instances import (
-    OWN_ENGINE,
-    Engine,
-    InferenceSettings,
-    ModelSettings,
-    Strict,
-)
-from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticModelSettings
+from pointrend_repro.declarations.family import FAMILIES
+from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
+from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+from pointrend_repro.settings.values import Strict
 
 _WHOSE = (
     "by whose protocol it is trained; none: that of the paper in whose folder the file lies, of "
@@ -21,29 +20,48 @@ _WHOSE = (
 
 
 class Variant(Strict):
-    """A model and its schedule: one row, or a few, of the paper's tables."""
+    """A model and its schedule: one row, or a few, of the paper's tables.
+
+    `variant_class` gives `model` and `inference` the types of a family.
+    """
 
     title: Text
     source: Text = Field(description="where in the paper this model is described")
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
-    model: ModelSettings
+    family: Name = Field(description="the kind of model; none: told by whether it has a decoder")
+    model: Any
     paper: Name | None = Field(None, description=_WHOSE)
-    recipe: Name = Field(INSTANCES, description="one of the paper's or the data set's")
+    recipe: Name = Field(description="one of the paper's or the data set's")
     schedule: Name
-    inference: dict[Name, InferenceSettings]
+    inference: dict[Name, Any]
 
 
-class SemanticVariant(Strict):
-    """A semantic model and its recipe. Its model has a `decoder`, by which it is told apart."""
+def variant_class(family: str) -> type[Variant]:
+    """Return the class of the variants of a family.
 
-    title: Text
-    source: Text = Field(description="where in the paper this model is described")
-    engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
-    model: SemanticModelSettings
-    paper: Name | None = Field(None, description=_WHOSE)
-    recipe: Name = Field(description="one of the paper's, or of the data set's semantic_recipes")
-    schedule: Name
-    inference: dict[Name, SemanticInferenceSettings]
+    Raises:
+        UserError: there is no such family.
+    """
+    found = FAMILIES.find(family)
+    return _variant_class(found.model, found.inference, found.default_recipe)
 
 
-AnyVariant = Variant | SemanticVariant
+@cache
+def _variant_class(
+    model: type[AnyModelSettings], inference: type[AnyInferenceSettings], default: str | None
+) -> type[Variant]:
+    recipe: Any = Variant.model_fields["recipe"]
+    if default is not None:
+        recipe = Field(default, description=recipe.description)
+    return create_model(
+        "Variant",
+        __base__=Variant,
+        model=(model, ...),
+        recipe=(Name, recipe),
+        inference=(dict[Name, inference], ...),  # type: ignore[valid-type]
+    )
+
+
+def kind_of(variant: Variant) -> PredictionKind:
+    """Return the kind of predictions that a variant's models make."""
+    return PREDICTION_KINDS.find(FAMILIES.find(variant.family).predictions)

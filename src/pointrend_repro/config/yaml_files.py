@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.yaml_text import parse_yaml
-from pointrend_repro.settings.instances import Strict
+from pointrend_repro.settings.values import Strict
+from pointrend_repro.settings.values import merged as merged
 
 CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
 
@@ -66,14 +67,3 @@ def _keys_of(schema: type[Strict]) -> list[str]:
     for part in [schema.model_json_schema(), *schema.model_json_schema().get("$defs", {}).values()]:
         names.update(part.get("properties", {}))
     return sorted(names)
-
-
-def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return a mapping with another one on top of it, key by key at every depth."""
-    found = dict(base)
-    for key, value in over.items():
-        old = found.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            value = merged(old, value)
-        found[key] = value
-    return found

@@ -18,14 +18,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import ImageRecord
-from pointrend_repro.data.semantic import LabelledImage
+from pointrend_repro.data.records import Record
 from pointrend_repro.data.structures import Target
 
 # Objects for a detector; train ids (H, W) for a semantic model.
 TargetLike = Target | Tensor
 
-Record = ImageRecord | LabelledImage
+
 MakeExample = Callable[..., tuple[Tensor, TargetLike]]
 
 

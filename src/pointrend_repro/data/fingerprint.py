@@ -22,15 +22,9 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.declarations.metric import Truth
 
-Part = Literal[
-    "train",
-    "train_labels",
-    "val_images",
-    "val_annotations",
-    "lvis_annotations",
-    "val_label_images",
-]
+Part = Literal["train", "train_labels", "val_images"] | Truth
 
 _DIGITS = 12
 
@@ -77,16 +71,15 @@ def predicted_data(dataset: Any) -> dict[str, str]:
     return _part("val_images", names_and_sizes(image.path for image in dataset.images))
 
 
-def scored_data(metric: str, ground_truth: Path) -> dict[str, str]:
+def scored_data(part: Truth, ground_truth: Path) -> dict[str, str]:
     """Return the part of a data set that an evaluation reads.
 
     Args:
-        metric: AP* is scored against LVIS's annotations.
+        part: what the metric is scored against.
         ground_truth: annotations, or the folder of Cityscapes.
     """
-    if ground_truth.is_dir():
-        return _part("val_label_images", val_label_images(ground_truth))
-    part: Part = "lvis_annotations" if metric == "lvis_ap_star" else "val_annotations"
+    if part == "val_label_images":
+        return _part(part, val_label_images(ground_truth))
     return _part(part, file_fingerprint(ground_truth))
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.datasets import Dataset, Layout
+from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.declarations.metric import Layout, Truth
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,17 @@ class DataPaths:
     val_images: Path
     val_annotations: Path
     lvis_annotations: Path | None
+
+    def truth(self, part: Truth) -> Path | None:
+        """Return what predictions are scored against; of label images the whole data set's folder.
+
+        None if the data set does not have it (`has_truth`).
+        """
+        return {
+            "val_annotations": self.val_annotations,
+            "lvis_annotations": self.lvis_annotations,
+            "val_label_images": self.root,
+        }[part]
 
 
 AllPaths = dict[str, DataPaths]
@@ -57,6 +69,14 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
         val_annotations=root / dataset.val_annotations,
         lvis_annotations=user.lvis_annotations or own_lvis,
     )
+
+
+def has_truth(part: Truth, dataset: Dataset, user: UserData) -> bool:
+    """Whether a data set has what a metric of its layout is scored against.
+
+    LVIS's annotations are a download of their own; all others come with the data.
+    """
+    return part != "lvis_annotations" or bool(user.lvis_annotations or dataset.lvis_annotations)
 
 
 def paths_of_all(

@@ -2,7 +2,7 @@
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.engines.detectron2.config import inference_config, training_config
-from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 
 
 def require_engine_can(

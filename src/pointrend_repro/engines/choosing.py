@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2.install import require_detectron2
-from pointrend_repro.settings.instances import Engine
-from pointrend_repro.settings.semantic import AnyInferenceSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings
+from pointrend_repro.settings.schedule import Engine
 
 Predict = Callable[[Any, Any, Any, Path], None]
 
@@ -28,7 +29,7 @@ def trainer_of(engine: Engine) -> Callable[..., Any]:
 
 
 def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
-    """Return the engine's `predict`, whose arguments are those of `Task.predict`.
+    """Return the engine's `predict`, whose arguments are those of `Family.predict`.
 
     Raises:
         UserError: the engine is not installed.
@@ -38,6 +39,6 @@ def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
         from pointrend_repro.engines.detectron2.predict import predict as predict_with_detectron2
 
         return predict_with_detectron2
-    from pointrend_repro.training.tasks import task_of
-
-    return task_of(settings).predict
+    family = family_of(settings)
+    found: Predict = family.function(family.predict)
+    return found

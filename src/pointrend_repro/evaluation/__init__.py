@@ -1,21 +1,12 @@
 """The official metrics, each computed by its official tool."""
 
-import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.declarations.finding import load_function
+from pointrend_repro.declarations.metric import METRICS, Metric
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
-
-# Metric -> module of this package and function in it; imported on use, since the tools are slow
-# to load and a metric should not fail for want of another's tool.
-_METRICS = {
-    "boundary_ap": ("boundary_ap", "score_boundary_ap"),
-    "cityscapes_ap": ("cityscapes_ap", "score_cityscapes_ap"),
-    "coco_ap": ("coco_ap", "score_coco_ap"),
-    "lvis_ap_star": ("lvis_ap", "score_lvis_ap_star"),
-    "cityscapes_miou": ("semantic_iou", "score_cityscapes_miou"),
-    "trimap_miou": ("trimap", "score_trimap_miou"),
-}
 
 
 def evaluate_predictions(
@@ -24,10 +15,9 @@ def evaluate_predictions(
     """Score predictions against the ground truth with an official tool.
 
     Args:
-        metric: `coco_ap` (COCO mask AP) or `lvis_ap_star` (AP*: the same predictions on the COCO
-            classes of LVIS v0.5); `cityscapes_ap` (mask AP of its instances);
-            `cityscapes_miou` (mean IoU) or `trimap_miou` (mean IoU near the borders of classes,
-            docs/trimap.md).
+        metric: one of `declarations/metrics/`, such as `coco_ap` (COCO mask AP) or
+            `lvis_ap_star` (AP*: the same predictions on the COCO classes of LVIS v0.5), or of
+            another package.
         ground_truth: annotations in the data set's official format; of Cityscapes, the folder that
             holds `gtFine/`.
         predictions: predictions in the data set's official results format.
@@ -45,24 +35,42 @@ def evaluate_predictions(
 def score(metric: str, ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score as `evaluate_predictions` does, and return what was found image by image as well.
 
+    The function that the metric names is called with the other arguments. It is imported now,
+    since the tools are slow to load and a metric should not fail for want of another's tool.
+
     Args:
         once: has what other metrics of the same predictions have read.
 
     Raises:
-        UserError: as `evaluate_predictions`.
+        UserError: as `evaluate_predictions`, or the function has returned other keys than the
+            metric declares.
     """
-    require_metric(metric)
-    module, function = _METRICS[metric]
-    function_of_metric = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    scored: Scored = function_of_metric(ground_truth, predictions, once)
+    declared = require_metric(metric)
+    scored: Scored = load_function(declared.score)(ground_truth, predictions, once)
+    require_declared_keys(declared, scored.values)
     return scored
 
 
-def require_metric(metric: str) -> None:
-    """Refuse a metric that there is not.
+def require_declared_keys(metric: Metric, values: Mapping[str, object]) -> None:
+    """Refuse numbers under other keys than the metric declares.
 
     Raises:
-        UserError: there is none of this name.
+        UserError: the keys differ.
     """
-    if metric not in _METRICS:
-        raise UserError(f"there is no metric {metric!r}; there are: {', '.join(_METRICS)}")
+    if set(values) != set(metric.keys):
+        raise UserError(
+            f"metric {metric.name!r}: {metric.score} returns {', '.join(values)}, but "
+            f"{', '.join(metric.keys)} are declared"
+        )
+
+
+def require_metric(name: str) -> Metric:
+    """Return a metric that scores predictions.
+
+    Raises:
+        UserError: there is none of this name, or it reads no predictions.
+    """
+    metric = METRICS.find(name)
+    if metric.reads is None:
+        raise UserError(f"metric {name!r} is counted of a model and reads no predictions")
+    return metric

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.metrics import KEYS
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
@@ -90,7 +90,7 @@ def mask_head_cost(
             cost = _sharpmask(head, channels)
         case _:
             cost = _plugin(head)
-    units = KEYS["mask_head_cost"]
+    units = METRICS.find("mask_head_cost").keys
     return {key: value / _SCALES[units[key]] for key, value in cost._asdict().items()}
 
 

@@ -10,19 +10,24 @@ from functools import cached_property
 from typing import get_args
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.config import figure_plan as plan
-from pointrend_repro.config.datasets import AnyRecipe, Dataset
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figure_plan import DrawnPicture, FigureName
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
+    overrides_at_test,
     resolve_inference,
     resolve_training,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant
+from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
-from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.identity import identity
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Grid:
     preset: Preset
     tables: dict[str, Table]
     datasets: dict[str, Dataset]
-    variants: dict[str, AnyVariant]
+    variants: dict[str, Variant]
     cells: tuple[Cell, ...]
     papers: Mapping[str, Paper]
     table_papers: Mapping[str, str]
@@ -66,6 +71,11 @@ class Grid:
         return sorted({e for cell in self.cells for e in cell.evaluations if isinstance(e, Cost)})
 
     @cached_property
+    def counted(self) -> list[str]:
+        """The metrics by which models are counted."""
+        return sorted({cost.metric for cost in self.costs})
+
+    @cached_property
     def predictions(self) -> list[Prediction]:
         """Every prediction that some evaluation scores, once."""
         return sorted({e.prediction for e in self.evaluations})
@@ -85,6 +95,10 @@ class Grid:
     def trainings(self) -> list[Training]:
         """Every training that some prediction uses, once."""
         return sorted({p.training for p in self.predictions})
+
+    def kind_of(self, prediction: Prediction) -> PredictionKind:
+        """What kind a prediction is of: a file of objects, label maps."""
+        return kind_of(self.variants[prediction.training.variant])
 
     def figure_trainings(self, figure: FigureName) -> list[Training]:
         """The trainings whose models a figure shows: always the first trial.
@@ -132,7 +146,7 @@ class Grid:
             )
         return self._resolved[dataset, variant]
 
-    def _protocol(self, dataset: str, variant: str) -> Mapping[str, AnyRecipe]:
+    def _protocol(self, dataset: str, variant: str) -> Mapping[str, Recipe]:
         """Recipes by which a variant's paper trains on what the data set stands for."""
         if self.datasets[dataset].own_recipes:
             return {}
@@ -144,7 +158,21 @@ class Grid:
         return {}
 
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
-        """Settings of one of a variant's ways to predict."""
+        """Settings of one of a variant's ways to predict, with what the preset changes of them."""
         return resolve_inference(
-            self.variants[variant], inference, where=self.variant_files[variant]
+            self.variants[variant],
+            inference,
+            where=self.variant_files[variant],
+            preset=self.preset,
         )
+
+    def overrides_at_test(self, variant: str) -> SizeAtTest:
+        """What the preset tests a variant's models with, whatever is shown of them."""
+        return overrides_at_test(self.preset, self.variants[variant])
+
+    @cached_property
+    def shown_with(self) -> str:
+        """A digest of what the preset says beside models, and tests them with, in its pictures."""
+        overrides = self.preset.overrides.by_family().values()
+        tests = [identity(over.test) for over in overrides]
+        return digest([self.preset.warning, *tests] if any(tests) else self.preset.warning)

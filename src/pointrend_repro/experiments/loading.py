@@ -6,7 +6,6 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, files_of, find
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
@@ -18,8 +17,9 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import AnyVariant, SemanticVariant
-from pointrend_repro.data.paths import UserData
+from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.data.paths import UserData, has_truth
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
 from pointrend_repro.experiments.grid import Grid
@@ -101,7 +101,7 @@ def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path)
 
 
 def _trained_by(
-    variants: dict[str, AnyVariant], preset: Preset, papers: dict[str, Paper], config_dir: Path
+    variants: dict[str, Variant], preset: Preset, papers: dict[str, Paper], config_dir: Path
 ) -> dict[str, Paper]:
     """Return by which paper's protocol each variant is trained."""
     names = {name: each.paper or preset.papers[0] for name, each in variants.items()}
@@ -141,7 +141,7 @@ def _scored(found: Found, preset: Preset, datasets: dict[str, Dataset], config_d
     kept = {
         key
         for key, column in table.columns.items()
-        if column.dataset not in used or column.metric in used[column.dataset].scored_by
+        if column.dataset not in used or used[column.dataset].is_scored_by(column.metric)
     }
     if not kept:
         raise UserError(
@@ -166,15 +166,15 @@ def _cell(
         return Cell(table_name, row_name, column_name, (), reason)
     variant, inference = row.runs
     if column.dataset is None:
-        return Cell(table_name, row_name, column_name, (Cost(variant, inference),))
+        cost = Cost(variant, inference, column.metric)
+        return Cell(table_name, row_name, column_name, (cost,))
     if column.dataset not in preset.datasets:
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)
     dataset = preset.datasets[column.dataset]
-    lvis = user.lvis_annotations or datasets[dataset].lvis_annotations
-    if column.metric == "lvis_ap_star" and not lvis:
-        reason = "no LVIS annotations given; name them by lvis_annotations=FILE"
-        return Cell(table_name, row_name, column_name, (), reason)
+    metric = METRICS.find(column.metric)
+    if metric.truth and not has_truth(metric.truth, datasets[dataset], user):
+        return Cell(table_name, row_name, column_name, (), metric.without_truth)
     evaluations = tuple(
         Evaluation(Prediction(Training(dataset, variant, k), inference), column.metric)
         for k in range(preset.trials[column.dataset])
@@ -185,8 +185,8 @@ def _cell(
 def _check_rows(grid: Grid, name: str, file: str) -> None:
     """Refuse a row that its variant cannot fill.
 
-    Label maps are not scored as instances, nor the other way round; what is only counted must
-    have an inference setting, too; and a paper's table says by whose protocol a model is trained.
+    A metric scores predictions of one kind alone; what is only counted must have an inference
+    setting, too; and a paper's table says by whose protocol a model is trained.
     """
     table, paper = grid.tables[name], grid.table_papers[name]
     for row_name, row in table.rows.items():
@@ -200,11 +200,10 @@ def _check_rows(grid: Grid, name: str, file: str) -> None:
                 f"{where}: {model} is in no paper's folder; say `paper: {paper}` there, by whose "
                 "protocol it is trained"
             )
-        is_semantic = isinstance(variant, SemanticVariant)
+        kind = kind_of(variant)
         for column in table.columns.values():
-            if is_semantic != (column.metric in SEMANTIC_METRICS):
-                kind = "a semantic" if is_semantic else "an instance"
+            if METRICS.find(column.metric).kind != kind.name:
                 raise UserError(
-                    f"{where}: variant {row.variant!r} is {kind} "
-                    f"model, which metric {column.metric} does not score"
+                    f"{where}: variant {row.variant!r} is "
+                    f"{kind.models}, which metric {column.metric} does not score"
                 )

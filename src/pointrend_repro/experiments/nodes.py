@@ -1,6 +1,25 @@
-"""What a preset makes: trainings, predictions, evaluations and counts, and where each lies."""
+"""What a preset makes: trainings, predictions, evaluations and counts, and where each lies.
+
+Paths are relative to `results/<preset>/`. Names of wildcards in the place of values make the
+patterns of the rules (`workflow/rules/common.smk`).
+"""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.base.origins import origin_path
+from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
+
+
+def dataset_path(dataset: str) -> str:
+    """Return the path of what the check of a data set has found."""
+    return f"{dataset}/dataset.json"
+
+
+def dataset_log_path(dataset: str) -> str:
+    """Return the path of the log of that check."""
+    return f"{dataset}/check.log"
 
 
 @dataclass(frozen=True, order=True)
@@ -13,8 +32,23 @@ class Training:
 
     @property
     def folder(self) -> str:
-        """Path of its results below `results/<preset>/`."""
+        """Path of the folder of its results."""
         return f"{self.dataset}/{self.variant}/trial{self.trial}"
+
+    @property
+    def model_path(self) -> str:
+        """Path of the trained model."""
+        return f"{self.folder}/model.safetensors"
+
+    @property
+    def origin_path(self) -> str:
+        """Path of the model's record."""
+        return str(origin_path(Path(self.model_path)))
+
+    @property
+    def log_path(self) -> str:
+        """Path of the log."""
+        return f"{self.folder}/train.log"
 
 
 @dataclass(frozen=True, order=True)
@@ -26,8 +60,21 @@ class Prediction:
 
     @property
     def folder(self) -> str:
-        """Path of its results below `results/<preset>/`."""
+        """Path of the folder of its results."""
         return f"{self.training.folder}/{self.inference}"
+
+    def path(self, kind: PredictionKind) -> str:
+        """Return the path of the file or folder, of the kind that its model predicts."""
+        return f"{self.folder}/{kind.path}"
+
+    def origin_path(self, kind: PredictionKind) -> str:
+        """Return the path of its record."""
+        return f"{self.folder}/{kind.origin}"
+
+    @property
+    def log_path(self) -> str:
+        """Path of the log."""
+        return f"{self.folder}/predict.log"
 
 
 @dataclass(frozen=True, order=True)
@@ -39,21 +86,52 @@ class Evaluation:
 
     @property
     def path(self) -> str:
-        """Path of its JSON below `results/<preset>/`."""
+        """Path of its JSON."""
         return f"{self.prediction.folder}/{self.metric}.json"
+
+    @property
+    def log_path(self) -> str:
+        """Path of the metric's own log."""
+        return f"{self.prediction.folder}/{self.metric}.log"
+
+    @property
+    def shared_log_path(self) -> str:
+        """Path of the log of the process that scores the prediction by all of its metrics."""
+        return f"{self.prediction.folder}/evaluate.log"
+
+    @property
+    def kind(self) -> PredictionKind:
+        """The kind of the predictions that the metric scores."""
+        return PREDICTION_KINDS.find(METRICS.find(self.metric).kind)
 
 
 @dataclass(frozen=True, order=True)
 class Cost:
-    """The count of one mask head's operations, for which nothing is trained."""
+    """The count of something of a model, such as operations, for which nothing is trained."""
 
     variant: str
     inference: str
+    metric: str
 
     @property
     def path(self) -> str:
-        """Path of its JSON below `results/<preset>/`."""
-        return f"cost/{self.variant}/{self.inference}.json"
+        """Path of its JSON."""
+        return f"{self._stem}.json"
+
+    @property
+    def log_path(self) -> str:
+        """Path of the log."""
+        return f"{self._stem}.log"
+
+    @property
+    def benchmark_path(self) -> str:
+        """Path of what Snakemake measures of the job."""
+        return f"{self._stem}.benchmark.tsv"
+
+    @property
+    def _stem(self) -> str:
+        folder = METRICS.find(self.metric).folder or self.metric
+        return f"{folder}/{self.variant}/{self.inference}"
 
 
 @dataclass(frozen=True)

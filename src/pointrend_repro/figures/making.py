@@ -9,10 +9,11 @@ from pointrend_repro.base import provenance
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
-from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
+from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
 from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures import (
@@ -26,7 +27,6 @@ from pointrend_repro.figures import (
 )
 from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
 from pointrend_repro.figures.record import FigureRecord, ModelUsed
-from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.predictions.instances import require_same_categories
 
 _DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
@@ -92,9 +92,12 @@ def load_models(
     """
     used = [_model_used(results_dir, training) for training in trainings]
     models = {
-        training.variant: load_saved_model(
-            results_dir / model.file,
-            configured=grid.training_settings(training.dataset, training.variant).model,
+        training.variant: as_tested(
+            load_saved_model(
+                results_dir / model.file,
+                configured=grid.training_settings(training.dataset, training.variant).model,
+            ),
+            grid.overrides_at_test(training.variant),
         )
         for training, model in zip(trainings, used, strict=True)
     }
@@ -109,13 +112,14 @@ def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDa
     """
     dataset = read_coco(data.val_images, data.val_annotations)
     for saved in models.values():
-        if isinstance(saved.model, MaskRCNN):  # label maps are of other classes than objects
+        # Label maps are of other classes than objects.
+        if family_of(saved.model.settings).predictions == "instances":
             require_same_categories(saved, dataset)
     return dataset
 
 
 def _model_used(results_dir: Path, training: Training) -> ModelUsed:
-    file = f"{training.folder}/model.safetensors"
+    file = training.model_path
     model = results_dir / file
     asked = {key: getattr(training, key) for key in ("dataset", "variant", "trial")}
     require_model_of(model, asked)

@@ -22,6 +22,7 @@ from pointrend_repro.modeling.boxes import (
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -114,24 +115,30 @@ class BoxHead(nn.Module):
         deltas: Tensor,
         proposals: list[Tensor],
         image_sizes: Sequence[ImageSize],
+        test: DetectionAtTest = AS_TRAINED,
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return each image's boxes (R, 4), scores (R,) and classes (R,), highest-scoring first."""
+        """Return each image's boxes (R, 4), scores (R,) and classes (R,), highest-scoring first.
+
+        `test` says which and how many, if not the model's own settings do.
+        """
+        settings = detector_at_test(self.settings, test)
         counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
         boxes = decode_boxes(deltas, torch.cat(proposals).unsqueeze(1), _BOX_WEIGHTS)
         scores = F.softmax(logits, dim=1)[:, :-1]
         per_image = zip(boxes.split(counts), scores.split(counts), image_sizes, strict=True)
-        return [self._suppress(*each) for each in per_image]
+        return [_suppress(*each, settings) for each in per_image]
 
-    def _suppress(
-        self, boxes: Tensor, scores: Tensor, image_size: ImageSize
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
-        boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
-        box_index, labels = torch.nonzero(scores > self.settings.score_threshold, as_tuple=True)
-        boxes, scores = boxes[box_index, labels], scores[box_index, labels]
-        keep = suppress(boxes, scores, labels, self.settings.nms_iou)
-        keep = keep[: self.settings.detections_per_image]
-        return boxes[keep], scores[keep], labels[keep]
+
+def _suppress(
+    boxes: Tensor, scores: Tensor, image_size: ImageSize, settings: DetectorSettings
+) -> tuple[Tensor, Tensor, Tensor]:
+    finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
+    boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
+    box_index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
+    boxes, scores = boxes[box_index, labels], scores[box_index, labels]
+    keep = suppress(boxes, scores, labels, settings.nms_iou)
+    keep = keep[: settings.detections_per_image]
+    return boxes[keep], scores[keep], labels[keep]
 
 
 def _matched_boxes(proposals: Proposals, target: Target) -> Tensor:

@@ -7,9 +7,9 @@ from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import MaskHead
-from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
+from pointrend_repro.settings.at_test import DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 
@@ -49,14 +49,14 @@ class MaskRCNN(nn.Module):
         It follows from the iteration alone, so a continued training does what one that ran
         through does. SGD leaves alone, weight decay included, what gets no gradient.
         """
-        if not isinstance(self.mask_head, SharpMaskHead):
-            return
-        stage = self.mask_head.start_stage(iteration / total_iters)
-        if stage == "joint":
-            return
-        for parameter in self._trainable:
-            parameter.requires_grad_(stage == "coarse")
-        self.mask_head.refinement.requires_grad_(stage == "refine")
+        start = getattr(self.mask_head, "start_iteration", None)
+        if start is not None:
+            start(iteration / total_iters, self._trainable)
+
+    def test_with(self, test: DetectionAtTest) -> None:
+        """Choose boxes so from now on, if an inference setting asks for nothing else."""
+        self.rpn.settings = detector_at_test(self.rpn.settings, test)
+        self.box_head.settings = detector_at_test(self.box_head.settings, test)
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the losses of one training step, to be summed without weights (section 4)."""
@@ -85,9 +85,9 @@ class MaskRCNN(nn.Module):
         features = self.backbone(images)
         anchors = self.rpn.anchors(features)
         rpn_logits, rpn_deltas = self.rpn(features)
-        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes)
+        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes, settings.test)
         logits, deltas = self.box_head(features, proposals)
-        found = self.box_head.detect(logits, deltas, proposals, sizes)
+        found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         masks = self.mask_head.predict(features, boxes, labels, settings)
         parts = masks.split([len(b) for b in boxes])

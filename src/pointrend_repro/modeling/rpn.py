@@ -22,6 +22,7 @@ from pointrend_repro.modeling.boxes import (
 )
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.sparse_conv import conv_at_cells
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import DetectorSettings
 
 _BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
@@ -82,14 +83,15 @@ class RegionProposalNetwork(nn.Module):
         logits: list[Tensor],
         deltas: list[Tensor],
         image_sizes: Sequence[ImageSize],
+        test: DetectionAtTest = AS_TRAINED,
     ) -> list[Tensor]:
         """Return each image's proposals (R, 4), highest-scoring first.
 
-        The best of every level are taken before NMS, and NMS runs within a level.
+        The best of every level are taken before NMS, and NMS runs within a level. `test` says how
+        many, if not the model's own settings do.
         """
-        pre_nms = (
-            self.settings.rpn_pre_nms_train if self.training else self.settings.rpn_pre_nms_test
-        )
+        settings = detector_at_test(self.settings, test)
+        pre_nms = settings.rpn_pre_nms_train if self.training else settings.rpn_pre_nms_test
         boxes, scores, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
             if is_being_exported():
@@ -106,17 +108,7 @@ class RegionProposalNetwork(nn.Module):
             image_sizes,
             strict=True,
         )
-        return [self._suppress(*each) for each in per_image]
-
-    def _suppress(
-        self, boxes: Tensor, scores: Tensor, levels: Tensor, image_size: ImageSize
-    ) -> Tensor:
-        boxes = clip_boxes(boxes, image_size)
-        # A diverging training makes NaN boxes; they are no proposals, and its losses tell of it.
-        keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
-        boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-        best = suppress(boxes, scores, levels, self.settings.rpn_nms_iou)
-        return boxes[best[: self.settings.rpn_post_nms]]
+        return [_suppress(*each, settings) for each in per_image]
 
     def losses(
         self, anchors: list[Tensor], features: dict[str, Tensor], targets: list[Target]
@@ -212,3 +204,18 @@ def _pad(logit: Tensor, delta: Tensor, anchor: Tensor, count: int) -> tuple[Tens
     """Add `count` anchors that are never proposed, so that a graph takes the same number always."""
     none = F.pad(logit, (0, count), value=-torch.inf)
     return none, F.pad(delta, (0, 0, 0, count)), F.pad(anchor, (0, 0, 0, count))
+
+
+def _suppress(
+    boxes: Tensor,
+    scores: Tensor,
+    levels: Tensor,
+    image_size: ImageSize,
+    settings: DetectorSettings,
+) -> Tensor:
+    boxes = clip_boxes(boxes, image_size)
+    # A diverging training makes NaN boxes; they are no proposals, and its losses tell of it.
+    keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
+    boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
+    best = suppress(boxes, scores, levels, settings.rpn_nms_iou)
+    return boxes[best[: settings.rpn_post_nms]]

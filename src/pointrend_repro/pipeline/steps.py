@@ -9,7 +9,8 @@ import sys
 import traceback
 from collections import Counter
 from collections.abc import Mapping
-from functools import partial
+from functools import partial, reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +20,20 @@ from pointrend_repro.base.files import remove_leftovers, write_json
 from pointrend_repro.base.origins import Recorded, origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.base.standard_output import standard_output_to
-from pointrend_repro.config.metrics import KEYS
 from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
-from pointrend_repro.evaluation import require_metric, score
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.declarations.finding import load_function
+from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.evaluation import require_declared_keys, require_metric, score
 from pointrend_repro.evaluation.bootstrap import image_counts, resample
 from pointrend_repro.evaluation.scoring import ReadOnce
+from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
-    InferenceSettings,
     InputSettings,
-    ModelSettings,
 )
-from pointrend_repro.settings.semantic import (
+from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
     AnyModelSettings,
     AnyTrainingSettings,
@@ -64,7 +66,6 @@ def run_training(
         from pointrend_repro.engines.choosing import trainer_of
         from pointrend_repro.training.lock import only_training_in
         from pointrend_repro.training.processes import Processes
-        from pointrend_repro.training.tasks import task_of
 
         seed = int(experiment["trial"])
         processes = Processes(device)
@@ -78,7 +79,8 @@ def run_training(
         with processes.together():
             if processes.is_main:
                 stack.enter_context(only_training_in(output.parent))
-            dataset = task_of(settings).read(data, "train")
+            family = family_of(settings)
+            dataset = family.function(family.read)(data, "train")
             if processes.is_main:
                 remove_leftovers(output.parent, output.name)
                 used = training_data(dataset, data)
@@ -120,7 +122,6 @@ def run_prediction(
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
-    from pointrend_repro.training.tasks import task_of
 
     # A model is predicted with by what has trained it.
     trained_with = origin.get("train", {}).get("settings", {})
@@ -129,10 +130,17 @@ def run_prediction(
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
     )
-    saved = load_saved_model(model, configured=configured)
+    saved = load_saved_model(model, configured=configured, family=settings.family)
     saved.model.to(device)
-    dataset = task_of(settings).read(data, "val")
-    used = {"data": predicted_data(dataset), "input_digest": model_digest}
+    family = family_of(settings)
+    dataset = family.function(family.read)(data, "val")
+    used = {
+        "tested_with": in_force(
+            saved.input, getattr(saved.model.settings, "detector", None), settings.test
+        ),
+        "data": predicted_data(dataset),
+        "input_digest": model_digest,
+    }
     with origin_written_last(
         output,
         lambda made: (
@@ -161,7 +169,7 @@ def run_evaluation(
         DamagedError: the predictions are not what their record describes.
         UserError: the metric is unknown, or a file is faulty.
     """
-    require_metric(metric)
+    declared = require_metric(metric)
     once = once or ReadOnce([metric])
     origin, predictions_digest = _predicted(predictions, once)
     remove_leftovers(output.parent, output.name)
@@ -170,11 +178,14 @@ def run_evaluation(
     scored = score(metric, ground_truth, predictions, once)
     counts = image_counts(metric, scored) if resamples else None
     resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
+    assert declared.truth is not None  # nor would it read predictions
+    units = {"units": declared.other_units} if declared.other_units else {}
     record = finish() | {
-        "data": scored_data(metric, ground_truth),
+        "data": scored_data(declared.truth, ground_truth),
         "input_digest": predictions_digest,
     }
-    result = {"metric": metric, "values": scored.values, "origin": origin, **resampled}
+    record["versions"] |= declared.outside_files()
+    result = {"metric": metric, "values": scored.values, **units, "origin": origin, **resampled}
     _write_result(output, result, record)
 
 
@@ -245,27 +256,34 @@ def _of_inference(settings: InputSettings) -> InputSettings:
 
 def run_cost(
     experiment: dict[str, Any],
-    model: ModelSettings,
-    inference: InferenceSettings,
+    name: str,
+    model: AnyModelSettings,
+    inference: AnyInferenceSettings,
     *,
     output: Path,
 ) -> None:
-    """Count the operations of a variant's mask head and write them with their origin."""
+    """Count something of a variant's models and write it with its origin.
+
+    Args:
+        name: of the metric, whose function is called with `model` and `inference`.
+    """
     from pointrend_repro.base.torchvision_import import import_torchvision
 
     import_torchvision()
-    from pointrend_repro.evaluation.cost import mask_head_cost
-
+    metric = METRICS.find(name)
+    values = {"model": model.model_dump(mode="json")}
     settings = {
-        "mask_head": model.mask_head.model_dump(mode="json"),
-        "fpn_channels": model.backbone.fpn_channels,
-        "inference": inference.model_dump(mode="json"),
-    }
+        path.rpartition(".")[2]: reduce(getitem, path.split("."), values["model"])
+        for path in metric.counted_settings
+    } or values
+    settings["inference"] = inference.model_dump(mode="json")
     finish = start_record(settings=settings, seed=None, device=device_name("cpu"))
-    values = mask_head_cost(model, inference)
-    units = KEYS["mask_head_cost"]
-    result = {"metric": "mask_head_cost", "values": values, "units": units}
-    _write_result(output, result | {"origin": experiment}, finish())
+    counts = load_function(metric.score)(model, inference)
+    require_declared_keys(metric, counts)
+    result = {"metric": name, "values": counts, "units": metric.other_units}
+    record = finish()
+    record["versions"] |= metric.outside_files()
+    _write_result(output, result | {"origin": experiment}, record)
 
 
 def device_name(device: str) -> str:

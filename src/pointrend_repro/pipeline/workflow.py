@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
-from pointrend_repro.config.datasets import Layout
 from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.yaml_files import one_line
 from pointrend_repro.data.paths import UserData
+from pointrend_repro.declarations.metric import Layout
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.pipeline.resources import Slurm
 from pointrend_repro.settings.instances import OWN_ENGINE, Engine, PositiveInt, Strict

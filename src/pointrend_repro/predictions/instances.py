@@ -21,6 +21,7 @@ from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.predictions.rle import encode_window
+from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
 
 
@@ -120,7 +121,7 @@ def _results_of(
 def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:
     """Detect at the network's input size, with boxes moved back to the image's own pixels."""
     height, width = image.shape[:2]
-    tensor = inference_image(image, saved.input)
+    tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device
     (found,) = saved.model.detect([tensor.to(device)], settings)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)

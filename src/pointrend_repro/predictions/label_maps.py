@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
@@ -18,6 +17,7 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import require_same_categories
+from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
@@ -39,7 +39,7 @@ def predict_label_map(
     model: SemanticModel,
     image: NDArray[np.uint8],
     settings: SemanticInferenceSettings,
-    resize: InputSettings | None = None,
+    size: InputSettings,
 ) -> NDArray[np.uint8]:
     """Label every pixel of one RGB image, (H, W, 3) uint8.
 
@@ -50,21 +50,24 @@ def predict_label_map(
         model: in evaluation mode.
         image: the picture.
         settings: how to predict.
-        resize: the size at which the network sees the picture; none: its own, as the paper's
-            1024x2048 images.
+        size: at which the network sees the picture, if `settings.test` asks for no other.
 
     Returns:
         Train ids (H, W) uint8, at the picture's own size.
     """
     height, width = image.shape[:2]
-    if resize is None:
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-    else:
-        tensor = inference_image(image, resize)
+    tensor = inference_image(image, input_at_test(size, settings.test))
     device = model.backbone.pixel_mean.device
     (labels,) = model.predict([tensor.to(device)], settings, [(height, width)])
     result: NDArray[np.uint8] = labels.cpu().numpy()
     return result
+
+
+def predict_image(
+    saved: SavedModel, image: NDArray[np.uint8], settings: SemanticInferenceSettings
+) -> LabelMap:
+    """Label every pixel of one RGB image, (H, W, 3) uint8."""
+    return LabelMap(predict_label_map(saved.model, image, settings, saved.input))
 
 
 def write_label_maps(

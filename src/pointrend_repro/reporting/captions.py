@@ -5,9 +5,11 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
+from pointrend_repro.settings.identity import identity
 
 
 def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
@@ -17,7 +19,8 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
     # Tables may name the same row in their own words; the first speaks.
     cell = cells[0]
     method = grid.tables[cell.table].rows[cell.row].title
-    metric = grid.tables[cell.table].columns[cell.column].title
+    column = grid.tables[cell.table].columns[cell.column]
+    metric = METRICS.find(number.metric).title or column.title
     labels = {"table": ", ".join(tables), "method": method, "metric": metric}
     if isinstance(number, Evaluation):
         training = number.prediction.training
@@ -26,7 +29,7 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
             "trial": str(training.trial),
         }
     else:
-        labels |= {"metric": "operations of the mask head", "data set": "none", "trial": "none"}
+        labels |= {"data set": "none", "trial": "none"}
     return {key: _plain(text) for key, text in labels.items()}
 
 
@@ -66,6 +69,16 @@ def training_in_force(grid: Grid, trainings: Iterable[tuple[str, str]]) -> str:
         )
         for dataset, variant in trainings
     )
+
+
+def shown_in_force(grid: Grid, trainings: Iterable[tuple[str, str]]) -> str:
+    """Return what shown models are trained with, and tested with by the preset, in lines."""
+    pairs = list(trainings)
+    lines = [training_in_force(grid, pairs)]
+    for variant in dict.fromkeys(variant for _, variant in pairs):
+        test = identity(grid.overrides_at_test(variant))
+        lines += [_lines(f"{variant}, tested with", {"test": test})] if test else []
+    return "\n".join(lines)
 
 
 def _lines(heading: str, settings: dict[str, object]) -> str:

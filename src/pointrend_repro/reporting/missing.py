@@ -8,8 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, dataset_log_path, dataset_path
 
 _TAIL_BYTES = 16_384
 _LONGEST_LINE = 240
@@ -105,32 +104,16 @@ def _is_since(log: Path, since: float | None) -> bool:
 def _steps(result: Evaluation | Cost) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
-        return [_Step("cost", (result.path,), (str(Path(result.path).with_suffix(".log")),))]
+        return [_Step("cost", (result.path,), (result.log_path,))]
     prediction, training = result.prediction, result.prediction.training
-    files = ("predictions.json", "predictions.origin.json")
-    if result.metric in SEMANTIC_METRICS:
-        files = ("labels", "labels.origin.json")
+    predicted = (prediction.path(result.kind), prediction.origin_path(result.kind))
     return [
         _Step(
-            "data check",
-            (f"{training.dataset}/dataset.json",),
-            (f"{training.dataset}/check.log",),
+            "data check", (dataset_path(training.dataset),), (dataset_log_path(training.dataset),)
         ),
-        _Step(
-            "train",
-            (f"{training.folder}/model.safetensors", f"{training.folder}/model.origin.json"),
-            (f"{training.folder}/train.log",),
-        ),
-        _Step(
-            "predict",
-            tuple(f"{prediction.folder}/{file}" for file in files),
-            (f"{prediction.folder}/predict.log",),
-        ),
-        _Step(
-            "evaluate",
-            (result.path,),
-            (f"{prediction.folder}/{result.metric}.log", f"{prediction.folder}/evaluate.log"),
-        ),
+        _Step("train", (training.model_path, training.origin_path), (training.log_path,)),
+        _Step("predict", predicted, (prediction.log_path,)),
+        _Step("evaluate", (result.path,), (result.log_path, result.shared_log_path)),
     ]
 
 

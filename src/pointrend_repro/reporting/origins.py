@@ -181,7 +181,7 @@ def _runs(
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
             files=left[name],
-            gone=_gone(name, left[name]),
+            gone=_gone(name, places[name][1], dict(left[name])),
         )
         for name, record in result.origin.steps.items()
     )
@@ -190,44 +190,36 @@ def _runs(
 def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str]]]:
     """Return for each step what to call it, and where it leaves what."""
     if isinstance(evaluation, Cost):
-        log = evaluation.path.removesuffix(".json") + ".log"
-        files = {"result": evaluation.path, "log": log}
+        files = {"result": evaluation.path, "log": evaluation.log_path}
         return {"evaluate": (f"count {evaluation.variant}/{evaluation.inference}", files)}
     prediction, training = evaluation.prediction, evaluation.prediction.training
     return {
         "train": (
             f"train {training.folder}",
             {
-                "model": f"{training.folder}/model.safetensors",
+                "model": training.model_path,
                 "checkpoint": f"{training.folder}/checkpoints/*.pt",
-                "log": f"{training.folder}/train.log",
+                "log": training.log_path,
             },
         ),
         "predict": (
             f"predict {prediction.folder}",
             {
-                "predictions": f"{prediction.folder}/predictions.json",
-                "label images": f"{prediction.folder}/labels",
-                "log": f"{prediction.folder}/predict.log",
+                evaluation.kind.title: prediction.path(evaluation.kind),
+                "log": prediction.log_path,
             },
         ),
         "evaluate": (
             f"evaluate {evaluation.path.removesuffix('.json')}",
-            {
-                "result": evaluation.path,
-                "log": f"{prediction.folder}/{evaluation.metric}.log",
-            },
+            {"result": evaluation.path, "log": evaluation.log_path},
         ),
     }
 
 
-# What a step has made that is a result; a prediction is one of two.
-_RESULTS = {"train": {"model"}, "predict": {"predictions", "label images"}}
-
-
-def _gone(name: str, files: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
-    made = _RESULTS.get(name, set())
-    return () if not made or made & {what for what, _ in files} else (" or ".join(sorted(made)),)
+def _gone(name: str, places: Mapping[str, str], files: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the result of a step, which comes first of its files, if it is not there any more."""
+    result = next(iter(places))
+    return () if name not in ("train", "predict") or result in files else (result,)
 
 
 def _files(wanted: Mapping[str, str], results_dir: Path) -> tuple[tuple[str, str], ...]:

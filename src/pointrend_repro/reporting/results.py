@@ -31,7 +31,8 @@ class Record(_Frozen):
     """What `provenance.start_record` says of one step.
 
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
-    has made (`digests`). `data_changed` is in no file: `data_state.mark_changed` sets it.
+    has made (`digests`). `tested_with` is of a prediction: sizes and limits, the model's own or the
+    inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it.
     """
 
     command: str
@@ -45,6 +46,7 @@ class Record(_Frozen):
     peak_memory_mb: Number
     git_commit: str | None
     code_digest: str
+    tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None
     input_digest: str | None = None
@@ -75,9 +77,7 @@ class Origin(_Frozen):
 
     @property
     def path(self) -> str:
-        """Where a result with this origin lies below `results/<preset>/`, but for its metric."""
-        if self.dataset is None:
-            return f"cost/{self.variant}/{self.inference}"
+        """The folder of the prediction with this origin, below `results/<preset>/`."""
         return f"{self.dataset}/{self.variant}/trial{self.trial}/{self.inference}"
 
 
@@ -103,6 +103,14 @@ class Result(_Frozen):
     origin: Origin
     resampled: Resampled | None = None
     state: State = "as made"
+
+    @property
+    def path(self) -> str:
+        """Where it lies below `results/<preset>/`."""
+        origin = self.origin
+        if origin.dataset is None:
+            return Cost(origin.variant, origin.inference, self.metric).path
+        return f"{origin.path}/{self.metric}.json"
 
     @property
     def altered(self) -> str:
@@ -146,8 +154,7 @@ def load_result(path: Path, evaluation: Evaluation | Cost, preset: str, today: D
     content = _read(path)
     result = _validate(path, content)
     # A file copied from elsewhere would lend its number a false origin.
-    name = f"/{result.metric}.json" if result.origin.dataset else ".json"
-    says = f"{result.origin.preset}/{result.origin.path}{name}"
+    says = f"{result.origin.preset}/{result.path}"
     if says != f"{preset}/{evaluation.path}":
         raise UserError(f"{path}: holds the result of {says}; delete it and evaluate again")
     return result.model_copy(update={"state": state_of(content, today)})

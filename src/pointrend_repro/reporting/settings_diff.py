@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
-from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
+from pointrend_repro.declarations.family import recorded_class
+from pointrend_repro.settings.at_test import SizeAtTest
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,10 @@ def differences(settings: Mapping[str, Any]) -> list[Difference]:
     """Return what differs from the defaults of the settings' class, in the order of the record.
 
     What has no default, such as the trunk or the number of updates, is always among them. The
-    class is told by the keys: settings of a training have `model`, those of a prediction the keys
-    of one of the two inference classes; whatever else a step ran with is listed whole.
+    class is that of the record's family (`recorded_class`); whatever else a step ran with is listed
+    whole.
     """
-    return list(_walk(settings, _class_of(settings), ""))
-
-
-def _class_of(settings: Mapping[str, Any]) -> type[BaseModel] | None:
-    model = settings.get("model")
-    if isinstance(model, Mapping):
-        return SemanticTrainingSettings if "decoder" in model else TrainingSettings
-    known: tuple[type[BaseModel], ...] = (InferenceSettings, SemanticInferenceSettings)
-    return next((c for c in known if settings and set(settings) <= set(c.model_fields)), None)
+    return list(_walk(settings, recorded_class(settings), ""))
 
 
 def _walk(
@@ -56,7 +48,13 @@ def _walk(
         else:
             default = to_jsonable_python(field.get_default(call_default_factory=True))
             if to_jsonable_python(value) != default:
-                yield Difference(prefix + key, text(value), text(default))
+                told = "as trained" if schema and _is_at_test(schema) else text(default)
+                yield Difference(prefix + key, text(value), told)
+
+
+def _is_at_test(schema: type[BaseModel]) -> bool:
+    """Whether settings say what a model is tested with instead of its own."""
+    return issubclass(schema, SizeAtTest)
 
 
 def _nested(field: FieldInfo | None, value: Mapping[str, Any]) -> type[BaseModel] | None:

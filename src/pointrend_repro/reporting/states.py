@@ -13,8 +13,7 @@ from typing import Any, Literal
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
-from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
+from pointrend_repro.experiments.nodes import Evaluation
 
 # `no digest`: some step was recorded before digests were kept, so that nobody can tell.
 State = Literal["as made", "no digest", "edited", "other predictions", "other model"]
@@ -45,14 +44,13 @@ class RecordsBeside:
     def of(self, evaluation: Evaluation) -> Digests:
         """Return what the records of a number's model and predictions say today."""
         prediction = evaluation.prediction
-        name = "labels" if evaluation.metric in SEMANTIC_METRICS else "predictions"
         return Digests(
-            self._digest(prediction.training, "model", "train"),
-            self._digest(prediction, name, "predict"),
+            self._digest(prediction.training.origin_path, "train"),
+            self._digest(prediction.origin_path(evaluation.kind), "predict"),
         )
 
-    def _digest(self, made_by: Training | Prediction, name: str, step: str) -> str | None:
-        path = self._results_dir / made_by.folder / f"{name}.origin.json"
+    def _digest(self, origin_path: str, step: str) -> str | None:
+        path = self._results_dir / origin_path
         if path not in self._found:
             self._found[path] = _recorded(path, step)
         return self._found[path]

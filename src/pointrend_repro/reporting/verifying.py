@@ -9,7 +9,6 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import Maker, origin_path, require_as_recorded
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.results import load_result
@@ -36,17 +35,16 @@ def verify(grid: Grid, results_dir: Path) -> Verified:
 
 def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
     """Yield what is wrong with each model and each prediction; empty where nothing is."""
-    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
     made: list[tuple[Training | Prediction, str, Maker]] = [
-        *((training, "model.safetensors", "train") for training in grid.trainings),
+        *((training, training.model_path, "train") for training in grid.trainings),
         *(
-            (prediction, "labels" if prediction in labels else "predictions.json", "predict")
+            (prediction, prediction.path(grid.kind_of(prediction)), "predict")
             for prediction in grid.predictions
         ),
     ]
     scored = _scored(grid, results_dir)
-    for source, name, step in made:
-        path = results_dir / source.folder / name
+    for source, file, step in made:
+        path = results_dir / file
         if path.exists() or origin_path(path).exists():
             try:
                 require_as_recorded(path, step)

@@ -4,6 +4,9 @@ Finished results are known by a digest of these values. A setting that is added 
 the digest of every result that exists, although it has no effect at its default; `added` marks such
 a setting, which then counts only where it is set to something else.
 
+What is decided when a model is tested is no part of its training: see `at_test.py`, where each such
+setting belongs to the prediction that asks for it.
+
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
 

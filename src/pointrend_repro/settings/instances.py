@@ -1,4 +1,4 @@
-"""What one training or one prediction is made of: typed settings with the paper's defaults.
+"""What a detector's training and prediction are made of: typed settings with the paper's defaults.
 
 Sources, cited per field: "paper" is PointRend (sections 3 and 4, appendix A in the supplement);
 "d2" is detectron2's configuration at commit 02b5c4e2, which the paper says it uses. Where the two
@@ -10,49 +10,46 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
-PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-# A file of weights brings such settings along: they must not ask for more memory than there is.
-ImageEdge = Annotated[int, Field(gt=0, le=16384)]
-RoiEdge = Annotated[int, Field(gt=0, le=256)]
-_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-class Strict(BaseModel):
-    """Settings that reject unknown keys and cannot be changed after they are read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BackboneSettings(Strict):
-    """ResNet trunk, its FPN if the model has one, and the pixels its weights were trained on."""
-
-    name: Literal["resnet18_narrow", "resnet50", "resnet101", "resnet103", "resnext101_32x8d"]
-    stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
-    norm: Literal["frozen_bn", "bn", "sync_bn", "gn"] = Field(
-        "frozen_bn",
-        description="paper: BN frozen, for DeepLabV3 BN over the batch of all devices (sync_bn); "
-        "gn for training from scratch",
-    )
-    freeze_at: Literal[0, 2] = Field(
-        2, description="d2: 2, stem and res2 are not trained; 0 for semantic models"
-    )
-    output_stride: Literal[8, 16, 32] = Field(
-        32, description="image pixels per cell of res5; 16 dilates res5, 8 res4 too"
-    )
-    multi_grid: tuple[PositiveInt, ...] = Field(
-        (), description="factors of the dilations of the res5 blocks; d2's DeepLabV3: 1, 2, 4"
-    )
-    fpn_channels: PositiveInt = 256
-    channel_order: Literal["RGB", "BGR"] = "BGR"
-    pixel_mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
-        (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
-    )
-    pixel_std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
-    weights: str | None = Field(None, description="ImageNet weights to start from; none: random")
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
+from pointrend_repro.settings.backbone import BackboneSettings as BackboneSettings
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.of_family import (
+    AnyInferenceSettings,
+    AnyModelSettings,
+    AnyTrainingSettings,
+    FamilyOverrides,
+    Recipe,
+    require_kinds,
+)
+from pointrend_repro.settings.schedule import (
+    OWN_ENGINE as OWN_ENGINE,
+)
+from pointrend_repro.settings.schedule import (
+    Engine as Engine,
+)
+from pointrend_repro.settings.schedule import (
+    InputSettings as InputSettings,
+)
+from pointrend_repro.settings.schedule import (
+    OptimizerSettings as OptimizerSettings,
+)
+from pointrend_repro.settings.schedule import (
+    RunSettings as RunSettings,
+)
+from pointrend_repro.settings.schedule import (
+    ScheduleSettings as ScheduleSettings,
+)
+from pointrend_repro.settings.values import (
+    Fraction,
+    PositiveInt,
+    RoiEdge,
+    Strict,
+    merged,
+)
+from pointrend_repro.settings.values import ImageEdge as ImageEdge
+from pointrend_repro.settings.values import PositiveFloat as PositiveFloat
 
 
 class DetectorSettings(Strict):
@@ -144,110 +141,58 @@ MaskHeadSettings = Annotated[
 ]
 
 
-class ModelSettings(Strict):
+# Not written into files, which were known by their keys before there were families.
+OwnFamily = Literal["mask_rcnn"]
+UNNAMED: Any = Field("mask_rcnn", exclude=True)
+
+
+class ModelSettings(AnyModelSettings):
     """Everything that decides a model's parameters and how it is trained on one image."""
 
+    family: OwnFamily = UNNAMED
     backbone: BackboneSettings
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
 
 
-class InferenceSettings(Strict):
-    """How a trained mask head is asked for its masks. The 4x conv head has nothing to set."""
+class InferenceSettings(AnyInferenceSettings):
+    """How a trained detector is asked for boxes and masks. The 4x conv head has nothing to set."""
 
+    family: OwnFamily = UNNAMED
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+    test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
 
 
-class InputSettings(Strict):
-    """Image sizes and augmentation (supplement, section 1)."""
-
-    train_short_edges_px: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
-    test_short_edge_px: ImageEdge = 800
-    max_long_edge_px: ImageEdge = 1333
-    flip_probability: Fraction = 0.5
-
-
-class ScheduleSettings(Strict):
-    """How long to train, and how the learning rate falls: tenfold at times, or by a power."""
-
-    total_iters: PositiveInt
-    lr_drop_iters: tuple[PositiveInt, ...] = ()
-    poly_power: PositiveFloat | None = Field(
-        None,
-        description="paper: DeepLabV3's rate is base_lr * (1 - iteration / total_iters) ** 0.9; "
-        "none: it drops tenfold at lr_drop_iters",
-    )
-
-    @model_validator(mode="after")
-    def _falls_in_one_way(self) -> "ScheduleSettings":
-        if self.poly_power is not None and self.lr_drop_iters:
-            raise ValueError(
-                f"lr_drop_iters {self.lr_drop_iters} and poly_power exclude each other"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _drops_are_inside(self) -> "ScheduleSettings":
-        if any(i >= self.total_iters for i in self.lr_drop_iters):
-            raise ValueError(
-                f"lr_drop_iters {self.lr_drop_iters} must lie before total_iters {self.total_iters}"
-            )
-        if list(self.lr_drop_iters) != sorted(set(self.lr_drop_iters)):
-            raise ValueError(f"lr_drop_iters {self.lr_drop_iters} must increase")
-        return self
-
-
-class OptimizerSettings(Strict):
-    """SGD with a linear warm-up and steps (supplement, section 1)."""
-
-    images_per_batch: PositiveInt = Field(16, description="on all GPUs together, however many")
-    images_per_step: PositiveInt = Field(
-        2,
-        description="what one forward pass sees: padded to one size, each loss averaged over it; a "
-        "batch's loss is the mean of its steps'. The paper does not say; d2: a GPU's share of the "
-        "batch, of 8. A batch has work for images_per_batch / images_per_step processes at most",
-    )
-    precision: Literal["fp32", "bf16"] = Field(
-        "fp32",
-        description="bf16: convolutions and linear layers in bfloat16; weights, losses, boxes, "
-        "and all that PointRend computes at points, in float32",
-    )
-    base_lr: PositiveFloat = 0.02
-    momentum: Fraction = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    warmup_iters: Annotated[int, Field(ge=0)] = 1000
-    warmup_start_lr: PositiveFloat = Field(
-        0.001, description="paper: 0.001; d2 starts at base_lr / 1000"
-    )
-    on_non_finite_loss: Literal["stop", "skip"] = Field(
-        "stop",
-        description="stop: with the losses and the image ids; skip: leave the update out, log it, "
-        "and stop only after max_skipped_updates",
-    )
-    max_skipped_updates: PositiveInt = Field(
-        20, description="of one training; a model that has diverged would skip every update"
-    )
-
-
-Engine = Literal["pointrend_repro", "detectron2"]
-OWN_ENGINE: Engine = "pointrend_repro"
-
-
-class RunSettings(Strict):
-    """How often a training speaks and saves. Changing these does not change the weights."""
-
-    log_every_iters: PositiveInt = 20
-    checkpoint_every_iters: PositiveInt = 5000
-    loader_workers: Annotated[int, Field(ge=0)] = 4
-
-
-class TrainingSettings(Strict):
+class TrainingSettings(AnyTrainingSettings):
     """One training, resolved: what `train` needs to know beside the data set and the trial."""
 
-    engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
+    family: OwnFamily = UNNAMED
     model: ModelSettings
     input: InputSettings = InputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
-    schedule: ScheduleSettings
-    run: RunSettings = RunSettings()
+
+
+class DatasetRecipe(Recipe):
+    """How instance models are trained."""
+
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+
+
+class DetectorOverrides(FamilyOverrides):
+    """What a preset changes of detectors."""
+
+    mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; trains nothing anew")
+
+    @model_validator(mode="after")
+    def _mask_heads_exist(self) -> "DetectorOverrides":
+        require_kinds("mask_head", self.mask_head, MaskHeadSettings)
+        return self
+
+    def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
+        """Return a model with what is said of all, and of its kind of mask head."""
+        changed = super().of_model(model)
+        head = changed["mask_head"]
+        return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}

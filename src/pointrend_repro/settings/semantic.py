@@ -3,27 +3,40 @@
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pointrend_repro.settings.instances import (
-    OWN_ENGINE,
-    BackboneSettings,
-    Engine,
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.of_family import (
+    AnyInferenceSettings as AnyInferenceSettings,
+)
+from pointrend_repro.settings.of_family import (
+    AnyModelSettings as AnyModelSettings,
+)
+from pointrend_repro.settings.of_family import (
+    AnyTrainingSettings as AnyTrainingSettings,
+)
+from pointrend_repro.settings.of_family import (
+    FamilyOverrides,
+    Recipe,
+    require_kinds,
+)
+from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
+from pointrend_repro.settings.values import (
     Fraction,
     ImageEdge,
-    InferenceSettings,
-    InputSettings,
-    ModelSettings,
-    OptimizerSettings,
     PositiveFloat,
     PositiveInt,
-    RunSettings,
-    ScheduleSettings,
     Strict,
-    TrainingSettings,
+    merged,
 )
+
+# Not written into files, which were known by their keys before there were families.
+OwnFamily = Literal["semantic"]
+UNNAMED: Any = Field("semantic", exclude=True)
 
 
 class SemanticInputSettings(InputSettings):
@@ -129,9 +142,10 @@ class SemanticPointRendSettings(Strict):
     )
 
 
-class SemanticModelSettings(Strict):
+class SemanticModelSettings(AnyModelSettings):
     """Everything that decides a semantic model's parameters and how it is trained."""
 
+    family: OwnFamily = UNNAMED
     backbone: BackboneSettings
     decoder: DecoderSettings
     pointrend: SemanticPointRendSettings | None = None
@@ -147,30 +161,51 @@ class SemanticModelSettings(Strict):
         return self
 
 
-class SemanticInferenceSettings(Strict):
+class SemanticInferenceSettings(AnyInferenceSettings):
     """How a trained semantic model is asked for its label maps."""
 
+    family: OwnFamily = UNNAMED
     output_stride: Literal[8, 16] | None = Field(
         None, description="paper: 8 dilates res4 of a DeepLabV3 trained at 16; none: as trained"
     )
     points_per_step: PositiveInt = Field(
         8096, description="paper: N = 8096 points an image and subdivision step; d2: 8192"
     )
+    test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
 
 
-class SemanticTrainingSettings(Strict):
+class SemanticTrainingSettings(AnyTrainingSettings):
     """One training of a semantic model, resolved."""
 
-    engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
+    family: OwnFamily = UNNAMED
     model: SemanticModelSettings
     input: SemanticInputSettings
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
-    schedule: ScheduleSettings
-    run: RunSettings = RunSettings()
 
 
-AnyModelSettings = ModelSettings | SemanticModelSettings
-AnyTrainingSettings = TrainingSettings | SemanticTrainingSettings
+class SemanticRecipe(Recipe):
+    """How a semantic model is trained: PointRend's two on other crops and schedules."""
+
+    input: SemanticInputSettings
+    optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
 
 
-AnyInferenceSettings = InferenceSettings | SemanticInferenceSettings
+class SemanticOverrides(FamilyOverrides):
+    """What a preset changes of semantic models; nothing else of it but `run` reaches them."""
+
+    decoder: dict[str, dict[str, Any]] = Field({}, description="by the kind of decoder")
+    pointrend: dict[str, Any] = Field({}, description="of the models that have it")
+
+    @model_validator(mode="after")
+    def _decoders_exist(self) -> "SemanticOverrides":
+        require_kinds("decoder", self.decoder, DecoderSettings)
+        return self
+
+    def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
+        """Return a model with what is said of all, of its kind of decoder, and of PointRend."""
+        changed = super().of_model(model)
+        decoder = changed["decoder"]
+        changed["decoder"] = merged(decoder, self.decoder.get(decoder["kind"], {}))
+        if model["pointrend"] is not None:
+            changed["pointrend"] = merged(changed["pointrend"], self.pointrend)
+        return changed

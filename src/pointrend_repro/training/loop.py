@@ -19,15 +19,17 @@ from typing import Any
 
 from accelerate.utils import set_seed
 from rich.progress import track
+from torch import nn
 from torch.optim import SGD
 
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
+from pointrend_repro.data.records import AnyDataset
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.identity import identity
-from pointrend_repro.settings.semantic import AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
@@ -36,11 +38,9 @@ from pointrend_repro.training.sharing import (
     check_batch_norm,
     check_precision,
     divide,
-    leaves_parameters_unused,
 )
 from pointrend_repro.training.signals import StopSignals
-from pointrend_repro.training.tasks import AnyDataset, parameter_groups, task_of
-from pointrend_repro.training.update import Model, State, update
+from pointrend_repro.training.update import State, update
 
 
 @dataclass
@@ -64,7 +64,7 @@ def train(
     folder: Path,
     device: str,
     stop: StopSignals | None = None,
-) -> Model:
+) -> nn.Module:
     """Train a model, continuing from the newest checkpoint in `folder` if there is one.
 
     On the CPU an interrupted and continued training ends with the very weights of one that ran
@@ -94,7 +94,7 @@ def train(
             with processes.together():
                 batch = next(batches)
             _obey(stop, run)
-            run.state.model.start_iteration(iteration, settings.schedule.total_iters)
+            _start_iteration(run)
             rate = _set_learning_rate(run)
             losses = update(run.state, batch, processes, settings.optimizer)
             run.state.iteration += 1
@@ -110,7 +110,8 @@ def train(
 
 def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: int) -> str:
     """Return a digest of all that decides the weights."""
-    of_image = task_of(settings).identity
+    family = family_of(settings)
+    of_image = family.function(family.identity)
     images = [of_image(image) for image in dataset.images]
     return digest(identity(settings) | {"seed": seed, "images": images})
 
@@ -144,18 +145,19 @@ def _initial_state(
     check_precision(settings.optimizer, processes.accelerator.device)
     set_seed(seed)
     model = build_model(settings.model, num_classes=len(dataset.categories))
-    check_batch_norm(model, micro_batches)
-    if settings.model.backbone.weights is not None:
-        load_imagenet_weights(model.backbone.bottom_up, settings.model.backbone)
+    family = family_of(settings)
+    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
+    if family.pretrained is not None:
+        family.function(family.pretrained)(model, settings.model)
     model.train()
     optimizer = SGD(
-        parameter_groups(model, settings.optimizer),
+        family.function(family.parameter_groups)(model, settings.optimizer),
         lr=settings.optimizer.base_lr,
         momentum=settings.optimizer.momentum,
         weight_decay=settings.optimizer.weight_decay,
     )
     shared, prepared = processes.prepare(
-        model, optimizer, find_unused_parameters=leaves_parameters_unused(settings)
+        model, optimizer, find_unused_parameters=family.leaves_unused(settings)
     )
     return State(model, shared, prepared)
 
@@ -167,15 +169,22 @@ def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
 
 
 def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
-    task = task_of(run.settings)
+    family = family_of(run.settings)
     return training_batches(
-        task.training_records(dataset),
-        partial(task.make_example, settings=run.settings.input),
+        family.training_records(dataset),
+        partial(family.function(family.make_example), settings=run.settings.input),
         micro_batches=run.micro_batches,
         seed=seed,
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),
         workers=run.settings.run.loader_workers,
     )
+
+
+def _start_iteration(run: _Run) -> None:
+    """Let the model choose what this iteration trains, if it has stages."""
+    start = getattr(run.state.model, "start_iteration", None)
+    if start is not None:
+        start(run.state.iteration, run.settings.schedule.total_iters)
 
 
 def _set_learning_rate(run: _Run) -> float:

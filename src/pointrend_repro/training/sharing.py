@@ -6,17 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import MicroBatches
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings.instances import (
-    OptimizerSettings,
-    PluginHeadSettings,
-    SharpMaskHeadSettings,
-)
-from pointrend_repro.settings.semantic import (
-    AnyTrainingSettings,
-    SemanticFPNSettings,
-    SemanticTrainingSettings,
-)
+from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 
 
@@ -44,8 +34,11 @@ def has_batch_norm(model: nn.Module) -> bool:
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
-def check_batch_norm(model: nn.Module, micro_batches: MicroBatches) -> None:
+def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined: bool) -> None:
     """Refuse batch normalisation whose result would depend on how a batch is divided.
+
+    Args:
+        is_joined: whether the model takes several micro-batches in one pass.
 
     Raises:
         UserError: its statistics would be of a part of the batch.
@@ -58,7 +51,7 @@ def check_batch_norm(model: nn.Module, micro_batches: MicroBatches) -> None:
         )
     # A detector pads each micro-batch to a size of its own: several cannot be one pass.
     takes_several = len(micro_batches.places) > micro_batches.world_size
-    if norms and isinstance(model, MaskRCNN) and takes_several:
+    if norms and not is_joined and takes_several:
         together = -(-micro_batches.images_per_batch // micro_batches.world_size)
         raise UserError(
             f"backbone.norm: batch normalisation needs all {micro_batches.images_per_batch} images "
@@ -77,18 +70,3 @@ def check_precision(settings: OptimizerSettings, device: torch.device) -> None:
     if not torch.cuda.is_bf16_supported(including_emulation=False):
         name = torch.cuda.get_device_name(device)
         raise UserError(f"optimizer.precision bf16: {name} does not compute in it; set it to fp32")
-
-
-def leaves_parameters_unused(settings: AnyTrainingSettings) -> bool:
-    """Return whether an iteration may give some trainable parameters no gradient.
-
-    Our heads without any box to look at still do: their losses keep the graph. Of heads from
-    outside nobody knows.
-    """
-    if isinstance(settings, SemanticTrainingSettings):
-        decoder = settings.model.decoder  # of a pyramid whose p2 it does not look at
-        return isinstance(decoder, SemanticFPNSettings) and decoder.finest_level != "p2"
-    head = settings.model.mask_head
-    if isinstance(head, SharpMaskHeadSettings):
-        return head.coarse_stage_share is not None
-    return isinstance(head, PluginHeadSettings)

@@ -10,15 +10,12 @@ from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import Batch, MicroBatch, to_device
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.semantic.model import Part, SemanticModel
+from pointrend_repro.modeling.parts import Part
 from pointrend_repro.settings.instances import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.sharing import has_batch_norm
 
 _log = logging.getLogger(__name__)
-
-Model = MaskRCNN | SemanticModel
 
 
 @dataclass
@@ -33,7 +30,7 @@ class State:
         skipped: updates left out because their loss was not finite.
     """
 
-    model: Model
+    model: nn.Module
     shared: nn.Module
     optimizer: torch.optim.Optimizer
     iteration: int = 0

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.cli import app
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
@@ -92,7 +91,7 @@ def finish(grid: Grid, places: Places) -> None:
     """Leave behind what a whole run leaves."""
     for training in grid.trainings:
         write_training(grid, places, training)
-    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
+    labels = {e.prediction for e in grid.evaluations if e.metric.endswith("miou")}
     for prediction in grid.predictions:
         name = "labels" if prediction in labels else "predictions"
         write_prediction(grid, places, prediction, name)

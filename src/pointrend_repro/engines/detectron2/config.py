@@ -9,37 +9,23 @@ number must not carry a setting that it was not made with.
 from collections.abc import Sequence
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.engines.detectron2.detector_keys import (
-    detector_inference_keys,
-    detector_inference_problems,
-    detector_keys,
-    detector_problems,
-)
+from pointrend_repro.declarations.family import OfFamily, family_of
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.engines.detectron2.semantic_keys import (
-    semantic_inference_keys,
-    semantic_inference_problems,
-    semantic_input_keys,
-    semantic_keys,
-    semantic_problems,
-)
 from pointrend_repro.engines.detectron2.training_keys import (
     inference_input_keys,
     solver_keys,
-    training_input_keys,
     training_problems,
 )
-from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
-from pointrend_repro.settings.semantic import (
+from pointrend_repro.engines.detectron2.translation import Translation
+from pointrend_repro.settings.at_test import input_at_test
+from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
+    AnyModelSettings,
     AnyTrainingSettings,
-    SemanticInferenceSettings,
-    SemanticModelSettings,
-    SemanticTrainingSettings,
 )
+from pointrend_repro.settings.schedule import InputSettings
 
-# Of semantic models' scaled images before they are cropped: ours have no limit.
-_NO_LIMIT_PX = 2**31
+ENGINE = "detectron2"
 
 
 def training_config(settings: AnyTrainingSettings, *, num_classes: int, seed: int) -> list[Key]:
@@ -48,24 +34,20 @@ def training_config(settings: AnyTrainingSettings, *, num_classes: int, seed: in
     Raises:
         UserError: detectron2 cannot do what the settings say; the message names all of it.
     """
-    if isinstance(settings, SemanticTrainingSettings):
-        _require_none([*semantic_problems(settings.model), *training_problems(settings)])
-        own = [
-            *semantic_keys(settings.model, num_classes),
-            *training_input_keys(settings.input, _NO_LIMIT_PX),
-            *semantic_input_keys(settings.input),
+    words = _words(settings)
+    _require_none(
+        [
+            *words.model_problems(settings.model),
+            *training_problems(settings, words.optimizer_problems(settings.optimizer)),
         ]
-    else:
-        _require_none([*detector_problems(settings.model), *training_problems(settings)])
-        own = [
-            *detector_keys(settings.model, num_classes),
-            *training_input_keys(settings.input, settings.input.max_long_edge_px),
-        ]
-    return _last_of_each([*own, *solver_keys(settings), Key("SEED", seed, "the trial")])
+    )
+    own = [*words.model_keys(settings.model, num_classes), *words.input_keys(settings.input)]
+    solver = solver_keys(settings, words.norm_decay(settings.optimizer))
+    return _last_of_each([*own, *solver, Key("SEED", seed, "the trial")])
 
 
 def inference_config(
-    model: ModelSettings | SemanticModelSettings,
+    model: AnyModelSettings,
     size: InputSettings,
     inference: AnyInferenceSettings,
     *,
@@ -76,17 +58,19 @@ def inference_config(
     Raises:
         UserError: detectron2 cannot do what the settings say; the message names all of it.
     """
-    keys: list[Key]
-    if isinstance(model, SemanticModelSettings):
-        assert isinstance(inference, SemanticInferenceSettings)
-        _require_none([*semantic_problems(model), *semantic_inference_problems(inference)])
-        keys = [*semantic_keys(model, num_classes), *semantic_inference_keys(model, inference)]
-    else:
-        assert isinstance(inference, InferenceSettings)
-        head = model.mask_head
-        _require_none([*detector_problems(model), *detector_inference_problems(head, inference)])
-        keys = [*detector_keys(model, num_classes), *detector_inference_keys(head, inference)]
-    return _last_of_each([*keys, *inference_input_keys(size)])
+    words = _words(model)
+    tested = words.as_tested(model, inference)
+    _require_none([*words.model_problems(tested), *words.inference_problems(tested, inference)])
+    keys = [*words.model_keys(tested, num_classes), *words.inference_keys(tested, inference)]
+    return _last_of_each([*keys, *inference_input_keys(input_at_test(size, inference.test))])
+
+
+def _words(settings: OfFamily) -> Translation:
+    family = family_of(settings)
+    if ENGINE not in family.engines:
+        raise UserError(f"engine {ENGINE} has no models of family {family.name}")
+    words: Translation = family.function(family.engines[ENGINE])
+    return words
 
 
 def _require_none(problems: Sequence[str]) -> None:

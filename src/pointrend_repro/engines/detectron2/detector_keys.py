@@ -208,5 +208,5 @@ def _own_head_keys(head: MaskHeadSettings) -> list[Key]:
 
 
 def _own_inference(settings: InferenceSettings) -> Key:
-    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    text = json.dumps(settings.model_dump(mode="json", exclude={"test"}), sort_keys=True)
     return Key("MODEL.ROI_MASK_HEAD.OWN_INFERENCE", text, "inference")

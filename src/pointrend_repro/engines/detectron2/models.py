@@ -12,10 +12,7 @@ from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_det
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.engines.detectron2 import own_heads  # noqa: F401  # registers names
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings.instances import ModelSettings
-from pointrend_repro.settings.semantic import SemanticModelSettings
+from pointrend_repro.settings.of_family import AnyModelSettings
 
 # Batch counters, which neither project's inference reads.
 _OPTIONAL = "num_batches_tracked"
@@ -51,11 +48,9 @@ def load_ours(theirs: nn.Module, ours: nn.Module) -> None:
     _load(theirs, to_detectron2(ours.state_dict()))
 
 
-def our_model(
-    settings: ModelSettings | SemanticModelSettings, num_classes: int, theirs: nn.Module
-) -> MaskRCNN | SemanticModel:
+def our_model(settings: AnyModelSettings, num_classes: int, theirs: nn.Module) -> nn.Module:
     """Make our model with the weights of detectron2's."""
-    ours = build_model(settings, num_classes)
+    ours: nn.Module = build_model(settings, num_classes)
     _load(ours, from_detectron2(theirs.state_dict()))
     return ours
 

@@ -21,7 +21,7 @@ from pointrend_repro.engines.detectron2.install import detectron2_version
 from pointrend_repro.engines.detectron2.models import build_with_weights, make_config
 from pointrend_repro.predictions.instances import require_same_categories
 from pointrend_repro.predictions.label_maps import write_label_images
-from pointrend_repro.settings.semantic import AnyInferenceSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings
 
 
 def predict(

@@ -12,10 +12,14 @@ from typing import Any
 from detectron2.config import CfgNode
 from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
+from torch import nn
 
 from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.provenance import record_version
+from pointrend_repro.data.records import AnyDataset
+from pointrend_repro.data.semantic import LabelledImages
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2 import COMMIT
 from pointrend_repro.engines.detectron2.config import training_config
 from pointrend_repro.engines.detectron2.install import (
@@ -30,14 +34,11 @@ from pointrend_repro.engines.detectron2.records import (
     semantic_records,
 )
 from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
-from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticTrainingSettings
+from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.loop import training_digest
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
-from pointrend_repro.training.tasks import AnyDataset, task_of
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def train(
     folder: Path,
     device: str,
     stop: StopSignals | None = None,
-) -> MaskRCNN | SemanticModel:
+) -> nn.Module:
     """Train a model with detectron2, continuing from its newest checkpoint if there is one.
 
     Arguments and results are those of `training.loop.train`. A continued training draws other
@@ -103,10 +104,10 @@ def _configuration(
 def _data(
     settings: AnyTrainingSettings, dataset: AnyDataset, cfg: CfgNode
 ) -> tuple[list[dict[str, Any]], Any]:
-    images: Any = task_of(settings).training_records(dataset)
+    images: Any = family_of(settings).training_records(dataset)
     if not images:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
-    if isinstance(settings, SemanticTrainingSettings):
+    if isinstance(dataset, LabelledImages):
         return semantic_records(images), SemanticMapper(cfg)
     return instance_records(images), instance_mapper(cfg)
 

@@ -1,27 +1,29 @@
 """Input, optimizer and schedule in detectron2's words, of all models."""
 
+from collections.abc import Sequence
+
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.settings.instances import InputSettings, TrainingSettings
-from pointrend_repro.settings.semantic import SemanticOptimizerSettings, SemanticTrainingSettings
+from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 _FLIPS = {0.0: "none", 0.5: "horizontal"}
 
 
-def solver_keys(settings: TrainingSettings | SemanticTrainingSettings) -> list[Key]:
-    """Translate optimizer and schedule."""
+def solver_keys(settings: AnyTrainingSettings, norm_decay: tuple[float, str]) -> list[Key]:
+    """Translate optimizer and schedule.
+
+    Args:
+        norm_decay: the weight decay of normalisation, and the setting it is from.
+    """
     optimizer, schedule = settings.optimizer, settings.schedule
     factor = min(optimizer.warmup_start_lr / optimizer.base_lr, 1.0)
-    # Instance models decay all parameters alike; detectron2's default is 0 for normalisation, of
-    # which a detector with frozen BN has none to train.
-    norm_decay, norm_source = optimizer.weight_decay, "optimizer.weight_decay"
-    if isinstance(optimizer, SemanticOptimizerSettings):
-        norm_decay, norm_source = optimizer.norm_weight_decay, "optimizer.norm_weight_decay"
+    decay, source = norm_decay
     return [
         Key("SOLVER.IMS_PER_BATCH", optimizer.images_per_batch, "optimizer.images_per_batch"),
         Key("SOLVER.BASE_LR", optimizer.base_lr, "optimizer.base_lr"),
         Key("SOLVER.MOMENTUM", optimizer.momentum, "optimizer.momentum"),
         Key("SOLVER.WEIGHT_DECAY", optimizer.weight_decay, "optimizer.weight_decay"),
-        Key("SOLVER.WEIGHT_DECAY_NORM", norm_decay, norm_source),
+        Key("SOLVER.WEIGHT_DECAY_NORM", decay, source),
         Key("SOLVER.WARMUP_ITERS", optimizer.warmup_iters, "optimizer.warmup_iters"),
         Key("SOLVER.WARMUP_FACTOR", factor, "optimizer.warmup_start_lr / base_lr"),
         Key("SOLVER.MAX_ITER", schedule.total_iters, "schedule.total_iters"),
@@ -62,8 +64,12 @@ def inference_input_keys(settings: InputSettings) -> list[Key]:
     ]
 
 
-def training_problems(settings: TrainingSettings | SemanticTrainingSettings) -> list[str]:
-    """Say what of input, optimizer and schedule detectron2 has not."""
+def training_problems(settings: AnyTrainingSettings, of_optimizer: Sequence[str]) -> list[str]:
+    """Say what of input, optimizer and schedule detectron2 has not.
+
+    Args:
+        of_optimizer: what it has not of an optimizer of this family.
+    """
     optimizer, schedule = settings.optimizer, settings.schedule
     problems = []
     if settings.input.flip_probability not in _FLIPS:
@@ -72,8 +78,7 @@ def training_problems(settings: TrainingSettings | SemanticTrainingSettings) -> 
         problems.append(f"optimizer.precision {optimizer.precision}")
     if optimizer.on_non_finite_loss != "stop":
         problems.append(f"optimizer.on_non_finite_loss {optimizer.on_non_finite_loss}")
-    if isinstance(optimizer, SemanticOptimizerSettings) and optimizer.decoder_lr_factor != 1:
-        problems.append(f"optimizer.decoder_lr_factor {optimizer.decoder_lr_factor:g} (1)")
+    problems += of_optimizer
     if schedule.poly_power is not None:
         problems.append("schedule.poly_power, which is of its DeepLab project")
     if optimizer.warmup_iters > schedule.total_iters:  # it would shorten the warm-up

@@ -9,24 +9,15 @@ paired: the k-th values of both are of the same images, whatever the models and 
 metric. docs/claims.md has the reasons.
 """
 
-import importlib
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pointrend_repro.declarations.finding import load_function
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation.bootstrap.weights import SEED, image_weights
 from pointrend_repro.evaluation.scoring import Scored
-
-# Metric -> module of this package and function in it, which takes what `evaluation.score` kept of
-# each image. Boundary AP is in no claim of the paper.
-_COUNTS = {
-    "coco_ap": ("official_matches", "coco_counts"),
-    "lvis_ap_star": ("official_matches", "lvis_counts"),
-    "cityscapes_ap": ("cityscapes_precision", "curve_counts"),
-    "cityscapes_miou": ("label_counts", "pixel_counts"),
-    "trimap_miou": ("label_counts", "pixel_counts"),
-}
 
 # Our sums run in another order than the official ones: in percent, far below any digit shown.
 _AGREEMENT = 1e-6
@@ -52,14 +43,15 @@ class ImageCounts(Protocol):
 def image_counts(metric: str, scored: Scored) -> ImageCounts | None:
     """Return what a metric needs of each image; None for a metric that cannot be resampled.
 
+    The function that the metric names for it is given what `evaluation.score` kept of each image.
+
     Args:
         scored: by this metric; the official tool's matches of it are taken, and not made again.
     """
-    if metric not in _COUNTS:
+    function = METRICS.find(metric).resample
+    if function is None:
         return None
-    module, function = _COUNTS[metric]
-    counts_of = getattr(importlib.import_module(f"{__name__}.{module}"), function)
-    counts: ImageCounts = counts_of(scored.by_image)
+    counts: ImageCounts = load_function(function)(scored.by_image)
     return counts
 
 

@@ -172,6 +172,20 @@ class SharpMaskHead(GridMaskHead):
             self.stage = "coarse" if progress < self.coarse_stage_share else "refine"
         return self.stage
 
+    def start_iteration(self, progress: float, trainable: list[nn.Parameter]) -> None:
+        """Set which of the model's trainable parameters this iteration trains.
+
+        Args:
+            progress: the share (0 to 1) of the iterations that are done.
+            trainable: all parameters of the whole model that training may change.
+        """
+        stage = self.start_stage(progress)
+        if stage == "joint":
+            return
+        for parameter in trainable:
+            parameter.requires_grad_(stage == "coarse")
+        self.refinement.requires_grad_(stage == "refine")
+
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:

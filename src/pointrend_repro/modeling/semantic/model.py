@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
+from pointrend_repro.modeling.parts import Part
 from pointrend_repro.modeling.semantic.deeplabv3 import DeepLabV3Decoder
 from pointrend_repro.modeling.semantic.losses import IGNORED
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner, RefinementStep
@@ -20,19 +20,6 @@ from pointrend_repro.settings.semantic import (
     SemanticInferenceSettings,
     SemanticModelSettings,
 )
-
-
-@dataclass(frozen=True)
-class Part:
-    """Consecutive images of a batch whose losses do not depend on the others'.
-
-    Attributes:
-        images: how many.
-        seed: of what is drawn for them (dropout, points); none: the random state as it is.
-    """
-
-    images: int
-    seed: int | None = None
 
 
 class SemanticModel(nn.Module):
@@ -65,9 +52,6 @@ class SemanticModel(nn.Module):
         self.refiner: PointRefiner | None = None
         if settings.pointrend is not None:
             self.refiner = PointRefiner(fine_channels, num_classes, settings.pointrend)
-
-    def start_iteration(self, iteration: int, total_iters: int) -> None:
-        """Choose what this iteration trains, as a detector does: here always everything."""
 
     def forward(
         self, images: list[Tensor], labels: list[Tensor], parts: list[Part] | None = None

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.pipeline.planning.ranges import Range, total
@@ -31,9 +31,8 @@ def estimate_disk(
     """Return what lies on disk at the end; what nothing is known of is left out."""
     weights = sum(m.model_bytes for m in models.values() if m)
     per_training = CHECKPOINTS_KEPT * _COPIES_IN_A_CHECKPOINT
-    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
     predictions = [
-        _prediction_bytes(sizes[p.training.dataset], labels=p in labels)
+        _prediction_bytes(sizes[p.training.dataset], grid.kind_of(p))
         for p in grid.predictions
         if p.training.dataset in sizes
     ]
@@ -69,7 +68,5 @@ def free_bytes(folder: Path) -> int | None:
     return None
 
 
-def _prediction_bytes(size: DatasetSize, *, labels: bool) -> Range:
-    if labels:
-        return Range(*size.label_image_bytes) * size.val_images
-    return Range(*size.detections) * Range(*size.detection_bytes) * size.val_images
+def _prediction_bytes(size: DatasetSize, kind: PredictionKind) -> Range:
+    return Range(*kind.image_bytes(size)) * size.val_images

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pointrend_repro.data.fetch.catalogue import Catalogue, RemoteFile
 from pointrend_repro.data.fetch.planning import DATA, DownloadPlan
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 
 
@@ -38,7 +39,8 @@ def wanted_paths(grid: Grid, *, own_roots: Iterable[str] = ()) -> list[str]:
     roots = [d for d in grid.datasets.values() if d.root and not d.generate and d.root not in taken]
     lvis = [f"{d.root}/{d.lvis_annotations}" for d in roots if d.lvis_annotations]
     pairs = sorted({(t.dataset, t.variant) for t in grid.trainings})
-    weights = (grid.training_settings(*pair).model.backbone.weights for pair in pairs)
+    models = (grid.training_settings(*pair).model for pair in pairs)
+    weights = (family_of(model).weights(model) for model in models)
     paths = [*(d.root for d in roots if d.root), *lvis, *(w for w in weights if w)]
     return list(dict.fromkeys(paths))
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Evaluation, evaluation_rule
+from pointrend_repro.experiments.nodes import Evaluation, dataset_path, evaluation_rule
 from pointrend_repro.pipeline.planning.progress import Progress
 
 _FIGURE_FILES = (".png", ".pdf", ".json")
@@ -46,16 +46,16 @@ def count_jobs(
     Args:
         fetched: records of the downloads that the preset needs.
     """
-    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
     states = _of_data(grid, places, fetched)
     states["train"] = [progress.is_trained(t) for t in grid.trainings]
-    states["predict"] = [d for p, d in progress.predictions.items() if p not in labels]
-    states["predict_labels"] = [d for p, d in progress.predictions.items() if p in labels]
+    states |= _of_predictions(grid, progress)
     for metrics, scored in grid.scored_by.items():
         states[evaluation_rule(metrics)] = [
             all(progress.evaluations[Evaluation(p, metric)] for metric in metrics) for p in scored
         ]
-    states["count_cost"] = list(progress.costs.values())
+    for metric in grid.counted:
+        done = [made for cost, made in progress.costs.items() if cost.metric == metric]
+        states[METRICS.find(metric).rule] = done
     states |= _of_pictures(grid, progress, places)
     states |= _of_report(grid, places, all_made=all(all(done) for done in states.values()))
     return [RuleCount(rule, sum(s), len(s) - sum(s)) for rule, s in states.items() if s]
@@ -68,8 +68,15 @@ def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, l
         "fetch_data": [record.is_file() for record in fetched],
         "generate_data": [folder.is_dir() for folder in drawn],
         "prepare_cityscapes": [_is_prepared(name) for name in prepared],
-        "check_data": [(places.results / d / "dataset.json").is_file() for d in grid.datasets],
+        "check_data": [(places.results / dataset_path(d)).is_file() for d in grid.datasets],
     }
+
+
+def _of_predictions(grid: Grid, progress: Progress) -> dict[str, list[bool]]:
+    found: dict[str, list[bool]] = {}
+    for prediction, done in progress.predictions.items():
+        found.setdefault(grid.kind_of(prediction).rule, []).append(done)
+    return dict(sorted(found.items()))
 
 
 def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, list[bool]]:

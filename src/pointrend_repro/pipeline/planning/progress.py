@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training, dataset_path
 from pointrend_repro.settings.identity import are_of
-from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 
 TrainingState = Literal["done", "started", "to do", "other settings"]
 
@@ -46,16 +46,16 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
     """Look for the results of a preset in its folder, `results/<preset>`."""
     trainings = {
         training: _training_progress(
-            results_dir / training.folder,
+            results_dir,
+            training,
             grid.training_settings(training.dataset, training.variant),
         )
         for training in grid.trainings
     }
-    labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
     predictions = {
         prediction: trainings[prediction.training].state == "done"
         and _is_predicted(
-            results_dir / prediction.folder / ("labels" if prediction in labels else "predictions"),
+            results_dir / prediction.path(grid.kind_of(prediction)),
             grid.inference_settings(prediction.training.variant, prediction.inference),
         )
         for prediction in grid.predictions
@@ -73,23 +73,24 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
 
 def checked_val_images(grid: Grid, results_dir: Path) -> dict[str, int]:
     """Return how many images are predicted of each data set that has been checked."""
-    found = {name: _record(results_dir / name / "dataset.json", "val") for name in grid.datasets}
+    found = {name: _record(results_dir / dataset_path(name), "val") for name in grid.datasets}
     return {name: int(val["images"]) for name, val in found.items() if val and "images" in val}
 
 
-def _training_progress(folder: Path, settings: AnyTrainingSettings) -> TrainingProgress:
-    made = _record(folder / "model.origin.json", "train")
-    if made is not None and (folder / "model.safetensors").is_file():
+def _training_progress(
+    results_dir: Path, training: Training, settings: AnyTrainingSettings
+) -> TrainingProgress:
+    made = _record(results_dir / training.origin_path, "train")
+    if made is not None and (results_dir / training.model_path).is_file():
         same = are_of(made.get("settings"), settings)
         return TrainingProgress("done" if same else "other settings")
-    updates = _newest_checkpoint(folder / "checkpoints")
+    updates = _newest_checkpoint(results_dir / training.folder / "checkpoints")
     return TrainingProgress("started" if updates else "to do", updates)
 
 
-def _is_predicted(stem: Path, settings: AnyInferenceSettings) -> bool:
-    made = _record(stem.with_name(f"{stem.name}.origin.json"), "predict")
-    there = stem.is_dir() or stem.with_suffix(".json").is_file()
-    return made is not None and there and are_of(made.get("settings"), settings)
+def _is_predicted(path: Path, settings: AnyInferenceSettings) -> bool:
+    made = _record(origin_path(path), "predict")
+    return made is not None and path.exists() and are_of(made.get("settings"), settings)
 
 
 def _record(origin: Path, step: str) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
+from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
 from pointrend_repro.settings.instances import (
     Conv4HeadSettings,
@@ -16,7 +17,8 @@ from pointrend_repro.settings.instances import (
     Strict,
     TrainingSettings,
 )
-from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticTrainingSettings
+from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.settings.semantic import SemanticTrainingSettings
 
 
 def _ascending(values: tuple[float, float]) -> Range:
@@ -146,12 +148,15 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
         settings: of the training, with a preset's overrides.
         layout: of its data set, whose images decide the time.
     """
-    if isinstance(settings, SemanticTrainingSettings):
-        return _semantic_speed(speeds, settings)
-    return _detector_speed(speeds, settings, layout)
+    family = family_of(settings)
+    if family.speed is None:
+        return None
+    found: ModelSpeed | None = family.function(family.speed)(speeds, settings, layout)
+    return found
 
 
-def _detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
+def detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
+    """Return the speed of a trunk on data of a layout, times that of a mask head."""
     trunk = speeds.detectors.get(layout, {}).get(settings.model.backbone.name)
     head = speeds.mask_heads.get(_head_key(settings))
     if trunk is None or head is None:
@@ -171,7 +176,10 @@ def _head_key(settings: TrainingSettings) -> str:
     return f"4conv_{2 * head.roi_resolution}" if isinstance(head, Conv4HeadSettings) else head.kind
 
 
-def _semantic_speed(speeds: Speeds, settings: SemanticTrainingSettings) -> ModelSpeed | None:
+def semantic_speed(
+    speeds: Speeds, settings: SemanticTrainingSettings, layout: str
+) -> ModelSpeed | None:
+    """Return the speed of a decoder, with or without PointRend, on its one layout."""
     key = settings.model.decoder.kind + ("_pointrend" if settings.model.pointrend else "")
     found = speeds.semantic.get(key)
     if found is None or settings.model.backbone.name != found.trunk:

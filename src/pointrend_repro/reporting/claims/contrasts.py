@@ -6,9 +6,11 @@ from itertools import pairwise
 
 from pointrend_repro.config.tables import Column, Table
 from pointrend_repro.reporting.claims.schema import (
+    BetterClaim,
     Claim,
     GainClaim,
     GreaterClaim,
+    Pair,
     SaturationClaim,
 )
 
@@ -51,6 +53,8 @@ def contrasts(claim: Claim, table: Table) -> list[Contrast]:
         return list(_greater(claim, table))
     if isinstance(claim, GainClaim):
         return list(_gain_greater(claim, table))
+    if isinstance(claim, BetterClaim):
+        return list(_better(claim, table))
     return list(_saturates(claim, table))
 
 
@@ -66,8 +70,24 @@ def _greater(claim: GreaterClaim, table: Table) -> Iterator[Contrast]:
             )
 
 
+def _better(claim: BetterClaim, table: Table) -> Iterator[Contrast]:
+    for name in claim.columns:
+        column = table.columns[name]
+        for pair in claim.pairs:
+            more, less = _larger_first(pair, column)
+            text = f"{column.title}: {table.rows[more].title} − {table.rows[less].title}"
+            yield _contrast(text, column, {(more, name): 1.0, (less, name): -1.0})
+
+
+def _larger_first(pair: Pair, column: Column) -> Pair:
+    """Return the better and the worse row, or the other way round where less is better."""
+    better, worse = pair
+    return (worse, better) if column.lower_is_better else (better, worse)
+
+
 def _gain_greater(claim: GainClaim, table: Table) -> Iterator[Contrast]:
-    for better, worse in claim.pairs:
+    for pair in claim.pairs:
+        better, worse = _larger_first(pair, table.columns[claim.columns[0]])
         gain = f"{table.rows[better].title} − {table.rows[worse].title}"
         for more, less in pairwise(claim.columns):
             yield _contrast(

@@ -42,6 +42,19 @@ class GreaterClaim(_Claim):
         return [row for pair in self.pairs for row in pair]
 
 
+class BetterClaim(_Claim):
+    """In each column, the first row of each pair is better: above, or below where less is."""
+
+    kind: Literal["better"]
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+    columns: Annotated[list[Name], Field(min_length=1)]
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
 class GainClaim(_Claim):
     """A pair's first row gains more over its second in each column than in the next one."""
 
@@ -70,12 +83,15 @@ class SaturationClaim(_Claim):
         return self
 
 
-Claim = GreaterClaim | GainClaim | SaturationClaim
+Claim = GreaterClaim | GainClaim | SaturationClaim | BetterClaim
 
-_KINDS: dict[str, type[GreaterClaim] | type[GainClaim] | type[SaturationClaim]] = {
+_KINDS: dict[
+    str, type[GreaterClaim] | type[GainClaim] | type[SaturationClaim] | type[BetterClaim]
+] = {
     "greater": GreaterClaim,
     "gain_greater": GainClaim,
     "saturates": SaturationClaim,
+    "better": BetterClaim,
 }
 
 
@@ -165,3 +181,6 @@ def _check_cells(claim: Claim, table: Table, where: str) -> None:
     units = {table.columns[name].unit for name in claim.columns}
     if isinstance(claim, GainClaim) and len(units) > 1:
         raise UserError(f"{where}: columns of the units {sorted(units)} cannot be compared")
+    directions = {table.columns[name].lower_is_better for name in claim.columns}
+    if isinstance(claim, GainClaim) and len(directions) > 1:
+        raise UserError(f"{where}: less is better in some of its columns, and more in others")

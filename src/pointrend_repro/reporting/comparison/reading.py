@@ -11,6 +11,7 @@ import pandas as pd
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.paths import UserData
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE
@@ -50,8 +51,10 @@ def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
             f"{a} is of preset {presets[0]!r}, {b} of preset {presets[1]!r}: "
             "give two results of one preset"
         )
-    # Any name will do: it only says that AP* is among the numbers.
-    has_lvis = any("lvis_ap_star" in set(metrics["metric"]) for metrics in (first, second))
+    # Any name will do: it only says that AP* is among the numbers. Others' metrics may be gone.
+    names = {name for metrics in (first, second) for name in metrics["metric"]}
+    known = [METRICS.find(name) for name in sorted(names & set(METRICS.names()))]
+    has_lvis = any(metric.truth == "lvis_annotations" for metric in known)
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
     # Only what was measured is compared, of whatever paper it is.
     grid = load_grid(presets[0], config_dir, user, list_papers(config_dir))

@@ -39,14 +39,15 @@ class DetectorGraph(nn.Module):
             `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and
             `mask_logits` (R, M, M) over each box, the highest-scoring object first.
         """
-        model = self.model
+        model, test = self.model, self.settings.test
         limits = (size[0], size[1])
         features = self._features(image, size)
         anchors = model.rpn.anchors(features)
         rpn_logits, rpn_deltas = model.rpn(features)
-        proposals = model.rpn.propose(anchors, rpn_logits, rpn_deltas, [limits])
+        proposals = model.rpn.propose(anchors, rpn_logits, rpn_deltas, [limits], test)
         logits, deltas = model.box_head(features, proposals)
-        ((boxes, scores, labels),) = model.box_head.detect(logits, deltas, proposals, [limits])
+        found = model.box_head.detect(logits, deltas, proposals, [limits], test)
+        ((boxes, scores, labels),) = found
         masks = model.mask_head.predict(features, [boxes], [labels], self.settings)
         return boxes, scores, labels, masks
 

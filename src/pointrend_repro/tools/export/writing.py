@@ -9,6 +9,7 @@ from pointrend_repro.base.provenance import start_record
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
 from pointrend_repro.tools.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGraph
@@ -38,10 +39,13 @@ def export_model(
     saved = _load(model, weights, head)
     if not isinstance(saved.model, MaskRCNN):
         raise UserError(
-            f"{model}: a semantic model; detectors with a mask head are what can be exported"
+            f"{model}: is of family {saved.model.settings.family}; detectors with a mask head, of "
+            "family mask_rcnn, are what can be exported"
         )
     write_graph(DetectorGraph(saved.model, settings), form, output)
-    write_json(output.with_name(f"{output.name}.json"), _description(saved, form) | finish())
+    write_json(
+        output.with_name(f"{output.name}.json"), _description(saved, form, settings) | finish()
+    )
 
 
 def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
@@ -52,13 +56,14 @@ def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
     return load_own_file(Path(model), head=head)
 
 
-def _description(saved: SavedModel, form: Format) -> dict[str, Any]:
+def _description(saved: SavedModel, form: Format, settings: InferenceSettings) -> dict[str, Any]:
+    size = input_at_test(saved.input, settings.test)
     return {
         "format": form,
         "inputs": {
             "image": "float32 (3, H, W), RGB, 0 to 255, resized so that the short edge has "
-            f"{saved.input.test_short_edge_px} pixels and the long one at most "
-            f"{saved.input.max_long_edge_px}, then padded below and on the right to multiples of "
+            f"{size.test_short_edge_px} pixels and the long one at most "
+            f"{size.max_long_edge_px}, then padded below and on the right to multiples of "
             f"{SIZE_DIVISOR}, {MIN_SIDE_PX} at least; the graph normalises it",
             "size": "int64 (2,), height and width before padding",
         },

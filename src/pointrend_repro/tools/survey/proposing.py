@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointrend_repro.config.datasets import DatasetRecipe
-from pointrend_repro.settings.instances import InputSettings, OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.instances import (
+    DatasetRecipe,
+    InputSettings,
+    OptimizerSettings,
+    ScheduleSettings,
+)
 from pointrend_repro.tools.survey.measuring import Shapes
 
 # Of the rows of config/tables/mine.yaml.

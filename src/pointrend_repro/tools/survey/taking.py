@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.config.metrics import Metric
 from pointrend_repro.data.coco import Category
+from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.tools.survey.coco_entries import read_entries
 from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
@@ -30,8 +30,8 @@ class Survey:
     """
 
     root: Path
-    layout: str
-    metrics: tuple[Metric, ...]
+    layout: Layout
+    metrics: tuple[str, ...]
     splits: dict[Split, SplitContent]
     counts: dict[Split, Counts]
     opened: dict[str, int]
@@ -75,20 +75,29 @@ def take_survey(
     findings += _compare(splits)
     opened, found = open_images(splits.values(), sample)
     findings += found
-    is_cityscapes = isinstance(folder, CityscapesFolder)
+    layout: Layout = "cityscapes" if isinstance(folder, CityscapesFolder) else "coco"
     trained = shapes(splits["train"])
     return Survey(
         root=folder.root,
-        layout="cityscapes" if is_cityscapes else "coco",
-        metrics=("cityscapes_ap", "coco_ap", "boundary_ap")
-        if is_cityscapes
-        else ("coco_ap", "boundary_ap"),
+        layout=layout,
+        metrics=_metrics_of(layout),
         splits=splits,
         counts={name: count(split) for name, split in splits.items()},
         opened=opened,
         findings=tuple(findings),
         train=trained,
         proposal=propose(trained) if len(trained.sides_px) else None,
+    )
+
+
+def _metrics_of(layout: Layout) -> tuple[str, ...]:
+    """Those of detectors whose truth comes with the data: LVIS's annotations are COCO's alone."""
+    return tuple(
+        metric.name
+        for metric in METRICS.all()
+        if metric.reads == "instances"
+        and layout in metric.layouts
+        and metric.truth != "lvis_annotations"
     )
 
 

@@ -1,0 +1,52 @@
+"""Mask R-CNN with one of several mask heads: boxes, and a mask in each."""
+
+from pointrend_repro.declarations.family import Family
+from pointrend_repro.settings.instances import (
+    DatasetRecipe,
+    DetectorOverrides,
+    InferenceSettings,
+    ModelSettings,
+    PluginHeadSettings,
+    SharpMaskHeadSettings,
+    TrainingSettings,
+)
+
+
+def _leaves_unused(settings: TrainingSettings) -> bool:
+    """Our heads without any box to look at still give gradients: their losses keep the graph.
+
+    Of heads from outside nobody knows.
+    """
+    head = settings.model.mask_head
+    if isinstance(head, SharpMaskHeadSettings):
+        return head.coarse_stage_share is not None
+    return isinstance(head, PluginHeadSettings)
+
+
+def _architecture(settings: ModelSettings) -> tuple[str, ...]:
+    return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
+
+
+FAMILY = Family(
+    name="mask_rcnn",
+    predictions="instances",
+    model=ModelSettings,
+    training=TrainingSettings,
+    inference=InferenceSettings,
+    recipe=DatasetRecipe,
+    overrides=DetectorOverrides,
+    default_recipe="instances",
+    engines={"detectron2": "pointrend_repro.engines.detectron2.translations:DETECTORS"},
+    build="pointrend_repro.modeling.build:build_mask_rcnn",
+    weights=lambda model: model.backbone.weights,
+    pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
+    read="pointrend_repro.data.training_splits:read_instances",
+    trains_on="pointrend_repro.data.training_splits:has_object",
+    make_example="pointrend_repro.data.examples:training_example",
+    identity="pointrend_repro.data.training_splits:objects",
+    predict="pointrend_repro.predictions.instances:write_results",
+    predict_image="pointrend_repro.predictions.instances:predict_image",
+    leaves_unused=_leaves_unused,
+    architecture=_architecture,
+    speed="pointrend_repro.pipeline.planning.speeds:detector_speed",
+)

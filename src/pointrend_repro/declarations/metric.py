@@ -1,0 +1,113 @@
+"""A metric: what it reads, what numbers it has and which way is better, before anything runs."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.declarations.finding import Declared, outside_files
+
+Layout = Literal["coco", "cityscapes"]
+
+# A part of a data set, as `data.fingerprint` names it: annotations of the split val, those of LVIS
+# for the same images, or the folder with Cityscapes' label images.
+Truth = Literal["val_annotations", "lvis_annotations", "val_label_images"]
+
+PERCENT = "%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: also that of the file, or of the entry point, which declares it.
+        keys: by the name that the official tool gives each number, its unit.
+        score: `module:function` of what computes it, imported then: `evaluation.score` says how
+            it is called, and `pipeline.steps.run_cost` how one that reads no predictions is.
+        reads: the kind of predictions that it scores.
+        counts: instead, that of the models of which it counts something, untrained.
+        counted_settings: dotted names of the model's settings that decide a count; none: all do.
+        folder: of the results of a count, in `results/<preset>/`; none: its name.
+        title: what all of its keys are, where its file stands for several columns; none: a
+            column's own title.
+        truth: what of a data set predictions are scored against.
+        layouts: of the data sets that have such a truth.
+        without_truth: why it is not run on a data set that lacks the truth.
+        resample: `module:function` of what makes of the scored images what their bootstrap needs
+            (`evaluation.bootstrap.image_counts`); None: it has no interval over images.
+        lower_is_better: the keys of which less is better, such as times and errors.
+
+    Raises:
+        UserError: the parts do not go together.
+    """
+
+    name: str
+    keys: Mapping[str, str]
+    score: str
+    reads: str | None = None
+    counts: str | None = None
+    counted_settings: tuple[str, ...] = ()
+    folder: str | None = None
+    title: str | None = None
+    truth: Truth | None = None
+    layouts: tuple[Layout, ...] = ()
+    without_truth: str = "the data set lacks what it is scored against"
+    resample: str | None = None
+    lower_is_better: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        if (self.reads is None) == (self.counts is None):
+            raise self._wrong("it either reads predictions or counts models")
+        if {self.truth is not None, bool(self.layouts)} != {self.reads is not None}:
+            raise self._wrong("one that reads predictions has a truth and layouts, another none")
+        if self.truth is not None:
+            self._require([self.truth], get_args(Truth), "truth")
+        self._require(self.layouts, get_args(Layout), "layout")
+        self._require(self.lower_is_better, tuple(self.keys), "key")
+        for path in (self.score, self.resample):
+            if path is not None and not all(path.partition(":")):
+                raise self._wrong(f"{path!r} is not of the form module:function")
+
+    @property
+    def kind(self) -> str:
+        """The kind of predictions of the models which it is a metric of."""
+        return self.reads or self.counts or ""
+
+    @property
+    def rule(self) -> str:
+        """The name of the rule that counts it."""
+        return f"count_{self.folder or self.name}"
+
+    @property
+    def other_units(self) -> dict[str, str]:
+        """The units of the keys that are not in percent."""
+        return {key: unit for key, unit in self.keys.items() if unit != PERCENT}
+
+    def outside_files(self) -> dict[str, str]:
+        """Return module and digest of each of its files that is used and not of this package."""
+        paths = [path for path in (self.score, self.resample) if path is not None]
+        return METRICS.files(self.name) | outside_files(path.partition(":")[0] for path in paths)
+
+    def _require(self, given: Iterable[str], known: tuple[str, ...], what: str) -> None:
+        for name in given:
+            if name not in known:
+                raise self._wrong(f"there is no {what} {name!r}{suggest(name, list(known))}")
+
+    def _wrong(self, reason: str) -> UserError:
+        return UserError(f"metric {self.name!r}: {reason}")
+
+
+def percent(*keys: str) -> Mapping[str, str]:
+    """Return the keys, each in percent."""
+    return MappingProxyType(dict.fromkeys(keys, PERCENT))
+
+
+METRICS = Declared(
+    what="metric",
+    declaration=Metric,
+    folder="pointrend_repro.declarations.metrics",
+    attribute="METRIC",
+    group="pointrend_repro.metrics",
+)

@@ -1,0 +1,14 @@
+"""Boundary AP: COCO's AP with the IoU of the bands along the borders of masks."""
+
+from pointrend_repro.declarations.metric import Metric, percent
+from pointrend_repro.declarations.official_keys import COCO_KEYS
+
+METRIC = Metric(
+    name="boundary_ap",
+    reads="instances",
+    truth="val_annotations",
+    layouts=("coco", "cityscapes"),
+    keys=percent(*COCO_KEYS),
+    score="pointrend_repro.evaluation.boundary_ap:score_boundary_ap",
+    resample=None,  # it is in no claim of the paper
+)

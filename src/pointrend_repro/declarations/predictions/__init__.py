@@ -1,0 +1,1 @@
+"""The kinds of predictions of this package, each declared by the file of its name."""

@@ -1,0 +1,96 @@
+"""What is decided when a trained model is tested, and needs no new training.
+
+A training's settings say how its model is tested, too; those values travel in the model's file and
+have been part of the training's identity from the beginning. An inference setting may say otherwise
+in its `test`, and so may a preset for all of its models. Neither is ever part of a training.
+
+A setting that matters at test time alone (soft-NMS, flips, several scales) belongs here, declared
+by `added`: it then leaves every digest alone until somebody sets it.
+
+This module imports neither torch nor Snakemake: a dry run reads it.
+"""
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Fraction, ImageEdge, PositiveInt, Strict
+
+if TYPE_CHECKING:
+    from pointrend_repro.settings.instances import DetectorSettings, InputSettings
+
+
+class SizeAtTest(Strict):
+    """The size at which a network sees a picture. None: as in the settings of its training."""
+
+    short_edge_px: ImageEdge | None = added(
+        None, "the shorter side is resized to this; none: input.test_short_edge_px"
+    )
+    max_long_edge_px: ImageEdge | None = added(
+        None, "and the longer is at most this; none: input.max_long_edge_px"
+    )
+
+
+class DetectionAtTest(SizeAtTest):
+    """How a detector chooses its boxes. None: as in the settings of its training."""
+
+    rpn_pre_nms: PositiveInt | None = added(
+        None, "proposals of a level before NMS; none: detector.rpn_pre_nms_test"
+    )
+    rpn_post_nms: PositiveInt | None = added(
+        None, "proposals of an image after NMS; none: detector.rpn_post_nms"
+    )
+    score_threshold: Fraction | None = added(None, "none: detector.score_threshold")
+    nms_iou: Fraction | None = added(None, "none: detector.nms_iou")
+    detections_per_image: PositiveInt | None = added(None, "none: detector.detections_per_image")
+
+
+AS_TRAINED = DetectionAtTest()
+
+_OF_INPUT = {"short_edge_px": "test_short_edge_px", "max_long_edge_px": "max_long_edge_px"}
+_OF_DETECTOR = {
+    "rpn_pre_nms": "rpn_pre_nms_test",
+    "rpn_post_nms": "rpn_post_nms",
+    "score_threshold": "score_threshold",
+    "nms_iou": "nms_iou",
+    "detections_per_image": "detections_per_image",
+}
+
+Size = TypeVar("Size", bound=SizeAtTest)
+
+
+def input_at_test(settings: "InputSettings", test: SizeAtTest) -> "InputSettings":
+    """Return a training's input settings as they are in force at test time."""
+    return settings.model_copy(update=_asked(test, _OF_INPUT))
+
+
+def detector_at_test(settings: "DetectorSettings", test: DetectionAtTest) -> "DetectorSettings":
+    """Return a training's detector settings as they are in force at test time."""
+    return settings.model_copy(update=_asked(test, _OF_DETECTOR))
+
+
+def in_force(
+    size: "InputSettings", detector: "DetectorSettings | None", test: SizeAtTest
+) -> dict[str, Any]:
+    """Return what a model is tested with by the keys of `test`, as JSON values.
+
+    Args:
+        size: the training's input settings.
+        detector: the training's, if it is of a detector.
+        test: what an inference setting asks for.
+    """
+    sized = input_at_test(size, test)
+    found = {key: getattr(sized, name) for key, name in _OF_INPUT.items()}
+    if detector is not None and isinstance(test, DetectionAtTest):
+        chosen = detector_at_test(detector, test)
+        found |= {key: getattr(chosen, name) for key, name in _OF_DETECTOR.items()}
+    return found
+
+
+def on_top(test: Size, over: Size) -> Size:
+    """Return `test` with what `over` asks for."""
+    return test.model_copy(update=over.model_dump(exclude_none=True))
+
+
+def _asked(test: SizeAtTest, names: dict[str, str]) -> dict[str, Any]:
+    asked = test.model_dump(exclude_none=True)
+    return {names[key]: value for key, value in asked.items() if key in names}

@@ -1,0 +1,40 @@
+"""The trunk that a model begins with, of whatever family it is.
+
+Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, FiniteFloat
+
+from pointrend_repro.settings.values import PositiveInt, Strict
+
+_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class BackboneSettings(Strict):
+    """ResNet trunk, its FPN if the model has one, and the pixels its weights were trained on."""
+
+    name: Literal["resnet18_narrow", "resnet50", "resnet101", "resnet103", "resnext101_32x8d"]
+    stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
+    norm: Literal["frozen_bn", "bn", "sync_bn", "gn"] = Field(
+        "frozen_bn",
+        description="paper: BN frozen, for DeepLabV3 BN over the batch of all devices (sync_bn); "
+        "gn for training from scratch",
+    )
+    freeze_at: Literal[0, 2] = Field(
+        2, description="d2: 2, stem and res2 are not trained; 0 for semantic models"
+    )
+    output_stride: Literal[8, 16, 32] = Field(
+        32, description="image pixels per cell of res5; 16 dilates res5, 8 res4 too"
+    )
+    multi_grid: tuple[PositiveInt, ...] = Field(
+        (), description="factors of the dilations of the res5 blocks; d2's DeepLabV3: 1, 2, 4"
+    )
+    fpn_channels: PositiveInt = 256
+    channel_order: Literal["RGB", "BGR"] = "BGR"
+    pixel_mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
+        (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
+    )
+    pixel_std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
+    weights: str | None = Field(None, description="ImageNet weights to start from; none: random")

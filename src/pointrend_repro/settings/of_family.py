@@ -1,0 +1,89 @@
+"""What the settings of every family of models share.
+
+A family (`declarations.family`) has classes of its own for each of these. They say in `family`
+which it is: a new one writes `family: Literal["<name>"] = "<name>"`, and all its files say so.
+
+This module imports neither torch nor Snakemake: a dry run reads it.
+"""
+
+from typing import Any, get_args
+
+from pydantic import Field
+
+from pointrend_repro.base.errors import suggest
+from pointrend_repro.base.names import Name
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.schedule import (
+    OWN_ENGINE,
+    Engine,
+    InputSettings,
+    OptimizerSettings,
+    RunSettings,
+    ScheduleSettings,
+)
+from pointrend_repro.settings.values import Strict, merged
+
+
+class AnyModelSettings(Strict):
+    """Everything that decides a model's parameters and how it is trained on one image."""
+
+    family: str
+
+
+class AnyInferenceSettings(Strict):
+    """How a trained model is asked for its predictions."""
+
+    family: str
+    test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
+
+
+class AnyTrainingSettings(Strict):
+    """One training, resolved; a family has types of its own for model, input and optimizer."""
+
+    family: str
+    engine: Engine = Field(OWN_ENGINE, description="trains and predicts; docs/detectron2.md")
+    model: Any
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings
+    run: RunSettings = RunSettings()
+
+
+class Recipe(Strict):
+    """How models are trained on some data; a family may have types of its own for these."""
+
+    input: InputSettings = InputSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedules: dict[Name, ScheduleSettings]
+
+
+class FamilyOverrides(Strict):
+    """What a preset changes of a family's models, merged over variant and recipe."""
+
+    model: dict[str, Any] = {}
+    input: dict[str, Any] = {}
+    optimizer: dict[str, Any] = {}
+    schedule: dict[str, Any] = {}
+    test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; trains nothing anew")
+
+    def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
+        """Return the settings of a model, as plain values, with what is changed of it."""
+        return merged(model, self.model)
+
+
+def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:
+    """Refuse overrides of a kind that there is not.
+
+    Args:
+        key: the section of the overrides, by kind.
+        union: of settings with a `kind` each.
+
+    Raises:
+        ValueError: with the kind that may have been meant.
+    """
+    members = get_args(get_args(union)[0])
+    kinds = [get_args(member.model_fields["kind"].annotation)[0] for member in members]
+    for kind in given:
+        if kind not in kinds:
+            raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, kinds)}")

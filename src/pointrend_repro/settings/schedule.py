@@ -1,0 +1,99 @@
+"""How any model is trained: sizes of images, optimizer, schedule, and by whom.
+
+Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pointrend_repro.settings.values import (
+    Fraction,
+    ImageEdge,
+    PositiveFloat,
+    PositiveInt,
+    Strict,
+)
+
+
+class InputSettings(Strict):
+    """Image sizes and augmentation (supplement, section 1)."""
+
+    train_short_edges_px: tuple[PositiveInt, ...] = (640, 672, 704, 736, 768, 800)
+    test_short_edge_px: ImageEdge = 800
+    max_long_edge_px: ImageEdge = 1333
+    flip_probability: Fraction = 0.5
+
+
+class ScheduleSettings(Strict):
+    """How long to train, and how the learning rate falls: tenfold at times, or by a power."""
+
+    total_iters: PositiveInt
+    lr_drop_iters: tuple[PositiveInt, ...] = ()
+    poly_power: PositiveFloat | None = Field(
+        None,
+        description="paper: DeepLabV3's rate is base_lr * (1 - iteration / total_iters) ** 0.9; "
+        "none: it drops tenfold at lr_drop_iters",
+    )
+
+    @model_validator(mode="after")
+    def _falls_in_one_way(self) -> "ScheduleSettings":
+        if self.poly_power is not None and self.lr_drop_iters:
+            raise ValueError(
+                f"lr_drop_iters {self.lr_drop_iters} and poly_power exclude each other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _drops_are_inside(self) -> "ScheduleSettings":
+        if any(i >= self.total_iters for i in self.lr_drop_iters):
+            raise ValueError(
+                f"lr_drop_iters {self.lr_drop_iters} must lie before total_iters {self.total_iters}"
+            )
+        if list(self.lr_drop_iters) != sorted(set(self.lr_drop_iters)):
+            raise ValueError(f"lr_drop_iters {self.lr_drop_iters} must increase")
+        return self
+
+
+class OptimizerSettings(Strict):
+    """SGD with a linear warm-up and steps (supplement, section 1)."""
+
+    images_per_batch: PositiveInt = Field(16, description="on all GPUs together, however many")
+    images_per_step: PositiveInt = Field(
+        2,
+        description="what one forward pass sees: padded to one size, each loss averaged over it; a "
+        "batch's loss is the mean of its steps'. The paper does not say; d2: a GPU's share of the "
+        "batch, of 8. A batch has work for images_per_batch / images_per_step processes at most",
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32",
+        description="bf16: convolutions and linear layers in bfloat16; weights, losses, boxes, "
+        "and all that PointRend computes at points, in float32",
+    )
+    base_lr: PositiveFloat = 0.02
+    momentum: Fraction = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    warmup_iters: Annotated[int, Field(ge=0)] = 1000
+    warmup_start_lr: PositiveFloat = Field(
+        0.001, description="paper: 0.001; d2 starts at base_lr / 1000"
+    )
+    on_non_finite_loss: Literal["stop", "skip"] = Field(
+        "stop",
+        description="stop: with the losses and the image ids; skip: leave the update out, log it, "
+        "and stop only after max_skipped_updates",
+    )
+    max_skipped_updates: PositiveInt = Field(
+        20, description="of one training; a model that has diverged would skip every update"
+    )
+
+
+Engine = Literal["pointrend_repro", "detectron2"]
+OWN_ENGINE: Engine = "pointrend_repro"
+
+
+class RunSettings(Strict):
+    """How often a training speaks and saves. Changing these does not change the weights."""
+
+    log_every_iters: PositiveInt = 20
+    checkpoint_every_iters: PositiveInt = 5000
+    loader_workers: Annotated[int, Field(ge=0)] = 4

@@ -1,0 +1,29 @@
+"""What all settings share: numbers with their limits, refusing what nobody knows, and merging."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+# A file of weights brings such settings along: they must not ask for more memory than there is.
+ImageEdge = Annotated[int, Field(gt=0, le=16384)]
+RoiEdge = Annotated[int, Field(gt=0, le=256)]
+
+
+class Strict(BaseModel):
+    """Settings that reject unknown keys and cannot be changed after they are read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return a mapping with another one on top of it, key by key at every depth."""
+    found = dict(base)
+    for key, value in over.items():
+        old = found.get(key)
+        if isinstance(old, dict) and isinstance(value, dict):
+            value = merged(old, value)
+        found[key] = value
+    return found
