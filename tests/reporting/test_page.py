@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from made_up_metrics import write_result
 
-from pointrend_repro.base import provenance
+from pointrend_repro.base import own_code
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
@@ -26,7 +26,7 @@ TODAY = "feedfacecafe"
 
 @pytest.fixture(autouse=True)
 def _code_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "code_digest", lambda: TODAY)
+    monkeypatch.setattr(own_code, "package_digest", lambda: TODAY)
 
 
 class Page(HTMLParser):
