@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.commands.options import Threads
-from pointrend_repro.settings.instances import PluginHeadSettings
 
 
 def check_head(
@@ -19,6 +18,8 @@ def check_head(
     threads: Threads = 1,
 ) -> None:
     """Run the checks that every mask head of this project passes over one of your own."""
+    from pointrend_repro.settings.instances import PluginHeadSettings
+
     try:
         values = {"kind": "plugin", "head": head, "settings": _settings(settings or [])}
         chosen = PluginHeadSettings.model_validate(values)

@@ -1,7 +1,7 @@
 """The arrows of the pipeline behind the data: from training to the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,10 +24,10 @@ from pointrend_repro.commands.options import (
     VariantName,
     prepare_device,
 )
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.config.folder import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from pointrend_repro.experiments.grid import Grid
 
 
 def train(
@@ -42,6 +42,9 @@ def train(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Train one model; run again, it continues from its newest checkpoint."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid
+
     grid = load_grid(preset, config_dir)
     _require_experiment(grid, dataset, variant)
     settings = grid.training_settings(dataset, variant)
@@ -66,6 +69,9 @@ def predict(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Predict the validation images with a trained model."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid
+
     grid = load_grid(preset, config_dir)
     _require_experiment(grid, dataset, variant)
     settings = grid.inference_settings(variant, inference)
@@ -158,6 +164,8 @@ def figure(
 ) -> None:
     """Draw a figure of the paper from a preset's trained models, on the CPU."""
     from pointrend_repro.config.figure_plan import known_figure
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid
 
     chosen = known_figure(name)
     grid = load_grid(preset, config_dir)
@@ -177,6 +185,8 @@ def collect(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Gather all numbers of a preset into results/<preset>/metrics.csv."""
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.collect import write_metrics
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
@@ -192,6 +202,8 @@ def report(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Render the tables and the page of a preset into reports/<preset>/."""
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.report import write_report
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
@@ -199,7 +211,7 @@ def report(
         write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
 
 
-def _require_experiment(grid: Grid, dataset: str, variant: str) -> None:
+def _require_experiment(grid: "Grid", dataset: str, variant: str) -> None:
     known = {(t.dataset, t.variant) for t in grid.trainings}
     if (dataset, variant) not in known:
         raise UserError(

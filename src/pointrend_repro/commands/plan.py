@@ -12,7 +12,7 @@ from pointrend_repro.commands.options import (
     ReportsDir,
     ResultsDir,
 )
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def plan(

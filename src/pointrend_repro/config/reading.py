@@ -14,6 +14,7 @@ from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import is_name, require_name
 from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.config.datasets import Dataset, DatasetRecipe, SemanticRecipe
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.presets import Overrides, Preset, SemanticOverrides
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant, Variant
@@ -28,9 +29,6 @@ from pointrend_repro.settings.semantic import (
     AnyTrainingSettings,
     SemanticTrainingSettings,
 )
-
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
-
 
 T = TypeVar("T", bound=Strict)
 
