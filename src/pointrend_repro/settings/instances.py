@@ -15,6 +15,9 @@ from pydantic import Field, FiniteFloat, model_validator
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import (
+    OWN_ENGINE,
+    Deviation,
+    Engine,
     Fraction,
     ImageEdge,
     PositiveFloat,
@@ -22,8 +25,6 @@ from pointrend_repro.settings.values import (
     RoiEdge,
     Strict,
 )
-
-_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class BackboneSettings(Strict):
@@ -50,7 +51,7 @@ class BackboneSettings(Strict):
     pixel_mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
         (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
     )
-    pixel_std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
+    pixel_std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0)
     weights: str | None = Field(None, description="ImageNet weights to start from; none: random")
 
 
@@ -228,10 +229,6 @@ class OptimizerSettings(Strict):
     max_skipped_updates: PositiveInt = Field(
         20, description="of one training; a model that has diverged would skip every update"
     )
-
-
-Engine = Literal["pointrend_repro", "detectron2"]
-OWN_ENGINE: Engine = "pointrend_repro"
 
 
 class RunSettings(Strict):
