@@ -6,7 +6,7 @@ import sys
 
 def test_scoring_imports_no_torch() -> None:
     code = (
-        "import importlib, sys, pointrend_repro.pipeline.steps\n"
+        "import importlib, sys, pointrend_repro.pipeline.steps.evaluation\n"
         "from pointrend_repro import evaluation\n"
         "for module, _ in evaluation._METRICS.values():\n"
         "    importlib.import_module(f'pointrend_repro.evaluation.{module}')\n"

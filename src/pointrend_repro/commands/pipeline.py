@@ -50,7 +50,7 @@ def train(
     settings = grid.training_settings(dataset, variant)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
-    from pointrend_repro.pipeline.steps import run_training
+    from pointrend_repro.pipeline.steps.training import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
     run_training(experiment, settings, paths, output=output, device=where)
@@ -79,7 +79,7 @@ def predict(
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
         where = prepare_device(device, threads, needs_gpu=False)
-        from pointrend_repro.pipeline.steps import run_prediction
+        from pointrend_repro.pipeline.steps.prediction import run_prediction
 
         run_prediction(
             inference,
@@ -102,7 +102,7 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Score predictions with the official tool of a metric."""
-    from pointrend_repro.pipeline.steps import run_evaluation
+    from pointrend_repro.pipeline.steps.evaluation import run_evaluation
 
     with damaged_moved_aside():
         run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
@@ -120,7 +120,7 @@ def evaluate_all(
     ] = 0,
 ) -> None:
     """Score predictions by several metrics at once, each as `evaluate` does."""
-    from pointrend_repro.pipeline.steps import run_evaluations
+    from pointrend_repro.pipeline.steps.evaluation import run_evaluations
 
     ground_truths = {}
     for pair in metrics:
@@ -142,7 +142,7 @@ def cost(
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.reading import load_variant, resolve_inference
     from pointrend_repro.config.variants import SemanticVariant
-    from pointrend_repro.pipeline.steps import run_cost
+    from pointrend_repro.pipeline.steps.cost import run_cost
     from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
     config = load_variant(variant, config_dir)
