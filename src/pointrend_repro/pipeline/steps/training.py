@@ -16,6 +16,7 @@ from pointrend_repro.settings.semantic import AnyTrainingSettings
 
 if TYPE_CHECKING:
     from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.training.signals import StopSignals
 
 
 def run_training(
@@ -40,42 +41,56 @@ def run_training(
 
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignals())  # before torch, whose import takes seconds
-        from pointrend_repro.checkpoints.saved_models import SavedModel
-        from pointrend_repro.engines.choosing import trainer_of
-        from pointrend_repro.training.lock import only_training_in
-        from pointrend_repro.training.processes import Processes
-        from pointrend_repro.training.tasks import task_of
+        _train(experiment, settings, data, output, device, stop, stack)
 
-        processes = Processes(device)
-        with processes.together():
-            train = trainer_of(settings.engine)
-        finish = start_record(
-            settings=settings.model_dump(mode="json"),
-            seed=int(experiment["trial"]),
-            device=_count_equal(processes.gather(device_name(device))),
-        )
-        with processes.together():
-            if processes.is_main:
-                stack.enter_context(only_training_in(output.parent))
-            dataset = task_of(settings).read(data, "train")
-            if processes.is_main:
-                remove_leftovers(output.parent, output.name)
-                used = training_data(dataset, data)
-        model = train(
-            settings,
-            dataset,
-            seed=int(experiment["trial"]),
-            folder=output.parent,
-            device=device,
-            stop=stop,
-        )
-        categories = [(c.id, c.name) for c in dataset.categories]
-        saved = SavedModel(model, _of_inference(settings.input), categories)
-        with processes.together():
-            if processes.is_main:
-                record = finish() | {"world_size": processes.count, "data": used}
-                _save(saved, output, experiment, record)
-        processes.end()
+
+def _train(
+    experiment: dict[str, Any],
+    settings: AnyTrainingSettings,
+    data: DataPaths,
+    output: Path,
+    device: str,
+    stop: "StopSignals",
+    stack: contextlib.ExitStack,
+) -> None:
+    """Train, and hold the folder's lock until `stack` is left."""
+    from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.engines.choosing import trainer_of
+    from pointrend_repro.training.lock import only_training_in
+    from pointrend_repro.training.processes import Processes
+    from pointrend_repro.training.tasks import task_of
+
+    seed = int(experiment["trial"])
+    processes = Processes(device)
+    with processes.together():
+        train = trainer_of(settings.engine)
+    finish = start_record(
+        settings=settings.model_dump(mode="json"),
+        seed=seed,
+        device=_count_equal(processes.gather(device_name(device))),
+    )
+    with processes.together():
+        if processes.is_main:
+            stack.enter_context(only_training_in(output.parent))
+        dataset = task_of(settings).read(data, "train")
+        if processes.is_main:
+            remove_leftovers(output.parent, output.name)
+            used = training_data(dataset, data)
+    model = train(
+        settings,
+        dataset,
+        seed=seed,
+        folder=output.parent,
+        device=device,
+        stop=stop,
+    )
+    categories = [(c.id, c.name) for c in dataset.categories]
+    saved = SavedModel(model, _of_inference(settings.input), categories)
+    with processes.together():
+        if processes.is_main:
+            record = finish() | {"world_size": processes.count, "data": used}
+            _save(saved, output, experiment, record)
+    processes.end()
 
 
 def _save(
