@@ -27,7 +27,8 @@ def check_head(
         raise UserError(f"mask head {head!r}: is neither module:Class nor a name") from None
     import torch
 
-    from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
+    from pointrend_repro.tools.conformance import CHECKS
+    from pointrend_repro.tools.head_case import Case, NonConformingError
 
     torch.set_num_threads(threads)
     failed = 0
