@@ -87,6 +87,16 @@ def test_the_order_of_names_does_not_count() -> None:
     assert modules_digest(reversed(names)) == modules_digest(names)
 
 
+def test_a_command_line_has_loaded_next_to_nothing_when_a_command_begins() -> None:
+    code = "import sys, pointrend_repro.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    own = [n.split(".") for n in done.stdout.split() if n.startswith("pointrend_repro.")]
+    assert {parts[1] for parts in own} == {"base", "cli", "commands", "config"}
+    assert [parts for parts in own if parts[1] == "config"][1:] == [
+        ["pointrend_repro", "config", "folder"]
+    ]
+
+
 def test_what_only_shows_numbers_is_not_named() -> None:
     import pointrend_repro.cli
     import pointrend_repro.reporting.page  # noqa: F401

@@ -1,6 +1,7 @@
 """Steps that other code than today's has run: each record against the package as it is now."""
 
 from functools import cache
+from pathlib import Path
 
 from pointrend_repro.base import own_code
 from pointrend_repro.reporting.results import Record
@@ -13,9 +14,9 @@ class TodaysCode:
         digest: of all code that a number can depend on.
     """
 
-    def __init__(self) -> None:
-        self.digest = own_code.package_digest()
-        self._of_modules = cache(own_code.modules_digest)
+    def __init__(self, package_dir: Path = own_code.PACKAGE_DIR) -> None:
+        self.digest = own_code.package_digest(package_dir)
+        self._of_modules = cache(lambda modules: own_code.modules_digest(modules, package_dir))
 
     def has_run(self, record: Record) -> bool:
         """Whether a step ran through this code: the modules that it had loaded are as they were.
