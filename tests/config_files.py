@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from pointrend_repro.config.finding import find
-from pointrend_repro.config.yaml_files import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 
 KINDS = {"presets": "preset", "variants": "variant", "datasets": "dataset", "tables": "table"}
 CLAIMS = "papers/pointrend/claims"

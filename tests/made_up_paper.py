@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from config_files import read_config
-from pointrend_repro.config.yaml_files import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 
 NAME = "made_up"
 OTHERS = {"coco_ap": 41.0}

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.settings.instances import TrainingSettings
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from benchmarks.scaling.made_up import write_metrics as write_made_up
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE, PERCENT, write_metrics
 from pointrend_repro.tools.bench.case import Case, Size

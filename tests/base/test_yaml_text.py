@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pointrend_repro.base import yaml_text
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.yaml_text import parse_yaml
-from pointrend_repro.config.reading import CONFIG_DIR, read_yaml
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import read_yaml
 
 
 @pytest.mark.parametrize("path", sorted(CONFIG_DIR.rglob("*.yaml")), ids=lambda p: p.stem)

@@ -12,7 +12,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
-from pointrend_repro.config.reading import CONFIG_DIR, load_variant
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.settings.instances import BackboneSettings
 

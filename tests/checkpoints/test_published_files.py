@@ -16,7 +16,8 @@ from pointrend_repro.checkpoints.detectron2_names import from_caffe2, from_detec
 from pointrend_repro.checkpoints.fit import compare_shapes, known_shapes, looks_like, shapes_of
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.checkpoints.reading import read_checkpoint
-from pointrend_repro.config.reading import CONFIG_DIR, load_variant
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.settings.instances import BackboneSettings

@@ -255,9 +255,9 @@ def test_no_gpu_is_told(commands: Commands, tmp_path: Path) -> None:
 def test_what_no_user_can_mend_is_a_traceback_and_1() -> None:
     code = (
         "import sys\nfrom pointrend_repro import cli\n"
-        "from pointrend_repro.commands import pipeline\n"
+        "from pointrend_repro.experiments import loading\n"
         "def broken(*_): raise ZeroDivisionError\n"
-        "pipeline.load_grid = broken\n"
+        "loading.load_grid = broken\n"
         "sys.argv = ['pointrend-repro', 'collect', '--preset', 'smoke']\n"
         "cli.main()"
     )

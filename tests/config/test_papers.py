@@ -12,9 +12,9 @@ import yaml
 from config_files import CLAIMS, config_file, read_config
 from made_up_paper import MODEL, NAME, add_paper, claim, config_with_paper, write
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.papers import list_papers, load_paper, paper_names
 from pointrend_repro.config.reading import load_dataset, load_table, load_variant
-from pointrend_repro.config.yaml_files import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid, load_grid_of
 from pointrend_repro.pipeline.workflow import read_workflow_config
@@ -282,7 +282,7 @@ def test_the_tables_of_a_paper_are_those_that_it_lists(config_dir: Path) -> None
         ("paper", ("titel",), "x", "unknown key titel; did you mean 'title'?"),
         ("paper", ("prefix",), "a b", "prefix: 'a b' does not begin a name"),
         ("protocol", ("coco",), 3, "coco: must be a mapping of recipes"),
-        ("protocol", ("coco", "instances"), None, "coco.instances: DatasetRecipe: Input should be"),
+        ("protocol", ("coco", "instances"), None, "coco.instances: Recipe: Input should be"),
         ("protocol", ("coco", "instances", "input"), 3, "coco.instances: input: Input should be"),
         ("protocol", ("coco", "a b"), {}, "coco: recipe 'a b'"),
         ("protocol", ("a b",), {}, "data set 'a b'"),

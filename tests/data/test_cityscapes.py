@@ -23,9 +23,10 @@ from pointrend_repro.data.cityscapes import (
     prepare_instances,
     read_instance_ids,
 )
-from pointrend_repro.data.coco import CocoDataset, read_coco, segmentation_mask
+from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.settings.generated import GeneratedSettings
 
 SETTINGS = GeneratedSettings(

@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import arrays
 from pycocotools.coco import COCO
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import CocoDataset, read_coco, segmentation_mask
+from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.coco_checks import compressed_runs
+from pointrend_repro.data.segmentations import segmentation_mask
 
 Document = dict[str, Any]
 Builder = Callable[..., Path]

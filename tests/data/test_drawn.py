@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.check import describe_dataset
-from pointrend_repro.data.coco import read_coco, segmentation_mask
+from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.drawn import draw, drawn_fault, drawn_faults
 from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.data.segmentations import segmentation_mask
 
 SIZE = (32, 48)  # height, width
 SQUARE = [[20, 10, 40, 10, 40, 25, 20, 25]]

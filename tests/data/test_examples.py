@@ -11,12 +11,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import (
-    Annotation,
-    ImageRecord,
-    segmentation_mask,
-    segmentation_window,
-)
+from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.examples import (
     _masks,
     inference_image,
@@ -24,6 +19,7 @@ from pointrend_repro.data.examples import (
     resized_size,
     training_example,
 )
+from pointrend_repro.data.segmentations import segmentation_mask, segmentation_window
 from pointrend_repro.data.structures import Target
 from pointrend_repro.settings.instances import InputSettings
 

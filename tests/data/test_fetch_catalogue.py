@@ -8,7 +8,8 @@ import yaml
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.finding import files_of
-from pointrend_repro.config.reading import CONFIG_DIR, load_dataset, load_variant
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_dataset, load_variant
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
 
 DATA = Path("data")

@@ -16,7 +16,8 @@ from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.checkpoints.saved_models import load_saved_model
-from pointrend_repro.config.reading import CONFIG_DIR, load_variant
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.declarations.family import FAMILIES, Family, family_in, family_of
 from pointrend_repro.declarations.finding import load_function
 from pointrend_repro.experiments.loading import load_grid

@@ -24,7 +24,9 @@ from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.engines.detectron2.config import training_config
-from pointrend_repro.pipeline.steps import run_evaluation, run_prediction, run_training
+from pointrend_repro.pipeline.steps.evaluation import run_evaluation
+from pointrend_repro.pipeline.steps.prediction import run_prediction
+from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.settings.semantic import (

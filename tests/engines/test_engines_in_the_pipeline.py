@@ -11,7 +11,8 @@ from config_files import config_file
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_detectron2
 from pointrend_repro.checkpoints.saved_models import build_model
-from pointrend_repro.config.reading import CONFIG_DIR, load_variant
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig

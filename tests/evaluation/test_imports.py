@@ -10,7 +10,7 @@ from pointrend_repro.declarations.metric import METRICS
 
 def test_scoring_imports_no_torch() -> None:
     run_alone(
-        "import sys, pointrend_repro.pipeline.steps\n"
+        "import sys, pointrend_repro.pipeline.steps.evaluation\n"
         "from pointrend_repro.declarations.finding import load_function\n"
         "from pointrend_repro.declarations.metric import METRICS\n"
         "for metric in METRICS.all():\n"
@@ -28,7 +28,7 @@ def test_who_scores_by_one_metric_imports_no_other(name: str) -> None:
         "import sys\n"
         "from pathlib import Path\n"
         "from pointrend_repro.base.errors import UserError\n"
-        "from pointrend_repro.pipeline.steps import run_evaluation\n"
+        "from pointrend_repro.pipeline.steps.evaluation import run_evaluation\n"
         "try:\n"
         f"    run_evaluation('{name}', Path('gone'), Path('gone.json'), output=Path('o.json'))\n"
         "except UserError as error:\n"

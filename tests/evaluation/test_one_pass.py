@@ -19,7 +19,7 @@ from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.data.label_images import CLASS_NAMES
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import official_files
-from pointrend_repro.pipeline.steps import run_evaluation, run_evaluations
+from pointrend_repro.pipeline.steps.evaluation import run_evaluation, run_evaluations
 
 CocoBuilder = Callable[..., Path]
 RESAMPLES = 3
@@ -84,9 +84,10 @@ def streets(tmp_path: Path) -> dict[str, Path]:
 
 
 def told(path: Path) -> dict[str, Any]:
-    """A metric file without what tells of a single run."""
+    """A metric file without what tells of a single run, such as what else its process loaded."""
     content: dict[str, Any] = json.loads(path.read_text())
-    for key in ("command", "started", "wall_s", "peak_memory_mb"):
+    of_a_run = ("command", "started", "wall_s", "peak_memory_mb", "code_digest", "code_modules")
+    for key in of_a_run:
         del content["origin"]["evaluate"][key]
     return content
 

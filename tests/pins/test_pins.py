@@ -15,6 +15,7 @@ import torch
 
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.checkpoints.saved_models import load_saved_model
+from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.results import Result
 
 
@@ -73,6 +74,24 @@ def test_records_of_today_say_all_that_the_old_ones_did(
     for step in ("train", "predict", "evaluate"):
         assert old["origin"][step].keys() <= new["origin"][step].keys()
         assert_holds(old["origin"][step]["settings"], new["origin"][step]["settings"], step)
+
+
+@pytest.mark.parametrize("kind", ["instances", "label_maps"])
+def test_steps_of_today_name_the_code_that_they_ran_through(
+    kind: str, todays_records: dict[str, Any]
+) -> None:
+    steps, code = Result.model_validate(todays_records[kind]).origin.steps, TodaysCode()
+    rooms = {}
+    for name, record in steps.items():
+        assert code.has_run(record)
+        rooms[name] = {".".join(module.split(".")[1:3]) for module in record.code_modules or ()}
+    assert {"training.loop", "data.training_splits", "data.batches"} <= rooms["train"]
+    assert "predictions.instances" in rooms["predict"]
+    needless = {"evaluation", "reporting", "figures", "tools", "pipeline.planning", "api"}
+    for name in ("train", "predict"):
+        assert not needless & (rooms[name] | {room.split(".")[0] for room in rooms[name]})
+        assert "engines.detectron2" not in rooms[name]
+    assert not {"modeling", "training", "engines"} & {r.split(".")[0] for r in rooms["evaluate"]}
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.pipeline.steps import run_evaluation, run_prediction, run_training
+from pointrend_repro.pipeline.steps.evaluation import run_evaluation
+from pointrend_repro.pipeline.steps.prediction import run_prediction
+from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.data_state import in_words, load_data_state, mark_changed
 from pointrend_repro.reporting.report import write_report

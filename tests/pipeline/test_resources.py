@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.resources import (
     Job,

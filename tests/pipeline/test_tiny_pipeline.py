@@ -15,8 +15,8 @@ from pycocotools import mask as mask_utils
 
 from pointrend_repro import cli
 from pointrend_repro.base.files import read_json
-from pointrend_repro.data.coco import segmentation_mask
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.reporting.collect import COLUMNS
 from working_copy import WorkingCopy, make_copy
 

@@ -3,8 +3,10 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from damaged_run import Run, Runs, flip_a_bit, put_another_head, refused_and_kept
 from PIL import Image
@@ -17,7 +19,9 @@ from pointrend_repro.base.origins import origin_path, require_as_recorded
 from pointrend_repro.checkpoints.loading import convert
 from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures.making import load_models
+from pointrend_repro.predictions.instances import detect
 from pointrend_repro.reporting.verifying import verify as look_at_all
+from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.tools.export.writing import export_model
 from small_experiment import DATASET, PRESET, VARIANT
@@ -46,6 +50,19 @@ def test_figures_and_pictures_refuse_it(run: Run) -> None:
     put_another_head(run.model)
     with pytest.raises(DamagedError, match=r"is not what model\.origin\.json beside"):
         load_models(run.grid, [Training(DATASET, VARIANT, 0)], results)
+
+
+def test_figures_and_pictures_show_models_as_the_preset_tests_them(run: Run) -> None:
+    over = run.grid.preset.overrides.model_copy(
+        update={"test": DetectionAtTest(short_edge_px=32, detections_per_image=1)}
+    )
+    grid = replace(run.grid, preset=run.grid.preset.model_copy(update={"overrides": over}))
+    results = run.folder / "results" / PRESET
+    models, _ = load_models(grid, [Training(DATASET, VARIANT, 0)], results)
+    assert models[VARIANT].input.test_short_edge_px == 32
+    picture = np.zeros((40, 60, 3), np.uint8)
+    every = InferenceSettings.model_validate({"test": {"score_threshold": 0.0}})
+    assert len(detect(models[VARIANT], picture, every).boxes) == 1
 
 
 def test_the_figures_command_moves_it_aside(run: Run) -> None:

@@ -17,7 +17,8 @@ from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.texts import visible
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.reading import CONFIG_DIR, load_dataset
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes

@@ -18,11 +18,14 @@ from pointrend_repro.checkpoints.saved_models import (
     load_saved_model,
     save_model,
 )
+from pointrend_repro.commands.options import read_at_test
+from pointrend_repro.config.reading import with_test
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.at_test import DetectionAtTest, SizeAtTest
 from pointrend_repro.settings.instances import InferenceSettings, InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
+from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
 from small_experiment import small_settings
 from small_semantic_experiment import small_semantic_settings
 
@@ -108,6 +111,24 @@ def test_a_semantic_network_does_too(image: NDArray[np.uint8]) -> None:
     settings = SemanticInferenceSettings(test=SizeAtTest(short_edge_px=32))
     assert predict_label_map(saved.model, image, settings, SIZE).shape == (60, 90)
     assert seen == [(32, 48)]
+
+
+def test_an_exported_graph_chooses_as_it_is_asked(saved: SavedModel) -> None:
+    picture = padded_image(torch.rand(3, 100, 120) * 255)
+    few, likely = asked(detections_per_image=2), asked(score_threshold=1.0)
+    found = [len(DetectorGraph(saved.model, test)(*picture)[1]) for test in (asked(), few, likely)]
+    assert found == [100, 2, 0]
+
+
+def test_words_of_a_command_line() -> None:
+    assert read_at_test(None) == {}
+    words = read_at_test(["short_edge_px=32", "nms_iou=0.5"])
+    settings = with_test(InferenceSettings(), words, where="--test")
+    assert settings.test == DetectionAtTest(short_edge_px=32, nms_iou=0.5)
+    with pytest.raises(UserError, match=r"^--test nms_iou: has no value"):
+        read_at_test(["nms_iou"])
+    with pytest.raises(UserError, match=r"^--test: nms_iou: "):
+        with_test(InferenceSettings(), {"nms_iou": "much"}, where="--test")
 
 
 def test_a_model_that_is_tested_otherwise_is_saved_as_it_was_trained(

@@ -16,7 +16,7 @@ from made_up_claims import fill_claims, write_cost
 from config_files import CLAIMS, config_file
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid

@@ -19,7 +19,7 @@ from made_up_claims import fill_claims
 from made_up_metrics import with_digests
 
 from pointrend_repro import cli
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics

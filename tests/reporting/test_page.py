@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from made_up_metrics import write_result
 
-from pointrend_repro.base import provenance
+from pointrend_repro.base import own_code
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
@@ -26,7 +26,7 @@ TODAY = "feedfacecafe"
 
 @pytest.fixture(autouse=True)
 def _code_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(provenance, "code_digest", lambda: TODAY)
+    monkeypatch.setattr(own_code, "package_digest", lambda _: TODAY)
 
 
 class Page(HTMLParser):
@@ -229,6 +229,22 @@ def test_results_of_other_code_are_marked(smoke: Grid, tmp_path: Path, key: str)
     words = Page(report(smoke, results_dir)).words
     assert "Code has changed: 1 of 1 result made by other code (abcdefabcdef)" in words
     assert words.count("abcdefabcdef, changed since") == 1
+
+
+def test_only_code_that_a_result_ran_through_marks_it(smoke: Grid, tmp_path: Path) -> None:
+    results_dir = tmp_path / "results" / "smoke"
+    modules = ["pointrend_repro", "pointrend_repro.base.names"]
+    told = {"code_digest": own_code.modules_digest(modules), "code_modules": modules}
+    path = write_result(results_dir, smoke, smoke.evaluations[0], {"AP": 1.0}, **told)
+    write_metrics(smoke, results_dir)
+    assert "Code unchanged since" in Page(report(smoke, results_dir)).words
+    result = json.loads(path.read_text())
+    result["origin"]["train"]["code_modules"] = [*modules, "pointrend_repro.base.gone"]
+    path.write_text(json.dumps(result))
+    write_metrics(smoke, results_dir)
+    words = Page(report(smoke, results_dir)).words
+    assert "Code has changed: 1 of 1 result made by other code" in words
+    assert words.count(f"{told['code_digest']}, changed since") == 1
 
 
 def test_everything_from_outside_is_escaped(smoke: Grid, tmp_path: Path) -> None:

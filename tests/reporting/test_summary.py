@@ -10,6 +10,7 @@ import pytest
 from made_up_metrics import make_record, make_result, write_result
 
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.conditions import gather_conditions, gpu_count
 from pointrend_repro.reporting.report import write_report
@@ -96,7 +97,7 @@ def test_a_training_counts_once(paper: Grid, tmp_path: Path) -> None:
         )
         for e in paper.evaluations
     }
-    conditions = gather_conditions(paper, made, code_digest="today")
+    conditions = gather_conditions(paper, made, TodaysCode())
     assert conditions.trainings_done == conditions.trainings_planned == 6
     assert conditions.gpu_hours == 6 * 4
     assert conditions.cpu_hours == 0
@@ -112,6 +113,6 @@ def test_days_are_those_of_all_steps(paper: Grid, tmp_path: Path) -> None:
     value["origin"]["train"]["started"] = "2024-04-30T23:59:59+00:00"
     path.write_text(json.dumps(value))
     write_metrics(paper, tmp_path)
-    conditions = gather_conditions(paper, load_results(paper, tmp_path), code_digest="x")
+    conditions = gather_conditions(paper, load_results(paper, tmp_path), TodaysCode())
     assert (conditions.first_day, conditions.last_day) == ("2024-04-30", "2024-05-03")
     assert set(conditions.commits) == {None, make_record()["git_commit"]}

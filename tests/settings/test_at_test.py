@@ -24,6 +24,7 @@ from pointrend_repro.settings.identity import are_of, identity, settings_digest
 from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_experiment import VARIANT, write_small_config
+from small_semantic_experiment import write_semantic_config
 
 ASKED = {
     "short_edge_px": 1000,
@@ -144,3 +145,23 @@ def test_the_report_tells_of_it(tmp_path: Path) -> None:
     assert differences(settings) == [told]
     texts = [settings_in_force(grid, e) for e in grid.evaluations]
     assert any("  test.detections_per_image 1 (default as trained)" in text for text in texts)
+
+
+def test_label_maps_of_a_preset_may_be_of_another_size(tmp_path: Path) -> None:
+    config = write_semantic_config(tmp_path / "config")
+    plain = load_grid("quick", config)
+    path = config / "presets/quick.yaml"
+    values = yaml.safe_load(path.read_text())
+    values["overrides"]["semantic"]["test"] = {"short_edge_px": 32}
+    values["overrides"]["test"] = {"short_edge_px": 48}  # of detectors alone
+    path.write_text(yaml.safe_dump(values))
+    asked = load_grid("quick", config)
+    for prediction in asked.predictions:
+        pair = prediction.training.variant, prediction.inference
+        before, now = (grid.inference_settings(*pair) for grid in (plain, asked))
+        assert now.test.short_edge_px == 32
+        assert settings_digest(now) != settings_digest(before)
+    values["overrides"]["semantic"]["test"] = {"detections_per_image": 3}
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match=r"unknown key overrides.semantic.test.detections_per"):
+        load_grid("quick", config)

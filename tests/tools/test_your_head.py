@@ -23,7 +23,8 @@ from pointrend_repro.settings.instances import (
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
-from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
+from pointrend_repro.tools.conformance import CHECKS
+from pointrend_repro.tools.head_case import Case, NonConformingError
 from small_experiment import DATASET, PRESET, write_small_config
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/your_head.md"

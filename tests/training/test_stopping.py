@@ -69,15 +69,15 @@ def test_all_processes_stop_at_the_iteration_of_the_one_that_was_told(
 
 
 def signal_while_the_data_set_is_read() -> None:
-    from pointrend_repro.training import tasks
+    from pointrend_repro.data import training_splits
 
-    read = tasks.read_coco
+    read = training_splits.read_coco
 
     def signalled(*args: Any) -> Any:
         os.kill(os.getpid(), signal.SIGTERM)
         return read(*args)
 
-    tasks.read_coco = signalled
+    training_splits.read_coco = signalled
 
 
 def test_signal_before_the_first_iteration_loses_nothing(

@@ -18,18 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PACKAGE_DIR = Path(__file__).resolve().parents[1]
-
-_SHOWS_NUMBERS_ONLY = (
-    "commands",
-    "figures",
-    "reporting",
-    "tools",
-    "cli.py",
-    "pipeline/planning",
-    "pipeline/resources.py",
-    "pipeline/workflow.py",
-)
+from pointrend_repro.base.own_code import PACKAGE_DIR, loaded_modules, modules_digest
 
 # A cluster's names and limits are filled in by every user, and change no number.
 _CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resources.yaml")
@@ -61,6 +50,7 @@ def start_record(
     clock = time.monotonic()
 
     def finish() -> dict[str, Any]:
+        modules = loaded_modules()
         return {
             "command": command_line(),
             "settings": settings,
@@ -71,7 +61,8 @@ def start_record(
             "wall_s": round(time.monotonic() - clock, 3),
             "peak_memory_mb": peak_memory_mb(),
             "git_commit": git_commit(),
-            "code_digest": code_digest(),
+            "code_digest": modules_digest(modules),
+            "code_modules": modules,
             "versions": versions(),
         }
 
@@ -82,20 +73,6 @@ def digest(value: Any) -> str:
     """Return twelve hex digits that change whenever a JSON value does."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def code_digest(package_dir: Path = PACKAGE_DIR) -> str:
-    """Return twelve hex digits over the Python files that a number can depend on.
-
-    They tell apart results that other code than today's has made. What only shows numbers, or
-    passes settings on, is left out.
-    """
-    sha = hashlib.sha256()
-    for path in sorted(package_dir.rglob("*.py")):
-        if any(path.is_relative_to(package_dir / part) for part in _SHOWS_NUMBERS_ONLY):
-            continue
-        sha.update(str(path.relative_to(package_dir)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return sha.hexdigest()[:12]
 
 
 def git_commit(folder: Path = PACKAGE_DIR) -> str | None:

@@ -4,10 +4,7 @@ from pathlib import Path
 
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
-from pointrend_repro.config.papers import paper_names
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def claims(
@@ -18,6 +15,9 @@ def claims(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Judge the paper's claims by a preset's numbers, into results/<preset>/claims/."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.claims.files import write_claims
     from pointrend_repro.reporting.claims.judging import judge_claims
     from pointrend_repro.reporting.claims.schema import load_claims

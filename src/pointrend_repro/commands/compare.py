@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.commands.options import ConfigDir
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def compare(

@@ -14,8 +14,7 @@ from pointrend_repro.commands.options import (
     LvisAnnotations,
     a_name,
 )
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.config.folder import CONFIG_DIR
 
 app = typer.Typer(help="Fetch, make, prepare and check data sets.", no_args_is_help=True)
 
@@ -55,6 +54,7 @@ def generate(
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
+    from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
@@ -70,6 +70,7 @@ def prepare(
     """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.cityscapes import prepare_instances
+    from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.layout != "cityscapes":
@@ -107,6 +108,8 @@ def check(
 
     By its name, as the pipeline does: that it is there, whole and consistent, and what it is.
     """
+    from pointrend_repro.data.paths import UserData, data_paths
+
     if folder is not None and dataset is None:
         _check_folder(folder, name, config_dir if write else None, (train, val), sample, output)
     elif folder is None and dataset is not None and output is not None:

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.commands.options import Threads
-from pointrend_repro.settings.instances import PluginHeadSettings
 
 
 def check_head(
@@ -19,6 +18,8 @@ def check_head(
     threads: Threads = 1,
 ) -> None:
     """Run the checks that every mask head of this project passes over one of your own."""
+    from pointrend_repro.settings.instances import PluginHeadSettings
+
     try:
         values = {"kind": "plugin", "head": head, "settings": _settings(settings or [])}
         chosen = PluginHeadSettings.model_validate(values)
@@ -26,7 +27,8 @@ def check_head(
         raise UserError(f"mask head {head!r}: is neither module:Class nor a name") from None
     import torch
 
-    from pointrend_repro.tools.conformance import CHECKS, Case, NonConformingError
+    from pointrend_repro.tools.conformance import CHECKS
+    from pointrend_repro.tools.head_case import Case, NonConformingError
 
     torch.set_num_threads(threads)
     failed = 0

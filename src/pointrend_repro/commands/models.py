@@ -90,8 +90,7 @@ def export(
     from pointrend_repro.settings.instances import InferenceSettings
     from pointrend_repro.tools.export.writing import export_model
 
-    settings = InferenceSettings(
-        output_resolution=output_resolution, points_per_step=points_per_step
-    )
-    settings = with_test(settings, asked, where="--test")
+    plain = InferenceSettings(output_resolution=output_resolution, points_per_step=points_per_step)
+    settings = with_test(plain, asked, where="--test")
+    assert isinstance(settings, InferenceSettings)
     export_model(model, weights, form.value, output, settings, head=head)

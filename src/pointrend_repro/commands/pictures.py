@@ -17,10 +17,7 @@ from pointrend_repro.commands.options import (
     Threads,
     prepare_device,
 )
-from pointrend_repro.config.papers import paper_names
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def picture(
@@ -34,6 +31,8 @@ def picture(
 ) -> None:
     """Draw a picture of the page from a preset's trained models, on the CPU."""
     from pointrend_repro.config.figure_plan import PAPER, known_picture
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid
 
     chosen = known_picture(name)
     grid = load_grid(preset, config_dir, papers=[PAPER])
@@ -54,6 +53,8 @@ def curves(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Thin out the training logs of a preset into one CSV."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.pictures.thinning import write_curves
 
     grid = load_grid(preset, config_dir, papers=paper_names(papers))

@@ -25,11 +25,7 @@ from pointrend_repro.commands.options import (
     VariantName,
     prepare_device,
 )
-from pointrend_repro.config.papers import paper_names
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.declarations.metric import METRICS
-from pointrend_repro.experiments.loading import load_grid, load_grid_of
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def train(
@@ -44,11 +40,14 @@ def train(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Train one model; run again, it continues from its newest checkpoint."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid_of
+
     grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.training_settings(dataset, variant)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
-    from pointrend_repro.pipeline.steps import run_training
+    from pointrend_repro.pipeline.steps.training import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
     run_training(experiment, settings, paths, output=output, device=where)
@@ -67,13 +66,16 @@ def predict(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Predict the validation images with a trained model."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid_of
+
     grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
         where = prepare_device(device, threads, needs_gpu=False)
-        from pointrend_repro.pipeline.steps import run_prediction
+        from pointrend_repro.pipeline.steps.prediction import run_prediction
 
         run_prediction(
             inference,
@@ -96,7 +98,7 @@ def evaluate(
     ] = 0,
 ) -> None:
     """Score predictions with the official tool of a metric."""
-    from pointrend_repro.pipeline.steps import run_evaluation
+    from pointrend_repro.pipeline.steps.evaluation import run_evaluation
 
     with damaged_moved_aside():
         run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
@@ -114,7 +116,7 @@ def evaluate_all(
     ] = 0,
 ) -> None:
     """Score predictions by several metrics at once, each as `evaluate` does."""
-    from pointrend_repro.pipeline.steps import run_evaluations
+    from pointrend_repro.pipeline.steps.evaluation import run_evaluations
 
     ground_truths = {}
     for pair in metrics:
@@ -140,7 +142,8 @@ def cost(
     from pointrend_repro.config.finding import find
     from pointrend_repro.config.reading import load_variant, resolve_inference
     from pointrend_repro.config.variants import kind_of
-    from pointrend_repro.pipeline.steps import run_cost
+    from pointrend_repro.declarations.metric import METRICS
+    from pointrend_repro.pipeline.steps.cost import run_cost
 
     config = load_variant(variant, config_dir)
     where = find("variant", variant, config_dir).shown
@@ -163,6 +166,8 @@ def figure(
 ) -> None:
     """Draw a figure of the paper from a preset's trained models, on the CPU."""
     from pointrend_repro.config.figure_plan import PAPER, known_figure
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.loading import load_grid
 
     chosen = known_figure(name)
     grid = load_grid(preset, config_dir, papers=[PAPER])
@@ -183,6 +188,9 @@ def collect(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Gather all numbers of a preset into results/<preset>/metrics.csv."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.collect import write_metrics
 
     grid = load_grid(
@@ -201,6 +209,9 @@ def report(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Render the tables and the page of a preset into reports/<preset>/."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.report import write_report
 
     grid = load_grid(

@@ -13,8 +13,7 @@ from pointrend_repro.commands.options import (
     ReportsDir,
     ResultsDir,
 )
-from pointrend_repro.config.papers import paper_names
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def plan(
@@ -36,6 +35,7 @@ def plan(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Tell a preset's jobs, GPU-hours, disk and downloads, and what of it is done."""
+    from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.pipeline.planning.jobs import Places

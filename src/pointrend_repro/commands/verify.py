@@ -4,11 +4,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
-from pointrend_repro.config.papers import paper_names
-from pointrend_repro.config.reading import CONFIG_DIR
-from pointrend_repro.data.paths import UserData
-from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.reporting.formats import count
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 def verify(
@@ -19,6 +15,9 @@ def verify(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Read all models, predictions and scores of a preset, and tell which are not as recorded."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.verifying import verify as look_at
 
     grid = load_grid(

@@ -10,8 +10,9 @@ from pydantic import AfterValidator, Field
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, is_name, require_name
 from pointrend_repro.base.texts import Text
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.recipes import read_recipe
-from pointrend_repro.config.yaml_files import CONFIG_DIR, read_yaml, validate
+from pointrend_repro.config.yaml_files import read_yaml, validate
 from pointrend_repro.settings.of_family import Recipe
 from pointrend_repro.settings.values import Strict
 

@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, find, own_names
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.presets import Overrides, Preset
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, variant_class
-from pointrend_repro.config.yaml_files import CONFIG_DIR, merged, read_yaml, validate
+from pointrend_repro.config.yaml_files import merged, read_yaml, validate
 from pointrend_repro.declarations.family import FAMILIES, family_in
 from pointrend_repro.settings.at_test import SizeAtTest, on_top
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe

@@ -10,8 +10,6 @@ from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.settings.values import Strict
 from pointrend_repro.settings.values import merged as merged
 
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
-
 T = TypeVar("T", bound=Strict)
 
 

@@ -37,16 +37,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     _require_folders(name, config, paths)
     train = read_coco(paths.train_images, paths.train_annotations)
     val = read_coco(paths.val_images, paths.val_annotations)
-    if train.categories != val.categories:
-        raise UserError(
-            f"{paths.val_annotations}: its categories are not those of {paths.train_annotations}"
-        )
-    if config.num_classes not in {None, len(train.categories)}:
-        raise UserError(
-            f"{paths.train_annotations}: has {len(train.categories)} categories, but data set "
-            f"{name!r} says num_classes: {config.num_classes}"
-        )
-    _require_classes(name, config, [c.name for c in train.categories], paths)
+    _require_categories(name, config, train, val, paths)
     _require_areas(paths.val_annotations)
     _require_drawn(train, paths.train_annotations)
     _require_drawn(val, paths.val_annotations)
@@ -81,6 +72,21 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         }
         fingerprints["lvis_annotations"] = file_fingerprint(paths.lvis_annotations)
     return description | {"fingerprints": fingerprints}
+
+
+def _require_categories(
+    name: str, config: Dataset, train: CocoDataset, val: CocoDataset, paths: DataPaths
+) -> None:
+    if train.categories != val.categories:
+        raise UserError(
+            f"{paths.val_annotations}: its categories are not those of {paths.train_annotations}"
+        )
+    if config.num_classes not in {None, len(train.categories)}:
+        raise UserError(
+            f"{paths.train_annotations}: has {len(train.categories)} categories, but data set "
+            f"{name!r} says num_classes: {config.num_classes}"
+        )
+    _require_classes(name, config, [c.name for c in train.categories], paths)
 
 
 def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pycocotools.mask as mask_utils
-
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.data.coco_checks import (
@@ -18,10 +15,9 @@ from pointrend_repro.data.coco_checks import (
     entry_name,
     image_problem,
 )
+from pointrend_repro.data.segmentations import Segmentation
 
 _log = logging.getLogger(__name__)
-
-Segmentation = list[list[float]] | dict[str, Any]
 
 # The faults of the official instances_train2017.json: of its 860001 annotations these two have a
 # box of height 0 (cocodataset/cocoapi issue 355 names both images). They are dropped; in any
@@ -108,64 +104,6 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
         for image_id, image in sorted(images.items())
     ]
     return CocoDataset(categories=tuple(categories), images=tuple(records))
-
-
-def segmentation_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """Return polygons, united, or an RLE as one compressed RLE of pycocotools.
-
-    Raises:
-        ValueError: an RLE has another size.
-    """
-    rle: dict[str, Any]
-    if isinstance(segmentation, list):
-        rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
-        return rle
-    if list(segmentation["size"]) != [height, width]:
-        raise ValueError(f"RLE of size {segmentation['size']}, not {[height, width]}")
-    compressed = not isinstance(segmentation["counts"], list)
-    rle = segmentation if compressed else mask_utils.frPyObjects(segmentation, height, width)
-    return rle
-
-
-def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np.ndarray:
-    """Rasterise polygons, or decode an RLE, as pycocotools does.
-
-    Returns:
-        bool array (height, width); the polygons of one object are united.
-
-    Raises:
-        ValueError: an RLE has another size.
-    """
-    rle = segmentation_rle(segmentation, height, width)
-    return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
-
-
-@dataclass(frozen=True)
-class SegmentationWindow:
-    """The part of a mask that has an object in it, as pixels (h, w) bool; all else is background.
-
-    Attributes:
-        pixels: possibly none.
-        top: row of the image that the first row is.
-        left: column, likewise.
-    """
-
-    pixels: np.ndarray
-    top: int
-    left: int
-
-
-def segmentation_window(segmentation: Segmentation, height: int, width: int) -> SegmentationWindow:
-    """Return what `segmentation_mask` returns, without the background around the object.
-
-    Raises:
-        ValueError: an RLE has another size.
-    """
-    rle = segmentation_rle(segmentation, height, width)
-    left, top, columns, rows = (int(v) for v in mask_utils.toBbox(rle))
-    pixels = mask_utils.decode(rle)[top : top + rows, left : left + columns]
-    # A copy: the image-size array is given back, for the next object to be decoded into.
-    return SegmentationWindow(np.array(pixels, dtype=bool, order="C"), top, left)
 
 
 def _entries(content: Any, key: str, path: Path) -> list[Any]:

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import pycocotools.mask as mask_utils
 
-from pointrend_repro.data.coco import Annotation, CocoDataset, Segmentation, segmentation_rle
+from pointrend_repro.data.coco import Annotation, CocoDataset
+from pointrend_repro.data.segmentations import Segmentation, segmentation_rle
 
 Box = tuple[float, float, float, float]
 DrawnFault = Literal["outside its image", "less than a pixel", "outside its box"]

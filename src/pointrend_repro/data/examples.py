@@ -11,14 +11,13 @@ from PIL import Image
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import (
-    Annotation,
-    ImageRecord,
+from pointrend_repro.data.coco import Annotation, ImageRecord
+from pointrend_repro.data.images import open_rgb, planes
+from pointrend_repro.data.segmentations import (
     SegmentationWindow,
     segmentation_mask,
     segmentation_window,
 )
-from pointrend_repro.data.images import open_rgb, planes
 from pointrend_repro.data.structures import Target
 from pointrend_repro.settings.instances import InputSettings
 

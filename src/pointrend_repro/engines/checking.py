@@ -1,7 +1,6 @@
 """Whether a variant's engine can do what its settings say, asked before anything is trained."""
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.engines.detectron2.config import inference_config, training_config
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 
 
@@ -18,6 +17,8 @@ def require_engine_can(
     """
     if settings.engine != "detectron2":
         return
+    from pointrend_repro.engines.detectron2.config import inference_config, training_config
+
     try:
         training_config(settings, num_classes=1, seed=0)
         inference_config(settings.model, settings.input, inference, num_classes=1)

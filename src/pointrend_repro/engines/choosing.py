@@ -1,11 +1,13 @@
-"""Who trains and who predicts; an engine is imported when it is chosen."""
+"""Who trains and who predicts; an engine is imported when it is chosen, and not before.
+
+So a change of one marks no number of the other (`base/own_code.py`).
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.declarations.family import family_of
-from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import Engine
 
@@ -19,6 +21,8 @@ def trainer_of(engine: Engine) -> Callable[..., Any]:
         UserError: the engine is not installed.
     """
     if engine == "detectron2":
+        from pointrend_repro.engines.detectron2.install import require_detectron2
+
         require_detectron2()
         from pointrend_repro.engines.detectron2.train import train as train_with_detectron2
 
@@ -35,6 +39,8 @@ def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
         UserError: the engine is not installed.
     """
     if engine == "detectron2":
+        from pointrend_repro.engines.detectron2.install import require_detectron2
+
         require_detectron2()
         from pointrend_repro.engines.detectron2.predict import predict as predict_with_detectron2
 

@@ -56,12 +56,6 @@ def load_grid(
     variants = {
         name: load_variant(name, config_dir) for name in {row.variant for row in rows} if name
     }
-    cells = tuple(
-        _cell(name, row, column, tables[name], preset, datasets, user)
-        for name, table in tables.items()
-        for row in table.rows
-        for column in table.columns
-    )
     asked = {column.dataset for table in tables.values() for column in table.columns.values()}
     used = {name for role, name in preset.datasets.items() if role in asked}
     grid = Grid(
@@ -70,7 +64,7 @@ def load_grid(
         tables,
         {name: dataset for name, dataset in datasets.items() if name in used},
         variants,
-        cells,
+        _cells(tables, preset, datasets, user),
         papers=chosen,
         table_papers=table_papers,
         trained_by=_trained_by(variants, preset, chosen, config_dir),
@@ -80,6 +74,17 @@ def load_grid(
         _check_rows(grid, name, find("table", name, config_dir).shown)
     _check_runs(grid)
     return grid
+
+
+def _cells(
+    tables: dict[str, Table], preset: Preset, datasets: dict[str, Dataset], user: UserData
+) -> tuple[Cell, ...]:
+    return tuple(
+        _cell(name, row, column, table, preset, datasets, user)
+        for name, table in tables.items()
+        for row in table.rows
+        for column in table.columns
+    )
 
 
 def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:

@@ -9,6 +9,7 @@ from pointrend_repro.base import provenance
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
+from pointrend_repro.base.own_code import package_digest
 from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
 from pointrend_repro.config.figure_plan import FigureName
 from pointrend_repro.data.coco import CocoDataset, read_coco
@@ -75,7 +76,7 @@ def make_figure(
         models=used,
         command=provenance.command_line(),
         git_commit=provenance.git_commit(),
-        code_digest=provenance.code_digest(),
+        code_digest=package_digest(),
     )
     write_json(png.with_suffix(".json"), record.model_dump(mode="json"))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pointrend_repro.base import provenance
 from pointrend_repro.base.files import write_json
+from pointrend_repro.base.own_code import package_digest
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.figure_plan import DrawnPicture
 from pointrend_repro.data.coco import CocoDataset
@@ -58,6 +59,6 @@ def make_picture(
         models=used,
         command=provenance.command_line(),
         git_commit=provenance.git_commit(),
-        code_digest=provenance.code_digest(),
+        code_digest=package_digest(),
     )
     write_json(output, record.model_dump(mode="json"))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord, segmentation_mask
+from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord
+from pointrend_repro.data.segmentations import segmentation_mask
 
 # Large enough to show an outline: a share of the image's shorter edge, no stripe, no filaments.
 _MIN_SIDE = 0.25

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state
+from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.results import Record, Results
 
 
@@ -29,7 +30,7 @@ class Conditions:
         results: how many metric files there are.
         results_of_other_code: how many of them have a step by other code than today's.
         other_codes: digests of that code.
-        code_digest: that of today's.
+        code_digest: that of all of today's.
     """
 
     datasets: dict[str, str]
@@ -50,16 +51,19 @@ class Conditions:
     code_digest: str
 
 
-def gather_conditions(grid: Grid, results: Results, *, code_digest: str) -> Conditions:
+def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditions:
     """Gather the conditions from the records of the results that are there.
 
     Args:
-        code_digest: of today's code, to tell results of other code.
+        code: today's, to tell results of other code.
     """
     trainings = _trainings(results)
     records = [step for result in results.values() for step in result.origin.steps.values()]
     days = sorted(record.started[:10] for record in records)
-    codes = [{s.code_digest for s in result.origin.steps.values()} for result in results.values()]
+    others = [
+        {s.code_digest for s in result.origin.steps.values() if not code.has_run(s)}
+        for result in results.values()
+    ]
     return Conditions(
         datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},
         data=data_state.in_words(results),
@@ -74,9 +78,9 @@ def gather_conditions(grid: Grid, results: Results, *, code_digest: str) -> Cond
         last_day=days[-1] if days else None,
         commits=tuple(sorted({record.git_commit for record in records}, key=str)),
         results=len(results),
-        results_of_other_code=sum(found != {code_digest} for found in codes),
-        other_codes=tuple(sorted(set().union(*codes) - {code_digest})),
-        code_digest=code_digest,
+        results_of_other_code=sum(map(bool, others)),
+        other_codes=tuple(sorted(set().union(*others))),
+        code_digest=code.digest,
     )
 
 

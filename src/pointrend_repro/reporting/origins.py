@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
 from pointrend_repro.reporting.settings_diff import Difference, differences
@@ -93,16 +94,16 @@ def trace_origins(
     absent: Mapping[Evaluation | Cost, Absent],
     *,
     results_dir: Path,
-    code_digest: str,
+    code: TodaysCode,
 ) -> list[CellOrigin]:
     """Return the origin of every cell that has a value, or a log that says why it has none.
 
     Args:
         results_dir: the preset's folder; logs and checkpoints are looked for there.
-        code_digest: digest of today's code, to tell results of other code.
+        code: today's, to tell results of other code.
     """
     runs = {
-        evaluation: _runs(evaluation, result, results_dir, code_digest)
+        evaluation: _runs(evaluation, result, results_dir, code)
         for evaluation, result in results.items()
     }
     origins = []
@@ -167,7 +168,7 @@ def _absent_trials(
 
 
 def _runs(
-    evaluation: Evaluation | Cost, result: Result, results_dir: Path, code_digest: str
+    evaluation: Evaluation | Cost, result: Result, results_dir: Path, code: TodaysCode
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
     left = {name: _files(wanted, results_dir) for name, (_, wanted) in places.items()}
@@ -177,7 +178,7 @@ def _runs(
             name=name,
             title=places[name][0],
             record=record,
-            code_changed=record.code_digest != code_digest,
+            code_changed=not code.has_run(record),
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
             files=left[name],

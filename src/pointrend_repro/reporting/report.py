@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from pointrend_repro.base import provenance
 from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import write_json, write_text
@@ -12,6 +11,7 @@ from pointrend_repro.reporting.altered import mark_altered
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
 from pointrend_repro.reporting.claims.shown import show_claims
+from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import metrics_csv, metrics_frame
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
@@ -50,15 +50,13 @@ def write_report(
     tables = mark_cells(measure_tables(grid, metrics, absent), results)
     tables = mark_altered(tables, results)
     _write_tables(grid, tables, reports_dir / "tables")
-    code_digest = provenance.code_digest()
-    conditions = gather_conditions(grid, results, code_digest=code_digest)
+    code = TodaysCode()
+    conditions = gather_conditions(grid, results, code)
     with made_anew(results_dir / CLAIMS_FOLDER):
         claims = read_claims(grid.name, results, results_dir)
     summary = summarize(grid, tables, conditions) | {"claims": claims_as_data(claims)}
     write_json(reports_dir / "summary.json", summary)
-    origins = trace_origins(
-        tables, results, absent, results_dir=results_dir, code_digest=code_digest
-    )
+    origins = trace_origins(tables, results, absent, results_dir=results_dir, code=code)
     figures = load_figures(grid, reports_dir / "figures")
     page = render_page(
         grid,

@@ -12,6 +12,8 @@ from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+# A record comes from anywhere, and these become paths.
+ModuleName = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]
 
 
 class _Frozen(BaseModel):
@@ -31,7 +33,8 @@ class Record(_Frozen):
     """What `provenance.start_record` says of one step.
 
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
-    has made (`digests`). `tested_with` is of a prediction: sizes and limits, the model's own or the
+    has made (`digests`). `code_digest` is of `code_modules` or, in older records, which have none,
+    of the whole package. `tested_with` is of a prediction: sizes and limits, the model's own or the
     inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it.
     """
 
@@ -46,6 +49,7 @@ class Record(_Frozen):
     peak_memory_mb: Number
     git_commit: str | None
     code_digest: str
+    code_modules: tuple[ModuleName, ...] | None = None
     tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None

@@ -3,13 +3,11 @@
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, FiniteFloat
 
-from pointrend_repro.settings.values import PositiveInt, Strict
-
-_Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+from pointrend_repro.settings.values import Deviation, PositiveInt, Strict
 
 
 class BackboneSettings(Strict):
@@ -36,5 +34,5 @@ class BackboneSettings(Strict):
     pixel_mean: tuple[FiniteFloat, FiniteFloat, FiniteFloat] = Field(
         (103.530, 116.280, 123.675), description="in `channel_order`, of 0..255"
     )
-    pixel_std: tuple[_Deviation, _Deviation, _Deviation] = (1.0, 1.0, 1.0)
+    pixel_std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0)
     weights: str | None = Field(None, description="ImageNet weights to start from; none: random")

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.cli import app
-from pointrend_repro.config.reading import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training, evaluation_rule

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pointrend_repro.data.coco import CocoDataset, read_coco, segmentation_mask
+from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.tools.survey.layout import CocoFolder, find_layout
 from pointrend_repro.tools.survey.mending.planning import Plan, plan_mending
 from pointrend_repro.tools.survey.mending.sources import find_sources

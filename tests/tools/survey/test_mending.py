@@ -23,8 +23,8 @@ from mended_folders import Truth, assert_same, digest, mend, plan, read_split, t
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import segmentation_mask
 from pointrend_repro.data.images import read_image
+from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.tools.survey.taking import take_survey
 
 UPRIGHT = {

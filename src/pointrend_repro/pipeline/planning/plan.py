@@ -104,14 +104,48 @@ def make_plan(
         UserError: the GPU is unknown, or there are too few for one training.
     """
     speeds = load_speeds(places.config)
-    chosen = gpu_speed(speeds, gpu)
-    machine = Machine(Range(*chosen.speed), gpus_per_training, gpus or gpus_per_training)
-    if machine.gpus < gpus_per_training:
+    machine = _machine(speeds, gpu, gpus_per_training, gpus or gpus_per_training)
+    reckoning = _reckon(grid, places, speeds, machine)
+    catalogue = load_catalogue(places.config)
+    own = (d.root for d in grid.datasets.values() if d.root and d.layout in places.own_data)
+    wanted = wanted_paths(grid, own_roots=own)
+    records = fetch_records(catalogue, wanted)
+    hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
+    predicting = reckoning.predict_gpu_hours()
+    return Plan(
+        preset=grid.name,
+        title=grid.preset.title,
+        gpu=gpu.lower(),
+        gpu_speed=machine.speed,
+        gpu_source=gpu_speed(speeds, gpu).source,
+        measured_on=speeds.measured_on,
+        gpus_per_training=gpus_per_training,
+        gpus=machine.gpus,
+        jobs=tuple(count_jobs(grid, reckoning.progress, places, records)),
+        trainings=tuple(reckoning.lines()),
+        train_gpu_hours=total(hours) * gpus_per_training,
+        predict_gpu_hours=predicting,
+        wall_hours=wall_hours(hours, predicting, machine),
+        longest_training_hours=longest(hours),
+        not_estimated=reckoning.not_estimated(),
+        disk=reckoning.disk(),
+        disk_free=free_bytes(places.results),
+        downloads=tuple(list_downloads(catalogue, wanted)),
+        assumptions=ASSUMPTIONS,
+    )
+
+
+def _machine(speeds: Speeds, gpu: str, gpus_per_training: int, gpus: int) -> Machine:
+    machine = Machine(Range(*gpu_speed(speeds, gpu).speed), gpus_per_training, gpus)
+    if gpus < gpus_per_training:
         raise UserError(
-            f"--gpus {machine.gpus}: one training takes {gpus_per_training} "
+            f"--gpus {gpus}: one training takes {gpus_per_training} "
             "(--gpus-per-training); name at least as many"
         )
-    progress = look_at(grid, places.results)
+    return machine
+
+
+def _reckon(grid: Grid, places: Places, speeds: Speeds, machine: Machine) -> "_Reckoning":
     models = {
         (dataset, variant): model_speed(
             speeds, grid.training_settings(dataset, variant), grid.datasets[dataset].layout
@@ -120,37 +154,8 @@ def make_plan(
     }
     val_images = {name: size.val_images for name, size in speeds.datasets.items()}
     val_images |= checked_val_images(grid, places.results)
-    reckoning = _Reckoning(grid, speeds, machine, progress, models, val_images)
-    catalogue = load_catalogue(places.config)
-    own = (d.root for d in grid.datasets.values() if d.root and d.layout in places.own_data)
-    wanted = wanted_paths(grid, own_roots=own)
-    hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
-    predicting = reckoning.predict_gpu_hours()
-    return Plan(
-        preset=grid.name,
-        title=grid.preset.title,
-        gpu=gpu.lower(),
-        gpu_speed=machine.speed,
-        gpu_source=chosen.source,
-        measured_on=speeds.measured_on,
-        gpus_per_training=gpus_per_training,
-        gpus=machine.gpus,
-        jobs=tuple(count_jobs(grid, progress, places, fetch_records(catalogue, wanted))),
-        trainings=tuple(reckoning.lines()),
-        train_gpu_hours=total(hours) * gpus_per_training,
-        predict_gpu_hours=predicting,
-        wall_hours=wall_hours(hours, predicting, machine),
-        longest_training_hours=longest(hours),
-        not_estimated=tuple(f"{d}/{v}" for (d, v), model in sorted(models.items()) if not model),
-        disk=tuple(
-            estimate_disk(
-                grid, {t: models[t.dataset, t.variant] for t in grid.trainings}, speeds.datasets
-            )
-        ),
-        disk_free=free_bytes(places.results),
-        downloads=tuple(list_downloads(catalogue, wanted)),
-        assumptions=ASSUMPTIONS,
-    )
+    progress = look_at(grid, places.results)
+    return _Reckoning(grid, speeds, machine, progress, models, val_images)
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,15 @@ class _Reckoning:
             if not done and model and images:
                 hours.append(prediction_hours(model, images, self.machine))
         return total(hours)
+
+    def not_estimated(self) -> tuple[str, ...]:
+        """The trainings for which no speed is known."""
+        return tuple(f"{d}/{v}" for (d, v), model in sorted(self.models.items()) if not model)
+
+    def disk(self) -> tuple[DiskItem, ...]:
+        """What results will take of the disk."""
+        models = {t: self.models[t.dataset, t.variant] for t in self.grid.trainings}
+        return tuple(estimate_disk(self.grid, models, self.speeds.datasets))
 
     def lines(self) -> list[TrainingLine]:
         """All trainings, a line for each variant on each data set."""

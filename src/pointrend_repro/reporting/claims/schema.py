@@ -10,10 +10,11 @@ from pydantic import Field, model_validator
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, require_name
 from pointrend_repro.base.texts import Text
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.reading import load_table
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.yaml_files import CONFIG_DIR, read_yaml, validate
+from pointrend_repro.config.yaml_files import read_yaml, validate
 from pointrend_repro.settings.instances import PositiveFloat, Strict
 
 _FILE = "claims.yaml"

@@ -48,14 +48,7 @@ def split_in_two(
             f"there are {len(entries)} images, which are {len(groups)} different pictures: too "
             "few to train on one and validate on another"
         )
-    order = sorted(groups)
-    random.Random(seed).shuffle(order)
-    chosen: set[int] = set()
-    for content in order:
-        count = len(chosen) + len(groups[content])
-        if count <= max(1, val_share * len(entries)) and count < len(entries):
-            chosen.update(groups[content])
-    chosen = chosen or set(groups[min(order, key=lambda content: len(groups[content]))])
+    chosen = _choose(groups, len(entries), val_share, seed)
     ids = {repr(entries[k].get("id")) for k in chosen if isinstance(entries[k], dict)}
 
     # What names no image stays with the larger part, where it is refused as before.
@@ -75,6 +68,18 @@ def split_in_two(
             "annotations": [entry for entry in annotations if is_val(entry)],
         },
     }
+
+
+def _choose(groups: Mapping[str, list[int]], images: int, val_share: float, seed: int) -> set[int]:
+    """Return the places of the images to validate on: groups of equal pictures, as they fit."""
+    order = sorted(groups)
+    random.Random(seed).shuffle(order)
+    chosen: set[int] = set()
+    for content in order:
+        count = len(chosen) + len(groups[content])
+        if count <= max(1, val_share * images) and count < images:
+            chosen.update(groups[content])
+    return chosen or set(groups[min(order, key=lambda content: len(groups[content]))])
 
 
 def contents(files: Mapping[int, Path]) -> dict[int, str]:

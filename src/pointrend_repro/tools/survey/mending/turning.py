@@ -6,9 +6,9 @@ import numpy as np
 import pycocotools.mask as mask_utils
 from PIL import Image
 
-from pointrend_repro.data.coco import Segmentation, segmentation_mask
 from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.data.drawn import extent
+from pointrend_repro.data.segmentations import Segmentation, segmentation_mask
 from pointrend_repro.tools.survey.mending.boxes import bbox
 from pointrend_repro.tools.survey.mending.entries import Entry
 from pointrend_repro.tools.survey.mending.pictures import Header

@@ -1,0 +1,103 @@
+"""From predictions to numbers: one metric, or all of a prediction at once."""
+
+import sys
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import remove_leftovers
+from pointrend_repro.base.origins import Recorded, require_as_recorded
+from pointrend_repro.base.provenance import cpu_name, start_record
+from pointrend_repro.base.standard_output import standard_output_to
+from pointrend_repro.data.fingerprint import scored_data
+from pointrend_repro.evaluation import require_metric, score
+from pointrend_repro.evaluation.bootstrap import image_counts, resample
+from pointrend_repro.evaluation.scoring import ReadOnce
+from pointrend_repro.pipeline.steps.metric_files import write_result
+
+
+def run_evaluation(
+    metric: str,
+    ground_truth: Path,
+    predictions: Path,
+    *,
+    output: Path,
+    resamples: int = 0,
+    once: ReadOnce | None = None,
+) -> None:
+    """Score predictions and write the numbers with their whole origin.
+
+    Args:
+        resamples: how many times to score resampled images as well (evaluation/bootstrap/).
+        once: what other metrics of the same predictions have read.
+
+    Raises:
+        DamagedError: the predictions are not what their record describes.
+        UserError: the metric is unknown, or a file is faulty.
+    """
+    declared = require_metric(metric)
+    once = once or ReadOnce([metric])
+    origin, predictions_digest = _predicted(predictions, once)
+    remove_leftovers(output.parent, output.name)
+    # No scorer needs torch, and to import it would take longer than most of them do.
+    finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
+    scored = score(metric, ground_truth, predictions, once)
+    counts = image_counts(metric, scored) if resamples else None
+    resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
+    assert declared.truth is not None  # nor would it read predictions
+    units = {"units": declared.other_units} if declared.other_units else {}
+    record = finish() | {
+        "data": scored_data(declared.truth, ground_truth),
+        "input_digest": predictions_digest,
+    }
+    record["versions"] |= declared.outside_files()
+    result = {"metric": metric, "values": scored.values, **units, "origin": origin, **resampled}
+    write_result(output, result, record)
+
+
+def run_evaluations(
+    ground_truths: Mapping[str, Path], predictions: Path, *, folder: Path, resamples: int = 0
+) -> None:
+    """Score predictions by several metrics, each file read once.
+
+    What `run_evaluation` writes goes to `<metric>.json`, and what it says to `<metric>.log`. A
+    metric that fails does not keep the others from being scored.
+
+    Args:
+        ground_truths: by metric, in the order in which to score.
+        folder: gets the files.
+
+    Raises:
+        DamagedError: the predictions are not what their record describes.
+        UserError: a metric is unknown or, when the others are written, one has failed.
+    """
+    for metric in ground_truths:
+        require_metric(metric)
+    once = ReadOnce(ground_truths)
+    score_once = partial(run_evaluation, predictions=predictions, resamples=resamples, once=once)
+    folder.mkdir(parents=True, exist_ok=True)
+    logs = {metric: folder / f"{metric}.log" for metric in ground_truths}
+    for log in logs.values():
+        log.write_text("")  # an older one would tell of another run
+    _predicted(predictions, once)
+    failed = []
+    for metric, ground_truth in ground_truths.items():
+        with standard_output_to(logs[metric]):
+            try:
+                score_once(metric, ground_truth, output=folder / f"{metric}.json")
+            except UserError as error:
+                print(f"pointrend-repro: error: {error}", file=sys.stderr)
+                failed.append(metric)
+            except Exception:
+                traceback.print_exc()
+                failed.append(metric)
+    if failed:
+        told = ", ".join(str(logs[metric]) for metric in failed)
+        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {told}")
+
+
+def _predicted(predictions: Path, once: ReadOnce) -> Recorded:
+    recorded: Recorded = once(require_as_recorded, predictions, "predict")
+    return recorded
