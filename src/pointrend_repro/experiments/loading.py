@@ -62,13 +62,11 @@ def load_grid(
         for row in table.rows
         for column in table.columns
     )
-    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
-    used = {name for role, name in preset.datasets.items() if role in asked}
     grid = Grid(
         preset_name,
         preset,
         tables,
-        {name: dataset for name, dataset in datasets.items() if name in used},
+        _asked_for(tables, preset, datasets),
         variants,
         cells,
         papers=chosen,
@@ -80,6 +78,15 @@ def load_grid(
         _check_rows(grid, name, find("table", name, config_dir).shown)
     _check_runs(grid)
     return grid
+
+
+def _asked_for(
+    tables: dict[str, Table], preset: Preset, datasets: dict[str, Dataset]
+) -> dict[str, Dataset]:
+    """Return the data sets that some column of the tables is about."""
+    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    names = {name for role, name in preset.datasets.items() if role in asked}
+    return {name: datasets[name] for name in names}
 
 
 def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:
