@@ -77,6 +77,8 @@ def nasty(grid: Grid) -> Grid:
         preset=renamed(grid.preset, "title", "warning"),
         tables=tables,
         variants={f"{k}{FOLDER}": renamed(v, "title") for k, v in grid.variants.items()},
+        variant_files={f"{k}{FOLDER}": file for k, file in grid.variant_files.items()},
+        trained_by={f"{k}{FOLDER}": paper for k, paper in grid.trained_by.items()},
         datasets={key: renamed(dataset, "title") for key, dataset in grid.datasets.items()},
         cells=tuple(_renamed_cell(cell) for cell in grid.cells if cell.table in tables),
     )

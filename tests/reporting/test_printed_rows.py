@@ -18,6 +18,8 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.collect import collect_metrics, write_metrics
+from pointrend_repro.reporting.comparison.comparing import compare
+from pointrend_repro.reporting.comparison.reading import read_sides
 from pointrend_repro.reporting.exports import to_csv, to_markdown
 from pointrend_repro.reporting.latex import to_latex
 from pointrend_repro.reporting.report import write_report
@@ -101,6 +103,16 @@ def test_two_papers_share_a_page(config_dir: Path, tmp_path: Path) -> None:
     assert "<title>PointRend, Made-Up, reproduced: preset smoke</title>" in page
     assert page.index("PointRend: Image Segmentation as Rendering") < page.index("Made up &amp;")
     assert {path.stem for path in (tmp_path / "reports/tables").glob("*.csv")} == set(grid.tables)
+
+
+def test_results_of_any_paper_can_be_compared(config_dir: Path, results: Path) -> None:
+    """And not only of those that the preset names."""
+    found = compare(*read_sides(results, results, config_dir))
+    assert [(cell.table, cell.a.cell.row) for cell in found.cells if NAME in cell.table] == [
+        (TABLE, "own"),
+        (TABLE, "theirs"),
+    ]
+    assert found.agrees
 
 
 def test_a_claim_about_it_is_refused(config_dir: Path) -> None:

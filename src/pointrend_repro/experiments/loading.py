@@ -56,13 +56,11 @@ def load_grid(
     variants = {
         name: load_variant(name, config_dir) for name in {row.variant for row in rows} if name
     }
-    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
-    used = {name for role, name in preset.datasets.items() if role in asked}
     grid = Grid(
         preset_name,
         preset,
         tables,
-        {name: dataset for name, dataset in datasets.items() if name in used},
+        _asked_for(tables, preset, datasets),
         variants,
         _cells(tables, preset, datasets, user),
         papers=chosen,
@@ -85,6 +83,15 @@ def _cells(
         for row in table.rows
         for column in table.columns
     )
+
+
+def _asked_for(
+    tables: dict[str, Table], preset: Preset, datasets: dict[str, Dataset]
+) -> dict[str, Dataset]:
+    """Return the data sets that some column of the tables is about."""
+    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    names = {name for role, name in preset.datasets.items() if role in asked}
+    return {name: datasets[name] for name in names}
 
 
 def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:
