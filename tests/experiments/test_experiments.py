@@ -7,7 +7,15 @@ import pytest
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Prediction,
+    Training,
+    data_today_path,
+    dataset_log_path,
+    dataset_path,
+)
 
 PAPER_ROWS = ("4conv_28", "pointrend_28", "pointrend_224")
 NO_DATA = UserData()
@@ -119,6 +127,41 @@ def test_paths_of_results() -> None:
     assert prediction.training.folder == "coco/a/trial2"
     assert prediction.folder == "coco/a/trial2/res28"
     assert Evaluation(prediction, "coco_ap").path == "coco/a/trial2/res28/coco_ap.json"
+
+
+def test_names_of_what_steps_leave() -> None:
+    """What finished results, and the scripts of users, are called."""
+    prediction = Prediction(Training("coco", "a", 2), "res28")
+    training = prediction.training
+    assert training.model_path == "coco/a/trial2/model.safetensors"
+    assert training.origin_path == "coco/a/trial2/model.origin.json"
+    assert training.log_path == "coco/a/trial2/train.log"
+    assert training.updates_path == "coco/a/trial2/log.jsonl"
+    folder = "coco/a/trial2/res28"
+    for metric, path, origin in (
+        ("coco_ap", "predictions.json", "predictions.origin.json"),
+        ("trimap_miou", "labels", "labels.origin.json"),
+    ):
+        evaluation = Evaluation(prediction, metric)
+        assert prediction.path(evaluation.kind) == f"{folder}/{path}"
+        assert prediction.origin_path(evaluation.kind) == f"{folder}/{origin}"
+        assert evaluation.log_path == f"{folder}/{metric}.log"
+        assert evaluation.shared_log_path == f"{folder}/evaluate.log"
+    assert prediction.log_path == f"{folder}/predict.log"
+    cost = Cost("a", "res28", "mask_head_cost")
+    assert (cost.path, cost.log_path) == ("cost/a/res28.json", "cost/a/res28.log")
+    assert (dataset_path("coco"), dataset_log_path("coco")) == (
+        "coco/dataset.json",
+        "coco/check.log",
+    )
+    assert data_today_path("coco") == "coco/data_today.json"
+
+
+def test_a_prediction_is_of_the_kind_that_its_metrics_score() -> None:
+    grid = load_grid("smoke")
+    kinds = {grid.kind_of(e.prediction).name for e in grid.evaluations}
+    assert kinds == {"instances", "label_maps"}
+    assert all(grid.kind_of(e.prediction) == e.kind for e in grid.evaluations)
 
 
 # Tables 1 to 5 of the paper, and Boundary AP: variant -> its ways to predict.

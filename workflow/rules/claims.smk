@@ -1,6 +1,6 @@
 rule judge_claims:
     input:
-        f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/{METRICS_FILE}",
     output:
         directory(f"{RESULTS}/claims"),
     log:

@@ -17,10 +17,12 @@ from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
+    METRICS_FILE,
     Cost,
     Evaluation,
     Prediction,
     Training,
+    data_today_path,
     dataset_log_path,
     dataset_path,
     evaluation_rule,
@@ -202,8 +204,8 @@ def changeable_data(wildcards):
 
 def data_today(dataset):
     """The record of a data set when the report is made; ours do not change by themselves."""
-    name = "dataset" if GRID.datasets[dataset].generate else "data_today"
-    return f"{RESULTS}/{dataset}/{name}.json"
+    path = dataset_path if GRID.datasets[dataset].generate else data_today_path
+    return f"{RESULTS}/{path(dataset)}"
 
 
 def data_root_option(wildcards):

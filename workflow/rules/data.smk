@@ -105,10 +105,10 @@ rule check_data:
 # is trained for it: days of work are not thrown away because a file has changed.
 rule check_data_again:
     input:
-        f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/{METRICS_FILE}",
         changeable_data,
     output:
-        f"{RESULTS}/{{dataset}}/data_today.json",
+        f"{RESULTS}/{data_today_path(TRAINED.dataset)}",
     log:
         f"{RESULTS}/{{dataset}}/check_again.log",
     benchmark:

@@ -38,7 +38,7 @@ rule collect:
     input:
         [f"{RESULTS}/{number.path}" for number in [*GRID.evaluations, *GRID.costs]],
     output:
-        f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/{METRICS_FILE}",
     log:
         f"{RESULTS}/collect.log",
     benchmark:
@@ -60,7 +60,7 @@ rule collect:
 
 rule report:
     input:
-        f"{RESULTS}/metrics.csv",
+        f"{RESULTS}/{METRICS_FILE}",
         f"{RESULTS}/claims",
         # To mark the numbers that were made of other data than these.
         [data_today(dataset) for dataset in sorted(GRID.datasets)],

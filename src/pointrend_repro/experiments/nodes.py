@@ -11,6 +11,9 @@ from pointrend_repro.base.origins import origin_path
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 
+# All numbers of a preset, collected.
+METRICS_FILE = "metrics.csv"
+
 
 def dataset_path(dataset: str) -> str:
     """Return the path of what the check of a data set has found."""
@@ -20,6 +23,11 @@ def dataset_path(dataset: str) -> str:
 def dataset_log_path(dataset: str) -> str:
     """Return the path of the log of that check."""
     return f"{dataset}/check.log"
+
+
+def data_today_path(dataset: str) -> str:
+    """Return the path of what the check before the report has found."""
+    return f"{dataset}/data_today.json"
 
 
 @dataclass(frozen=True, order=True)
@@ -49,6 +57,11 @@ class Training:
     def log_path(self) -> str:
         """Path of the log."""
         return f"{self.folder}/train.log"
+
+    @property
+    def updates_path(self) -> str:
+        """Path of what is known of its updates, a line each."""
+        return f"{self.folder}/log.jsonl"
 
 
 @dataclass(frozen=True, order=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import METRICS_FILE, Cost, Evaluation
 from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.csv"
 PERCENT = "%"  # every official tool's value is written in percent
 
 # `settings_digest` to `started` tell of the training, which is what decides a number, or of the

@@ -15,13 +15,10 @@ from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.files import read_json
 from pointrend_repro.data.fingerprint import file_fingerprint
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, data_today_path, dataset_path
 from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.results import Origin, Record, Result, Results
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
-
-# Generated data do not change by themselves: nobody checks them again.
-_NEWEST_FIRST = ("data_today.json", "dataset.json")
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def load_data_state(
         DamagedError: `data_today.json` cannot be read.
         UserError: another file cannot be read.
     """
-    today = {name: _fingerprints(results_dir / name) for name in grid.datasets}
+    today = {name: _fingerprints(results_dir, name) for name in grid.datasets}
     if lvis_annotations is not None and lvis_annotations.is_file():
         lvis = {"lvis_annotations": file_fingerprint(lvis_annotations)}
         today = {name: parts | lvis for name, parts in today.items()}
@@ -100,13 +97,14 @@ def in_words(results: Results) -> str:
     )
 
 
-def _fingerprints(folder: Path) -> dict[str, str]:
-    there = [path for name in _NEWEST_FIRST if (path := folder / name).is_file()]
-    if not there:
+def _fingerprints(results_dir: Path, dataset: str) -> dict[str, str]:
+    # Generated data do not change by themselves: nobody checks them again.
+    today, first = results_dir / data_today_path(dataset), results_dir / dataset_path(dataset)
+    newest = today if today.is_file() else first
+    if not newest.is_file():
         return {}
-    newest = there[0]
     # What the data were before anything was trained on them is not made again for this.
-    with made_anew(newest) if newest.name == "data_today.json" else contextlib.nullcontext():
+    with made_anew(newest) if newest == today else contextlib.nullcontext():
         content = read_json(newest)
     found = content.get("fingerprints", {}) if isinstance(content, dict) else {}
     return {part: str(value) for part, value in found.items()}

@@ -7,12 +7,12 @@ from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import write_json, write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import METRICS_FILE, Cost, Evaluation
 from pointrend_repro.reporting.altered import mark_altered
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
 from pointrend_repro.reporting.claims.shown import show_claims
-from pointrend_repro.reporting.collect import METRICS_FILE, metrics_csv, metrics_frame
+from pointrend_repro.reporting.collect import metrics_csv, metrics_frame
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
 from pointrend_repro.reporting.exports import to_csv, to_markdown

@@ -6,7 +6,13 @@ from pathlib import Path
 
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Evaluation, dataset_path, evaluation_rule
+from pointrend_repro.experiments.nodes import (
+    METRICS_FILE,
+    Evaluation,
+    data_today_path,
+    dataset_path,
+    evaluation_rule,
+)
 from pointrend_repro.pipeline.planning.progress import Progress
 
 _FIGURE_FILES = (".png", ".pdf", ".json")
@@ -98,9 +104,9 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
 
 
 def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:
-    collected = all_made and (places.results / "metrics.csv").is_file()
+    collected = all_made and (places.results / METRICS_FILE).is_file()
     others = [name for name, dataset in grid.datasets.items() if not dataset.generate]
-    checked = [collected and (places.results / d / "data_today.json").is_file() for d in others]
+    checked = [collected and (places.results / data_today_path(d)).is_file() for d in others]
     judged = collected and (places.results / "claims").is_dir()
     reported = judged and all(checked) and (places.reports / "index.html").is_file()
     return {

@@ -14,7 +14,8 @@ from pointrend_repro.data.paths import UserData
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.reporting.collect import COLUMNS, METRICS_FILE
+from pointrend_repro.experiments.nodes import METRICS_FILE
+from pointrend_repro.reporting.collect import COLUMNS
 from pointrend_repro.reporting.csv_text import unguarded
 from pointrend_repro.reporting.results import Results, load_results
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, dataset_path
 from pointrend_repro.reporting.pictures.plot import (
     Label,
     Scale,
@@ -145,7 +145,7 @@ def _is_ap(cell: MeasuredCell) -> bool:
 
 
 def _num_images(results_dir: Path, dataset: str) -> int | None:
-    path = results_dir / dataset / "dataset.json"
+    path = results_dir / dataset_path(dataset)
     if not path.exists():
         return None
     record = read_json(path)

@@ -180,7 +180,7 @@ def _row(curve: Curve) -> Row:
         last_parts={key: curve.values[key][-1] for key in _parts([curve])},
         highest_rate=max(curve.values.get("lr", (math.nan,))),
         skipped=round(max((v for v in curve.values.get(SKIPPED, ()) if v > 0), default=0)),
-        log=f"{curve.training.folder}/log.jsonl",
+        log=curve.training.updates_path,
     )
 
 

@@ -72,7 +72,7 @@ def write_curves(grid: Grid, results_dir: Path, output: Path) -> None:
     rows = [
         {"dataset": t.dataset, "variant": t.variant, "trial": t.trial, **row}
         for t in grid.trainings
-        if (path := results_dir / t.folder / "log.jsonl").exists()
+        if (path := results_dir / t.updates_path).exists()
         for row in thin(_read_log(path))
     ]
     values = sorted({key for row in rows for key in row} - set(_KEYS))
