@@ -287,6 +287,13 @@ def test_a_variant_may_name_its_family(tmp_path: Path) -> None:
     assert "unknown key model.decoder" in refusal(lambda: load_variant("named", config))
 
 
+def test_settings_of_another_family_are_refused(outside: Path) -> None:
+    path = outside / "one_box/family.py"
+    path.write_text(path.read_text().replace('name="one_box"', 'name="two_boxes"'))
+    told = refusal(lambda: FAMILIES.find("one_box"))
+    assert "family 'two_boxes': ModelSettings says family 'one_box'" in told
+
+
 def test_a_declaration_of_another_kind_is_refused(outside: Path) -> None:
     install(outside, "no_family", "one_box.family:ModelSettings")
     assert "is no Family" in refusal(lambda: FAMILIES.find("no_family"))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.config.reading import (
     load_dataset,
     load_preset,
@@ -75,8 +76,9 @@ UNREAD = ("MODEL.ROI_", "MODEL.RPN.", "MODEL.ANCHOR_GENERATOR.")
 
 def _settings(variant: str, dataset: str) -> AnyTrainingSettings:
     where = f"{variant} on {dataset}"
+    recipes = load_paper("pointrend").recipes_for([dataset])
     return resolve_training(
-        load_preset("paper"), load_dataset(dataset), load_variant(variant), where=where
+        load_preset("paper"), load_dataset(dataset), load_variant(variant), recipes, where=where
     )
 
 

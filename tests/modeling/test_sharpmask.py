@@ -12,6 +12,7 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.config.reading import load_dataset, load_preset, load_variant, resolve_training
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.structures import Proposals, Target
@@ -458,8 +459,9 @@ def test_detector_gives_masks_of_112(dataset: CocoDataset) -> None:
 
 def test_variant_is_the_paper_s_joint_model() -> None:
     variant = load_variant("sharpmask_r50_fpn")
+    recipes = load_paper("pointrend").recipes_for(["coco"])
     settings = resolve_training(
-        load_preset("paper"), load_dataset("coco"), variant, where="paper/coco/sharpmask_r50_fpn"
+        load_preset("paper"), load_dataset("coco"), variant, recipes, where="coco/sharpmask_r50_fpn"
     )
     assert settings.model.mask_head == SharpMaskHeadSettings(kind="sharpmask")
     assert settings.model.backbone == BackboneSettings(

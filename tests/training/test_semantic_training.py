@@ -17,7 +17,7 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop
-from pointrend_repro.training.parameter_groups import with_faster_decoder as parameter_groups
+from pointrend_repro.training.parameter_groups import alike, with_faster_decoder
 from pointrend_repro.training.schedule import learning_rate
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
@@ -175,7 +175,7 @@ def test_only_aspp_and_the_prediction_convolution_learn_faster(pointrend: bool) 
     settings = small_semantic_settings(pointrend=pointrend, optimizer={"decoder_lr_factor": 10})
     model = build_model(settings.model, num_classes=19)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = parameter_groups(model, settings.optimizer)
+    groups = with_faster_decoder(model, settings.optimizer)
     by_factor: dict[float, set[str]] = {1.0: set(), 10.0: set()}
     for group in groups:
         by_factor[group["lr_factor"]] |= {names[id(p)] for p in group["params"]}
@@ -193,7 +193,7 @@ def test_norms_have_a_weight_decay_of_their_own() -> None:
     settings = small_semantic_settings("semantic_fpn", optimizer={"norm_weight_decay": 0.5})
     model = build_model(settings.model, num_classes=19)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = parameter_groups(model, settings.optimizer)
+    groups = with_faster_decoder(model, settings.optimizer)
     decays = {names[id(p)]: g["weight_decay"] for g in groups for p in g["params"]}
     assert decays.keys() == set(names.values())
     of_norms = {name for name in decays if ".norm." in name}
@@ -204,7 +204,7 @@ def test_norms_have_a_weight_decay_of_their_own() -> None:
 
 def test_a_detector_has_one_rate_and_one_weight_decay() -> None:
     settings = small_settings()
-    (group,) = parameter_groups(build_model(settings.model, 3), settings.optimizer)
+    (group,) = alike(build_model(settings.model, 3), settings.optimizer)
     assert (group["lr_factor"], group["weight_decay"]) == (1.0, settings.optimizer.weight_decay)
 
 

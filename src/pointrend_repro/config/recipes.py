@@ -18,10 +18,10 @@ def read_recipe(values: Any, where: str) -> Recipe:
     Raises:
         UserError: there is no such family, or a key is unknown or has a wrong value.
     """
-    if not isinstance(values, dict):
-        return validate(Recipe, values, where)
-    pixels = values.get("input")
-    crops = isinstance(pixels, dict) and "crop_px" in pixels
-    name = values.get("family", "semantic" if crops else "mask_rcnn")
-    own = {key: value for key, value in values.items() if key != "family"}
-    return validate(FAMILIES.find(str(name)).recipe, own, where)
+    name, own = "mask_rcnn", values
+    if isinstance(values, dict):
+        pixels = values.get("input")
+        crops = isinstance(pixels, dict) and "crop_px" in pixels
+        name = str(values.get("family", "semantic" if crops else name))
+        own = {key: value for key, value in values.items() if key != "family"}
+    return validate(FAMILIES.find(name).recipe, own, where)

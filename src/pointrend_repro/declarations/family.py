@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import record_version
 from pointrend_repro.declarations.finding import Declared, load_function, outside_files
 from pointrend_repro.settings.of_family import (
@@ -69,6 +70,9 @@ class Family:
         architecture: by model settings, what two models must share for one to stand for the other.
         speed: what a training takes on published GPUs, by (speeds, training settings, layout), as
             `pipeline.planning.speeds.model_speed` returns it; None: it is planned without times.
+
+    Raises:
+        UserError: its settings say that they are of another family.
     """
 
     name: str
@@ -94,6 +98,12 @@ class Family:
     leaves_unused: Callable[[Any], bool] = lambda _: True
     architecture: Callable[[Any], tuple[str, ...]] = lambda _: ()
     speed: str | None = None
+
+    def __post_init__(self) -> None:
+        for part in (self.model, self.training, self.inference):
+            said = part.model_fields["family"].default
+            if said != self.name:
+                raise UserError(f"family {self.name!r}: {part.__name__} says family {said!r}")
 
     def function(self, path: str) -> Any:
         """Import a function that this declaration names, and let the records tell of its file.
