@@ -246,44 +246,40 @@ def ground_truths_of(metrics):
     return arguments
 
 
-def figure_data(wildcards):
-    """The record of the data set whose images a figure shows."""
-    training = GRID.figure_trainings(wildcards.figure)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+def drawn(wildcards):
+    """The figure, or the picture of the page, that a job draws."""
+    if "figure" in wildcards.keys():
+        return GRID.drawn.figure(wildcards.figure)
+    return GRID.drawn.picture(wildcards.picture)
 
 
-def figure_data_root_option(wildcards):
-    """The command-line option that names the user's own folder of what a figure shows."""
-    return data_root_option(GRID.figure_trainings(wildcards.figure)[0])
+def drawn_data(wildcards):
+    """The record of the data set whose images are drawn."""
+    return f"{RESULTS}/{GRID.dataset_shown(drawn(wildcards))}/dataset.json"
 
 
-def figure_models(wildcards):
-    """The trained models that a figure shows, and where they come from."""
+def drawn_data_root_option(wildcards):
+    """The command-line option that names the user's own folder of those images."""
+    dataset = GRID.dataset_shown(drawn(wildcards))
+    return SETTINGS.root_option(dataset, GRID.datasets[dataset].layout)
+
+
+def drawn_models(wildcards):
+    """The trained models that are drawn, and where they come from."""
     return [
         f"{RESULTS}/{training.folder}/{file}"
-        for training in GRID.figure_trainings(wildcards.figure)
+        for training in GRID.trainings_shown(drawn(wildcards)).values()
         for file in ("model.safetensors", "model.origin.json")
     ]
 
 
-def picture_data(wildcards):
-    """The record of the data set whose images a picture of the page shows."""
-    training = GRID.picture_trainings(wildcards.picture)[0]
-    return f"{RESULTS}/{training.dataset}/dataset.json"
+def drawn_digest(wildcards):
+    """Changes when the preset's warning does, or what figures.yaml says beside the defaults.
 
-
-def picture_data_root_option(wildcards):
-    """The command-line option that names the user's own folder of what a picture shows."""
-    return data_root_option(GRID.picture_trainings(wildcards.picture)[0])
-
-
-def picture_models(wildcards):
-    """The trained models that a picture shows, and where they come from."""
-    return [
-        f"{RESULTS}/{training.folder}/{file}"
-        for training in GRID.picture_trainings(wildcards.picture)
-        for file in ("model.safetensors", "model.origin.json")
-    ]
+    Where it says nothing more, it is what it was before there was such a file.
+    """
+    warning, more = GRID.preset.warning, drawn(wildcards).beside_the_defaults
+    return digest([warning, more] if more else warning)
 
 
 def picture_files(_):
@@ -319,5 +315,5 @@ def cost_of(wildcards):
 
 def figure_settings_in_force(wildcards):
     """What the models that a figure shows are trained with, beside the defaults."""
-    trainings = GRID.figure_trainings(wildcards.figure)
+    trainings = GRID.trainings_shown(drawn(wildcards)).values()
     return captions.training_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

@@ -23,6 +23,7 @@ PACKAGE_DIR = Path(__file__).resolve().parents[1]
 _SHOWS_NUMBERS_ONLY = (
     "commands",
     "figures",
+    "papers",
     "reporting",
     "tools",
     "cli.py",
@@ -123,6 +124,11 @@ def record_file(module: str, path: Path) -> None:
 def record_version(library: str, version: str) -> None:
     """Let the records of this process tell of a library that few of them use."""
     _loaded_files[library] = version
+
+
+def outside_code() -> dict[str, str]:
+    """Return what `record_file` and `record_version` were told of in this process."""
+    return dict(_loaded_files)
 
 
 def versions() -> dict[str, str]:

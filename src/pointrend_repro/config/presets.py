@@ -7,7 +7,6 @@ from pydantic import Field, model_validator
 from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.figure_plan import FigureName, PictureName
 from pointrend_repro.settings.instances import MaskHeadSettings, PositiveInt, Strict
 from pointrend_repro.settings.semantic import DecoderSettings
 
@@ -69,8 +68,8 @@ class Preset(Strict):
     title: Text
     warning: Text | None = Field(description="printed wherever a number of this preset stands")
     tables: list[Name]
-    figures: list[FigureName] = []
-    pictures: list[PictureName] = Field([], description="of the page, beside the figures")
+    figures: list[Name] = []
+    pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
     trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")
     needs_gpu: bool = Field(False, description="refuse to train without one, unless told to")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.figures import load_figures
 from pointrend_repro.config.metrics import SEMANTIC_METRICS
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
@@ -18,6 +19,7 @@ from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.checking import require_engine_can
+from pointrend_repro.experiments.drawable import require_drawable
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 
@@ -51,16 +53,13 @@ def load_grid(
     )
     for name, table in tables.items():
         _check_rows(name, table, variants)
-    grid = Grid(preset_name, preset, tables, datasets, variants, cells)
+    grid = Grid(preset_name, preset, tables, datasets, variants, cells, load_figures(config_dir))
     for prediction in grid.predictions:
         training = prediction.training
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
-    for figure in preset.figures:
-        grid.figure_trainings(figure)
-    for picture in grid.drawn_pictures:
-        grid.picture_trainings(picture)
+    require_drawable(grid)
     return grid
 
 
