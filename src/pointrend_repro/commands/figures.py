@@ -45,7 +45,7 @@ def figure(
 
 
 def picture(
-    name: Annotated[str, typer.Argument(help="comparison or subdivision")],
+    name: Annotated[str, typer.Argument(help="such as comparison")],
     preset: Preset,
     output: Output,
     results_dir: ResultsDir = Path("results"),

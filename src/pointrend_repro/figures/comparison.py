@@ -31,7 +31,7 @@ class Side:
 
 
 def compare(
-    baseline: Side, pointrend: Side, dataset: CocoDataset, shown: ShownObject
+    baseline: Side, other: Side, dataset: CocoDataset, shown: ShownObject
 ) -> ComparedObject:
     """Draw an object's masks by both models over the same window of its image.
 
@@ -42,7 +42,7 @@ def compare(
     view = view_window(image, square_window(shown.box, _MARGIN, image.shape[:2]), _SIDE_PX)
     name = dataset.categories[shown.annotation.label].name
     masks = []
-    for side in (baseline, pointrend):
+    for side in (baseline, other):
         (logits,) = mask_logits(side.model, shown, [side.resolution])
         masks.append(view.mask(logits, shown.box))
     color = contrasting_color(view.pixels, masks[1])
@@ -52,8 +52,8 @@ def compare(
             describe_mask(name, f"the mask of {side.label}", mask),
             partial(show_mask, mask=mask, color=color, line_pt=_LINE_PT),
         )
-        for side, mask in zip((baseline, pointrend), masks, strict=True)
+        for side, mask in zip((baseline, other), masks, strict=True)
     ]
     return ComparedObject(
-        name=name, image_id=shown.record.id, baseline=pictures[0], pointrend=pictures[1]
+        name=name, image_id=shown.record.id, baseline=pictures[0], other=pictures[1]
     )

@@ -9,7 +9,7 @@ DataUrl = Annotated[str, Field(pattern=r"^data:image/webp;base64,[A-Za-z0-9+/]+=
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
 class ModelUsed(_Frozen):
@@ -51,7 +51,8 @@ class Record(_Frozen):
 
     def written(self) -> dict[str, Any]:
         """The record as plain JSON values."""
-        return self.model_dump(mode="json", exclude=None if self.outside_code else {"outside_code"})
+        unsaid = None if self.outside_code else {"outside_code"}
+        return self.model_dump(mode="json", by_alias=True, exclude=unsaid)
 
 
 class FigureRecord(Record):
@@ -77,19 +78,22 @@ class EmbeddedImage(_Frozen):
 
 
 class ComparedObject(_Frozen):
-    """The masks of two models over the same window of an image."""
+    """The masks of two models over the same window of an image.
+
+    The second is called `pointrend` in the files, since the first such pictures were PointRend's.
+    """
 
     name: str
     image_id: int
     baseline: EmbeddedImage
-    pointrend: EmbeddedImage
+    other: EmbeddedImage = Field(alias="pointrend")
 
 
 class ComparisonRecord(PictureRecord):
     """Objects with the masks of two models each; the labels name these."""
 
     baseline_label: str
-    pointrend_label: str
+    other_label: str = Field(alias="pointrend_label")
     objects: list[ComparedObject]
 
 

@@ -40,7 +40,7 @@ def draw(
         image_ids=[shown.record.id for shown in objects],
         content={
             "baseline_label": baseline.label,
-            "pointrend_label": pointrend.label,
+            "other_label": pointrend.label,
             "objects": [compare(baseline, pointrend, dataset, shown) for shown in objects],
         },
     )
