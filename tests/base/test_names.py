@@ -12,9 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from config_files import CLAIMS, read_config
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import is_name
+from pointrend_repro.config.finding import files_of
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import load_dataset, load_preset, load_table, load_variant
 from pointrend_repro.config.tables import Table
@@ -106,25 +108,25 @@ def rename(settings: dict[str, Any], *keys: str, to: str) -> None:
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_file_may_say_such_a_name(evil: str) -> None:
     def read(name: str) -> Any:
-        return yaml.safe_load((CONFIG / name).read_text())
+        return read_config(name)
 
     def refused(schema: Any, values: Any) -> None:
         with pytest.raises(ValidationError, match=RULE):
             schema.model_validate(values)
 
     for keys in (("tables", 0), ("datasets", "coco")):
-        preset = read("presets/smoke.yaml")
+        preset = read("presets/tiny")
         change(preset, *keys, to=evil)
         refused(Preset, preset)
     for key in ("variant", "inference"):
-        table = read("tables/table1.yaml")
+        table = read("tables/table1")
         change(table, "rows", "4conv_28", key, to=evil)
         refused(Table, table)
     for section, key in (("rows", "4conv_28"), ("columns", "coco_ap")):
-        table = read("tables/table1.yaml")
+        table = read("tables/table1")
         rename(table, section, key, to=evil)
         refused(Table, table)
-    variant = read("variants/pointrend_r50_fpn.yaml")
+    variant = read("variants/pointrend_r50_fpn")
     rename(variant, "inference", "res28", to=evil)
     refused(Variant, variant)
     with pytest.raises(UserError, match=RULE):
@@ -133,7 +135,7 @@ def test_no_file_may_say_such_a_name(evil: str) -> None:
 
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_claim_and_no_download_may_be_called_so(evil: str, tmp_path: Path) -> None:
-    claims = yaml.safe_load((CONFIG / "claims.yaml").read_text())
+    claims = read_config(CLAIMS)
     claim = claims["pointrend_outperforms_4conv"]
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump({evil: claim}))
     with pytest.raises(UserError, match=f"claim .*{RULE}"):
@@ -194,8 +196,8 @@ def test_no_command_takes_such_a_name(
 
 
 def test_what_is_shipped_has_names() -> None:
-    for folder in ("presets", "variants", "datasets", "tables"):
-        names = [path.stem for path in (CONFIG / folder).glob("*.yaml")]
+    for kind in ("preset", "variant", "dataset", "table"):
+        names = list(files_of(kind, CONFIG))
         assert names
         assert all(map(is_name, names))
     assert load_claims(CONFIG).claims

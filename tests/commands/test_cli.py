@@ -217,7 +217,7 @@ def test_what_does_not_exist_is_refused(commands: Commands) -> None:
     )
     commands.train("--config-dir", "/nowhere").refuses("there is no preset 'quick' in /nowhere")
     answer = commands.predict(commands.out / "p.json", "--inference", "res29")
-    answer.refuses("variants/pointrend_r50_fpn.yaml", "inference 'res29' is not one of")
+    answer.refuses("models/pointrend_r50_fpn.yaml", "inference 'res29' is not one of")
     truth = commands.root / "annotations/instances_val2017.json"
     metric = commands.evaluate("coco_app", truth, truth, commands.out / "m.json")
     metric.refuses("there is no metric 'coco_app'", "coco_ap")

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from config_files import KINDS, PROTOCOL, config_file
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Layout
+from pointrend_repro.config.finding import files_of
 from pointrend_repro.config.reading import (
     CONFIG_DIR,
     load_dataset,
@@ -29,7 +31,7 @@ LOADERS = {
     "datasets": load_dataset,
     "tables": load_table,
 }
-SHIPPED = [(kind, path.stem) for kind in LOADERS for path in (CONFIG_DIR / kind).glob("*.yaml")]
+SHIPPED = [(kind, name) for kind in LOADERS for name in files_of(KINDS[kind], CONFIG_DIR)]
 
 
 @pytest.fixture
@@ -135,9 +137,9 @@ UNKNOWN_KEYS = [
     ),
     ("datasets/coco", ("num_clases",), "num_clases", "num_classes"),
     (
-        "datasets/coco",
-        ("recipe", "optimizer", "base_rl"),
-        "recipe.optimizer.base_rl",
+        PROTOCOL,
+        ("coco", "instances", "optimizer", "base_rl"),
+        "optimizer.base_rl",
         "base_lr",
     ),
     (
@@ -177,10 +179,10 @@ UNKNOWN_KEYS = [
 def test_unknown_key_is_refused_with_a_suggestion(
     config_dir: Path, file: str, keys: tuple[str, ...], told: str, suggested: str
 ) -> None:
-    edit(config_dir / f"{file}.yaml", *keys, value=1)
+    edit(config_file(file, config_dir), *keys, value=1)
     preset = "paper" if file == "datasets/coco" else "smoke"
     message = refusal(lambda: load_grid(preset, config_dir))
-    assert f"{file}.yaml" in message
+    assert "/".join(config_file(file, config_dir).parts[-2:]) in message
     assert f"unknown key {told}; did you mean '{suggested}" in message
 
 
@@ -210,14 +212,14 @@ WRONG_VALUES = [
     ("datasets/generated_coco", ("num_classes",), "six", "num_classes: Input should be a valid"),
     ("datasets/generated_coco", ("layout",), "voc", "layout: Input should be 'coco'"),
     (
-        "datasets/generated_coco",
-        ("recipe", "schedules", "1x", "lr_drop_iters"),
+        PROTOCOL,
+        ("coco", "instances", "schedules", "1x", "lr_drop_iters"),
         [60_000, 90_000],
         "lr_drop_iters (60000, 90000) must lie before total_iters 90000",
     ),
     (
-        "datasets/generated_coco",
-        ("recipe", "schedules", "1x", "lr_drop_iters"),
+        PROTOCOL,
+        ("coco", "instances", "schedules", "1x", "lr_drop_iters"),
         [80_000, 60_000],
         "lr_drop_iters (80000, 60000) must increase",
     ),
@@ -257,7 +259,7 @@ WRONG_VALUES = [
         "tables/table2",
         ("rows", "pointrend_224", "inference"),
         "res225",
-        "row 'pointrend_224': variants/pointrend_r50_fpn.yaml: inference 'res225' is not one of [",
+        "row 'pointrend_224': papers/pointrend/models/pointrend_r50_fpn.yaml: inference 'res225'",
     ),
     ("presets/smoke", ("trials", "coco"), 0, "trials.coco: Input should be greater than 0"),
     ("presets/smoke", ("overrides", "schedule"), 5, "overrides.schedule: Input should be a valid"),
@@ -286,9 +288,9 @@ WRONG_VALUES = [
 def test_wrong_value_is_refused(
     config_dir: Path, file: str, keys: tuple[str, ...], value: Any, told: str
 ) -> None:
-    edit(config_dir / f"{file}.yaml", *keys, value=value)
+    edit(config_file(file, config_dir), *keys, value=value)
     message = refusal(lambda: load_grid("smoke", config_dir))
-    assert f"{file}.yaml" in message
+    assert "/".join(config_file(file, config_dir).parts[-2:]) in message
     assert told in message
 
 
@@ -297,7 +299,7 @@ MISSING_NAMES = [
         "presets/smoke",
         ("tables",),
         ["table11"],
-        "there is no table 'table11' in {}/tables; did you mean 'table1'?",
+        "there is no table 'table11' in {0}/tables or {0}/papers/*/tables; did you mean 'table1'?",
     ),
     (
         "presets/smoke",
@@ -309,20 +311,21 @@ MISSING_NAMES = [
         "tables/table1",
         ("rows", "4conv_28", "variant"),
         "mask_rcnn_r50",
-        "there is no variant 'mask_rcnn_r50' in {}/variants; did you mean 'mask_rcnn_r50_fpn'?",
+        "there is no variant 'mask_rcnn_r50' in {0}/variants or {0}/papers/*/models; did you mean "
+        "'mask_rcnn_r50_fpn'?",
     ),
     (
         "tables/table1",
         ("rows", "pointrend_28", "inference"),
         "res29",
-        "variants/pointrend_r50_fpn.yaml: inference 'res29' is not one of ['res",
+        "models/pointrend_r50_fpn.yaml: inference 'res29' is not one of ['res",
     ),
     (
         "variants/pointrend_r50_fpn",
         ("schedule",),
         "2x",
-        "variants/pointrend_r50_fpn.yaml on datasets/generated_cityscapes.yaml: schedule '2x' is "
-        "not one of the data set's ['1x']",
+        "models/pointrend_r50_fpn.yaml on datasets/generated_cityscapes.yaml: schedule '2x' is "
+        "not one of the recipe's ['1x']",
     ),
 ]
 
@@ -331,7 +334,7 @@ MISSING_NAMES = [
 def test_name_of_nothing_is_refused(
     config_dir: Path, file: str, keys: tuple[str, ...], value: Any, told: str
 ) -> None:
-    edit(config_dir / f"{file}.yaml", *keys, value=value)
+    edit(config_file(file, config_dir), *keys, value=value)
     assert told.format(config_dir) in refusal(lambda: load_grid("smoke", config_dir))
 
 
@@ -346,9 +349,11 @@ def test_preset_or_config_folder_that_does_not_exist(config_dir: Path) -> None:
 def test_missing_key_is_named(config_dir: Path) -> None:
     path = config_dir / "datasets/coco.yaml"
     content = yaml.safe_load(path.read_text())
-    del content["recipe"]
+    del content["num_classes"]
     path.write_text(yaml.safe_dump(content))
-    assert refusal(lambda: load_dataset("coco", config_dir)) == f"{path}: recipe: Field required"
+    assert (
+        refusal(lambda: load_dataset("coco", config_dir)) == f"{path}: num_classes: Field required"
+    )
 
 
 @pytest.mark.parametrize(

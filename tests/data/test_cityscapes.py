@@ -12,6 +12,7 @@ from PIL import Image
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands import data as data_commands
 from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.cityscapes import (
     INSTANCE_CLASSES,
@@ -257,7 +258,7 @@ def test_paths_and_settings() -> None:
 
 
 def test_recipe_is_the_supplements() -> None:
-    recipe = load_dataset("cityscapes").recipe
+    recipe = load_paper("pointrend").protocol["cityscapes"]["instances"]
     assert recipe.input.train_short_edges_px == tuple(range(800, 1025, 32))
     assert (recipe.input.test_short_edge_px, recipe.input.max_long_edge_px) == (1024, 2048)
     assert (recipe.optimizer.images_per_batch, recipe.optimizer.base_lr) == (8, 0.01)

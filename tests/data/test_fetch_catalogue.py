@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.finding import files_of
 from pointrend_repro.config.reading import CONFIG_DIR, load_dataset, load_variant
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
 
@@ -18,9 +19,9 @@ def shipped() -> Catalogue:
     return load_catalogue()
 
 
-@pytest.mark.parametrize("path", sorted((CONFIG_DIR / "variants").glob("*.yaml")))
-def test_every_variant_finds_its_weights(shipped: Catalogue, path: Path) -> None:
-    backbone = load_variant(path.stem).model.backbone
+@pytest.mark.parametrize("variant", files_of("variant", CONFIG_DIR))
+def test_every_variant_finds_its_weights(shipped: Catalogue, variant: str) -> None:
+    backbone = load_variant(variant).model.backbone
     assert backbone.weights
     name = shipped.provider(Path(backbone.weights), DATA)
     assert name is not None

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import load_dataset, load_variant
+from pointrend_repro.config.papers import load_paper
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.data import color
 from pointrend_repro.data.color import jitter_colors
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
@@ -189,7 +190,7 @@ def test_an_example_is_a_function_of_its_seed(generated: Path) -> None:
 
 def test_scales_of_the_paper() -> None:
     """Supplement, section 2: "scaling of 0.5x to 2.0x with a 32 pixel step"."""
-    recipes = load_dataset("cityscapes").semantic_recipes
+    recipes = load_paper("pointrend").protocol["cityscapes"]
     for name in ("deeplabv3", "semantic_fpn"):
         scales = recipes[name].input.train_short_edges_px
         assert (scales[0], scales[-1]) == (0.5 * 1024, 2.0 * 1024)
@@ -356,7 +357,7 @@ def test_deeplabs_recipe_leaves_colors_alone(generated: Path) -> None:
 
 def test_recipes_of_the_two_models() -> None:
     """Supplement, section 2."""
-    recipes = load_dataset("cityscapes").semantic_recipes
+    recipes = load_paper("pointrend").protocol["cityscapes"]
     deeplab, fpn = recipes["deeplabv3"], recipes["semantic_fpn"]
     assert (deeplab.input.crop_px, fpn.input.crop_px) == ((768, 768), (512, 1024))
     assert deeplab.input.color_augmentation is deeplab.input.crop_bootstrapping is None
@@ -367,7 +368,7 @@ def test_recipes_of_the_two_models() -> None:
 
 def test_detectron2s_recipe_of_deeplabv3() -> None:
     """Its projects/DeepLab, Base-DeepLabV3-OS16-Semantic.yaml, commit 02b5c4e2."""
-    recipe = load_dataset("cityscapes").semantic_recipes["deeplabv3_detectron2"]
+    recipe = load_paper("pointrend").protocol["cityscapes"]["deeplabv3_detectron2"]
     assert recipe.input.crop_px == (512, 1024)
     assert recipe.input.train_short_edges_px == (512, 768, 1024, 1280, 1536, 1792, 2048)
     optimizer = recipe.optimizer

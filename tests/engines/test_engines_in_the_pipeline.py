@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from config_files import config_file
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import from_detectron2, to_detectron2
 from pointrend_repro.checkpoints.saved_models import build_model
@@ -60,7 +61,7 @@ def test_tables_show_each_model_by_both_engines() -> None:
 
 def test_a_grid_with_what_detectron2_cannot_do_is_refused(tmp_path: Path) -> None:
     config = write_small_config(tmp_path / "config")  # with a narrow trunk
-    path = config / "tables/table1.yaml"
+    path = config_file("tables/table1", config)
     table = yaml.safe_load(path.read_text())
     table["rows"]["4conv_28"]["variant"] = "mask_rcnn_r50_fpn_detectron2"
     path.write_text(yaml.safe_dump(table))
@@ -100,10 +101,10 @@ def test_without_detectron2_one_line_says_how_to_get_it(monkeypatch) -> None:
 def copy(tmp_path: Path) -> WorkingCopy:
     """Preset smoke with one trained row, by detectron2, on a trunk that it has."""
     made = make_copy(tmp_path / "copy")
-    made.edit("config/presets/smoke.yaml", "name: resnet18_narrow", "name: resnet50")
-    made.edit("config/presets/smoke.yaml", "norm: gn", "norm: bn")
+    made.edit("config/scales/narrow.yaml", "name: resnet18_narrow", "name: resnet50")
+    made.edit("config/scales/narrow.yaml", "norm: gn", "norm: bn")
     made.edit(
-        "config/tables/table1.yaml",
+        "config/papers/pointrend/tables/table1.yaml",
         "variant: mask_rcnn_r50_fpn",
         "variant: mask_rcnn_r50_fpn_detectron2",
     )

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 from test_workflow import STUB
 
+from config_files import config_file
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
@@ -79,7 +80,7 @@ def open_run(folder: Path) -> Finished:
 
 
 def run_everything(folder: Path) -> None:
-    table = write_small_config(folder / "config") / "tables/table1.yaml"
+    table = config_file("tables/table1", write_small_config(folder / "config"))
     content = yaml.safe_load(table.read_text())
     content["rows"] = {ROW: content["rows"][ROW]}
     table.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -13,6 +13,7 @@ import torch
 import yaml
 from PIL import Image
 
+from config_files import PROTOCOL, config_file
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
@@ -135,9 +136,9 @@ WRONG = [
     ),
     ("variants/deeplabv3_r103", ("recipe",), "recipe: Input should be a valid string"),
     (
-        "datasets/generated_cityscapes",
-        ("semantic_recipes", "deeplabv3", "input", "crop"),
-        "unknown key semantic_recipes.deeplabv3.input.crop; did you mean 'crop_px'?",
+        PROTOCOL,
+        ("cityscapes", "deeplabv3", "input", "crop"),
+        "cityscapes.deeplabv3: unknown key input.crop; did you mean 'crop_px'?",
     ),
     (
         "presets/quick",
@@ -156,21 +157,22 @@ WRONG = [
 def test_wrong_keys_are_named_in_one_line(
     config_dir: Path, file: str, keys: tuple[str, ...], told: str
 ) -> None:
-    edit(config_dir / f"{file}.yaml", *keys, value={"a": 1} if keys[-1] == "deeplab" else 1)
+    edit(config_file(file, config_dir), *keys, value={"a": 1} if keys[-1] == "deeplab" else 1)
     message = refusal(lambda: load_grid(PRESET, config_dir))
-    assert f"{file}.yaml" in message
+    assert "/".join(config_file(file, config_dir).parts[-2:]) in message
     assert told in message
 
 
 def test_a_recipe_that_the_data_set_lacks(config_dir: Path) -> None:
-    edit(config_dir / "variants/deeplabv3_r103.yaml", "recipe", value="deeplab")
+    edit(config_file("variants/deeplabv3_r103", config_dir), "recipe", value="deeplab")
     message = refusal(lambda: load_grid(PRESET, config_dir))
-    assert "variants/deeplabv3_r103.yaml" in message
-    assert "recipe 'deeplab' is not one of the data set's semantic_recipes" in message
+    assert "papers/pointrend/models/deeplabv3_r103.yaml on datasets/generated_city" in message
+    assert "recipe 'deeplab' is not one of its paper's" in message
+    assert "did you mean 'deeplabv3'?" in message
 
 
 def test_a_metric_of_the_other_kind_of_model(config_dir: Path) -> None:
-    table = config_dir / "tables/table6.yaml"
+    table = config_file("tables/table6", config_dir)
     edit(table, "columns", "miou", "metric", value="cityscapes_ap")
     edit(table, "columns", "miou", "value", value="AP")
     assert "'deeplabv3_r103' is a semantic model, which metric cityscapes_ap does not" in refusal(
@@ -327,7 +329,7 @@ def test_there_is_no_mask_head_to_count(
     what = ["--preset", PRESET, "--variant", DEEPLABS[1], "--inference", "default"]
     where = ["--config-dir", str(config_dir), "--output", str(config_dir / "cost.json")]
     assert run("cost", *what, *where) == 2
-    told = "variants/deeplabv3_pointrend_r103.yaml: a semantic model has no mask head to count"
+    told = "models/deeplabv3_pointrend_r103.yaml: a semantic model has no mask head to count"
     assert told in capfd.readouterr().err
 
 

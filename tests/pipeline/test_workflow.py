@@ -209,14 +209,18 @@ TRAIN_AGAIN = {key: count for key, count in TABLE_1_OF_SMOKE.items() if not key.
 NO_MATTER: dict[str, tuple[str, str, str]] = {
     "a comment in a preset": ("config/presets/smoke.yaml", "tables:", "# A comment\ntables:"),
     "a comment in a variant": (
-        "config/variants/pointrend_r50_fpn.yaml",
+        "config/papers/pointrend/models/pointrend_r50_fpn.yaml",
         "model:",
         "# A comment\nmodel:",
     ),
     "a comment in a rule": ("workflow/rules/train.smk", "rule train:", "# A comment\nrule train:"),
     "how often a training logs": ("config/presets/smoke.yaml", "log_every_iters: 5", ""),
     "loader workers": ("config/presets/smoke.yaml", "loader_workers: 0", "loader_workers: 1"),
-    "a title of a variant": ("config/variants/pointrend_r50_fpn.yaml", "title: ", "title: A "),
+    "a title of a variant": (
+        "config/papers/pointrend/models/pointrend_r50_fpn.yaml",
+        "title: ",
+        "title: A ",
+    ),
     "another preset": ("config/presets/paper.yaml", "title: ", "title: A "),
 }
 
@@ -240,13 +244,13 @@ def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
 
 
 def test_a_head_trains_its_own_variant_again(finished: WorkingCopy) -> None:
-    finished.edit("config/presets/smoke.yaml", "point_channels: 32", "point_channels: 16")
+    finished.edit("config/scales/narrow.yaml", "point_channels: 32", "point_channels: 16")
     jobs = finished.plan()
     assert (jobs["train"], jobs["predict"], jobs[EVALUATE]) == (2, 4, 4)
 
 
 def test_a_way_to_predict_predicts_again(finished: WorkingCopy) -> None:
-    name = "config/variants/pointrend_r50_fpn.yaml"
+    name = "config/papers/pointrend/models/pointrend_r50_fpn.yaml"
     path = finished.folder / name
     content = yaml.safe_load(path.read_text())
     content["inference"]["res28"]["points_per_step"] = 100
@@ -257,7 +261,7 @@ def test_a_way_to_predict_predicts_again(finished: WorkingCopy) -> None:
 
 
 def test_a_number_of_the_table_renders_again(finished: WorkingCopy) -> None:
-    finished.edit("config/tables/table1.yaml", "tolerance: 0.2", "tolerance: 0.3")
+    finished.edit("config/papers/pointrend/tables/table1.yaml", "tolerance: 0.2", "tolerance: 0.3")
     assert finished.plan() == {"judge_claims": 1, "report": 1, "all": 1}
 
 

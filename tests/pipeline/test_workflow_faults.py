@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config_files import CLAIMS, config_file
 from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT
 from working_copy import WorkingCopy, make_copy
 
@@ -62,11 +63,11 @@ def small_copy(folder: Path, data: Path) -> WorkingCopy:
         "overrides": OVERRIDES,
     }
     (copy.folder / f"config/presets/{PRESET}.yaml").write_text(yaml.safe_dump(preset))
-    table = copy.folder / "config/tables/table1.yaml"
+    table = config_file("tables/table1", copy.folder / "config")
     content = yaml.safe_load(table.read_text())
     content["rows"] = {ROW: content["rows"][ROW]}
     table.write_text(yaml.safe_dump(content, sort_keys=False))
-    (copy.folder / "config/claims.yaml").write_text("{}\n")
+    config_file(CLAIMS, copy.folder / "config").write_text("{}\n")
     config = copy.folder / "config/config.yaml"
     content = yaml.safe_load(config.read_text()) | {"preset": PRESET, "data_root": str(data)}
     config.write_text(yaml.safe_dump(content))

@@ -19,10 +19,10 @@ from damaged_run import (
     refused_and_kept,
 )
 
+from config_files import config_file
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
-from pointrend_repro.config.reading import CONFIG_DIR
 from small_experiment import VARIANT
 
 Damage = Callable[[Path], object]
@@ -124,7 +124,7 @@ def test_without_a_digest_another_head_and_a_cut_file_still_show(run: Run) -> No
 
 def test_a_model_of_another_training_is_refused_and_left(run: Run) -> None:
     other = "mask_rcnn_r50_fpn"
-    shutil.copy(CONFIG_DIR / "tables/table1.yaml", run.folder / "config/tables")
+    shutil.copy(config_file("tables/table1"), config_file("tables/table1", run.folder / "config"))
     told = run.predict(variant=other, inference="default")
     assert f"is of variant {VARIANT}, not of variant {other}" in told
     trial1 = run.model.parents[1] / "trial1"

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from made_up_claims import fill_claims, write_cost
 
+from config_files import CLAIMS, config_file
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.metrics import KEYS
@@ -124,7 +125,7 @@ def test_gains_that_the_paper_prints(claims: Claims) -> None:
 
 def write_config(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path:
     shutil.copytree(CONFIG_DIR, folder / "config")
-    path = folder / "config/claims.yaml"
+    path = config_file(CLAIMS, folder / "config")
     content = yaml.safe_load(path.read_text())
     edit(content)
     path.write_text(yaml.safe_dump(content))
@@ -136,7 +137,7 @@ def write_config(folder: Path, edit: Callable[[dict[str, Any]], object]) -> Path
     [
         ({"pairs": [["pointrend_225", "4conv_28"]]}, "no row 'pointrend_225'; did you mean"),
         ({"columns": ["cocoap"]}, "'table1' has no column 'cocoap'; did you mean 'coco_ap'"),
-        ({"table": "table11"}, "there is no table 'table11'"),
+        ({"table": "table11"}, "the paper has no table 'table11'; did you mean 'table1'"),
         ({"kind": "larger"}, "kind is 'larger'; there are: greater, gain_greater, saturates"),
         ({"paris": []}, "unknown key paris; did you mean 'pairs'"),
         ({"times": 0}, "times: Input should be greater than 0"),

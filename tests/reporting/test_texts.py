@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from made_up_metrics import write_result
 from pydantic import ValidationError
 
+from config_files import CLAIMS, read_config
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.texts import visible
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant
 from pointrend_repro.data.fetch.catalogue import Catalogue
@@ -58,21 +58,21 @@ def read(name: str) -> Any:
 
 @functools.cache
 def _parsed(name: str) -> Any:
-    return yaml.safe_load((CONFIG_DIR / name).read_text())
+    return read_config(name)
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
 def test_the_files_of_config_may_hold_none(hidden: str, tmp_path: Path) -> None:
-    evil, table = f"a{hidden}b", "tables/table1.yaml"
+    evil, table = f"a{hidden}b", "tables/table1"
     cases: list[tuple[Any, str, tuple[str, ...]]] = [
-        (Preset, "presets/smoke.yaml", ("title",)),
-        (Preset, "presets/smoke.yaml", ("warning",)),
-        (Variant, "variants/pointrend_r50_fpn.yaml", ("title",)),
-        (Dataset, "datasets/coco.yaml", ("title",)),
+        (Preset, "presets/smoke", ("title",)),
+        (Preset, "presets/smoke", ("warning",)),
+        (Variant, "variants/pointrend_r50_fpn", ("title",)),
+        (Dataset, "datasets/coco", ("title",)),
         *((Table, table, (key,)) for key in ("title", "caption", "source")),
         *((Table, table, ("rows", "4conv_28", key)) for key in ("title",)),
         *((Table, table, ("columns", "coco_ap", key)) for key in ("title", "unit", "value")),
-        (Catalogue, "downloads.yaml", ("downloads", "coco", "title")),
+        (Catalogue, "downloads", ("downloads", "coco", "title")),
     ]
     for schema, name, (*path, last) in cases:
         values = read(name)
@@ -82,7 +82,7 @@ def test_the_files_of_config_may_hold_none(hidden: str, tmp_path: Path) -> None:
         place[last] = evil
         with pytest.raises(ValidationError, match=rf"unseen character U\+{ord(hidden):04X}"):
             schema.model_validate(values)
-    claims = {"points_saturate": read("claims.yaml")["points_saturate"] | {"statement": evil}}
+    claims = {"points_saturate": read(CLAIMS)["points_saturate"] | {"statement": evil}}
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
     with pytest.raises(UserError, match=r"points_saturate.*unseen character") as told:
         load_claims(tmp_path)

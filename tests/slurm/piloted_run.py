@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from cluster import Cluster, wait_until
 
+from config_files import CLAIMS, config_file
 from working_copy import WorkingCopy, make_copy
 
 VARIANTS = ("mask_rcnn_r50_fpn", "pointrend_r50_fpn")
@@ -38,11 +39,11 @@ def make_small_copy(folder: Path, *, gpu: bool) -> WorkingCopy:
     content["overrides"]["schedule"]["total_iters"] = ITERATIONS
     content["overrides"]["run"] |= {"log_every_iters": 1, "checkpoint_every_iters": 20}
     preset.write_text(yaml.safe_dump(content, sort_keys=False))
-    table = copy.folder / "config/tables/table1.yaml"
+    table = config_file("tables/table1", copy.folder / "config")
     content = yaml.safe_load(table.read_text())
     content["rows"] = {row: content["rows"][row] for row in ("4conv_28", "pointrend_28")}
     table.write_text(yaml.safe_dump(content, sort_keys=False))
-    (copy.folder / "config/claims.yaml").write_text("{}\n")
+    config_file(CLAIMS, copy.folder / "config").write_text("{}\n")
     resources = copy.folder / "config/resources.yaml"
     content = yaml.safe_load(resources.read_text())
     for job in content["cpu"].values():

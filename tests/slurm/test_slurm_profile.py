@@ -4,12 +4,14 @@ No Slurm is needed here: in place of `sbatch` stands a script that notes how it 
 """
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from working_copy import REPOSITORY, WorkingCopy, make_copy
+from config_files import CLAIMS, config_file
+from working_copy import WorkingCopy, make_copy
 
 VARIANT = "pointrend_x101_fpn_3x"
 MODEL = f"results/paper/coco/{VARIANT}/trial0/model.safetensors"
@@ -26,8 +28,8 @@ SLURM = {
 def ready_to_train(tmp_path: Path) -> WorkingCopy:
     """A clone of preset paper with all tables, whose data seem to be there."""
     copy = make_copy(tmp_path / "copy")
-    for name in ("presets/paper.yaml", "tables/table1.yaml", "claims.yaml"):
-        (copy.folder / "config" / name).write_bytes((REPOSITORY / "config" / name).read_bytes())
+    for name in ("presets/paper", "tables/table1", CLAIMS):
+        shutil.copy(config_file(name), config_file(name, copy.folder / "config"))
     for name in [*RECORDS, "results/paper/coco/dataset"]:
         path = copy.folder / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from config_files import config_file
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
@@ -230,7 +231,7 @@ def test_a_row_of_table_1_by_the_document_alone(
     variant, row = documented("yaml")
     variant = variant.replace("settings: {channels: 64}", "settings: {channels: 8}")
     (config / "variants/two_convs_r50_fpn.yaml").write_text(variant)
-    table = config / "tables/table1.yaml"
+    table = config_file("tables/table1", config)
     table.write_text(table.read_text().replace("\nrows:\n", f"\nrows:\n{row}"))
     data = coco_builder()
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
 from pointrend_repro.training.schedule import learning_rate
 
@@ -21,7 +21,7 @@ COCO_RATES = {
 
 @pytest.mark.parametrize("name", ["1x", "3x"])
 def test_coco_schedules_are_the_papers(name: str) -> None:
-    recipe = load_dataset("coco").recipe
+    recipe = load_paper("pointrend").protocol["coco"]["instances"]
     schedule = recipe.schedules[name]
     for iteration, rate in (WARM_UP | COCO_RATES[name]).items():
         assert learning_rate(iteration, recipe.optimizer, schedule) == pytest.approx(rate)
@@ -29,7 +29,7 @@ def test_coco_schedules_are_the_papers(name: str) -> None:
 
 
 def test_updates_at_each_rate_of_the_1x_schedule() -> None:
-    recipe = load_dataset("coco").recipe
+    recipe = load_paper("pointrend").protocol["coco"]["instances"]
     schedule = recipe.schedules["1x"]
     rates = [
         learning_rate(i, recipe.optimizer, schedule) for i in range(0, schedule.total_iters, 1000)

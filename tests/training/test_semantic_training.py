@@ -11,7 +11,7 @@ import torch
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
-from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.data.semantic import LabelledImages, read_labelled_images
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
@@ -152,7 +152,7 @@ STEPS = {0: 0.001, 1000: 0.01, 39_999: 0.01, 40_000: 0.001, 54_999: 0.001, 55_00
 def test_schedules_are_the_papers(
     recipe: str, schedule: str, rates: dict[int, float], total: int
 ) -> None:
-    found = load_dataset("cityscapes").semantic_recipes[recipe]
+    found = load_paper("pointrend").protocol["cityscapes"][recipe]
     chosen = found.schedules[schedule]
     assert chosen.total_iters == total
     for iteration, rate in rates.items():

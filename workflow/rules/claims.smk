@@ -22,9 +22,10 @@ rule judge_claims:
             + [METHOD]
         ),
         preset=SETTINGS.preset,
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
-        "Judging the claims of the paper"
+        "Judging the claims"
     shell:
-        "pointrend-repro claims --preset {params.preset:q} {params.lvis:q}"
+        "pointrend-repro claims --preset {params.preset:q} {params.papers:q} {params.lvis:q}"
         " --config-dir config >{log:q} 2>&1"

@@ -48,13 +48,15 @@ try:
     SETTINGS = read_workflow_config(config)
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
-    GRID = load_grid(SETTINGS.preset, Path("config"), SETTINGS.user_data)
+    GRID = load_grid(
+        SETTINGS.preset, Path("config"), SETTINGS.user_data, SETTINGS.papers
+    )
     SETTINGS.require_engines(
         [variant.engine for variant in GRID.variants.values()],
         in_conda=DeploymentMethod.CONDA
         in workflow.deployment_settings.deployment_method,
     )
-    CLAIMS = load_claims(Path("config"))
+    CLAIMS = load_claims(Path("config"), list(GRID.papers))
     for name in SETTINGS.roots:
         load_dataset(name, Path("config"))  # a misspelt name would be nobody's
     DATA = paths_of_all(
@@ -107,13 +109,6 @@ onstart:
             sys.exit(f"error: {error}")
 
 
-wildcard_constraints:
-    dataset="|".join(sorted(GRID.datasets)),
-    variant="|".join(sorted(GRID.variants)),
-    trial=r"\d+",
-    inference=NAME_PATTERN,
-
-
 def generated_folder(wildcards):
     """The folder that a generated data set is drawn into; other sets have to be there already."""
     dataset = GRID.datasets[wildcards.dataset]
@@ -123,6 +118,13 @@ def generated_folder(wildcards):
 def one_of(names):
     """A pattern for a wildcard, which nothing matches if there are no names."""
     return "|".join(sorted(names)) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(GRID.datasets),
+    variant=one_of(GRID.variants),
+    trial=r"\d+",
+    inference=NAME_PATTERN,
 
 
 def by_engine(engine):

@@ -44,8 +44,9 @@ rule thin_logs:
         "../envs/pointrend_repro.yaml"
     params:
         preset=SETTINGS.preset,
+        papers=SETTINGS.papers_option,
     message:
         "Thinning the training logs out into {output}"
     shell:
-        "pointrend-repro curves --preset {params.preset:q} --config-dir config"
+        "pointrend-repro curves --preset {params.preset:q} {params.papers:q} --config-dir config"
         " --output {output:q} >{log:q} 2>&1"

@@ -51,11 +51,12 @@ rule collect:
     params:
         columns=digest(list(COLUMNS)),
         preset=SETTINGS.preset,
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
         "Collecting {output}"
     shell:
-        "pointrend-repro collect --preset {params.preset:q} {params.lvis:q}"
+        "pointrend-repro collect --preset {params.preset:q} {params.papers:q} {params.lvis:q}"
         " --config-dir config >{log:q} 2>&1"
 
 
@@ -106,9 +107,10 @@ rule report:
         tables=digest({k: t.model_dump(mode="json") for k, t in GRID.tables.items()}),
         preset=SETTINGS.preset,
         warning=GRID.preset.warning or "",
+        papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
         "Rendering {output.page}"
     shell:
-        "pointrend-repro report --preset {params.preset:q} {params.lvis:q}"
+        "pointrend-repro report --preset {params.preset:q} {params.papers:q} {params.lvis:q}"
         " --config-dir config >{log:q} 2>&1"

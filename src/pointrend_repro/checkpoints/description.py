@@ -12,7 +12,7 @@ from pydantic import Discriminator, FailFast, Field, Tag, ValidationError
 
 from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.base.origins import METADATA_KEY
-from pointrend_repro.config.reading import one_line
+from pointrend_repro.config.yaml_files import one_line
 from pointrend_repro.settings.instances import (
     InputSettings,
     ModelSettings,

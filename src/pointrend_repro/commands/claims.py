@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pointrend_repro.base.damaged import damaged_moved_aside
-from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
+from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.loading import load_grid
@@ -12,6 +13,7 @@ from pointrend_repro.experiments.loading import load_grid
 def claims(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
@@ -21,11 +23,13 @@ def claims(
     from pointrend_repro.reporting.claims.schema import load_claims
     from pointrend_repro.reporting.results import load_results
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = load_grid(
+        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
+    )
     folder = results_dir / preset
     with damaged_moved_aside():
         results = load_results(grid, folder)
-    judged = judge_claims(grid, load_claims(config_dir), results)
+    judged = judge_claims(grid, load_claims(config_dir, list(grid.papers)), results)
     write_claims(judged, folder)
     for claim in judged:
         print(f"{claim.verdict:16} {claim.name}")

@@ -11,12 +11,14 @@ from pointrend_repro.commands.options import (
     DataRoot,
     Device,
     Output,
+    Papers,
     Preset,
     ResultsDir,
     Threads,
     prepare_device,
 )
 from pointrend_repro.config.figures import PaperFigure
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
 from pointrend_repro.experiments.drawable import require_models
@@ -68,12 +70,14 @@ def curves(
     preset: Preset,
     output: Output,
     results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Thin out the training logs of a preset into one CSV."""
     from pointrend_repro.reporting.pictures.thinning import write_curves
 
-    write_curves(load_grid(preset, config_dir), results_dir / preset, output)
+    grid = load_grid(preset, config_dir, papers=paper_names(papers))
+    write_curves(grid, results_dir / preset, output)
 
 
 def _shown_data(grid: Grid, drawn: PaperFigure, data_root: Path | None) -> DataPaths:

@@ -26,14 +26,19 @@ def a_name(param: typer.CallbackParam, value: str | None) -> str | None:
 Preset = Annotated[
     str, typer.Option(help="a file of config/presets, such as smoke", callback=a_name)
 ]
+Papers = Annotated[
+    str, typer.Option(help="folders of config/papers, with commas; none: those of the preset")
+]
 DatasetName = Annotated[str, typer.Option(help="a file of config/datasets", callback=a_name)]
-VariantName = Annotated[str, typer.Option(help="a file of config/variants", callback=a_name)]
+VariantName = Annotated[
+    str, typer.Option(help="a model of a paper's, or a file of config/variants", callback=a_name)
+]
 InferenceName = Annotated[
     str, typer.Option(help="one of the variant's inference settings", callback=a_name)
 ]
 DataRoot = Annotated[Path | None, typer.Option(help="the data set's folder, if not the usual one")]
 LvisAnnotations = Annotated[Path | None, typer.Option(help="LVIS v0.5 annotations for AP*")]
-ConfigDir = Annotated[Path, typer.Option(help="folder with presets, variants, datasets, tables")]
+ConfigDir = Annotated[Path, typer.Option(help="folder with papers, presets, datasets")]
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
 ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]

@@ -17,6 +17,7 @@ from pointrend_repro.commands.options import (
     InferenceName,
     LvisAnnotations,
     Output,
+    Papers,
     Preset,
     ReportsDir,
     ResultsDir,
@@ -24,10 +25,10 @@ from pointrend_repro.commands.options import (
     VariantName,
     prepare_device,
 )
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
-from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.loading import load_grid, load_grid_of
 
 
 def train(
@@ -42,8 +43,7 @@ def train(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Train one model; run again, it continues from its newest checkpoint."""
-    grid = load_grid(preset, config_dir)
-    _require_experiment(grid, dataset, variant)
+    grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.training_settings(dataset, variant)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
@@ -66,8 +66,7 @@ def predict(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Predict the validation images with a trained model."""
-    grid = load_grid(preset, config_dir)
-    _require_experiment(grid, dataset, variant)
+    grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
@@ -134,15 +133,17 @@ def cost(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
+    from pointrend_repro.config.finding import find
     from pointrend_repro.config.reading import load_variant, resolve_inference
     from pointrend_repro.config.variants import SemanticVariant
     from pointrend_repro.pipeline.steps import run_cost
     from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
     config = load_variant(variant, config_dir)
-    settings = resolve_inference(config, inference, where=f"variants/{variant}.yaml")
+    where = find("variant", variant, config_dir).shown
+    settings = resolve_inference(config, inference, where=where)
     if isinstance(config, SemanticVariant) or isinstance(settings, SemanticInferenceSettings):
-        raise UserError(f"variants/{variant}.yaml: a semantic model has no mask head to count")
+        raise UserError(f"{where}: a semantic model has no mask head to count")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
     run_cost(experiment, config.model, settings, output=output)
 
@@ -150,13 +151,16 @@ def cost(
 def collect(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Gather all numbers of a preset into results/<preset>/metrics.csv."""
     from pointrend_repro.reporting.collect import write_metrics
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = load_grid(
+        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
+    )
     with damaged_moved_aside():
         write_metrics(grid, results_dir / preset)
 
@@ -165,21 +169,15 @@ def report(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
     reports_dir: ReportsDir = Path("reports"),
+    papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Render the tables and the page of a preset into reports/<preset>/."""
     from pointrend_repro.reporting.report import write_report
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = load_grid(
+        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
+    )
     with damaged_moved_aside():
         write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
-
-
-def _require_experiment(grid: Grid, dataset: str, variant: str) -> None:
-    known = {(t.dataset, t.variant) for t in grid.trainings}
-    if (dataset, variant) not in known:
-        raise UserError(
-            f"preset {grid.name!r} has no experiment of variant {variant!r} on data set "
-            f"{dataset!r}; it has: {', '.join(f'{v} on {d}' for d, v in sorted(known))}"
-        )

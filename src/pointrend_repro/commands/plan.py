@@ -8,10 +8,12 @@ import typer
 from pointrend_repro.commands.options import (
     ConfigDir,
     LvisAnnotations,
+    Papers,
     Preset,
     ReportsDir,
     ResultsDir,
 )
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 
 
@@ -29,6 +31,7 @@ def plan(
     cityscapes_root: Annotated[
         Path | None, typer.Option(help="Cityscapes, where it is yours")
     ] = None,
+    papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
@@ -39,7 +42,9 @@ def plan(
     from pointrend_repro.pipeline.planning.plan import make_plan
     from pointrend_repro.pipeline.planning.text import to_text
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = load_grid(
+        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
+    )
     named = {"coco": data_root, "cityscapes": cityscapes_root}
     own = frozenset(layout for layout, folder in named.items() if folder)
     places = Places(results_dir / preset, reports_dir / preset, config_dir, own)

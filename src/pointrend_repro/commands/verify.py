@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Preset, ResultsDir
+from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
+from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.loading import load_grid
@@ -13,13 +14,16 @@ from pointrend_repro.reporting.formats import count
 def verify(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Read all models, predictions and scores of a preset, and tell which are not as recorded."""
     from pointrend_repro.reporting.verifying import verify as look_at
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = load_grid(
+        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
+    )
     folder = results_dir / preset
     found = look_at(grid, folder)
     for problem in found.problems:

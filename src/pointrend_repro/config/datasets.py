@@ -1,4 +1,4 @@
-"""A data set: where its files lie, what it is scored by, and how models are trained on it."""
+"""A data set: where its files lie, what it is scored by, and recipes of its own."""
 
 from typing import Literal
 
@@ -35,7 +35,7 @@ _COCO_FILES = {
 
 
 class DatasetRecipe(Strict):
-    """How the paper trains on this data set."""
+    """How instance models are trained."""
 
     input: InputSettings = InputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -43,11 +43,17 @@ class DatasetRecipe(Strict):
 
 
 class SemanticRecipe(Strict):
-    """How the paper trains a semantic model: each of its two on other crops and schedules."""
+    """How a semantic model is trained: PointRend's two on other crops and schedules."""
 
     input: SemanticInputSettings
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
     schedules: dict[Name, ScheduleSettings]
+
+
+AnyRecipe = DatasetRecipe | SemanticRecipe
+
+# The recipe of a variant that names none.
+INSTANCES = "instances"
 
 
 class Dataset(Strict):
@@ -69,10 +75,23 @@ class Dataset(Strict):
     metrics: tuple[Metric, ...] | None = Field(
         None, description="it is scored by; none: all that its layout allows"
     )
-    recipe: DatasetRecipe = Field(description="of instance models")
+    recipe: DatasetRecipe | None = Field(
+        None, description="of instance models; with any recipe of its own, no paper's counts"
+    )
     semantic_recipes: dict[Name, SemanticRecipe] = Field(
         {}, description="of semantic models, which name the one they take; for layout cityscapes"
     )
+
+    @property
+    def own_recipes(self) -> dict[str, AnyRecipe]:
+        """The recipes that it brings, by name; if there are none, a paper's protocol counts."""
+        instances: dict[str, AnyRecipe] = {INSTANCES: self.recipe} if self.recipe else {}
+        return instances | self.semantic_recipes
+
+    @property
+    def trains_label_maps(self) -> bool:
+        """Whether semantic models can be trained on it, so that its label images are checked."""
+        return self.layout == "cityscapes" and (bool(self.semantic_recipes) or not self.recipe)
 
     @property
     def scored_by(self) -> tuple[Metric, ...]:

@@ -3,19 +3,20 @@
 A public name is the paper's prefix and the name in its file, since every paper has a Figure 2.
 """
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, require_name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.drawings import Drawing, find_drawing
-from pointrend_repro.config.reading import one_line, read_yaml
+from pointrend_repro.config.finding import own_names
+from pointrend_repro.config.papers import FOLDER, list_papers, load_about, prefix_of
+from pointrend_repro.config.yaml_files import read_yaml, validate
 from pointrend_repro.settings.instances import Strict
 
 # What the page plots of numbers; it is of no paper, and no model is needed for it.
@@ -128,50 +129,36 @@ class Figures:
         return _known(name, "picture", self.pictures)
 
 
-def load_figures(config_dir: Path, papers: Collection[str] | None = None) -> Figures:
-    """Read `config/papers/*/figures.yaml`.
-
-    Args:
-        papers: names of the folders to read; none: all.
+def load_figures(config_dir: Path) -> Figures:
+    """Read the `figures.yaml` of every paper that has one.
 
     Raises:
         UserError: a file is wrong, or two papers give the same public name.
     """
     found = Figures({}, {})
-    for path in sorted(config_dir.glob("papers/*/figures.yaml")):
-        paper = path.parent.name
-        if papers is None or paper in papers:
-            content, prefix = _read(path), _prefix(path.parent)
-            _add(found.figures, content.figures, path, prefix)
-            _add(found.pictures, content.pictures, path, prefix)
+    for paper in list_papers(config_dir):
+        path = config_dir / FOLDER / paper / "figures.yaml"
+        if path.exists():
+            content = validate(FiguresFile, read_yaml(path), str(path))
+            prefix = prefix_of(paper, load_about(paper, config_dir))
+            variants = own_names("variant", config_dir, paper=paper)
+            for known, entries in (
+                (found.figures, content.figures),
+                (found.pictures, content.pictures),
+            ):
+                for name, entry in entries.items():
+                    models = {part: variants.get(v, v) for part, v in entry.models.items()}
+                    of_all = entry.model_copy(update={"models": models})
+                    _add(known, PaperFigure(paper, name, prefix + name, f"{path}: {name}", of_all))
     return found
 
 
-def _add(
-    known: dict[str, PaperFigure], entries: Mapping[str, Figure], path: Path, prefix: str
-) -> None:
-    for name, entry in entries.items():
-        public, where = require_name(prefix + name, "figure"), f"{path}: {name}"
-        if public in known or public in PLOTTED:
-            other = known[public].where if public in known else "a plot of the page"
-            raise UserError(f"{where}: {public!r} is the name of {other}, too")
-        known[public] = PaperFigure(path.parent.name, name, public, where, entry)
-
-
-def _read(path: Path) -> FiguresFile:
-    try:
-        return FiguresFile.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, FiguresFile)}") from None
-
-
-def _prefix(folder: Path) -> str:
-    """What begins a paper's public names: by its `paper.yaml`, or the folder's name."""
-    path = folder / "paper.yaml"
-    if not path.is_file():
-        # PointRend's names are older than prefixes.
-        return "" if folder.name == "pointrend" else f"{folder.name}_"
-    return str(read_yaml(path).get("prefix", f"{folder.name}_"))
+def _add(known: dict[str, PaperFigure], figure: PaperFigure) -> None:
+    name = require_name(figure.public_name, f"{figure.where}: figure")
+    if name in known or name in PLOTTED:
+        other = known[name].where if name in known else "a plot of the page"
+        raise UserError(f"{figure.where}: {name!r} is the name of {other}, too")
+    known[name] = figure
 
 
 def _known(name: str, kind: str, known: dict[str, PaperFigure]) -> PaperFigure:

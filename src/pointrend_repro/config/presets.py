@@ -1,4 +1,4 @@
-"""A preset: which tables to fill, on which data, at which scale."""
+"""A preset: whose tables to fill, on which data, at which scale."""
 
 from typing import Any, get_args
 
@@ -67,7 +67,8 @@ class Preset(Strict):
 
     title: Text
     warning: Text | None = Field(description="printed wherever a number of this preset stands")
-    tables: list[Name]
+    papers: list[Name] = Field(["pointrend"], min_length=1, description="whose numbers to make")
+    tables: list[Name] | None = Field(None, description="none: all of its papers")
     figures: list[Name] = []
     pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
@@ -76,6 +77,7 @@ class Preset(Strict):
     resamples: PositiveInt = Field(
         1000, description="of the validation images, for the intervals of the claims"
     )
+    scale: Name | None = Field(None, description="a file of config/scales, under `overrides`")
     overrides: Overrides = Overrides()
 
     @model_validator(mode="after")

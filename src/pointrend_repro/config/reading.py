@@ -1,137 +1,171 @@
 """The one reader of `config/`: presets, variants, data sets and tables, and how they combine.
 
-A training's settings are the variant's model, the data set's recipe, and on top of both what the
-preset overrides. Every file is checked against a schema that refuses unknown keys.
+A training's settings are the variant's model, the recipe of its paper or of the data set, and on
+top of both what the preset overrides. Every file is checked against a schema that refuses unknown
+keys.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import ValidationError
+from typing import Any
 
 from pointrend_repro.base.errors import UserError, suggest
-from pointrend_repro.base.names import is_name, require_name
-from pointrend_repro.base.yaml_text import parse_yaml
-from pointrend_repro.config.datasets import Dataset, DatasetRecipe, SemanticRecipe
+from pointrend_repro.config.datasets import AnyRecipe, Dataset
+from pointrend_repro.config.finding import Found, find, own_names
 from pointrend_repro.config.presets import Overrides, Preset, SemanticOverrides
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant, Variant
-from pointrend_repro.settings.instances import (
-    RunSettings,
-    Strict,
-    TrainingSettings,
-)
+from pointrend_repro.config.yaml_files import CONFIG_DIR, merged, read_yaml, validate
+from pointrend_repro.settings.instances import RunSettings, TrainingSettings
 from pointrend_repro.settings.semantic import (
     AnyInferenceSettings,
     AnyTrainingSettings,
     SemanticTrainingSettings,
 )
 
-CONFIG_DIR = Path(__file__).resolve().parents[3] / "config"
-
-
-T = TypeVar("T", bound=Strict)
-
 
 def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
-    """Read `config/presets/<name>.yaml`."""
-    return _load(Preset, "preset", name, config_dir)
+    """Read `config/presets/<name>.yaml`, its overrides on top of those of its `scale`."""
+    path = find("preset", name, config_dir).path
+    preset = validate(Preset, read_yaml(path), str(path))
+    if preset.scale is None:
+        return preset
+    scale = find("scale", preset.scale, config_dir).path
+    shared = validate(Overrides, read_yaml(scale), str(scale))
+    both = merged(
+        shared.model_dump(exclude_unset=True), preset.overrides.model_dump(exclude_unset=True)
+    )
+    return preset.model_copy(update={"overrides": validate(Overrides, both, str(path))})
 
 
 def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> AnyVariant:
-    """Read `config/variants/<name>.yaml`: a semantic model has a `decoder`.
+    """Read the file of a variant: a semantic model has a `decoder`.
 
     With `same_as`, the file is another variant with what it says itself on top.
     """
-    path = _find("variant", name, config_dir)
-    values = _on_top_of_the_same(read_yaml(path), path, config_dir)
+    found = find("variant", name, config_dir)
+    values = _on_top_of_the_same(read_yaml(found.path), found, config_dir)
     model = values.get("model")
     is_semantic = isinstance(model, dict) and "decoder" in model
     if is_semantic:
-        return _validate(SemanticVariant, values, str(path))
-    return _validate(Variant, values, str(path))
+        return validate(SemanticVariant, values, str(found.path))
+    return validate(Variant, values, str(found.path))
 
 
-def _on_top_of_the_same(values: dict[str, Any], path: Path, config_dir: Path) -> dict[str, Any]:
+def _on_top_of_the_same(values: dict[str, Any], found: Found, config_dir: Path) -> dict[str, Any]:
+    of_folder = {} if found.paper is None else {"paper": found.paper}
     if "same_as" not in values:
-        return values
+        return of_folder | values
     own = {key: value for key, value in values.items() if key != "same_as"}
-    base = read_yaml(_find("variant", str(values["same_as"]), config_dir))
+    other = find("variant", str(values["same_as"]), config_dir, paper=found.paper)
+    base = read_yaml(other.path)
     if "same_as" in base:
         raise UserError(
-            f"{path}: same_as: {values['same_as']} itself is {base['same_as']}; name that"
+            f"{found.path}: same_as: {values['same_as']} itself is {base['same_as']}; name that"
         )
-    return _merge(base, own)
+    of_base = {} if other.paper is None else {"paper": other.paper}
+    return merged(of_base | base | of_folder, own)
 
 
 def load_dataset(name: str, config_dir: Path = CONFIG_DIR) -> Dataset:
     """Read `config/datasets/<name>.yaml`."""
-    return _load(Dataset, "dataset", name, config_dir)
+    path = find("dataset", name, config_dir).path
+    return validate(Dataset, read_yaml(path), str(path))
 
 
 def load_table(name: str, config_dir: Path = CONFIG_DIR) -> Table:
-    """Read `config/tables/<name>.yaml`."""
-    return _load(Table, "table", name, config_dir)
+    """Read the file of a table; its rows name variants as all papers together know them."""
+    found = find("table", name, config_dir)
+    table = validate(Table, read_yaml(found.path), str(found.path))
+    if found.paper is None:
+        return table
+    own = own_names("variant", config_dir, paper=found.paper)
+    rows = {
+        key: row.model_copy(update={"variant": own.get(row.variant or "", row.variant)})
+        for key, row in table.rows.items()
+    }
+    return table.model_copy(update={"rows": rows})
 
 
 def resolve_training(
-    preset: Preset, dataset: Dataset, variant: AnyVariant, *, where: str
+    preset: Preset,
+    dataset: Dataset,
+    variant: AnyVariant,
+    protocol: Mapping[str, AnyRecipe],
+    *,
+    where: str,
 ) -> AnyTrainingSettings:
-    """Combine a variant, a data set's recipe and a preset's overrides, and check the result.
+    """Combine a variant, its recipe and a preset's overrides, and check the result.
 
     Args:
+        protocol: the recipes of the variant's paper for this data set.
         where: what to call this combination in an error, such as `smoke/coco/pointrend_r50_fpn`.
 
     Raises:
         UserError: the recipe or schedule does not exist, or a key is unknown or has a wrong value.
     """
     if isinstance(variant, SemanticVariant):
-        return _resolve_semantic(preset, dataset, variant, where)
-    recipe, over = dataset.recipe, preset.overrides
-    model = _merge(variant.model.model_dump(), over.model)
-    model["mask_head"] = _merge(
+        return _resolve_semantic(preset, dataset, variant, protocol, where)
+    recipe, over = recipe_of(variant, dataset, protocol, where=where), preset.overrides
+    model = merged(variant.model.model_dump(), over.model)
+    model["mask_head"] = merged(
         model["mask_head"], over.mask_head.get(variant.model.mask_head.kind, {})
     )
     values = {"engine": variant.engine, "model": model}
     values |= _recipe_values(recipe, variant.schedule, over, where)
-    values["run"] = _merge(RunSettings().model_dump(), over.run)
-    return _validate(TrainingSettings, values, where)
+    values["run"] = merged(RunSettings().model_dump(), over.run)
+    return validate(TrainingSettings, values, where)
 
 
 def _resolve_semantic(
-    preset: Preset, dataset: Dataset, variant: SemanticVariant, where: str
+    preset: Preset,
+    dataset: Dataset,
+    variant: SemanticVariant,
+    protocol: Mapping[str, AnyRecipe],
+    where: str,
 ) -> SemanticTrainingSettings:
-    if variant.recipe not in dataset.semantic_recipes:
-        raise UserError(
-            f"{where}: recipe {variant.recipe!r} is not one of the data set's semantic_recipes "
-            f"{sorted(dataset.semantic_recipes)}"
-        )
-    recipe, over = dataset.semantic_recipes[variant.recipe], preset.overrides.semantic
-    model = _merge(variant.model.model_dump(), over.model)
-    model["decoder"] = _merge(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
+    recipe = recipe_of(variant, dataset, protocol, where=where)
+    over = preset.overrides.semantic
+    model = merged(variant.model.model_dump(), over.model)
+    model["decoder"] = merged(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
     if variant.model.pointrend is not None:
-        model["pointrend"] = _merge(model["pointrend"], over.pointrend)
+        model["pointrend"] = merged(model["pointrend"], over.pointrend)
     values = {"engine": variant.engine, "model": model}
     values |= _recipe_values(recipe, variant.schedule, over, where)
-    values["run"] = _merge(RunSettings().model_dump(), preset.overrides.run)
-    return _validate(SemanticTrainingSettings, values, where)
+    values["run"] = merged(RunSettings().model_dump(), preset.overrides.run)
+    return validate(SemanticTrainingSettings, values, where)
+
+
+def recipe_of(
+    variant: AnyVariant, dataset: Dataset, protocol: Mapping[str, AnyRecipe], *, where: str
+) -> AnyRecipe:
+    """Return how a variant is trained: by its paper, unless the data set brings recipes itself.
+
+    Raises:
+        UserError: neither has the recipe that the variant names.
+    """
+    own = dataset.own_recipes
+    recipes, whose = (own, "the data set's") if own else (protocol, "its paper's for this data set")
+    if variant.recipe not in recipes:
+        hint = suggest(variant.recipe, list(recipes))
+        raise UserError(f"{where}: recipe {variant.recipe!r} is not one of {whose}{hint}")
+    return recipes[variant.recipe]
 
 
 def _recipe_values(
-    recipe: DatasetRecipe | SemanticRecipe,
+    recipe: AnyRecipe,
     schedule: str,
     over: Overrides | SemanticOverrides,
     where: str,
 ) -> dict[str, Any]:
     if schedule not in recipe.schedules:
         raise UserError(
-            f"{where}: schedule {schedule!r} is not one of the data set's "
-            f"{sorted(recipe.schedules)}"
+            f"{where}: schedule {schedule!r} is not one of the recipe's {sorted(recipe.schedules)}"
         )
     return {
-        "input": _merge(recipe.input.model_dump(), over.input),
-        "optimizer": _merge(recipe.optimizer.model_dump(), over.optimizer),
-        "schedule": _merge(recipe.schedules[schedule].model_dump(), over.schedule),
+        "input": merged(recipe.input.model_dump(), over.input),
+        "optimizer": merged(recipe.optimizer.model_dump(), over.optimizer),
+        "schedule": merged(recipe.schedules[schedule].model_dump(), over.schedule),
     }
 
 
@@ -140,79 +174,3 @@ def resolve_inference(variant: AnyVariant, name: str, *, where: str) -> AnyInfer
     if name not in variant.inference:
         raise UserError(f"{where}: inference {name!r} is not one of {sorted(variant.inference)}")
     return variant.inference[name]
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, refusing keys that stand there twice.
-
-    Raises:
-        UserError: missing, not YAML, or not a mapping; the message has the line.
-    """
-    try:
-        value = parse_yaml(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{path}: must be a mapping of keys to values")
-    return value
-
-
-def _load(schema: type[T], kind: str, name: str, config_dir: Path) -> T:
-    path = _find(kind, name, config_dir)
-    return _validate(schema, read_yaml(path), str(path))
-
-
-def _find(kind: str, name: str, config_dir: Path) -> Path:
-    folder = config_dir / f"{kind}s"
-    known = sorted(p.stem for p in folder.glob("*.yaml") if is_name(p.stem))
-    path = folder / f"{require_name(name, kind, known)}.yaml"
-    if not path.is_file():
-        hint = suggest(name, known)
-        if kind == "dataset" and "did you mean" not in hint:
-            hint = (
-                f"; `pointrend-repro data check FOLDER --name {name} --write` makes it of a "
-                "folder of yours (docs/your_data.md)"
-            )
-        raise UserError(f"there is no {kind} {name!r} in {folder}{hint}")
-    return path
-
-
-def _validate(schema: type[T], values: dict[str, Any], where: str) -> T:
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error, schema)}") from None
-
-
-def one_line(error: ValidationError, schema: type[Strict]) -> str:
-    """Put all that pydantic found wrong into one line, with suggestions for unknown keys."""
-    parts = []
-    for item in error.errors():
-        key = ".".join(str(p) for p in item["loc"]) or schema.__name__
-        if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key}{suggest(key.split('.')[-1], _keys_of(schema))}")
-        else:
-            parts.append(f"{key}: {item['msg'].removeprefix('Value error, ')}")
-    return "; ".join(parts)
-
-
-def _keys_of(schema: type[Strict]) -> list[str]:
-    """All keys that occur anywhere in a schema, for suggestions."""
-    names: set[str] = set()
-    for part in [schema.model_json_schema(), *schema.model_json_schema().get("$defs", {}).values()]:
-        names.update(part.get("properties", {}))
-    return sorted(names)
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        if isinstance(old, dict) and isinstance(value, dict):
-            value = _merge(old, value)
-        merged[key] = value
-    return merged

@@ -39,16 +39,37 @@ class Column(Strict):
 
 
 class Row(Strict):
-    """One row of a table: a variant with one way to run it, and the paper's numbers by column."""
+    """One row of a table: a variant with one way to run it, and the paper's numbers by column.
+
+    A row of somebody else's method has printed numbers alone: neither `variant` nor `inference`.
+    """
 
     title: Text
     stub: tuple[Text, ...] = Field(
         (), description="as printed, under the table's stub_headings; none: the title"
     )
     starts_group: bool = Field(False, description="the paper leaves a gap above this row")
-    variant: Name
-    inference: Name
+    variant: Name | None = None
+    inference: Name | None = None
+    numbers_of: Text | None = Field(
+        None, description="whose the printed numbers are, where no variant is named: nothing runs"
+    )
     paper: dict[Name, int | float] = Field(description="as printed: 34 is not 34.0")
+
+    @property
+    def runs(self) -> tuple[str, str] | None:
+        """The variant and its way to predict; None if the numbers are only printed."""
+        return (self.variant, self.inference) if self.variant and self.inference else None
+
+    @model_validator(mode="after")
+    def _runs_or_is_printed(self) -> "Row":
+        if (self.variant is None) != (self.inference is None):
+            raise ValueError("variant and inference go together")
+        if (self.variant is None) != (self.numbers_of is not None):
+            raise ValueError("says either a variant and its inference, or numbers_of")
+        if self.variant is None and not self.paper:
+            raise ValueError("has neither a variant nor printed numbers")
+        return self
 
 
 class Table(Strict):

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
+from pointrend_repro.config.datasets import INSTANCES
 from pointrend_repro.settings.instances import (
     OWN_ENGINE,
     Engine,
@@ -13,6 +14,11 @@ from pointrend_repro.settings.instances import (
 )
 from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticModelSettings
 
+_WHOSE = (
+    "by whose protocol it is trained; none: that of the paper in whose folder the file lies, of "
+    "what it is the same as, or the first of the preset's"
+)
+
 
 class Variant(Strict):
     """A model and its schedule: one row, or a few, of the paper's tables."""
@@ -21,6 +27,8 @@ class Variant(Strict):
     source: Text = Field(description="where in the paper this model is described")
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: ModelSettings
+    paper: Name | None = Field(None, description=_WHOSE)
+    recipe: Name = Field(INSTANCES, description="one of the paper's or the data set's")
     schedule: Name
     inference: dict[Name, InferenceSettings]
 
@@ -32,7 +40,8 @@ class SemanticVariant(Strict):
     source: Text = Field(description="where in the paper this model is described")
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: SemanticModelSettings
-    recipe: Name = Field(description="one of the data set's semantic_recipes")
+    paper: Name | None = Field(None, description=_WHOSE)
+    recipe: Name = Field(description="one of the paper's, or of the data set's semantic_recipes")
     schedule: Name
     inference: dict[Name, SemanticInferenceSettings]
 

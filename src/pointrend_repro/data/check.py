@@ -64,7 +64,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     }
     if config.layout == "cityscapes":
         fingerprints["val_label_images"] = val_label_images(paths.root)
-    if config.semantic_recipes:
+    if config.trains_label_maps:
         # It imports torch, which takes longer than to check annotations.
         from pointrend_repro.data.semantic import read_labelled_images
 

@@ -40,7 +40,7 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
         if lacking:
             raise UserError(
                 f"{figure.where}: models: {part}: {figure.entry.draw} needs a model with "
-                f"{lacking}, which variants/{variant}.yaml has not"
+                f"{lacking}, which {grid.variant_files[variant]} has not"
             )
 
 

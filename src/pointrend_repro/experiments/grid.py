@@ -4,12 +4,14 @@ Tables name what they show; nothing else decides what runs. Cells that need the 
 the same predictions share them, so each is made once.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.datasets import AnyRecipe, Dataset
 from pointrend_repro.config.figures import PLOTTED, Figures, PaperFigure
+from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
     resolve_inference,
@@ -26,6 +28,12 @@ class Grid:
     """A preset with everything that it names, read and checked.
 
     Lists are made once: the Snakefile asks for them again and again.
+
+    Attributes:
+        papers: whose tables, figures and claims are made.
+        table_papers: the paper of each table.
+        trained_by: the paper by whose protocol each variant is trained.
+        variant_files: below `config/`.
     """
 
     name: str
@@ -35,6 +43,14 @@ class Grid:
     variants: dict[str, AnyVariant]
     cells: tuple[Cell, ...]
     drawn: Figures
+    papers: Mapping[str, Paper]
+    table_papers: Mapping[str, str]
+    trained_by: Mapping[str, Paper]
+    variant_files: Mapping[str, str]
+
+    def paper_of(self, table: str) -> Paper:
+        """The paper that a table is of."""
+        return self.papers[self.table_papers[table]]
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -104,13 +120,22 @@ class Grid:
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
         """Resolved settings of a training in this preset, which all of its trials share."""
         if (dataset, variant) not in self._resolved:
-            files = (
-                f"presets/{self.name}.yaml with variants/{variant}.yaml on datasets/{dataset}.yaml"
-            )
+            model = self.variant_files[variant]
             self._resolved[dataset, variant] = resolve_training(
-                self.preset, self.datasets[dataset], self.variants[variant], where=files
+                self.preset,
+                self.datasets[dataset],
+                self.variants[variant],
+                self._protocol(dataset, variant),
+                where=f"presets/{self.name}.yaml with {model} on datasets/{dataset}.yaml",
             )
         return self._resolved[dataset, variant]
+
+    def _protocol(self, dataset: str, variant: str) -> Mapping[str, AnyRecipe]:
+        """Recipes by which a variant's paper trains on what the data set stands for."""
+        if self.datasets[dataset].own_recipes:
+            return {}
+        roles = [role for role, name in self.preset.datasets.items() if name == dataset]
+        return self.trained_by[variant].recipes_for(roles)
 
     @cached_property
     def _resolved(self) -> dict[tuple[str, str], AnyTrainingSettings]:
@@ -119,5 +144,5 @@ class Grid:
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
         """Settings of one of a variant's ways to predict."""
         return resolve_inference(
-            self.variants[variant], inference, where=f"variants/{variant}.yaml"
+            self.variants[variant], inference, where=self.variant_files[variant]
         )

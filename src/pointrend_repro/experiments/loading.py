@@ -1,11 +1,14 @@
 """Reading a preset into the grid of its experiments, and what is refused while doing so."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import load_figures
+from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.metrics import SEMANTIC_METRICS
+from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
     CONFIG_DIR,
@@ -19,6 +22,7 @@ from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.checking import require_engine_can
+from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
 from pointrend_repro.experiments.drawable import require_drawable
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
@@ -27,48 +31,113 @@ _NO_USER_DATA = UserData()
 
 
 def load_grid(
-    preset_name: str, config_dir: Path = CONFIG_DIR, user: UserData = _NO_USER_DATA
+    preset_name: str,
+    config_dir: Path = CONFIG_DIR,
+    user: UserData = _NO_USER_DATA,
+    papers: Sequence[str] = (),
 ) -> Grid:
     """Read a preset and all that it names, and lay out its experiments.
 
     Args:
         user: data of the user's own; AP* is scored only where there are LVIS annotations.
+        papers: whose tables, figures and claims to make; none: those of the preset.
 
     Raises:
         UserError: a file is missing or wrong, or a combination does not resolve.
     """
-    preset = load_preset(preset_name, config_dir)
+    whole = load_preset(preset_name, config_dir)
+    chosen = chosen_papers(preset_name, whole, papers, config_dir)
+    table_papers = tables_of(preset_name, whole, chosen, config_dir, is_choice=bool(papers))
+    drawn = load_figures(config_dir)
+    preset = without_others(preset_name, whole, drawn, chosen, is_choice=bool(papers))
     datasets = {name: load_dataset(name, config_dir) for name in set(preset.datasets.values())}
     tables = {
-        name: _scored(name, load_table(name, config_dir), preset, datasets)
-        for name in preset.tables
+        name: _scored(find("table", name, config_dir), preset, datasets, config_dir)
+        for name in table_papers
     }
-    names = {row.variant for table in tables.values() for row in table.rows.values()}
-    variants = {name: load_variant(name, config_dir) for name in names}
+    rows = [row for table in tables.values() for row in table.rows.values()]
+    variants = {
+        name: load_variant(name, config_dir) for name in {row.variant for row in rows} if name
+    }
     cells = tuple(
         _cell(name, row, column, tables[name], preset, datasets, user)
         for name, table in tables.items()
         for row in table.rows
         for column in table.columns
     )
-    for name, table in tables.items():
-        _check_rows(name, table, variants)
-    grid = Grid(preset_name, preset, tables, datasets, variants, cells, load_figures(config_dir))
+    asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    used = {name for role, name in preset.datasets.items() if role in asked}
+    grid = Grid(
+        preset_name,
+        preset,
+        tables,
+        {name: dataset for name, dataset in datasets.items() if name in used},
+        variants,
+        cells,
+        drawn,
+        papers=chosen,
+        table_papers=table_papers,
+        trained_by=_trained_by(variants, preset, chosen, config_dir),
+        variant_files={name: each.shown for name, each in files_of("variant", config_dir).items()},
+    )
+    for name in tables:
+        _check_rows(grid, name, find("table", name, config_dir).shown)
+    _check_runs(grid)
+    return grid
+
+
+def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:
+    """Return the grid that has an experiment: the preset's, or else that of all papers.
+
+    Raises:
+        UserError: neither has it, or as `load_grid`.
+    """
+    known: set[tuple[str, str]] = set()
+    for papers in ([], list_papers(config_dir)):
+        grid = load_grid(preset_name, config_dir, papers=papers)
+        known |= {(t.dataset, t.variant) for t in grid.trainings}
+        if (dataset, variant) in known:
+            return grid
+    raise UserError(
+        f"preset {preset_name!r} has no experiment of variant {variant!r} on data set "
+        f"{dataset!r}; it has: {', '.join(f'{v} on {d}' for d, v in sorted(known))}"
+    )
+
+
+def _trained_by(
+    variants: dict[str, AnyVariant], preset: Preset, papers: dict[str, Paper], config_dir: Path
+) -> dict[str, Paper]:
+    """Return by which paper's protocol each variant is trained."""
+    names = {name: each.paper or preset.papers[0] for name, each in variants.items()}
+    others = {name: load_paper(name, config_dir) for name in set(names.values()) - set(papers)}
+    return {variant: (papers | others)[name] for variant, name in names.items()}
+
+
+def _check_runs(grid: Grid) -> None:
+    """Refuse what cannot run as it is configured, before anything does."""
+    if not grid.evaluations and not grid.costs:
+        columns = [c for table in grid.tables.values() for c in table.columns.values()]
+        asked = sorted({column.dataset for column in columns if column.dataset})
+        raise UserError(
+            f"presets/{grid.name}.yaml: there is nothing to run for {', '.join(grid.papers)}: the "
+            f"tables ask for {', '.join(asked)}, and its datasets have "
+            f"{', '.join(grid.preset.datasets)}"
+        )
     for prediction in grid.predictions:
         training = prediction.training
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
-        require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
+        require_engine_can(settings, inference, where=grid.variant_files[training.variant])
     require_drawable(grid)
-    return grid
 
 
-def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset]) -> Table:
+def _scored(found: Found, preset: Preset, datasets: dict[str, Dataset], config_dir: Path) -> Table:
     """Leave out the columns of metrics by which the data set that stands for theirs is not scored.
 
     Raises:
         UserError: no column is left.
     """
+    table = load_table(found.name, config_dir)
     used = {role: datasets[dataset] for role, dataset in preset.datasets.items()}
     kept = {
         key
@@ -77,7 +146,7 @@ def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset
     }
     if not kept:
         raise UserError(
-            f"tables/{name}.yaml: none of its metrics is among `metrics` of "
+            f"{found.shown}: none of its metrics is among `metrics` of "
             f"{', '.join(sorted(datasets))} in datasets/; add one, or take the table off the preset"
         )
     return table.with_columns(kept)
@@ -93,8 +162,12 @@ def _cell(
     user: UserData,
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
+    if row.runs is None:
+        reason = f"printed, not measured: {row.numbers_of}"
+        return Cell(table_name, row_name, column_name, (), reason)
+    variant, inference = row.runs
     if column.dataset is None:
-        return Cell(table_name, row_name, column_name, (Cost(row.variant, row.inference),))
+        return Cell(table_name, row_name, column_name, (Cost(variant, inference),))
     if column.dataset not in preset.datasets:
         reason = "not part of this preset"
         return Cell(table_name, row_name, column_name, (), reason)
@@ -104,26 +177,35 @@ def _cell(
         reason = "no LVIS annotations given; name them by lvis_annotations=FILE"
         return Cell(table_name, row_name, column_name, (), reason)
     evaluations = tuple(
-        Evaluation(Prediction(Training(dataset, row.variant, k), row.inference), column.metric)
+        Evaluation(Prediction(Training(dataset, variant, k), inference), column.metric)
         for k in range(preset.trials[column.dataset])
     )
     return Cell(table_name, row_name, column_name, evaluations)
 
 
-def _check_rows(name: str, table: Table, variants: dict[str, AnyVariant]) -> None:
+def _check_rows(grid: Grid, name: str, file: str) -> None:
     """Refuse a row that its variant cannot fill.
 
-    Label maps are not scored as instances, nor the other way round; and what is only counted must
-    have an inference setting, too.
+    Label maps are not scored as instances, nor the other way round; what is only counted must
+    have an inference setting, too; and a paper's table says by whose protocol a model is trained.
     """
+    table, paper = grid.tables[name], grid.table_papers[name]
     for row_name, row in table.rows.items():
-        where = f"tables/{name}.yaml: row {row_name!r}: variants/{row.variant}.yaml"
-        resolve_inference(variants[row.variant], row.inference, where=where)
-        is_semantic = isinstance(variants[row.variant], SemanticVariant)
+        if row.runs is None:
+            continue
+        variant = grid.variants[row.runs[0]]
+        where, model = f"{file}: row {row_name!r}", grid.variant_files[row.runs[0]]
+        resolve_inference(variant, row.runs[1], where=f"{where}: {model}")
+        if variant.paper is None and paper != grid.preset.papers[0]:
+            raise UserError(
+                f"{where}: {model} is in no paper's folder; say `paper: {paper}` there, by whose "
+                "protocol it is trained"
+            )
+        is_semantic = isinstance(variant, SemanticVariant)
         for column in table.columns.values():
             if is_semantic != (column.metric in SEMANTIC_METRICS):
                 kind = "a semantic" if is_semantic else "an instance"
                 raise UserError(
-                    f"tables/{name}.yaml: row {row_name!r}: variant {row.variant!r} is {kind} "
+                    f"{where}: variant {row.variant!r} is {kind} "
                     f"model, which metric {column.metric} does not score"
                 )

@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import one_line, read_yaml
+from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.settings.instances import PositiveInt, Strict
 
 # Slurm's signal so many seconds before the time limit. Not SIGTERM: of that `srun` would end the

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.config.datasets import Layout
-from pointrend_repro.config.reading import one_line
+from pointrend_repro.config.papers import paper_names
+from pointrend_repro.config.yaml_files import one_line
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.pipeline.resources import Slurm
@@ -21,6 +22,7 @@ class WorkflowConfig(Strict):
     """Keys of `config/config.yaml`, which `snakemake --config key=value` overrides."""
 
     preset: Name
+    papers: list[Name] = Field([], description="whose numbers to make; none: the preset's")
     roots: dict[Name, Path] = Field({}, description="folder of a data set, by its name")
     data_root: Path | None = None
     cityscapes_root: Path | None = None
@@ -30,6 +32,11 @@ class WorkflowConfig(Strict):
     gpus: PositiveInt = Field(1, description="of each training, on each of its nodes")
     nodes: PositiveInt = Field(1, description="machines of each training")
     slurm: Slurm | None = Field(None, description="set by slurm/cluster.yaml, for --profile slurm")
+
+    @field_validator("papers", mode="before")
+    @classmethod
+    def _with_commas(cls, value: Any) -> Any:
+        return paper_names(value or "") if value is None or isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _only_slurm_joins_machines(self) -> "WorkflowConfig":
@@ -58,6 +65,11 @@ class WorkflowConfig(Strict):
         """
         of_layout = self.cityscapes_root if layout == "cityscapes" else self.data_root
         return _option("--data-root", self.roots.get(dataset, of_layout))
+
+    @property
+    def papers_option(self) -> str:
+        """The command-line option that says the same as `papers`, as one word."""
+        return f"--papers={','.join(self.papers)}" if self.papers else ""
 
     @property
     def lvis_option(self) -> str:

@@ -31,8 +31,11 @@ def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
 
 
 def table_label(grid: Grid, name: str) -> str:
-    """Return a table's number in the paper, or its whole title if it has none."""
-    return _plain(grid.tables[name].title.partition(":")[0])
+    """Return a table's number in its paper, or its whole title if it has none."""
+    label = grid.tables[name].title.partition(":")[0]
+    # Each paper has a Table 1.
+    paper = f"{grid.paper_of(name).about.short_title}, " if len(grid.papers) > 1 else ""
+    return _plain(paper + label)
 
 
 def settings_in_force(grid: Grid, number: Evaluation | Cost) -> str:

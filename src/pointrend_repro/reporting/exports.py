@@ -61,7 +61,12 @@ def notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     columns = measured.table.columns.values()
     rules = [_MEASURED] if any(column.dataset for column in columns) else []
     rules += [_REPRODUCED] if _judged(grid, measured) else []
-    return [source, *rules, *rest]
+    printed = [
+        f"Printed, not measured: {row.title} ({row.numbers_of})."
+        for row in measured.table.rows.values()
+        if row.runs is None
+    ]
+    return [source, *rules, *printed, *rest]
 
 
 def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
@@ -91,6 +96,8 @@ def _tolerance_text(column: Column) -> str:
 
 def _markdown_cell(cell: MeasuredCell) -> str:
     paper = "no number in the paper" if cell.paper is None else f"paper {number(cell.paper)}"
+    if cell.row.runs is None:
+        return "–" if cell.paper is None else f"{number(cell.paper)} (printed)"
     if cell.measured is None:
         return f"missing: {_markdown_text(cell.reason)} ({paper})"
     verdict = f"{cell.status}: {_markdown_text(cell.reason)}" if cell.reason else cell.status

@@ -45,7 +45,7 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
         r"% Needs \usepackage{booktabs,graphicx}, and UTF-8 (the default since 2018).",
         r"\begin{table}[htbp]",
         r"\centering\small\setlength{\tabcolsep}{4pt}",
-        rf"\caption{{{escape(_title(table))}. {escape(table.caption)}}}",
+        rf"\caption{{{escape(_title(grid, measured))}. {escape(table.caption)}}}",
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * width}{'r' * len(table.columns)}}}",
         r"\toprule",
@@ -91,9 +91,11 @@ def _printed(char: str) -> str:
     return f"[U+{ord(char):04X}]"
 
 
-def _title(table: Table) -> str:
+def _title(grid: Grid, measured: MeasuredTable) -> str:
+    title = measured.table.title
     # LaTeX writes a number of its own before it.
-    return f"PointRend, {table.title}" if table.title.startswith("Table ") else table.title
+    is_numbered = title.startswith("Table ")
+    return f"{grid.paper_of(measured.name).about.short_title}, {title}" if is_numbered else title
 
 
 def _head(table: Table) -> list[str]:
@@ -134,6 +136,8 @@ def _stub(table: Table, row: Row) -> str:
 
 def _cell(cell: MeasuredCell) -> str:
     paper = "" if cell.paper is None else f" ({number(cell.paper)})"
+    if cell.row.runs is None:
+        return paper.strip()
     if cell.measured is None:
         return f"--{paper}"
     mark = _MARKS.get(cell.status, "") + (_DATA_CHANGED if cell.data_changed else "")

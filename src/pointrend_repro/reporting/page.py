@@ -55,6 +55,7 @@ def render_page(
     runs = collect_runs(content.origins)
     return template.render(
         grid=grid,
+        papers=[paper.about for paper in grid.papers.values()],
         tables=content.tables,
         figures=content.figures,
         conditions=_in_words(content.conditions),

@@ -173,7 +173,9 @@ def _measure(
         tolerance=_tolerance(column, row.paper.get(cell.column)),
         claims=warning is None or column.dataset is None,  # a count is the same in every preset
     )
-    if not cell.evaluations:
+    if row.runs is None:
+        status, reason = "no-claim", cell.not_run_because
+    elif not cell.evaluations:
         reason = cell.not_run_because
     elif older:
         what = "count" if isinstance(older[0], Cost) else "evaluate"

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.config.papers import load_paper
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
@@ -505,7 +505,8 @@ def shapes(images: int, width: float, height: float, side: float, area: float) -
 def test_the_papers_data_get_the_papers_recipes(
     name: str, sizes: tuple[int, float, float], variation: int
 ) -> None:
-    proposal, paper = propose(shapes(*sizes, side=200, area=20_000)), load_dataset(name).recipe
+    proposal = propose(shapes(*sizes, side=200, area=20_000))
+    paper = load_paper("pointrend").protocol[name]["instances"]
     assert proposal.recipe.input == paper.input
     assert proposal.recipe.optimizer.images_per_batch == paper.optimizer.images_per_batch
     assert proposal.recipe.optimizer.base_lr == paper.optimizer.base_lr

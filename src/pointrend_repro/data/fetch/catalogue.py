@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, is_file_name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.reading import CONFIG_DIR, one_line, read_yaml
+from pointrend_repro.config.yaml_files import CONFIG_DIR, one_line, read_yaml
 from pointrend_repro.settings.instances import PositiveInt, Strict
 
 PIN = "pin at first download"

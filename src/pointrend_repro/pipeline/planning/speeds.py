@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import one_line, read_yaml
+from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
 from pointrend_repro.settings.instances import (
     Conv4HeadSettings,

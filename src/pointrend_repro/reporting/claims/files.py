@@ -83,7 +83,7 @@ class JudgedPart(_Frozen):
 class JudgedClaim(_Frozen):
     """A claim with its verdict: that of its weakest part.
 
-    `number` is its place in config/claims.yaml, and `share` is that of the resamples, each part's
+    `number` is its place among all claims, and `share` is that of the resamples, each part's
     moved back by its shift, in which all parts are above zero at once. `method` is that of the
     intervals over images; None if none of its parts has one.
     """
@@ -112,7 +112,7 @@ def write_claims(claims: list[JudgedClaim], results_dir: Path) -> None:
 
 
 def read_claims(preset: str, results: Results, results_dir: Path) -> list[JudgedClaim]:
-    """Read the claims that were judged, in the order of config/claims.yaml; none if none were.
+    """Read the claims that were judged, in the order of their files; none if none were.
 
     Args:
         results: the metric files of today; a claim that was judged by other numbers is refused.

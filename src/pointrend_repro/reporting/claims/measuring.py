@@ -63,7 +63,7 @@ def measure(cell: Cell | None, table: Table, name: CellName, results: Results) -
     )
     dataset = next((s.prediction.training.dataset for s in found if isinstance(s, Evaluation)), "")
     resampled = _resampled([results[source] for source in found], column.value)
-    return Measured((dataset, row.variant), tuple(found.values()), resampled, judged)
+    return Measured((dataset, row.variant or ""), tuple(found.values()), resampled, judged)
 
 
 def _resampled(results: Sequence[Result], key: str) -> Values | None:

@@ -1,17 +1,22 @@
-"""What config/claims.yaml holds: each claim of the paper as a rule about cells of one table."""
+"""What a paper's claims.yaml holds: each claim as a rule about cells of one table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, require_name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.reading import CONFIG_DIR, load_table, one_line, read_yaml
+from pointrend_repro.config.papers import Paper, list_papers, load_paper
+from pointrend_repro.config.reading import load_table
 from pointrend_repro.config.tables import Table
+from pointrend_repro.config.yaml_files import CONFIG_DIR, read_yaml, validate
 from pointrend_repro.settings.instances import PositiveFloat, Strict
+
+_FILE = "claims.yaml"
 
 # Rows: the better one, the worse one.
 Pair = tuple[Name, Name]
@@ -82,22 +87,55 @@ class Claims:
     tables: dict[str, Table]
 
 
-def load_claims(config_dir: Path = CONFIG_DIR) -> Claims:
-    """Read `config/claims.yaml` and the tables that it names.
+def load_claims(config_dir: Path = CONFIG_DIR, papers: Sequence[str] | None = None) -> Claims:
+    """Read the papers' `claims.yaml`, the user's `config/claims.yaml`, and the tables they name.
+
+    A paper's claims are about its own tables, and have its prefix before their names.
+
+    Args:
+        papers: whose claims to read; none: those of all.
 
     Raises:
-        UserError: the file is missing or wrong, or names a cell that no table has.
+        UserError: a file is wrong, or names a cell that no table has or nothing measures.
     """
-    path = config_dir / "claims.yaml"
-    claims = {
-        require_name(str(name), f"{path}: claim"): _read_claim(values, f"{path}: claim {name!r}")
-        for name, values in read_yaml(path).items()
-    }
+    claims: dict[str, Claim] = {}
+    files: dict[str, Path] = {}
+    for path, paper in _claim_files(
+        config_dir, list_papers(config_dir) if papers is None else papers
+    ):
+        for name, claim in _read_file(path, paper).items():
+            if name in files:
+                raise UserError(f"{files[name]} and {path} both have claim {name!r}")
+            claims[name], files[name] = claim, path
     names = dict.fromkeys(claim.table for claim in claims.values())
     tables = {name: load_table(name, config_dir) for name in names}
     for name, claim in claims.items():
-        _check_cells(claim, tables[claim.table], f"{path}: claim {name!r}")
+        _check_cells(claim, tables[claim.table], f"{files[name]}: claim {name!r}")
     return Claims(claims, tables)
+
+
+def _claim_files(config_dir: Path, papers: Sequence[str]) -> list[tuple[Path, Paper | None]]:
+    read = [load_paper(name, config_dir) for name in papers]
+    files: list[tuple[Path, Paper | None]] = [(paper.folder / _FILE, paper) for paper in read]
+    return [each for each in [*files, (config_dir / _FILE, None)] if each[0].exists()]
+
+
+def _read_file(path: Path, paper: Paper | None) -> dict[str, Claim]:
+    """Return a file's claims by the names that they have among those of all papers."""
+    found: dict[str, Claim] = {}
+    for key, values in read_yaml(path).items():
+        name = require_name(str(key), f"{path}: claim")
+        claim = _read_claim(values, f"{path}: claim {name!r}")
+        if paper is not None:
+            if claim.table not in paper.about.tables:
+                hint = suggest(claim.table, paper.about.tables)
+                raise UserError(
+                    f"{path}: claim {name!r}: the paper has no table {claim.table!r}{hint}"
+                )
+            name = paper.public(name)
+            claim = claim.model_copy(update={"table": paper.public(claim.table)})
+        found[name] = claim
+    return found
 
 
 def _read_claim(values: Any, where: str) -> Claim:
@@ -105,10 +143,7 @@ def _read_claim(values: Any, where: str) -> Claim:
     if kind not in _KINDS:
         raise UserError(f"{where}: kind is {kind!r}; there are: {', '.join(_KINDS)}")
     schema = _KINDS[kind]
-    try:
-        return schema.model_validate(values)
-    except ValidationError as error:
-        raise UserError(f"{where}: {one_line(error, schema)}") from None
+    return validate(schema, values, where)
 
 
 def _check_cells(claim: Claim, table: Table, where: str) -> None:
@@ -121,6 +156,12 @@ def _check_cells(claim: Claim, table: Table, where: str) -> None:
                 raise UserError(
                     f"{where}: table {claim.table!r} has no {what} {name!r}{suggest(name, there)}"
                 )
+    for name in claim.rows:
+        if table.rows[name].runs is None:
+            raise UserError(
+                f"{where}: row {name!r} of table {claim.table!r} has printed numbers alone, so "
+                "there is nothing to judge by"
+            )
     units = {table.columns[name].unit for name in claim.columns}
     if isinstance(claim, GainClaim) and len(units) > 1:
         raise UserError(f"{where}: columns of the units {sorted(units)} cannot be compared")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
@@ -52,7 +53,8 @@ def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
     # Any name will do: it only says that AP* is among the numbers.
     has_lvis = any("lvis_ap_star" in set(metrics["metric"]) for metrics in (first, second))
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
-    grid = load_grid(presets[0], config_dir, user)
+    # Only what was measured is compared, of whatever paper it is.
+    grid = load_grid(presets[0], config_dir, user, list_papers(config_dir))
     return (
         grid,
         Side("A", a, presets[0], first, load_results(grid, a)),

@@ -92,8 +92,11 @@ def lay_out_costs(
         UserError: the record of a data set is damaged.
     """
     cells = [cell for table in tables for cell in table.cells.values()]
-    counts = [cell for cell in cells if cell.column.value == "multiply_adds"]
-    heads = [_head(grid, count, cells, results, results_dir) for count in counts]
+    heads = [
+        _head(grid, count, count.row.runs, cells, results, results_dir)
+        for count in cells
+        if count.row.runs and count.column.value == "multiply_adds"
+    ]
     plots = [
         _plot(
             "operations",
@@ -114,32 +117,31 @@ def lay_out_costs(
 def _head(
     grid: Grid,
     count: MeasuredCell,
+    runs: tuple[str, str],
     cells: Sequence[MeasuredCell],
     results: Results,
     results_dir: Path,
 ) -> Head:
-    row = count.row
-    ap = next((c for c in cells if _is_ap_of(c, row.variant, row.inference)), None)
-    runs = [e for e, _ in ap.values if isinstance(e, Evaluation)] if ap else []
-    records = [record for e in runs if (record := results[e].origin.predict) is not None]
-    images = _num_images(results_dir, runs[0].prediction.training.dataset) if runs else None
+    ap = next((c for c in cells if c.row.runs == runs and _is_ap(c)), None)
+    scores = [e for e, _ in ap.values if isinstance(e, Evaluation)] if ap else []
+    records = [record for e in scores if (record := results[e].origin.predict) is not None]
+    images = _num_images(results_dir, scores[0].prediction.training.dataset) if scores else None
     seconds = statistics.median(r.wall_s for r in records) / images if records and images else None
-    kind = getattr(getattr(grid.variants[row.variant].model, "mask_head", None), "kind", "")
+    kind = getattr(getattr(grid.variants[runs[0]].model, "mask_head", None), "kind", "")
     return Head(
-        title=row.title,
+        title=count.row.title,
         is_pointrend=kind == "pointrend",
         count=count,
-        ap=ap if runs else None,
+        ap=ap if scores else None,
         seconds=seconds,
         images=images,
         devices=tuple(sorted({record.device for record in records})),
     )
 
 
-def _is_ap_of(cell: MeasuredCell, variant: str, inference: str) -> bool:
-    column, row = cell.column, cell.row
-    is_ap = (column.metric, column.value, column.dataset) == ("coco_ap", "AP", "coco")
-    return is_ap and (row.variant, row.inference) == (variant, inference)
+def _is_ap(cell: MeasuredCell) -> bool:
+    column = cell.column
+    return (column.metric, column.value, column.dataset) == ("coco_ap", "AP", "coco")
 
 
 def _num_images(results_dir: Path, dataset: str) -> int | None:

@@ -1,0 +1,132 @@
+"""Rows of other people's methods: their numbers are printed, nothing runs and nothing is judged."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_metrics import fill_whole_grid
+from pydantic import ValidationError
+
+from config_files import read_config
+from made_up_paper import NAME, claim, column, config_with_paper, rows, write
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.tables import Table
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.reporting.claims.judging import judge_claims
+from pointrend_repro.reporting.claims.schema import load_claims
+from pointrend_repro.reporting.collect import collect_metrics, write_metrics
+from pointrend_repro.reporting.exports import to_csv, to_markdown
+from pointrend_repro.reporting.latex import to_latex
+from pointrend_repro.reporting.report import write_report
+from pointrend_repro.reporting.results import load_results
+from pointrend_repro.reporting.tables import MeasuredTable, measure_tables
+
+TABLE = f"{NAME}_table1"
+WHOSE = "Old et al., their Table 2"
+
+
+@pytest.fixture
+def config_dir(tmp_path: Path) -> Path:
+    return config_with_paper(tmp_path / "config")
+
+
+@pytest.fixture
+def grid(config_dir: Path) -> Grid:
+    return load_grid("paper", config_dir, papers=[NAME])
+
+
+@pytest.fixture
+def results(grid: Grid, tmp_path: Path) -> Path:
+    fill_whole_grid(tmp_path / "results", grid)
+    write_metrics(grid, tmp_path / "results")
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def measured(grid: Grid, results: Path) -> MeasuredTable:
+    (table,) = measure_tables(grid, collect_metrics(grid, results))
+    return table
+
+
+def test_it_runs_nothing(grid: Grid) -> None:
+    cells = {cell.row: cell for cell in grid.cells}
+    assert cells["own"].evaluations
+    assert cells["old"].evaluations == ()
+    assert len(grid.trainings) == 6, "three of each of the two rows that run"
+
+
+def test_it_gets_no_verdict(measured: MeasuredTable) -> None:
+    cell = measured.cells["old", "coco_ap"]
+    assert (cell.paper, cell.measured, cell.status) == (41.0, None, "no-claim")
+    assert cell.reason == f"printed, not measured: {WHOSE}"
+    assert measured.cells["own", "coco_ap"].status == "reproduced"
+
+
+def test_it_is_shown_everywhere(grid: Grid, measured: MeasuredTable) -> None:
+    row = list(csv.DictReader(io.StringIO(to_csv(measured))))[-1]
+    assert (row["row"], row["paper"], row["measured"], row["trials"]) == ("Old", "41.0", "", "0")
+    assert row["status"] == "no-claim"
+    markdown = to_markdown(grid, measured)
+    assert "| Old | 41 (printed) |" in markdown.replace("41.0", "41")
+    assert f"Printed, not measured: Old ({WHOSE})." in markdown
+    latex = to_latex(grid, measured)
+    assert r"Old & (41.0) \\" in latex.replace("(41)", "(41.0)")
+    assert f"Printed, not measured: Old ({WHOSE})." in latex
+    assert r"\caption{Made-Up, Table 1: Ours." in latex
+
+
+def test_the_page_has_the_papers_title_and_the_printed_number(
+    grid: Grid, results: Path, tmp_path: Path
+) -> None:
+    write_report(grid, results, tmp_path / "reports")
+    page = (tmp_path / "reports/index.html").read_text()
+    assert "<title>Made-Up, reproduced: preset paper</title>" in page
+    assert "<h1>Made up &amp; &lt;done&gt;</h1>" in page
+    assert "N. Obody." in page
+    assert "PointRend: Image Segmentation as Rendering" not in page
+    assert f"<small>{WHOSE}</small>" in page
+    assert "<i>printed</i> 41" in page
+    assert (tmp_path / f"reports/tables/{TABLE}.csv").exists()
+
+
+def test_two_papers_share_a_page(config_dir: Path, tmp_path: Path) -> None:
+    grid = load_grid("smoke", config_dir, papers=["pointrend", NAME])
+    fill_whole_grid(tmp_path / "results", grid)
+    write_metrics(grid, tmp_path / "results")
+    write_report(grid, tmp_path / "results", tmp_path / "reports")
+    page = (tmp_path / "reports/index.html").read_text()
+    assert "<title>PointRend, Made-Up, reproduced: preset smoke</title>" in page
+    assert page.index("PointRend: Image Segmentation as Rendering") < page.index("Made up &amp;")
+    assert {path.stem for path in (tmp_path / "reports/tables").glob("*.csv")} == set(grid.tables)
+
+
+def test_a_claim_about_it_is_refused(config_dir: Path) -> None:
+    write(config_dir / f"papers/{NAME}/claims.yaml", {"best": claim("own", "old")})
+    with pytest.raises(UserError, match="row 'old' of table 'made_up_table1' has printed numbers"):
+        load_claims(config_dir, [NAME])
+
+
+def test_the_papers_claims_are_judged(grid: Grid, config_dir: Path, results: Path) -> None:
+    judged = judge_claims(grid, load_claims(config_dir, [NAME]), load_results(grid, results))
+    assert [(c.name, c.table) for c in judged] == [(f"{NAME}_best", TABLE)]
+    assert [cell.row for cell in judged[0].parts[0].cells] == ["own", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"variant": "pointrend_r50_fpn"}, "variant and inference go together"),
+        ({"numbers_of": None}, "says either a variant and its inference, or numbers_of"),
+        ({"variant": "a", "inference": "b"}, "says either a variant and its inference, or"),
+        ({"paper": {}}, "has neither a variant nor printed numbers"),
+    ],
+)
+def test_a_row_runs_or_is_printed(changes: dict[str, Any], told: str) -> None:
+    table = read_config("tables/table1") | {"columns": {"coco_ap": column()}}
+    table["rows"] = {"old": rows()["old"] | changes}
+    table["stub_headings"] = []
+    with pytest.raises(ValidationError, match=told):
+        Table.model_validate(table)
