@@ -263,6 +263,16 @@ def test_an_option_of_another_type_is_refused(
         figures.figure("made_up_figure6", PRESET, output=tmp_path / "x.png", **places)
 
 
+def test_a_template_that_shows_something_else_is_refused(
+    places: dict[str, Path], paper: Path, tmp_path: Path
+) -> None:
+    write(paper, FIGURES, {"slider": PICTURES["slider"] | {"template": "subdivision"}})
+    with pytest.raises(
+        UserError, match=r"slider: pointrend\.comparison does not draw what the temp"
+    ):
+        figures.picture("made_up_slider", PRESET, output=tmp_path / "x.json", **places)
+
+
 def test_public_names_have_the_papers_prefix_and_are_nobody_elses(paper: Path) -> None:
     config_dir = paper.parents[1]
     assert {"figure6", "made_up_figure6"} <= set(load_figures(config_dir).figures)

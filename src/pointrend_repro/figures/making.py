@@ -72,9 +72,16 @@ def make_picture(
     assert isinstance(picture.entry, PagePicture)
     with shared_style():
         drawn, about = _draw(grid, picture, data, results_dir, PageContent)
-    record_type = PICTURE_RECORDS[picture.entry.template]
-    about |= {"picture": picture.public_name}
-    write_json(output, record_type(**about, **drawn.content).written())
+    template = picture.entry.template
+    try:
+        record = PICTURE_RECORDS[template](**about, **drawn.content, picture=picture.public_name)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UserError(
+            f"{picture.where}: {picture.entry.draw} does not draw what the template {template!r} "
+            f"shows ({key})"
+        ) from None
+    write_json(output, record.written())
 
 
 def _draw(
