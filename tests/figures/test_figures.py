@@ -17,16 +17,16 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
-from pointrend_repro.commands import pipeline
-from pointrend_repro.config.figure_plan import BASELINE, DATASETS, POINTREND, VARIANTS
+from pointrend_repro.commands import figures
+from pointrend_repro.config.figures import load_figures
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.figures import figure2, figure4, figure5, figure6, figure7
+from pointrend_repro.figures.detections import by_one_rule, corresponding
 from pointrend_repro.figures.drawing import (
     box_window,
     contrasting_color,
@@ -36,12 +36,16 @@ from pointrend_repro.figures.drawing import (
 )
 from pointrend_repro.figures.making import make_figure
 from pointrend_repro.figures.objects import choose_objects
-from pointrend_repro.figures.regions import coarse_and_points, mask_logits
+from pointrend_repro.figures.regions import mask_logits
 from pointrend_repro.modeling.points import point_sample
+from pointrend_repro.papers.pointrend.figures import figure2, figure4, figure5, figure6, figure7
+from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
 from pointrend_repro.settings.instances import InputSettings
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 
-FIGURES = sorted(name for name in VARIANTS if DATASETS[name] == "coco")
+ENTRIES = {name: figure.entry for name, figure in load_figures(CONFIG_DIR).figures.items()}
+FIGURES = sorted(name for name, entry in ENTRIES.items() if entry.role == "coco")
+VARIANTS = {"baseline": "mask_rcnn_r50_fpn", "pointrend": "pointrend_r50_fpn"}
 MODULES = {
     "figure2": figure2,
     "figure4": figure4,
@@ -76,8 +80,8 @@ def dataset(coco_builder) -> CocoDataset:
 @pytest.fixture
 def models(dataset: CocoDataset) -> dict[str, SavedModel]:
     return {
-        BASELINE: random_model("4conv", dataset),
-        POINTREND: random_model("pointrend", dataset),
+        "baseline": random_model("4conv", dataset),
+        "pointrend": random_model("pointrend", dataset),
     }
 
 
@@ -92,8 +96,8 @@ def config_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def results_dir(tmp_path: Path, models: Mapping[str, SavedModel]) -> Path:
     folder = tmp_path / "results" / PRESET
-    for variant, saved in models.items():
-        path = folder / DATASET / variant / "trial0" / "model.safetensors"
+    for part, saved in models.items():
+        path = folder / DATASET / VARIANTS[part] / "trial0" / "model.safetensors"
         save_model(path, saved)
         train = {"settings_digest": "abc", "git_commit": "0123", "code_digest": "def", "seed": 0}
         path.with_suffix(".origin.json").write_text(json.dumps({"train": train}))
@@ -104,7 +108,7 @@ def make(name: str, config_dir: Path, results_dir: Path, root: Path, folder: Pat
     grid = load_grid(PRESET, config_dir)
     data = data_paths(DATASET, grid.datasets[DATASET], UserData(root))
     png = folder / f"{name}.png"
-    make_figure(grid, name, data, results_dir=results_dir, png=png)
+    make_figure(grid, grid.drawn.figure(name), data, results_dir=results_dir, png=png)
     return png
 
 
@@ -135,7 +139,7 @@ def test_a_figure_is_a_picture_a_print_and_its_words(
     assert record["title"].startswith(f"Figure {name[-1]}")
     assert set(record["image_ids"]) <= {image.id for image in dataset.images}
     assert [model["file"] for model in record["models"]] == [
-        f"{DATASET}/{variant}/trial0/model.safetensors" for variant in VARIANTS[name]
+        f"{DATASET}/{variant}/trial0/model.safetensors" for variant in ENTRIES[name].models.values()
     ]
     assert {model["git_commit"] for model in record["models"]} == {"0123"}
     if name != "figure2":
@@ -305,13 +309,13 @@ def test_points_and_masks_come_from_one_prediction(
     models: Mapping[str, SavedModel], dataset: CocoDataset
 ) -> None:
     (shown,) = choose_objects(dataset, 1)
-    coarse, predict_points = coarse_and_points(models[POINTREND], shown)
-    as_mask, rendered = mask_logits(models[POINTREND], shown, [7, 28])
+    coarse, predict_points = coarse_and_points(models["pointrend"], shown)
+    as_mask, rendered = mask_logits(models["pointrend"], shown, [7, 28])
     torch.testing.assert_close(coarse, as_mask)
     centre = torch.tensor([[(3 + 0.5) / 28, (20 + 0.5) / 28]])
     torch.testing.assert_close(predict_points(centre)[0], rendered[20, 3])
     with pytest.raises(UserError, match="needs one of pointrend"):
-        coarse_and_points(models[BASELINE], shown)
+        coarse_and_points(models["baseline"], shown)
 
 
 def test_a_mask_is_pasted_over_its_box_in_an_enlarged_window() -> None:
@@ -374,10 +378,10 @@ def found(boxes: list[list[float]], scores: list[float]) -> Detections:
 def test_sure_detections_are_drawn_unless_a_model_has_none() -> None:
     box = [0.0, 0.0, 9.0, 9.0]
     sure, unsure = found([box] * 4, [0.9, 0.5, 0.4, 0.3]), found([box] * 4, [0.4, 0.3, 0.2, 0.1])
-    drawn, rule = figure2.by_one_rule([[sure, unsure], [unsure, sure]])
+    drawn, rule = by_one_rule([[sure, unsure], [unsure, sure]])
     assert [[len(d.boxes) for d in pair] for pair in drawn] == [[2, 0], [0, 2]]
     assert "a score of at least 0.5" in rule
-    drawn, rule = figure2.by_one_rule([[sure, unsure], [sure, unsure]])
+    drawn, rule = by_one_rule([[sure, unsure], [sure, unsure]])
     assert [[len(d.boxes) for d in pair] for pair in drawn] == [[3, 3], [3, 3]]
     assert "the 3 highest-scoring" in rule
 
@@ -385,8 +389,8 @@ def test_sure_detections_are_drawn_unless_a_model_has_none() -> None:
 def test_one_object_has_one_colour_in_a_pair() -> None:
     left = torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]])
     right = torch.tensor([[20.0, 0.0, 30.0, 9.0], [50.0, 50.0, 60.0, 60.0], [20.0, 1.0, 30.0, 9.0]])
-    assert figure2.corresponding(right, left) == [1, 3, 4]
-    assert figure2.corresponding(right, left[:0]) == [0, 1, 2]
+    assert corresponding(right, left) == [1, 3, 4]
+    assert corresponding(right, left[:0]) == [0, 1, 2]
 
 
 def test_the_tint_differs_from_what_is_under_it() -> None:
@@ -422,10 +426,10 @@ def test_the_command_draws_what_it_is_asked_for(
         "config_dir": config_dir,
         "output": tmp_path / "reports" / "figure5.png",
     }
-    pipeline.figure("figure5", PRESET, **places)
+    figures.figure("figure5", PRESET, **places)
     assert json.loads((tmp_path / "reports/figure5.json").read_text())["figure"] == "figure5"
-    with pytest.raises(UserError, match="there is no figure 'figure3'; there are: figure2, "):
-        pipeline.figure("figure3", PRESET, **places)
+    with pytest.raises(UserError, match="there is no figure 'figure3'; did you mean 'figure"):
+        figures.figure("figure3", PRESET, **places)
 
 
 def change_preset(config_dir: Path, **values: object) -> None:
@@ -441,18 +445,18 @@ def test_a_figure_without_its_trainings_is_refused(config_dir: Path) -> None:
 
 def test_an_unknown_figure_is_refused(config_dir: Path) -> None:
     change_preset(config_dir, figures=["figure3"])
-    with pytest.raises(UserError, match=r"figures\.0: Input should be 'figure2'"):
-        load_preset(PRESET, config_dir)
+    with pytest.raises(UserError, match=r"quick\.yaml: there is no figure 'figure3'; did you mean"):
+        load_grid(PRESET, config_dir)
 
 
 @pytest.mark.parametrize("name", ["smoke", "tiny", "paper"])
 def test_the_presets_draw_all_figures_from_trainings_that_they_have(name: str) -> None:
     grid = load_grid(name)
     assert isinstance(grid.preset, Preset)
-    on_coco = [name for name in grid.preset.figures if DATASETS[name] == "coco"]
+    on_coco = [name for name in grid.preset.figures if ENTRIES[name].role == "coco"]
     assert on_coco == FIGURES
     for figure in FIGURES:
-        trainings = grid.figure_trainings(figure)
-        assert {t.variant for t in trainings} == set(VARIANTS[figure])
+        trainings = grid.trainings_shown(grid.drawn.figure(figure)).values()
+        assert {t.variant for t in trainings} == set(ENTRIES[figure].models.values())
         assert {(t.dataset, t.trial) for t in trainings} == {(grid.preset.datasets["coco"], 0)}
         assert set(trainings) <= set(grid.trainings)

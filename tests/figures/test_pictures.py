@@ -14,21 +14,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_figures import config_dir, dataset, models, results_dir
+from test_figures import VARIANTS, config_dir, dataset, models, results_dir
 
+import pointrend_repro.figures.comparison as comparing
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.commands import pictures
-from pointrend_repro.config.figure_plan import BASELINE, POINTREND
+from pointrend_repro.commands import figures
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.figures import comparison, subdivision
 from pointrend_repro.figures.drawing import shared_style, view_window
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import choose_objects
-from pointrend_repro.figures.regions import coarse_and_points, mask_logits
-from pointrend_repro.figures.subdivision import subdivide
+from pointrend_repro.figures.regions import mask_logits
 from pointrend_repro.modeling.points import render_masks
+from pointrend_repro.papers.pointrend.figures import comparison, subdivision
+from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
+from pointrend_repro.papers.pointrend.figures.subdivision import subdivide
 from pointrend_repro.settings.instances import InferenceSettings
 from small_experiment import DATASET, PRESET
 
@@ -76,8 +77,8 @@ def test_the_last_step_is_the_mask_that_the_model_gives(
     dataset: CocoDataset,
 ) -> None:
     (shown,) = choose_objects(dataset, 1)
-    last = subdivide(*coarse_and_points(models[POINTREND], shown), InferenceSettings())[-1].after
-    (mask,) = mask_logits(models[POINTREND], shown, [224])
+    last = subdivide(*coarse_and_points(models["pointrend"], shown), InferenceSettings())[-1].after
+    (mask,) = mask_logits(models["pointrend"], shown, [224])
     assert ((last > 0) != (mask > 0)).float().mean() < 0.001
 
 
@@ -114,22 +115,22 @@ def test_both_heads_are_compared_in_one_box(
     def left_half_or_all(saved, shown, resolutions):
         asked.append((saved, shown.record.id, resolutions))
         logits = torch.full((resolutions[0], resolutions[0]), 9.0)
-        if saved is models[BASELINE]:
+        if saved is models["baseline"]:
             logits[:, resolutions[0] // 2 :] = -9.0
         return [logits]
 
-    monkeypatch.setattr(comparison, "mask_logits", left_half_or_all)
+    monkeypatch.setattr(comparing, "mask_logits", left_half_or_all)
     with shared_style():
         drawn = comparison.draw(models, dataset)
     shown = [s.record.id for s in choose_objects(dataset, comparison.NUM_OBJECTS)]
-    assert drawn["image_ids"] == shown == [o.image_id for o in drawn["objects"]]
-    assert [(saved is models[POINTREND], k, r) for saved, k, r in asked] == [
+    assert drawn.image_ids == shown == [o.image_id for o in drawn.content["objects"]]
+    assert [(saved is models["pointrend"], k, r) for saved, k, r in asked] == [
         (is_pointrend, image_id, [224 if is_pointrend else 28])
         for image_id in shown
         for is_pointrend in (False, True)
     ]
-    for compared in drawn["objects"]:
-        differs = np.abs(pixels(compared.baseline) - pixels(compared.pointrend)).max(axis=2) > 40
+    for compared in drawn.content["objects"]:
+        differs = np.abs(pixels(compared.baseline) - pixels(compared.other)).max(axis=2) > 40
         columns = differs.mean(axis=0)
         assert columns[:250].max() < 0.05 < columns[400:].max()  # the box lies in the middle
 
@@ -156,18 +157,18 @@ def test_the_command_writes_a_picture_with_its_origin(
     }
     first, again = tmp_path / "a.json", tmp_path / "b.json"
     for path in (first, again):
-        pictures.picture(name, PRESET, output=path, **places)
+        figures.picture(name, PRESET, output=path, **places)
     assert first.read_bytes() == again.read_bytes()
     assert len(first.read_bytes()) < 1e6
     record = json.loads(first.read_text())
     assert (record["preset"], record["picture"]) == (PRESET, name)
     assert record["warning"] == "Preset quick: for tests."
-    variants = [BASELINE, POINTREND] if name == "comparison" else [POINTREND]
+    variants = list(VARIANTS.values())[0 if name == "comparison" else 1 :]
     assert [model["file"] for model in record["models"]] == [
         f"{DATASET}/{variant}/trial0/model.safetensors" for variant in variants
     ]
     with pytest.raises(UserError, match="there is no picture 'curves'; there are: comparison, "):
-        pictures.picture("curves", PRESET, output=first, **places)
+        figures.picture("curves", PRESET, output=first, **places)
 
 
 def test_every_step_is_described(
@@ -175,7 +176,7 @@ def test_every_step_is_described(
     dataset: CocoDataset,
 ) -> None:
     with shared_style():
-        steps = subdivision.draw(models, dataset)["steps"]
+        steps = subdivision.draw(models, dataset).content["steps"]
     assert [(step.side, step.points) for step in steps] == [
         (7, 49), (14, 196), (28, 784), (56, 784), (112, 784), (224, 784)
     ]  # fmt: skip
@@ -189,4 +190,6 @@ def test_the_presets_show_all_pictures_of_trainings_that_they_have(name: str) ->
     grid = load_grid(name)
     assert grid.preset.pictures == ["comparison", "subdivision", "curves", "costs"]
     for picture in grid.drawn_pictures:
-        assert set(grid.picture_trainings(picture)) <= set(grid.trainings)
+        assert set(grid.trainings_shown(grid.drawn.picture(picture)).values()) <= set(
+            grid.trainings
+        )

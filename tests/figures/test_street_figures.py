@@ -6,21 +6,14 @@ import torch
 from PIL import Image
 
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
-from pointrend_repro.config.figure_plan import (
-    BASELINE,
-    DEEPLAB,
-    DEEPLAB_POINTREND,
-    POINTREND,
-    VARIANTS,
-)
 from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.cityscapes import prepare_instances
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.semantic import TRAIN_CLASSES
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.figures import figure8, figure9
 from pointrend_repro.figures.drawing import save_figure, shared_style
 from pointrend_repro.figures.streets import choose_streets, colored, colored_over
+from pointrend_repro.papers.pointrend.figures import figure8, figure9
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
@@ -43,10 +36,10 @@ def saved(settings, categories) -> SavedModel:
 @pytest.fixture(scope="module")
 def models(dataset: CocoDataset) -> dict[str, SavedModel]:
     return {
-        BASELINE: saved(small_settings("4conv"), dataset.categories),
-        POINTREND: saved(small_settings("pointrend"), dataset.categories),
-        DEEPLAB: saved(small_semantic_settings(pointrend=False), TRAIN_CLASSES),
-        DEEPLAB_POINTREND: saved(small_semantic_settings(pointrend=True), TRAIN_CLASSES),
+        "baseline": saved(small_settings("4conv"), dataset.categories),
+        "pointrend": saved(small_settings("pointrend"), dataset.categories),
+        "deeplab": saved(small_semantic_settings(pointrend=False), TRAIN_CLASSES),
+        "deeplab_pointrend": saved(small_semantic_settings(pointrend=True), TRAIN_CLASSES),
     }
 
 
@@ -119,9 +112,10 @@ def test_presets_train_what_the_street_figures_need(preset: str) -> None:
     assert {"figure8", "figure9"} <= set(load_preset(preset).figures)
     grid = load_grid(preset)
     for figure in ("figure8", "figure9"):
-        trainings = grid.figure_trainings(figure)
-        assert [t.variant for t in trainings] == list(VARIANTS[figure])
-        assert {t.dataset for t in trainings} == {grid.preset.datasets["cityscapes"]}
+        shown = grid.drawn.figure(figure)
+        trainings = grid.trainings_shown(shown)
+        assert {part: t.variant for part, t in trainings.items()} == shown.entry.models
+        assert {t.dataset for t in trainings.values()} == {grid.preset.datasets["cityscapes"]}
 
 
 def test_the_same_models_give_the_same_picture(models, dataset: CocoDataset, tmp_path) -> None:

@@ -45,11 +45,11 @@ def run(
 
 def test_figures_and_pictures_refuse_it(run: Run) -> None:
     results = run.folder / "results" / PRESET
-    _, (used,) = load_models(run.grid, [Training(DATASET, VARIANT, 0)], results)
+    _, (used,) = load_models(run.grid, {"pointrend": Training(DATASET, VARIANT, 0)}, results)
     assert used.model_digest == content_digest(run.model)
     put_another_head(run.model)
     with pytest.raises(DamagedError, match=r"is not what model\.origin\.json beside"):
-        load_models(run.grid, [Training(DATASET, VARIANT, 0)], results)
+        load_models(run.grid, {"pointrend": Training(DATASET, VARIANT, 0)}, results)
 
 
 def test_figures_and_pictures_show_models_as_the_preset_tests_them(run: Run) -> None:

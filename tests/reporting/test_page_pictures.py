@@ -72,6 +72,26 @@ def test_pictures_are_shown_with_their_words_and_origin(grid: Grid, results_dir:
     assert label == "kite, image 17: share of the picture that shows left head"
 
 
+def test_pictures_of_two_papers_stand_side_by_side(grid: Grid, results_dir: Path) -> None:
+    ours = grid.drawn.pictures["comparison"]
+    titled = ours.entry.model_copy(update={"title": "Theirs"})
+    theirs = replace(ours, paper="made_up", public_name="made_up_slider", entry=titled)
+    drawn = replace(grid.drawn, pictures=grid.drawn.pictures | {"made_up_slider": theirs})
+    pictures = ["comparison", "made_up_slider"]
+    grid = replace(grid, drawn=drawn, preset=grid.preset.model_copy(update={"pictures": pictures}))
+    write_picture(results_dir, "comparison", outside_code={"their.module": "sha256:0123"})
+    page = Page(report(grid, results_dir))
+    ids = page.attribute("id")
+    assert len(ids) == len(set(ids))
+    assert set(pictures) <= set(ids)
+    assert page.words.count("Not drawn yet.") == page.words.count("Theirs") == 1
+    assert "code from outside their.module sha256:0123" in " ".join(page.words.split())
+    write_picture(results_dir, "made_up_slider", title="Theirs")
+    page = Page(report(grid, results_dir))
+    assert page.attribute("src", "img") == [SOURCE] * 4
+    assert page.words.index("A title") < page.words.index("Theirs")
+
+
 def test_what_is_not_there_is_said(grid: Grid, results_dir: Path) -> None:
     words = Page(report(grid, results_dir)).words
     assert words.count("Not drawn yet.") == 2

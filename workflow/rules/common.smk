@@ -267,44 +267,40 @@ def ground_truths_of(metrics):
     return arguments
 
 
-def figure_data(wildcards):
-    """The record of the data set whose images a figure shows."""
-    training = GRID.figure_trainings(wildcards.figure)[0]
-    return f"{RESULTS}/{dataset_path(training.dataset)}"
+def drawn(wildcards):
+    """The figure, or the picture of the page, that a job draws."""
+    if "figure" in wildcards.keys():
+        return GRID.drawn.figure(wildcards.figure)
+    return GRID.drawn.picture(wildcards.picture)
 
 
-def figure_data_root_option(wildcards):
-    """The command-line option that names the user's own folder of what a figure shows."""
-    return data_root_option(GRID.figure_trainings(wildcards.figure)[0])
+def drawn_data(wildcards):
+    """The record of the data set whose images are drawn."""
+    return f"{RESULTS}/{dataset_path(GRID.dataset_shown(drawn(wildcards)))}"
 
 
-def figure_models(wildcards):
-    """The trained models that a figure shows, and where they come from."""
+def drawn_data_root_option(wildcards):
+    """The command-line option that names the user's own folder of those images."""
+    dataset = GRID.dataset_shown(drawn(wildcards))
+    return SETTINGS.root_option(dataset, GRID.datasets[dataset].layout)
+
+
+def drawn_models(wildcards):
+    """The trained models that are drawn, and where they come from."""
     return [
         f"{RESULTS}/{path}"
-        for training in GRID.figure_trainings(wildcards.figure)
+        for training in GRID.trainings_shown(drawn(wildcards)).values()
         for path in (training.model_path, training.origin_path)
     ]
 
 
-def picture_data(wildcards):
-    """The record of the data set whose images a picture of the page shows."""
-    training = GRID.picture_trainings(wildcards.picture)[0]
-    return f"{RESULTS}/{dataset_path(training.dataset)}"
+def drawn_digest(wildcards):
+    """Changes when the preset's warning or test does, or what figures.yaml says beside defaults.
 
-
-def picture_data_root_option(wildcards):
-    """The command-line option that names the user's own folder of what a picture shows."""
-    return data_root_option(GRID.picture_trainings(wildcards.picture)[0])
-
-
-def picture_models(wildcards):
-    """The trained models that a picture shows, and where they come from."""
-    return [
-        f"{RESULTS}/{path}"
-        for training in GRID.picture_trainings(wildcards.picture)
-        for path in (training.model_path, training.origin_path)
-    ]
+    Where it says nothing more, it is what it was before there was such a file.
+    """
+    more = drawn(wildcards).beside_the_defaults
+    return digest([GRID.shown_with, more]) if more else GRID.shown_with
 
 
 def picture_files(_):
@@ -368,5 +364,5 @@ def cost_digest(metric):
 
 def figure_settings_in_force(wildcards):
     """What the models that a figure shows are trained with, beside the defaults."""
-    trainings = GRID.figure_trainings(wildcards.figure)
+    trainings = GRID.trainings_shown(drawn(wildcards)).values()
     return captions.shown_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

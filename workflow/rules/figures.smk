@@ -1,7 +1,7 @@
 rule draw_figure:
     input:
-        data=figure_data,
-        models=figure_models,
+        data=drawn_data,
+        models=drawn_models,
     output:
         png=report(
             f"{FIGURE}.png",
@@ -16,7 +16,7 @@ rule draw_figure:
     benchmark:
         f"{RESULTS}/figures/{{figure}}.benchmark.tsv"
     wildcard_constraints:
-        figure=r"figure\d+",
+        figure=one_of(GRID.drawn.figures),
     conda:
         "../envs/pointrend_repro.yaml"
     threads: ASKED["draw_figure"].threads
@@ -24,9 +24,9 @@ rule draw_figure:
         **ASKED["draw_figure"].resources,
     params:
         preset=SETTINGS.preset,
-        shown_with=GRID.shown_with,
+        drawn=drawn_digest,
         in_force=figure_settings_in_force,
-        data_root=figure_data_root_option,
+        data_root=drawn_data_root_option,
     message:
         "Drawing {wildcards.figure}"
     shell:

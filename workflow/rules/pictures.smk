@@ -1,7 +1,7 @@
 rule draw_picture:
     input:
-        data=picture_data,
-        models=picture_models,
+        data=drawn_data,
+        models=drawn_models,
     output:
         f"reports/{SETTINGS.preset}/pictures/{{picture}}.json",
     log:
@@ -9,7 +9,7 @@ rule draw_picture:
     benchmark:
         f"{RESULTS}/pictures/{{picture}}.benchmark.tsv"
     wildcard_constraints:
-        picture=r"[a-z]+",
+        picture=one_of(GRID.drawn.pictures),
     conda:
         "../envs/pointrend_repro.yaml"
     threads: ASKED["draw_picture"].threads
@@ -17,8 +17,8 @@ rule draw_picture:
         **ASKED["draw_picture"].resources,
     params:
         preset=SETTINGS.preset,
-        shown_with=GRID.shown_with,
-        data_root=picture_data_root_option,
+        drawn=drawn_digest,
+        data_root=drawn_data_root_option,
     message:
         "Drawing the picture {wildcards.picture}"
     shell:

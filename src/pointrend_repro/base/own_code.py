@@ -27,6 +27,7 @@ _PACKAGE = PACKAGE_DIR.name
 _SHOWS_NUMBERS_ONLY = (
     "commands",
     "figures",
+    "papers",
     "reporting",
     "tools",
     "cli.py",

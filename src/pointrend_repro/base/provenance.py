@@ -102,6 +102,11 @@ def record_version(library: str, version: str) -> None:
     _loaded_files[library] = version
 
 
+def outside_code() -> dict[str, str]:
+    """Return what `record_file` and `record_version` were told of in this process."""
+    return dict(_loaded_files)
+
+
 def versions() -> dict[str, str]:
     """Return the versions of Python, libraries and outside files that a number depends on."""
     found = {"python": platform.python_version(), **_loaded_files}

@@ -155,31 +155,6 @@ def cost(
     run_cost(experiment, metric, config.model, settings, output=output)
 
 
-def figure(
-    name: Annotated[str, typer.Argument(help="such as figure5")],
-    preset: Preset,
-    output: Annotated[Path, typer.Option(help="the PNG; PDF and JSON are written beside it")],
-    results_dir: ResultsDir = Path("results"),
-    data_root: DataRoot = None,
-    threads: Threads = 1,
-    config_dir: ConfigDir = CONFIG_DIR,
-) -> None:
-    """Draw a figure of the paper from a preset's trained models, on the CPU."""
-    from pointrend_repro.config.figure_plan import PAPER, known_figure
-    from pointrend_repro.data.paths import UserData, data_paths
-    from pointrend_repro.experiments.loading import load_grid
-
-    chosen = known_figure(name)
-    grid = load_grid(preset, config_dir, papers=[PAPER])
-    dataset = grid.figure_trainings(chosen)[0].dataset
-    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
-    prepare_device(Device.cpu, threads, needs_gpu=False)
-    from pointrend_repro.figures.making import make_figure
-
-    with damaged_moved_aside():
-        make_figure(grid, chosen, paths, results_dir=results_dir / preset, png=output)
-
-
 def collect(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),

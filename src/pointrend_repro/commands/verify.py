@@ -18,6 +18,7 @@ def verify(
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
+    from pointrend_repro.reporting.formats import count
     from pointrend_repro.reporting.verifying import verify as look_at
 
     grid = load_grid(

@@ -7,7 +7,6 @@ from pydantic import Field, field_validator, model_validator
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.figure_plan import FigureName, PictureName
 from pointrend_repro.config.yaml_files import validate
 from pointrend_repro.declarations.family import FAMILIES, Family
 from pointrend_repro.settings.instances import DetectorOverrides
@@ -53,8 +52,8 @@ class Preset(Strict):
     warning: Text | None = Field(description="printed wherever a number of this preset stands")
     papers: list[Name] = Field(["pointrend"], min_length=1, description="whose numbers to make")
     tables: list[Name] | None = Field(None, description="none: all of its papers")
-    figures: list[FigureName] = []
-    pictures: list[PictureName] = Field([], description="of the page, beside the figures")
+    figures: list[Name] = []
+    pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
     trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")
     needs_gpu: bool = Field(False, description="refuse to train without one, unless told to")

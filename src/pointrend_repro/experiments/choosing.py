@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError, suggest
-from pointrend_repro.config import figure_plan as plan
+from pointrend_repro.config.figures import Figures
 from pointrend_repro.config.finding import find
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
@@ -60,9 +60,28 @@ def tables_of(
     return found
 
 
-def without_others(preset: Preset, papers: Collection[str]) -> Preset:
-    """Return a preset without the figures and pictures of other papers than these."""
-    if plan.PAPER in papers:
-        return preset
-    plotted = [name for name in preset.pictures if name not in plan.PICTURE_VARIANTS]
-    return preset.model_copy(update={"figures": [], "pictures": plotted})
+def without_others(
+    name: str, preset: Preset, drawn: Figures, papers: Collection[str], *, is_choice: bool
+) -> Preset:
+    """Return a preset without the figures and pictures of other papers than these.
+
+    Args:
+        drawn: those of all papers.
+        is_choice: whether the user chose the papers, so that others' are left out.
+
+    Raises:
+        UserError: the preset names one of a paper that it does not name.
+    """
+    known = drawn.figures | drawn.pictures
+    others = {each for each, figure in known.items() if figure.paper not in papers}
+    named = [each for each in [*preset.figures, *preset.pictures] if each in others]
+    if named and not is_choice:
+        raise UserError(
+            f"presets/{name}.yaml: {named[0]} is of paper {known[named[0]].paper!r}, which is not "
+            f"among its papers {list(papers)}"
+        )
+    kept = {
+        key: [each for each in getattr(preset, key) if each not in others]
+        for key in ("figures", "pictures")
+    }
+    return preset.model_copy(update=kept)

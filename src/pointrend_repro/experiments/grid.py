@@ -7,13 +7,11 @@ the same predictions share them, so each is made once.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import get_args
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.config import figure_plan as plan
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.figure_plan import DrawnPicture, FigureName
+from pointrend_repro.config.figures import PLOTTED, Figures, PaperFigure
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
@@ -49,6 +47,7 @@ class Grid:
     datasets: dict[str, Dataset]
     variants: dict[str, Variant]
     cells: tuple[Cell, ...]
+    drawn: Figures
     papers: Mapping[str, Paper]
     table_papers: Mapping[str, str]
     trained_by: Mapping[str, Paper]
@@ -100,38 +99,37 @@ class Grid:
         """What kind a prediction is of: a file of objects, label maps."""
         return kind_of(self.variants[prediction.training.variant])
 
-    def figure_trainings(self, figure: FigureName) -> list[Training]:
-        """The trainings whose models a figure shows: always the first trial.
+    def trainings_shown(self, figure: PaperFigure) -> dict[str, Training]:
+        """The trainings whose models a figure or picture shows, always the first trial, by part.
 
         Raises:
             UserError: they are not among those that the preset's tables use.
         """
-        return self._first_trials(figure, plan.VARIANTS[figure], plan.DATASETS[figure])
-
-    def picture_trainings(self, picture: DrawnPicture) -> list[Training]:
-        """The trainings whose models a picture of the page shows: always the first trial.
-
-        Raises:
-            UserError: they are not among those that the preset's tables use.
-        """
-        return self._first_trials(picture, plan.PICTURE_VARIANTS[picture], plan.PICTURE_DATASET)
-
-    def _first_trials(self, name: str, variants: tuple[str, ...], role: str) -> list[Training]:
+        role = figure.entry.role
         dataset = self.preset.datasets.get(role, "")
-        wanted = [Training(dataset, variant, 0) for variant in variants]
-        for training in wanted:
+        shown = {part: Training(dataset, name, 0) for part, name in figure.entry.models.items()}
+        for training in shown.values():
             if training not in self.trainings:
                 raise UserError(
-                    f"presets/{self.name}.yaml: {name} needs variant {training.variant!r} "
-                    f"trained on data set {role!r}, which no table of the preset asks for; add "
-                    f"such a table, and {role} to its datasets, or take {name} off the preset"
+                    f"presets/{self.name}.yaml: {figure.public_name} needs variant "
+                    f"{training.variant!r} trained on data set {role!r}, which no table of the "
+                    f"preset asks for; add such a table, and {role} to its datasets, or take "
+                    f"{figure.public_name} off the preset"
                 )
-        return wanted
+        return shown
+
+    def dataset_shown(self, figure: PaperFigure) -> str:
+        """The data set whose images a figure or picture shows.
+
+        Raises:
+            UserError: as of `trainings_shown`.
+        """
+        return next(iter(self.trainings_shown(figure).values())).dataset
 
     @property
-    def drawn_pictures(self) -> list[DrawnPicture]:
+    def drawn_pictures(self) -> list[str]:
         """The pictures of the page that are drawn from trained models."""
-        return [name for name in get_args(DrawnPicture) if name in self.preset.pictures]
+        return [name for name in self.preset.pictures if name not in PLOTTED]
 
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
         """Resolved settings of a training in this preset, which all of its trials share."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.figures import load_figures
 from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
@@ -22,6 +23,7 @@ from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
+from pointrend_repro.experiments.drawable import require_drawable
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 
@@ -46,7 +48,8 @@ def load_grid(
     whole = load_preset(preset_name, config_dir)
     chosen = chosen_papers(preset_name, whole, papers, config_dir)
     table_papers = tables_of(preset_name, whole, chosen, config_dir, is_choice=bool(papers))
-    preset = without_others(whole, chosen)
+    drawn = load_figures(config_dir)
+    preset = without_others(preset_name, whole, drawn, chosen, is_choice=bool(papers))
     datasets = {name: load_dataset(name, config_dir) for name in set(preset.datasets.values())}
     tables = {
         name: _scored(find("table", name, config_dir), preset, datasets, config_dir)
@@ -63,6 +66,7 @@ def load_grid(
         _asked_for(tables, preset, datasets),
         variants,
         _cells(tables, preset, datasets, user),
+        drawn,
         papers=chosen,
         table_papers=table_papers,
         trained_by=_trained_by(variants, preset, chosen, config_dir),
@@ -136,10 +140,7 @@ def _check_runs(grid: Grid) -> None:
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=grid.variant_files[training.variant])
-    for figure in grid.preset.figures:
-        grid.figure_trainings(figure)
-    for picture in grid.drawn_pictures:
-        grid.picture_trainings(picture)
+    require_drawable(grid)
 
 
 def _scored(found: Found, preset: Preset, datasets: dict[str, Dataset], config_dir: Path) -> Table:

@@ -1,7 +1,6 @@
-"""The paper's figures, drawn anew from the trained models of a preset.
+"""What the figures of all papers share; their drawings lie in `papers/<paper>/figures/`.
 
-`plan` says which figures there are and which models they need, `objects` chooses what they show,
-`drawing` is the style that they share, `figure2` to `figure7` each compute and draw one, and
-`making` writes one to disk. Figures 4 to 7 take boxes and classes from the ground truth: they are
-about masks, and even a barely trained model then shows how these come about.
+`objects` and `streets` choose what is shown, `regions` and `detections` are what models say of it,
+`drawing` is the style, `embedding` and `comparison` are for what the page moves; `loading` finds
+what draws a figure, and `making` writes it to disk with its `record`.
 """

@@ -62,6 +62,16 @@ class Picture:
     image_ids: list[int]
 
 
+@dataclass(frozen=True)
+class PageContent:
+    """What the page moves: the texts, and what else the record of its kind holds."""
+
+    title: str
+    caption: str
+    image_ids: list[int]
+    content: dict[str, Any]
+
+
 @contextlib.contextmanager
 def shared_style() -> Iterator[None]:
     """Draw and write inside of this block: the user's own matplotlib settings do not count."""

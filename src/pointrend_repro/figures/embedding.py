@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pointrend_repro.figures.drawing import View, show_view
-from pointrend_repro.figures.picture_record import EmbeddedImage
+from pointrend_repro.figures.record import EmbeddedImage
 
 _DPI = 100
 # A third of the size of JPEG at the same quality of outlines.

@@ -1,7 +1,8 @@
-"""One figure of a preset on disk: PNG, PDF, and a JSON with its text and its origin."""
+"""A figure or a picture of a preset on disk, with a JSON of its text and its origin."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -11,38 +12,28 @@ from pointrend_repro.base.files import write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
 from pointrend_repro.base.own_code import package_digest
 from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
-from pointrend_repro.config.figure_plan import FigureName
+from pointrend_repro.config.figures import PagePicture, PaperFigure
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
-from pointrend_repro.figures import (
-    figure2,
-    figure4,
-    figure5,
-    figure6,
-    figure7,
-    figure8,
-    figure9,
+from pointrend_repro.figures.drawing import (
+    PageContent,
+    Picture,
+    add_warning,
+    save_figure,
+    shared_style,
 )
-from pointrend_repro.figures.drawing import Picture, add_warning, save_figure, shared_style
-from pointrend_repro.figures.record import FigureRecord, ModelUsed
+from pointrend_repro.figures.loading import load_draw
+from pointrend_repro.figures.record import PICTURE_RECORDS, FigureRecord, ModelUsed
 from pointrend_repro.predictions.instances import require_same_categories
 
-_DRAW: dict[FigureName, Callable[[Mapping[str, SavedModel], CocoDataset], Picture]] = {
-    "figure2": figure2.draw,
-    "figure4": figure4.draw,
-    "figure5": figure5.draw,
-    "figure6": figure6.draw,
-    "figure7": figure7.draw,
-    "figure8": figure8.draw,
-    "figure9": figure9.draw,
-}
+T = TypeVar("T", Picture, PageContent)
 
 
 def make_figure(
-    grid: Grid, figure: FigureName, data: DataPaths, *, results_dir: Path, png: Path
+    grid: Grid, figure: PaperFigure, data: DataPaths, *, results_dir: Path, png: Path
 ) -> None:
     """Draw a figure from a preset's trained models, on the CPU.
 
@@ -56,51 +47,87 @@ def make_figure(
         UserError: the preset does not train what the figure needs, a model is missing or does not
             fit, or the data have nothing to show.
     """
-    trainings = grid.figure_trainings(figure)
-    models, used = load_models(grid, trainings, results_dir)
-    dataset = read_shown_data(data, models)
     with shared_style():
-        picture = _DRAW[figure](models, dataset)
+        picture, about = _draw(grid, figure, data, results_dir, Picture)
         if grid.preset.warning:
             add_warning(picture.figure, grid.preset.warning)
         save_figure(picture.figure, png)
-    record = FigureRecord(
-        preset=grid.name,
-        figure=figure,
-        title=picture.title,
-        caption=picture.caption,
-        alternative_text=picture.alternative_text,
-        warning=grid.preset.warning,
-        dataset=trainings[0].dataset,
-        image_ids=picture.image_ids,
-        models=used,
-        command=provenance.command_line(),
-        git_commit=provenance.git_commit(),
-        code_digest=package_digest(),
-    )
-    write_json(png.with_suffix(".json"), record.model_dump(mode="json"))
+    about |= {"figure": figure.public_name, "alternative_text": picture.alternative_text}
+    write_json(png.with_suffix(".json"), FigureRecord(**about).written())
+
+
+def make_picture(
+    grid: Grid, picture: PaperFigure, data: DataPaths, *, results_dir: Path, output: Path
+) -> None:
+    """Draw a picture of the page from a preset's trained models, on the CPU.
+
+    The same models, data and code give the same bytes.
+
+    Args:
+        results_dir: the preset's folder, `results/<preset>`.
+        output: the JSON to write.
+
+    Raises:
+        UserError: as of `make_figure`.
+    """
+    assert isinstance(picture.entry, PagePicture)
+    with shared_style():
+        drawn, about = _draw(grid, picture, data, results_dir, PageContent)
+    template = picture.entry.template
+    try:
+        record = PICTURE_RECORDS[template](**about, **drawn.content, picture=picture.public_name)
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise UserError(
+            f"{picture.where}: {picture.entry.draw} does not draw what the template {template!r} "
+            f"shows ({key})"
+        ) from None
+    write_json(output, record.written())
+
+
+def _draw(
+    grid: Grid, figure: PaperFigure, data: DataPaths, results_dir: Path, kind: type[T]
+) -> tuple[T, dict[str, Any]]:
+    """Draw, and return what is drawn with what every record tells of it."""
+    draw = load_draw(figure, kind)
+    trainings = grid.trainings_shown(figure)
+    models, used = load_models(grid, trainings, results_dir)
+    drawn = draw(models, read_shown_data(data, models))
+    return drawn, {
+        "preset": grid.name,
+        "title": figure.entry.title or drawn.title,
+        "caption": figure.entry.caption or drawn.caption,
+        "warning": grid.preset.warning,
+        "dataset": grid.dataset_shown(figure),
+        "image_ids": drawn.image_ids,
+        "models": used,
+        "command": provenance.command_line(),
+        "git_commit": provenance.git_commit(),
+        "code_digest": package_digest(),
+        "outside_code": provenance.outside_code(),
+    }
 
 
 def load_models(
-    grid: Grid, trainings: list[Training], results_dir: Path
+    grid: Grid, trainings: Mapping[str, Training], results_dir: Path
 ) -> tuple[dict[str, SavedModel], list[ModelUsed]]:
-    """Load the models of trainings by variant, and tell where they come from.
+    """Load the models of trainings by the part that they play, and tell where they come from.
 
     Raises:
         DamagedError: a model is not what its record describes.
         UserError: a model or its record is missing, of another training, or it was trained with
             other settings than the preset's.
     """
-    used = [_model_used(results_dir, training) for training in trainings]
+    used = [_model_used(results_dir, training) for training in trainings.values()]
     models = {
-        training.variant: as_tested(
+        part: as_tested(
             load_saved_model(
                 results_dir / model.file,
                 configured=grid.training_settings(training.dataset, training.variant).model,
             ),
             grid.overrides_at_test(training.variant),
         )
-        for training, model in zip(trainings, used, strict=True)
+        for (part, training), model in zip(trainings.items(), used, strict=True)
     }
     return models, used
 

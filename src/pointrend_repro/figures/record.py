@@ -1,12 +1,15 @@
-"""What is told about a figure beside it, in `<figure>.json`: its text and its origin."""
+"""What is told about a figure or a picture in its JSON: its text, its images and its origin."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Any
 
-from pointrend_repro.config.figure_plan import FigureName
+from pydantic import BaseModel, ConfigDict, Field
+
+# Nothing else may get into the page's `src` attributes.
+DataUrl = Annotated[str, Field(pattern=r"^data:image/webp;base64,[A-Za-z0-9+/]+=*$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
 
 class ModelUsed(_Frozen):
@@ -22,22 +25,21 @@ class ModelUsed(_Frozen):
     code_digest: str
 
 
-class FigureRecord(_Frozen):
-    """A figure in words, and what it was made from.
+class Record(_Frozen):
+    """What is drawn from trained models, in words, and what it was made from.
 
     Attributes:
-        title: which figure of the paper it is.
+        title: what it is, such as which figure of the paper.
         caption: what it shows, and how that was chosen.
-        alternative_text: what the figure shows, in words, for readers who cannot see it.
         image_ids: of the validation images, in the order in which they are shown.
         git_commit: of the code that drew it, and `code_digest` likewise.
+        outside_code: code that took part and is not of this package, as the origin of a number has
+            it among its versions; no key where there is none.
     """
 
     preset: str
-    figure: FigureName
     title: str
     caption: str
-    alternative_text: str
     warning: str | None
     dataset: str
     image_ids: list[int]
@@ -45,3 +47,86 @@ class FigureRecord(_Frozen):
     command: str
     git_commit: str | None
     code_digest: str
+    outside_code: dict[str, str] = {}
+
+    def written(self) -> dict[str, Any]:
+        """The record as plain JSON values."""
+        unsaid = None if self.outside_code else {"outside_code"}
+        return self.model_dump(mode="json", by_alias=True, exclude=unsaid)
+
+
+class FigureRecord(Record):
+    """A figure; `alternative_text` says what it shows, for readers who cannot see it."""
+
+    figure: str
+    alternative_text: str
+
+
+class PictureRecord(Record):
+    """A picture of the page."""
+
+    picture: str
+
+
+class EmbeddedImage(_Frozen):
+    """A raster image inside of the record, with its size in pixels."""
+
+    source: DataUrl
+    width: int
+    height: int
+    alternative_text: str
+
+
+class ComparedObject(_Frozen):
+    """The masks of two models over the same window of an image.
+
+    The second is called `pointrend` in the files, since the first such pictures were PointRend's.
+    """
+
+    name: str
+    image_id: int
+    baseline: EmbeddedImage
+    other: EmbeddedImage = Field(alias="pointrend")
+
+
+class ComparisonRecord(PictureRecord):
+    """Objects with the masks of two models each; the labels name these."""
+
+    baseline_label: str
+    other_label: str = Field(alias="pointrend_label")
+    objects: list[ComparedObject]
+
+
+class SubdivisionStep(_Frozen):
+    """One step of rendering a mask.
+
+    Attributes:
+        side: cells a side of the grid.
+        points: how many of its cells are predicted in this step.
+        grid: the grid before that, with the points; of the first step, what is predicted.
+        mask: the grid afterwards, as a mask.
+    """
+
+    side: int
+    points: int
+    grid: EmbeddedImage
+    mask: EmbeddedImage
+
+    @property
+    def cells(self) -> int:
+        """How many cells the grid has."""
+        return self.side**2
+
+
+class SubdivisionRecord(PictureRecord):
+    """One object's mask from the coarse prediction to the output resolution."""
+
+    name: str
+    steps: list[SubdivisionStep]
+
+
+# By `template` in figures.yaml.
+PICTURE_RECORDS: dict[str, type[PictureRecord]] = {
+    "comparison": ComparisonRecord,
+    "subdivision": SubdivisionRecord,
+}

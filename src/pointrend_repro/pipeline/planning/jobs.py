@@ -90,12 +90,12 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
     thinned = [(pictures / "curves.csv").is_file()] if "curves" in grid.preset.pictures else []
     return {
         "draw_figure": [
-            all(map(progress.is_trained, grid.figure_trainings(name)))
+            all(map(progress.is_trained, grid.trainings_shown(grid.drawn.figures[name]).values()))
             and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
             for name in grid.preset.figures
         ],
         "draw_picture": [
-            all(map(progress.is_trained, grid.picture_trainings(name)))
+            all(map(progress.is_trained, grid.trainings_shown(grid.drawn.pictures[name]).values()))
             and (pictures / f"{name}.json").is_file()
             for name in grid.drawn_pictures
         ],

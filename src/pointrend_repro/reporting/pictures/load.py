@@ -3,19 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
 from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.config.figures import PagePicture
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.figures.picture_record import (
-    ComparisonRecord,
-    PictureRecord,
-    SubdivisionRecord,
-)
+from pointrend_repro.figures.record import PICTURE_RECORDS, PictureRecord
 from pointrend_repro.reporting.pictures.costs import Costs, Results, lay_out_costs
 from pointrend_repro.reporting.pictures.curves import DatasetCurves, lay_out_curves
 from pointrend_repro.reporting.pictures.thinning import MAX_POINTS, read_curves
@@ -23,15 +19,21 @@ from pointrend_repro.reporting.tables import MeasuredTable
 
 CURVES_FILE = "curves.csv"
 
-_Record = TypeVar("_Record", bound=PictureRecord)
+
+@dataclass(frozen=True)
+class ShownPicture:
+    """A picture that one can move: the template that shows it, and None if it is not drawn yet."""
+
+    template: str
+    title: str | None
+    record: PictureRecord | None
 
 
 @dataclass(frozen=True)
 class Pictures:
     """What a preset asks for; None, or an empty list, stands for what is not there yet."""
 
-    comparison: ComparisonRecord | None
-    subdivision: SubdivisionRecord | None
+    drawn: dict[str, ShownPicture]
     curves: list[DatasetCurves]
     costs: Costs | None
     max_points: int = MAX_POINTS
@@ -58,22 +60,23 @@ def load_pictures(
     if not asked:
         return None
     return Pictures(
-        comparison=_read(folder, grid, "comparison", ComparisonRecord),
-        subdivision=_read(folder, grid, "subdivision", SubdivisionRecord),
+        drawn={name: _read(folder, grid, name) for name in grid.drawn_pictures},
         curves=lay_out_curves(grid, read_curves(folder / CURVES_FILE)) if "curves" in asked else [],
         costs=lay_out_costs(grid, tables, results, results_dir) if "costs" in asked else None,
     )
 
 
-def _read(folder: Path, grid: Grid, name: str, kind: type[_Record]) -> _Record | None:
-    path = folder / f"{name}.json"
-    if name not in grid.preset.pictures or not path.exists():
-        return None
+def _read(folder: Path, grid: Grid, name: str) -> ShownPicture:
+    entry, path = grid.drawn.picture(name).entry, folder / f"{name}.json"
+    assert isinstance(entry, PagePicture)
+    if not path.exists():
+        return ShownPicture(entry.template, entry.title, None)
     with made_anew(path):
-        return _checked(path, grid, name, kind)
+        record = _checked(path, grid, name, PICTURE_RECORDS[entry.template])
+    return ShownPicture(entry.template, record.title, record)
 
 
-def _checked(path: Path, grid: Grid, name: str, kind: type[_Record]) -> _Record:
+def _checked(path: Path, grid: Grid, name: str, kind: type[PictureRecord]) -> PictureRecord:
     try:
         record = kind.model_validate(read_json(path))
     except ValidationError as error:

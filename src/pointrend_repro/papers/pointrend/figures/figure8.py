@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import BASELINE, DEEPLAB, DEEPLAB_POINTREND, POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.structures import Detections
+from pointrend_repro.figures.detections import by_one_rule, corresponding, show_detections
 from pointrend_repro.figures.drawing import (
     WIDTH_IN,
     Picture,
@@ -19,17 +19,23 @@ from pointrend_repro.figures.drawing import (
     show_view,
     view_window,
 )
-from pointrend_repro.figures.figure2 import by_one_rule, corresponding, show_detections
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
+MODELS = {
+    "baseline": ["mask_head"],
+    "pointrend": ["mask_head"],
+    "deeplab": ["decoder"],
+    "deeplab_pointrend": ["decoder"],
+}
+
 _NUM_STREETS = 2
 _LONGER_SIDE_PX = 1024
-_DETECTORS = {BASELINE: "Mask R-CNN, 4× conv", POINTREND: "Mask R-CNN + PointRend"}
-_LABELLERS = {DEEPLAB: "DeepLabV3", DEEPLAB_POINTREND: "DeepLabV3 + PointRend"}
+_DETECTORS = {"baseline": "Mask R-CNN, 4× conv", "pointrend": "Mask R-CNN + PointRend"}
+_LABELLERS = {"deeplab": "DeepLabV3", "deeplab_pointrend": "DeepLabV3 + PointRend"}
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
@@ -41,7 +47,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     records = choose_streets(dataset, _NUM_STREETS)
     images = [read_record(record) for record in records]
     found = [
-        [detect(models[variant], image, InferenceSettings()) for variant in _DETECTORS]
+        [detect(models[part], image, InferenceSettings()) for part in _DETECTORS]
         for image in images
     ]
     selected, rule = by_one_rule(found)
@@ -53,8 +59,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     for column, image, detections in zip(axes.T, images, selected, strict=True):
         _show(column[0], image)
         _show_objects(column[1:3], image, *detections)
-        for ax, variant in zip(column[3:], _LABELLERS, strict=True):
-            saved = models[variant]
+        for ax, part in zip(column[3:], _LABELLERS, strict=True):
+            saved = models[part]
             settings = SemanticInferenceSettings()
             train_ids = predict_label_map(saved.model, image, settings, saved.input)
             _show(ax, colored_over(image, train_ids))

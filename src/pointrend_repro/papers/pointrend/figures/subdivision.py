@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch.nn.functional as F
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
+    PageContent,
     View,
     box_window,
     contrasting_color,
@@ -21,14 +20,16 @@ from pointrend_repro.figures.drawing import (
 )
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
-from pointrend_repro.figures.picture_record import SubdivisionStep
-from pointrend_repro.figures.regions import coarse_and_points
+from pointrend_repro.figures.record import SubdivisionStep
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     most_uncertain_points,
     subdivision_steps,
 )
+from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
 from pointrend_repro.settings.instances import InferenceSettings
+
+MODELS = {"pointrend": ["mask_head.kind=pointrend"]}
 
 _MARGIN = 0.08
 _SIDE_PX = 520
@@ -74,27 +75,24 @@ def subdivide(
     return steps
 
 
-def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> dict[str, Any]:
+def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> PageContent:
     """Draw the grid with its points, and the mask, of each step.
-
-    Returns:
-        What a `SubdivisionRecord` says beside its origin.
 
     Raises:
         UserError: there is nothing to show, the image cannot be read, or the model has no point
             head.
     """
     (shown,) = choose_objects(dataset, 1)
-    coarse, predict_points = coarse_and_points(models[POINTREND], shown)
+    coarse, predict_points = coarse_and_points(models["pointrend"], shown)
     settings = InferenceSettings()
     steps = subdivide(coarse, predict_points, settings)
     image = read_record(shown.record)
     view = view_window(image, box_window(shown.box, _MARGIN, image.shape[:2]), _SIDE_PX)
     color = contrasting_color(view.pixels, view.mask(steps[-1].after, shown.box))
     name = dataset.categories[shown.annotation.label].name
-    return {
-        "title": "One mask, step by step",
-        "caption": (
+    return PageContent(
+        title="One mask, step by step",
+        caption=(
             f"One object ({name}) inside the ground truth's box and for its class. Each step "
             f"doubles the grid by interpolation and predicts its most uncertain cells anew (dots), "
             f"at most {settings.points_per_step:,} of them. Left the grid before they are "
@@ -102,10 +100,12 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> dict[str, An
             "that predicts the whole grid makes those before it void: masks are rendered from the "
             f"last such step on. Object chosen {CHOICE}."
         ),
-        "image_ids": [shown.record.id],
-        "name": name,
-        "steps": [_embed(step, view, shown, name, color) for step in steps],
-    }
+        image_ids=[shown.record.id],
+        content={
+            "name": name,
+            "steps": [_embed(step, view, shown, name, color) for step in steps],
+        },
+    )
 
 
 def _embed(step: Step, view: View, shown: ShownObject, name: str, color: str) -> SubdivisionStep:

@@ -7,7 +7,6 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -22,6 +21,8 @@ from pointrend_repro.figures.drawing import (
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
 from pointrend_repro.figures.regions import mask_logits
+
+MODELS = {"pointrend": ["mask_head.kind=pointrend"]}
 
 RESOLUTIONS = [28, 56, 112, 224]
 _MARGIN = 0.08
@@ -38,7 +39,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     (shown,) = choose_objects(dataset, 1)
     image = read_record(shown.record)
     view = view_window(image, square_window(shown.box, _MARGIN, image.shape[:2]), _SIDE_PX)
-    rendered = mask_logits(models[POINTREND], shown, RESOLUTIONS)
+    rendered = mask_logits(models["pointrend"], shown, RESOLUTIONS)
     masks = [view.mask(logits, shown.box) for logits in rendered]
     color = contrasting_color(view.pixels, masks[-1])
     side = round(_DETAIL * _SIDE_PX)

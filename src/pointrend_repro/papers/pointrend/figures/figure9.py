@@ -6,13 +6,14 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import DEEPLAB_POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
 from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored
 from pointrend_repro.modeling.semantic.point_refine import RefinementStep
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
+
+MODELS = {"deeplab_pointrend": ["pointrend"]}
 
 _COLUMNS = 2
 
@@ -23,7 +24,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     Raises:
         UserError: there is nothing to show, or the image cannot be read.
     """
-    saved = models[DEEPLAB_POINTREND]
+    saved = models["deeplab_pointrend"]
     (record,) = choose_streets(dataset, 1)
     image = inference_image(read_record(record), saved.input)
     settings = SemanticInferenceSettings()

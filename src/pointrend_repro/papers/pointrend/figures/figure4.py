@@ -11,7 +11,6 @@ from matplotlib.patches import Polygon
 from torch import Tensor
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -23,12 +22,14 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
-from pointrend_repro.figures.regions import coarse_and_points
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     most_uncertain_points,
     regular_grid,
 )
+from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
+
+MODELS = {"pointrend": ["mask_head.kind=pointrend"]}
 
 COARSE_SIDE = 4
 FINE_SIDE = 2 * COARSE_SIDE
@@ -79,7 +80,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             head.
     """
     (shown,) = choose_objects(dataset, 1)
-    _, predict_points = coarse_and_points(models[POINTREND], shown)
+    _, predict_points = coarse_and_points(models["pointrend"], shown)
     step = subdivide_once(predict_points)
     image = read_record(shown.record)
     view = view_window(image, box_window(shown.box, 0, image.shape[:2]), _SIDE_PX)

@@ -12,7 +12,6 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.config.figure_plan import POINTREND
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import (
@@ -25,13 +24,15 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.figures.regions import coarse_and_points
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     point_sample,
     regular_grid,
     sample_training_points,
 )
+from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
+
+MODELS = {"pointrend": ["mask_head.kind=pointrend"]}
 
 NUM_POINTS = 14 * 14
 _SEED = 0
@@ -86,7 +87,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             head.
     """
     (shown,) = choose_objects(dataset, 1)
-    coarse, _ = coarse_and_points(models[POINTREND], shown)
+    coarse, _ = coarse_and_points(models["pointrend"], shown)
     image = read_record(shown.record)
     view = view_window(image, box_window(shown.box, _MARGIN, image.shape[:2]), _SIDE_PX)
     x0, y0, x1, y1 = view.box(shown.box)

@@ -1,0 +1,99 @@
+"""What is drawn of a preset: figures, what the page moves, and training curves."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pointrend_repro.base.damaged import damaged_moved_aside
+from pointrend_repro.commands.options import (
+    ConfigDir,
+    DataRoot,
+    Device,
+    Output,
+    Papers,
+    Preset,
+    ResultsDir,
+    Threads,
+    prepare_device,
+)
+from pointrend_repro.config.folder import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from pointrend_repro.config.figures import PaperFigure
+    from pointrend_repro.data.paths import DataPaths
+    from pointrend_repro.experiments.grid import Grid
+
+
+def figure(
+    name: Annotated[str, typer.Argument(help="such as figure5")],
+    preset: Preset,
+    output: Annotated[Path, typer.Option(help="the PNG; PDF and JSON are written beside it")],
+    results_dir: ResultsDir = Path("results"),
+    data_root: DataRoot = None,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw a figure of the paper from a preset's trained models, on the CPU."""
+    from pointrend_repro.experiments.loading import load_grid
+
+    grid = load_grid(preset, config_dir)
+    drawn = grid.drawn.figure(name)
+    paths = _shown_data(grid, drawn, data_root)
+    prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.figures.making import make_figure
+
+    with damaged_moved_aside():
+        make_figure(grid, drawn, paths, results_dir=results_dir / preset, png=output)
+
+
+def picture(
+    name: Annotated[str, typer.Argument(help="such as comparison")],
+    preset: Preset,
+    output: Output,
+    results_dir: ResultsDir = Path("results"),
+    data_root: DataRoot = None,
+    threads: Threads = 1,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw a picture of the page from a preset's trained models, on the CPU."""
+    from pointrend_repro.experiments.loading import load_grid
+
+    grid = load_grid(preset, config_dir)
+    drawn = grid.drawn.picture(name)
+    paths = _shown_data(grid, drawn, data_root)
+    prepare_device(Device.cpu, threads, needs_gpu=False)
+    from pointrend_repro.figures.making import make_picture
+
+    with damaged_moved_aside():
+        make_picture(grid, drawn, paths, results_dir=results_dir / preset, output=output)
+
+
+def curves(
+    preset: Preset,
+    output: Output,
+    results_dir: ResultsDir = Path("results"),
+    papers: Papers = "",
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Thin out the training logs of a preset into one CSV."""
+    from pointrend_repro.config.papers import paper_names
+    from pointrend_repro.experiments.loading import load_grid
+    from pointrend_repro.reporting.pictures.thinning import write_curves
+
+    grid = load_grid(preset, config_dir, papers=paper_names(papers))
+    write_curves(grid, results_dir / preset, output)
+
+
+def _shown_data(grid: "Grid", drawn: "PaperFigure", data_root: Path | None) -> "DataPaths":
+    """Where the data lie whose images are shown.
+
+    Raises:
+        UserError: what is drawn needs other models than the preset has.
+    """
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.experiments.drawable import require_models
+
+    require_models(grid, drawn)
+    dataset = grid.dataset_shown(drawn)
+    return data_paths(dataset, grid.datasets[dataset], UserData(data_root))

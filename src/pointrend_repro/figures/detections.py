@@ -1,0 +1,69 @@
+"""Detections of several models on the same images: which are shown, and in which colours."""
+
+from matplotlib.axes import Axes
+from torch import Tensor
+from torchvision.ops import box_iou
+
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.figures.drawing import COLORS, View, show_mask, show_view
+
+_MIN_SCORE = 0.5
+_SHOWN = 3
+_SAME_OBJECT_IOU = 0.5
+
+
+def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], str]:
+    """Choose the detections to draw, by one rule for the whole figure.
+
+    Args:
+        found: by window and model, highest-scoring first.
+
+    Returns:
+        What to draw, and the rule in words: the sure ones, unless a model has none anywhere.
+    """
+    sure = [[_at(d, d.scores >= _MIN_SCORE) for d in pair] for pair in found]
+    if all(any(len(d.boxes) for d in of_model) for of_model in zip(*sure, strict=True)):
+        return sure, f"all detections with a score of at least {_MIN_SCORE}."
+    shown = [[_at(d, slice(_SHOWN)) for d in pair] for pair in found]
+    return shown, (
+        f"the {_SHOWN} highest-scoring detections of each window, since one of the models finds "
+        f"nothing with a score of {_MIN_SCORE}."
+    )
+
+
+def corresponding(boxes: Tensor, others: Tensor) -> list[int]:
+    """Number boxes (R, 4) as those of `others` (S, 4) that they overlap most, each once.
+
+    Those that correspond to none get the numbers from S on.
+    """
+    iou = box_iou(boxes, others)
+    numbers, free = [], set(range(len(others)))
+    for row in range(len(boxes)):
+        best = max(free, key=lambda k: float(iou[row, k]), default=None)
+        if best is not None and iou[row, best] >= _SAME_OBJECT_IOU:
+            free.remove(best)
+            numbers.append(best)
+        else:
+            numbers.append(len(others) + row)
+    return numbers
+
+
+def in_view(found: Detections, view: View) -> Detections:
+    """Keep the detections of which some part lies in the window."""
+    height, width = view.pixels.shape[:2]
+    x, y = view.corner
+    x1, y1 = x + width / view.scale, y + height / view.scale
+    b = found.boxes
+    return _at(found, (b[:, 0] < x1) & (b[:, 2] > x) & (b[:, 1] < y1) & (b[:, 3] > y))
+
+
+def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
+    """Draw a view with the masks found in it, each in the colour of its number."""
+    show_view(ax, view)
+    for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
+        mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
+        show_mask(ax, mask, COLORS[numbers[i] % len(COLORS)])
+
+
+def _at(d: Detections, keep: Tensor | slice) -> Detections:
+    return Detections(d.boxes[keep], d.scores[keep], d.labels[keep], d.mask_logits[keep])

@@ -1,0 +1,1 @@
+"""Code that PointRend's paper alone needs."""
