@@ -21,8 +21,8 @@ from pointrend_repro.evaluation.scoring import Scored
 # Metric -> module of this package and function in it, which takes what `evaluation.score` kept of
 # each image. Boundary AP is in no claim of the paper.
 _COUNTS = {
-    "coco_ap": ("official_matches", "coco_counts"),
-    "lvis_ap_star": ("official_matches", "lvis_counts"),
+    "coco_ap": ("official_matches", "match_counts"),
+    "lvis_ap_star": ("official_matches", "match_counts"),
     "cityscapes_ap": ("cityscapes_precision", "curve_counts"),
     "cityscapes_miou": ("label_counts", "pixel_counts"),
     "trimap_miou": ("label_counts", "pixel_counts"),
