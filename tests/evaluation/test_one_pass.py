@@ -1,4 +1,4 @@
-"""Several metrics of one prediction at once: what each would say alone, and no file checked twice."""
+"""Several metrics of one prediction at once: as each alone, and no file checked twice."""
 
 import json
 import os
