@@ -132,7 +132,8 @@ class _Text:
         while True:
             try:
                 value, end = decoder.raw_decode(self._text, self._at)
-                if end < len(self._text) or self._at_end:
+                # A number may go on: what is read of it ends in `.`, `e` or `e-` at most.
+                if end + 2 < len(self._text) or self._at_end:
                     break
             except json.JSONDecodeError as error:
                 # What is not yet read may make it whole.
