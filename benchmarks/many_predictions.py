@@ -41,6 +41,15 @@ def main() -> None:
         write_json(options.output, about | machine | {"versions": versions()})
 
 
+def growth_rows(record: dict[str, Any]) -> str:
+    """Return what was measured as Markdown."""
+    lines = ["| step | images | CPU seconds | peak memory, MB |", "|---|--:|--:|--:|"]
+    for row in record["rows"]:
+        cells = [row["step"], f"{row['images']:,}", row["cpu_seconds"], f"{row['peak_mb']:,}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
 def measure(images: int, metrics: list[str], plain: bool) -> list[dict[str, Any]]:
     """Return what each step takes for a number of images."""
     with tempfile.TemporaryDirectory() as name:
@@ -95,7 +104,7 @@ def _do(what: str, images: int, folder: Path) -> dict[str, Any]:
 
         return {"predictions": len(index_results(predictions))}
     if what == "plain":
-        return {"AP": _plain(folder / "truth.json", predictions)}
+        return {"AP": plain(folder / "truth.json", predictions)[0]}
     from pointrend_repro.evaluation import score
     from pointrend_repro.evaluation.bootstrap import image_counts, resample
     from pointrend_repro.evaluation.scoring import ReadOnce
@@ -107,22 +116,23 @@ def _do(what: str, images: int, folder: Path) -> dict[str, Any]:
     return {"AP": scored.values["AP"]}
 
 
-def _plain(truth: Path, predictions: Path) -> float:
+def plain(truth: Path, predictions: Path) -> tuple[float, float]:
+    """Return AP of masks and of boxes by pycocotools, all predictions at once."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     annotations = COCO(str(truth))
     aps = []
-    for kind, other in (("bbox", "segmentation"), ("segm", "bbox")):
+    for kind, other in (("segm", "bbox"), ("bbox", "segmentation")):
         found = json.loads(predictions.read_text())
         for entry in found:
-            del entry[other]
+            del entry[other]  # so that areas are those of masks, as in the published numbers
         evaluation = COCOeval(annotations, annotations.loadRes(found), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
         aps.append(100 * float(evaluation.stats[0]))
-    return aps[1]
+    return aps[0], aps[1]
 
 
 if __name__ == "__main__":

@@ -38,14 +38,14 @@ class _Packed(NamedTuple):
 
     Attributes:
         image: index of each image among all, (P,) int32.
-        count: its detections, (P,) int32.
+        detections: how many it has, (P,) int32.
         objects: its objects that count, by size, (A, P) int32.
         scores: of detections, (D,) float64, image after image and falling in each.
         matched, ignored: bits over the T thresholds, by size, (A, ceil(T / 8), D) uint8.
     """
 
     image: NDArray[np.int32]
-    count: NDArray[np.int32]
+    detections: NDArray[np.int32]
     objects: NDArray[np.int32]
     scores: NDArray[np.float64]
     matched: NDArray[np.uint8]
@@ -96,9 +96,9 @@ class MatchTable:
         if packed is None:
             return found
         matched, ignored = self._bits(packed.matched), self._bits(packed.ignored)
-        ends = np.cumsum(packed.count).tolist()
+        ends = np.cumsum(packed.detections).tolist()
         for place, (image, end) in enumerate(zip(packed.image.tolist(), ends, strict=True)):
-            own = slice(end - int(packed.count[place]), end)
+            own = slice(end - int(packed.detections[place]), end)
             for size in range(self.sizes):
                 found[size * len(self.images) + image] = {
                     self.keys.scores: packed.scores[own],
@@ -119,7 +119,7 @@ class MatchTable:
             return CategoryMatches(np.zeros(0, np.int64), np.zeros(0), none, none, objects)
         objects[packed.image] = packed.objects[0]
         return CategoryMatches(
-            image=np.repeat(packed.image, packed.count).astype(np.int64),
+            image=np.repeat(packed.image, packed.detections).astype(np.int64),
             score=packed.scores,
             matched=self._bits(packed.matched[:1])[0],
             ignored=self._bits(packed.ignored[:1])[0],
@@ -131,7 +131,7 @@ class MatchTable:
         counts = [len(image[keys.scores]) for image in by_size[0]]
         return _Packed(
             image=np.array(there, dtype=np.int32) + np.int32(self._added),
-            count=np.array(counts, dtype=np.int32),
+            detections=np.array(counts, dtype=np.int32),
             objects=np.array(
                 [[_counted(image[keys.ignored_objects]) for image in row] for row in by_size],
                 dtype=np.int32,

@@ -5,7 +5,7 @@ gigabytes for many predictions. It looks at one image and class at a time, thoug
 gets dictionaries here, for as long as it is looked at.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,7 +91,7 @@ def _pack(objects: list[_Found], predictions: list[_Found]) -> _Packed:
     )
 
 
-def _table(rows: list[tuple[int, ...]], columns: int) -> _Ints:
+def _table(rows: Sequence[tuple[int, ...]], columns: int) -> _Ints:
     return np.array(rows, dtype=np.int64).reshape(-1, columns)
 
 
