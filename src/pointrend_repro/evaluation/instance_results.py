@@ -7,7 +7,7 @@ order, and a file of many gigabytes can be scored.
 
 import functools
 from array import array
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -170,35 +170,49 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = np.array([c not in category_ids for c in categories.values])[categories.codes]
-    other_image = np.array([i not in sizes for i in images.values])[images.codes]
+    other_category = _of_values(categories, lambda value: value not in category_ids)
+    other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
-    wanted = np.array([places.get(tuple(sizes.get(i, ())), -1) for i in images.values])
-    other_size = (wanted[images.codes] != found_sizes.codes) & ~other_image
+    wanted = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
+    other_size = (wanted != found_sizes.codes) & ~other_image
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size
     index = int(np.argmax(wrong))
-    if not wrong[index]:
-        return
-    where = f"{results.path}: prediction {index} (from 0)"
+    if wrong[index]:
+        problem = _problem(results, index, sizes, bool(other_category[index]))
+        raise UserError(f"{results.path}: prediction {index} (from 0): {problem}")
+
+
+def _problem(
+    results: InstanceResults,
+    index: int,
+    sizes: Mapping[int, tuple[int, int]],
+    other_category: bool,
+) -> str:
     category, image, size = (
-        column.values[column.codes[index]] for column in (categories, images, found_sizes)
+        column.values[column.codes[index]]
+        for column in (results.category, results.image, results.size)
     )
-    if other_category[index]:
-        raise UserError(
-            f"{where}: category {category} is not in the ground truth; "
+    if other_category:
+        return (
+            f"category {category} is not in the ground truth; "
             "write the data set's own category ids, not contiguous labels"
         )
-    if other_image[index]:
-        raise UserError(
-            f"{where}: image {image} is not in the ground truth; "
+    if image not in sizes:
+        return (
+            f"image {image} is not in the ground truth; "
             "give the annotations that the model was run on"
         )
-    raise UserError(
-        f"{where}: RLE of size {shown(list(size))}, but image {image} is {list(sizes[image])} "
+    return (
+        f"RLE of size {shown(list(size))}, but image {image} is {list(sizes[image])} "
         "(height, width); write masks at the image's size"
     )
+
+
+def _of_values(column: _Column, function: Callable[[Any], int]) -> NDArray[Any]:
+    """Return what a function says of each prediction's value, asked once for each value."""
+    return np.array([function(value) for value in column.values])[column.codes]
 
 
 def blocks(
