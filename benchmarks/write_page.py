@@ -3,7 +3,7 @@
     python -m benchmarks.write_page
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a case's, whose results
-are `NAME_<device>_<threads>.json`, or `mask_head_growth`.
+are `NAME_<device>_<threads>.json`, or one of the two of growth.
 """
 
 import json
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth_figure import growth_table
+from benchmarks.many_predictions import growth_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -39,6 +40,8 @@ def table(name: str, results: Path = RESULTS) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if name == "mask_head_growth":
         return growth_table(records[0])
+    if name == "many_predictions_growth":
+        return growth_rows(records[0])
     return ratio_table([r for r in records if r.get("case") == name])
 
 

@@ -11,6 +11,7 @@ import pycocotools.mask as mask_utils
 from PIL import Image
 
 from pointrend_repro.base.digests import result_digest
+from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation
@@ -32,9 +33,27 @@ def write_instances(folder: Path, images: int, detections: int = DETECTIONS) -> 
         detections: in an image; there are objects in proportion.
     """
     rng = np.random.default_rng(0)
-    distinct = [_image(rng, detections) for _ in range(min(images, DISTINCT_IMAGES))]
+    share = max(1, round(detections * OBJECTS_OF_DETECTIONS))
+    distinct = [_image(rng, detections, share) for _ in range(min(images, DISTINCT_IMAGES))]
     objects = list(_repeat([truth for truth, _ in distinct], images))
     found = list(_repeat([detections for _, detections in distinct], images))
+    _write_truths(folder, objects, images)
+    (folder / "predictions.json").write_text(json.dumps(found))
+
+
+def write_many_predictions(folder: Path, images: int, detections: int = 1000) -> None:
+    """Write what `write_instances` does, with 7 objects an image and many predictions.
+
+    They are written as they are made up: this takes no more memory for more images.
+    """
+    rng = np.random.default_rng(0)
+    distinct = [_image(rng, detections, 7) for _ in range(min(images, 20))]
+    _write_truths(folder, list(_repeat([truth for truth, _ in distinct], images)), images)
+    found = _repeat([detections for _, detections in distinct], images)
+    write_json_list(folder / "predictions.json", found)
+
+
+def _write_truths(folder: Path, objects: list[Entry], images: int) -> None:
     sizes = [{"id": i, "height": HEIGHT, "width": WIDTH} for i in range(1, images + 1)]
     ids = [category.id for category in COCO_CATEGORIES]
     coco = {
@@ -54,7 +73,7 @@ def write_instances(folder: Path, images: int, detections: int = DETECTIONS) -> 
     ]
     classes = [{"id": c.id, "synset": c.synset, "frequency": "f"} for c in COCO_CATEGORIES]
     lvis = coco | {"images": federated, "categories": classes}
-    for name, content in (("truth", coco), ("lvis", lvis), ("predictions", found)):
+    for name, content in (("truth", coco), ("lvis", lvis)):
         (folder / f"{name}.json").write_text(json.dumps(content))
 
 
@@ -129,9 +148,10 @@ def with_trials(grid: Grid, metric_files: int) -> Grid:
     return replace(grid, cells=cells)
 
 
-def _image(rng: np.random.Generator, detections: int) -> tuple[list[Entry], list[Entry]]:
+def _image(
+    rng: np.random.Generator, detections: int, objects: int
+) -> tuple[list[Entry], list[Entry]]:
     """Objects of one image, and detections: the objects, shifted, and others."""
-    objects = max(1, round(detections * OBJECTS_OF_DETECTIONS))
     boxes, others = _boxes(rng, objects), _boxes(rng, detections - objects)
     labels = rng.integers(len(COCO_CATEGORIES), size=objects)
     shifted = boxes + rng.normal(0, 3, boxes.shape) * [1, 1, 0, 0]

@@ -19,7 +19,8 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import UnreasonableJsonError, is_finite, parse_json, shown
 from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.data.coco import read_coco
-from pointrend_repro.evaluation.official_files import read_ground_truth, read_predictions
+from pointrend_repro.evaluation.instance_results import index_results
+from pointrend_repro.evaluation.official_files import read_ground_truth
 
 VALUES = st.recursive(
     st.none()
@@ -118,7 +119,7 @@ DEPTHS = (50, 500, 900, 960, 985, 200_000)
 def test_a_prediction_nested_at_any_depth(tmp_path: Path, depth: int, key: str) -> None:
     entry = {"image_id": 1, "category_id": 1, "score": 0.5, "bbox": [0, 0, 1, 1]}
     entry["segmentation"] = {"size": [1, 1], "counts": "1"}
-    _refuses(tmp_path, lambda p: read_predictions(p), [entry], entry, key, depth)
+    _refuses(tmp_path, index_results, [entry], entry, key, depth)
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -207,7 +207,7 @@ def test_predictions_of_the_same_weights_are_the_same(
     dataset = read_coco(data.val_images, data.val_annotations)
     saved = _untrained(settings_of(head), dataset)
     predict(saved, dataset, INFERENCE, tmp_path / "predictions.json")
-    ours = predict_dataset(saved, dataset, INFERENCE)
+    ours = list(predict_dataset(saved, dataset, INFERENCE))
     _same_detections(ours, read_json(tmp_path / "predictions.json"))
 
 

@@ -95,7 +95,7 @@ def test_results_are_in_pixels_of_the_image() -> None:
 def test_results_are_in_coco_s_format(tmp_path: Path) -> None:
     saved = saved_model(detections(BOX, [0, 0, 66, 40], [33, 20, 66, 40]))
     data = dataset(tmp_path, count=2)
-    results = json.loads(json.dumps(predict_dataset(saved, data, InferenceSettings())))
+    results = json.loads(json.dumps(list(predict_dataset(saved, data, InferenceSettings()))))
     assert [r["image_id"] for r in results] == [11, 11, 11, 12, 12, 12]
     assert [r["category_id"] for r in results[:3]] == [3, 7, 20]
     assert [r["score"] for r in results[:3]] == pytest.approx([0.9, 0.7, 0.5])
@@ -108,7 +108,9 @@ def test_results_are_in_coco_s_format(tmp_path: Path) -> None:
 
 
 def test_the_official_tool_loads_the_results(tmp_path: Path) -> None:
-    results = predict_dataset(saved_model(detections(BOX)), dataset(tmp_path), InferenceSettings())
+    results = list(
+        predict_dataset(saved_model(detections(BOX)), dataset(tmp_path), InferenceSettings())
+    )
     truth = COCO()
     truth.dataset = {
         "images": [{"id": 11, "width": WIDTH, "height": HEIGHT}],
@@ -124,13 +126,13 @@ def test_the_official_tool_loads_the_results(tmp_path: Path) -> None:
 def test_inference_settings_reach_the_detector(tmp_path: Path) -> None:
     saved = saved_model(detections())
     settings = InferenceSettings(output_resolution=56, points_per_step=12)
-    predict_dataset(saved, dataset(tmp_path), settings)
+    list(predict_dataset(saved, dataset(tmp_path), settings))
     assert saved.model.settings == [settings]
 
 
 def test_no_detections_at_all(tmp_path: Path) -> None:
     saved = saved_model(detections())
-    assert predict_dataset(saved, dataset(tmp_path, 2), InferenceSettings()) == []
+    assert not list(predict_dataset(saved, dataset(tmp_path, 2), InferenceSettings()))
     out = predict_image(saved, np.zeros((HEIGHT, WIDTH, 3), np.uint8), InferenceSettings())
     assert out.boxes.shape == (0, 4)
     assert out.scores.shape == out.labels.shape == (0,)
@@ -155,14 +157,14 @@ def test_other_categories_are_refused(tmp_path: Path, categories: list[tuple[int
     data = dataset(tmp_path)
     other = CocoDataset(tuple(Category(*c) for c in categories), data.images)
     with pytest.raises(UserError, match=r"trained for the categories \(3: rectangle"):
-        predict_dataset(saved_model(detections()), other, InferenceSettings())
+        list(predict_dataset(saved_model(detections()), other, InferenceSettings()))
 
 
 def test_an_image_of_another_size_than_annotated_is_refused(tmp_path: Path) -> None:
     """Its masks would else lie on a grid that is not its own."""
     data = dataset(tmp_path, size=(HEIGHT, WIDTH))
     with pytest.raises(UserError, match=r"11\.png: is 100x60 pixels.* says 60x100"):
-        predict_dataset(saved_model(detections(BOX)), data, InferenceSettings())
+        list(predict_dataset(saved_model(detections(BOX)), data, InferenceSettings()))
 
 
 @pytest.mark.parametrize("shape", [(60, 100), (1, 1), (20, 200)], ids=str)

@@ -59,7 +59,7 @@ def test_overfits_four_real_images(variant: str, shared_data: Path, tmp_path: Pa
     model = train(settings, four, seed=0, folder=tmp_path / "run", device="cpu").eval()
 
     saved = SavedModel(model, settings.input, [(c.id, c.name) for c in four.categories])
-    results = predict_dataset(saved, four, InferenceSettings())
+    results = list(predict_dataset(saved, four, InferenceSettings()))
     (tmp_path / "predictions.json").write_text(json.dumps(results))
     write_ground_truth(annotations, {i.id for i in four.images}, tmp_path / "truth.json")
     scores = evaluate_predictions("coco_ap", tmp_path / "truth.json", tmp_path / "predictions.json")

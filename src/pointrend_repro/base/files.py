@@ -123,8 +123,19 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     Raises:
         UserError: the file is missing, is not whole JSON, or holds what cannot be meant.
     """
-    try:
+    with reading_errors(path):
         return parse_json(path.read_bytes(), allow_nan=allow_nan)
+
+
+@contextlib.contextmanager
+def reading_errors(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in a block that reads the JSON of `path` into one line for the user.
+
+    Raises:
+        UserError: the file is missing, is not whole JSON, or holds what nobody can mean.
+    """
+    try:
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except IsADirectoryError:

@@ -6,6 +6,7 @@ outside goes through this one instead.
 """
 
 import contextlib
+import functools
 import gc
 import json
 import math
@@ -49,17 +50,38 @@ def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
     """
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content))
-    _refuse_half_characters(content)
+    refuse_half_characters(content)
     try:
         with _no_garbage_collection():
-            return json.loads(
-                content,
-                parse_int=_whole_number,
-                parse_constant=float if allow_nan else _refuse_constant,
-                object_pairs_hook=_object,
-            )
+            return entry_decoder(allow_nan=allow_nan).decode(content)
     except RecursionError:
         raise UnreasonableJsonError("it is nested too deeply") from None
+
+
+@functools.cache
+def entry_decoder(*, allow_nan: bool) -> json.JSONDecoder:
+    """Return the decoder behind `parse_json`, for who parses a longer text piece by piece.
+
+    It raises RecursionError where a value is nested too deeply, and takes halves of characters.
+    """
+    return json.JSONDecoder(
+        parse_int=_whole_number,
+        parse_constant=float if allow_nan else _refuse_constant,
+        object_pairs_hook=_object,
+    )
+
+
+def refuse_half_characters(text: str) -> None:
+    """Refuse a JSON text with an escaped surrogate that stands alone.
+
+    Raises:
+        UnreasonableJsonError: there is one.
+    """
+    if "\\u" not in text:
+        return
+    for escape in _ESCAPE.finditer(text):
+        if escape[1]:
+            raise UnreasonableJsonError(f"it has half of a character, {escape[0]}")
 
 
 def is_finite(value: Any) -> bool:
@@ -101,11 +123,3 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             if found[key] != value:
                 raise UnreasonableJsonError(f"it has the key {key[:60]!r} twice in one object")
     return found
-
-
-def _refuse_half_characters(text: str) -> None:
-    if "\\u" not in text:
-        return
-    for escape in _ESCAPE.finditer(text):
-        if escape[1]:
-            raise UnreasonableJsonError(f"it has half of a character, {escape[0]}")

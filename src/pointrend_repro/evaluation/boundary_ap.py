@@ -11,17 +11,18 @@ its definition, which the tests check against a plain implementation.
 import contextlib
 import io
 import logging
+from array import array
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pointrend_repro.evaluation.coco_ap import (
-    STATS,
-    percent,
-    read_coco_results,
-    without_boxes,
-)
+from pointrend_repro.evaluation.coco_ap import STATS, percent, read_coco_results
+from pointrend_repro.evaluation.instance_results import InstanceResults, blocks
+from pointrend_repro.evaluation.instance_truth import Truth, without
+from pointrend_repro.evaluation.official_files import Entry
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
@@ -49,27 +50,108 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 def score_boundary_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score as `boundary_ap` does."""
-    from faster_coco_eval import COCO, COCOeval_faster
-
-    content, found = read_coco_results(ground_truth, predictions, once)
+    truth, results = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        truth = COCO(content)
-        results = truth.loadRes(without_boxes(found)) if found else _nothing(COCO, content)
-        evaluation = COCOeval_faster(
-            truth,
-            results,
-            iouType="boundary",
-            boundary_dilation_ratio=_DILATION_RATIO,
-            boundary_cpu_count=1,
-        )
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
+        evaluation = _summarized(truth, _overlaps(truth, results))
     _log.debug("faster-coco-eval: %s", printed.getvalue())
     numbers = np.asarray(evaluation.stats, dtype=float)[: len(STATS)]
     return Scored(dict(zip(STATS, [percent(n) for n in numbers], strict=True)))
 
 
-def _nothing(coco: Any, content: dict[str, Any]) -> Any:
-    return coco({**content, "annotations": []})
+class _Found:
+    """The detections of one category that can count, without their masks.
+
+    Attributes:
+        overlaps: boundary IoU by image, (detections, objects), for images that have both.
+        image, score, area: of each detection: the image's id, and square pixels of the mask;
+            image after image, and falling by score in each.
+    """
+
+    def __init__(self) -> None:
+        self.overlaps: dict[int, NDArray[np.float64]] = {}
+        self.image, self.score, self.area = array("q"), array("d"), array("d")
+
+    def add(self, image_id: int, entries: list[Entry], most: int) -> None:
+        """Add the detections of an image: the highest-scoring, as many as the tool looks at."""
+        for entry in sorted(entries, key=lambda entry: -entry["score"])[:most]:
+            self.image.append(image_id)
+            self.score.append(entry["score"])
+            self.area.append(entry["area"])
+
+    def entries(self, category_id: int) -> list[Entry]:
+        """Return the detections as the tool's own index of results holds them."""
+        columns = zip(self.image, self.score, self.area, strict=True)
+        return [
+            {"id": n, "image_id": i, "category_id": category_id, "score": score, "area": area}
+            for n, (i, score, area) in enumerate(columns, start=1)
+        ]
+
+
+def _overlaps(truth: Truth, results: InstanceResults) -> dict[int, _Found]:
+    """Let faster-coco-eval measure overlaps, block by block, and keep them by category."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    found: dict[int, _Found] = {category_id: _Found() for category_id in truth.category_ids}
+    for image_ids, entries in blocks(truth.image_ids, results):
+        index = COCO(truth.of_images(image_ids))
+        masks = without("bbox", entries)
+        evaluation = COCOeval_faster(
+            index,
+            index.loadRes(masks) if masks else COCO({**index.dataset, "annotations": []}),
+            iouType="boundary",
+            boundary_dilation_ratio=_DILATION_RATIO,
+            boundary_cpu_count=1,
+        )
+        evaluation.evaluate()
+        by_pair: dict[tuple[int, int], list[Entry]] = defaultdict(list)
+        for entry in masks:
+            by_pair[entry["category_id"], entry["image_id"]].append(entry)
+        for (category_id, image_id), group in by_pair.items():
+            found[category_id].add(image_id, group, evaluation.params.maxDets[-1])
+        for (image_id, category_id), overlaps in evaluation.ious.items():
+            if len(overlaps):
+                found[int(category_id)].overlaps[int(image_id)] = overlaps
+    return found
+
+
+def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
+    """Let faster-coco-eval match what overlaps, one category at a time, and sum it all up."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    content = truth.of_images(truth.image_ids)
+    objects: dict[int, list[Entry]] = defaultdict(list)
+    for entry in content["annotations"]:
+        without_mask = {key: entry[key] for key in ("id", "image_id", "category_id", "area")}
+        objects[entry["category_id"]].append(without_mask | {"iscrowd": entry["iscrowd"]})
+    whole = COCOeval_faster(iouType="boundary")
+    parts = []
+    for category_id in truth.category_ids:
+        own = found[category_id]
+        one = {"images": content["images"], "categories": [{"id": category_id}]}
+        evaluation = COCOeval_faster(
+            COCO({**one, "annotations": objects[category_id]}),
+            COCO({**one, "annotations": own.entries(category_id)}),
+            iouType="bbox",  # there are no masks any more: overlaps are given
+        )
+        evaluation.computeIoU = lambda image_id, _, own=own: own.overlaps[image_id]
+        evaluation.evaluate()
+        evaluation.accumulate()
+        parts.append(evaluation.eval)
+    whole.eval = _joined(parts, whole.params)
+    whole.summarize()
+    return whole
+
+
+def _joined(parts: list[dict[str, Any]], parameters: Any) -> dict[str, Any]:
+    """Join what was accumulated for single categories; -1 stands for nothing."""
+    none = (0, len(parameters.areaRng), len(parameters.maxDets))
+    thresholds = len(parameters.iouThrs)
+    empty = {
+        "precision": np.empty((thresholds, len(parameters.recThrs), *none)),
+        "recall": np.empty((thresholds, *none)),
+    }
+    return {
+        key: np.concatenate([start, *(part[key] for part in parts)], axis=-3)
+        for key, start in empty.items()
+    }

@@ -8,7 +8,7 @@ function that NumPy has removed, and leaves `matches.json` in the current folder
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from pointrend_repro.evaluation.cityscapes_predictions import (
     coco_reader,
     folder_reader,
 )
+from pointrend_repro.evaluation.packed_matches import Matches, PackedMatches
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 # Values of an instanceIds image; those of single caravans and trailers (29000, ...) are not among
@@ -39,9 +40,6 @@ from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 _VOID_IDS = [label.id for label in labels if label.ignoreInEval and label.id >= 0]
 
 _Found = dict[str, Any]
-
-# As official `assignGt2Preds` gives it: "groundTruth" and "prediction" -> class -> what is there.
-Matches = dict[str, dict[str, list[_Found]]]
 
 
 def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -69,7 +67,7 @@ def score_cityscapes_ap(ground_truth: Path, predictions: Path, _: ReadOnce) -> S
     return Scored(_averages(average_precisions(matches)), matches)
 
 
-def match_images(ground_truth: Path, predictions: Path) -> dict[str, Matches]:
+def match_images(ground_truth: Path, predictions: Path) -> PackedMatches:
     """Count the pixels that predictions and objects share, by image.
 
     Arguments and errors are those of `cityscapes_ap`.
@@ -79,10 +77,10 @@ def match_images(ground_truth: Path, predictions: Path) -> dict[str, Matches]:
         read = folder_reader(predictions, files)
     else:
         read = coco_reader(predictions, {name: image_size(path) for name, path in files.items()})
-    matches = {}
+    matches = PackedMatches()
     for name, path in files.items():
         ids = read_instance_ids(path)
-        matches[name] = match_image(ids, read(name, ids.shape))
+        matches.add(name, match_image(ids, read(name, ids.shape)))
     return matches
 
 
@@ -118,7 +116,7 @@ def match_image(ids: NDArray[np.integer], predicted: Iterable[PredictedInstance]
     return {"groundTruth": truth, "prediction": predictions}
 
 
-def average_precisions(matches: dict[str, Matches]) -> NDArray[np.float64]:
+def average_precisions(matches: Mapping[str, Matches]) -> NDArray[np.float64]:
     """Let the official evaluator make AP of the counts.
 
     Args:
@@ -133,7 +131,7 @@ def average_precisions(matches: dict[str, Matches]) -> NDArray[np.float64]:
     return np.array([found])
 
 
-def _average_precision(matches: dict[str, Matches], class_name: str, overlap: float) -> float:
+def _average_precision(matches: Mapping[str, Matches], class_name: str, overlap: float) -> float:
     settings = copy.copy(official.args)
     settings.instLabels, settings.overlaps = [class_name], np.array([overlap])
     try:

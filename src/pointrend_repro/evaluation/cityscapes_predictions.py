@@ -25,11 +25,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, image_id
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.evaluation.official_files import (
-    Entry,
-    check_predictions,
-    read_predictions,
-)
+from pointrend_repro.evaluation.instance_results import index_results, require_known
 
 _IMAGE_NAME = re.compile(r"[^_]+_[^_]+_\d+")  # <city>_<sequence>_<frame>
 
@@ -102,19 +98,15 @@ def coco_reader(path: Path, sizes: Mapping[str, Size]) -> Reader:
     Raises:
         UserError: the file is faulty, or speaks of other images, sizes or classes.
     """
-    entries = read_predictions(path)
-    check_predictions(
-        path,
-        entries,
+    results = index_results(path)
+    require_known(
+        results,
         sizes={image_id(name): size for name, size in sizes.items()},
         category_ids=INSTANCE_CLASSES,
     )
-    by_image: dict[int, list[Entry]] = defaultdict(list)
-    for entry in entries:
-        by_image[entry["image_id"]].append(entry)
 
     def read(name: str, size: Size) -> Iterator[PredictedInstance]:
-        for entry in by_image[image_id(name)]:
+        for entry in results.of_images([image_id(name)]):
             rle = entry["segmentation"]
             left, top, width, height = (int(side) for side in mask_utils.toBbox(rle))
             if width and height:

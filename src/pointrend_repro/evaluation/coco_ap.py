@@ -3,18 +3,23 @@
 import contextlib
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pointrend_repro.evaluation.official_files import (
-    Entry,
-    check_predictions,
-    read_ground_truth,
-    read_predictions,
+from pointrend_repro.evaluation.instance_results import (
+    InstanceResults,
+    blocks,
+    index_results,
+    require_known,
 )
+from pointrend_repro.evaluation.instance_truth import Truth, without
+from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
+from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
@@ -49,57 +54,42 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
 
 
 def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `coco_ap` does, and return pycocotools' evaluation of the masks as well."""
-    content, found = read_coco_results(ground_truth, predictions, once)
+    """Score as `coco_ap` does, and return what pycocotools matched masks with as well."""
+    truth, results = read_coco_results(ground_truth, predictions, once)
+    kinds = ("segm", "bbox") if results.has_boxes else ("segm",)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        truth = coco_index(content)
-        box_ap = _box_ap(truth, found)
-        masks = _evaluate(truth, without_boxes(found), "segm")
+        tables = _match(truth, results, kinds)
+        stats = {kind: _stats(_summarized(truth, tables[kind], kind)) for kind in kinds}
     _log.debug("pycocotools: %s", printed.getvalue())
-    return Scored(dict(zip(STATS, _stats(masks), strict=True)) | {"AP_box": box_ap}, masks)
+    values = dict(zip(STATS, stats["segm"], strict=True))
+    box_ap = stats["bbox"][0] if results.has_boxes else None
+    return Scored(values | {"AP_box": box_ap}, tables["segm"])
 
 
 def read_coco_results(
     ground_truth: Path, predictions: Path, once: ReadOnce
-) -> tuple[dict[str, Any], list[Entry]]:
+) -> tuple[Truth, InstanceResults]:
     """Read and check annotations and predictions that a COCO scorer is to compare.
 
-    Returns:
-        The annotations' content, with annotation ids from 1, and the predictions. The caller may
-        write into the annotations, as the scorers do, and not into anything else.
+    Raises:
+        UserError: a file is faulty, or the two do not belong together.
     """
-    content, found = once(_read_checked, ground_truth, predictions, once)
-    # COCOeval marks a match by the annotation's id and takes 0 for "no match", so that an object
-    # with id 0 would never be found: number them from 1.
-    annotations = [
-        {"iscrowd": 0, **entry, "id": index}
-        for index, entry in enumerate(content["annotations"], start=1)
-    ]
-    return {**content, "annotations": annotations}, found
+    content, results = once(_read_checked, ground_truth, predictions, once)
+    return Truth(content), results
 
 
 def _read_checked(
     ground_truth: Path, predictions: Path, once: ReadOnce
-) -> tuple[dict[str, Any], list[Entry]]:
+) -> tuple[dict[str, Any], InstanceResults]:
     content = read_ground_truth(ground_truth, _REQUIRED)
-    found = once(read_predictions, predictions)
-    check_predictions(
-        predictions,
-        found,
+    results = once(index_results, predictions)
+    require_known(
+        results,
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
         category_ids={category["id"] for category in content["categories"]},
     )
-    return content, found
-
-
-def without_boxes(found: list[Entry]) -> list[Entry]:
-    """Return predictions without their boxes.
-
-    loadRes would take a detection's area from its box, and so sort masks into APs, APm and APl by
-    the size of their boxes; without the box it takes the mask's area.
-    """
-    return [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
+    return content, results
 
 
 def percent(number: float) -> float | None:
@@ -107,20 +97,55 @@ def percent(number: float) -> float | None:
     return None if number < 0 else 100 * float(number)
 
 
-def _box_ap(truth: COCO, found: list[Entry]) -> float | None:
-    if any("bbox" not in entry for entry in found):
-        return None
-    boxes = [{key: entry[key] for key in entry if key != "segmentation"} for entry in found]
-    return _stats(_evaluate(truth, boxes, "bbox"))[0]
+def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict[str, MatchTable]:
+    """Let pycocotools match detections to objects, block by block."""
+    names = tuple(str(image_id) for image_id in truth.image_ids)
+    defaults = COCOeval(iouType="segm").params
+    tables = {
+        kind: MatchTable(
+            COCO_KEYS,
+            names,
+            len(truth.category_ids),
+            len(defaults.areaRng),
+            len(defaults.iouThrs),
+        )
+        for kind in kinds
+    }
+    for image_ids, found in blocks(truth.image_ids, results):
+        index = coco_index(truth.of_images(image_ids))
+        for kind, other in (("bbox", "segmentation"), ("segm", "bbox")):
+            if kind in kinds:
+                evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
+                evaluation.evaluate()
+                tables[kind].add(evaluation.evalImgs, len(image_ids))
+    return tables
 
 
-def _evaluate(truth: COCO, found: list[Entry], iou_type: str) -> COCOeval:
+def _loaded(truth: COCO, found: list[Entry]) -> COCO:
     # loadRes looks at the first prediction, and fails where there is none.
-    results = truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
-    evaluation = COCOeval(truth, results, iou_type)
-    evaluation.evaluate()
+    return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
+
+
+def _summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
+    """Let pycocotools accumulate the matches, one category at a time, and sum them up."""
+    # Of no category: it has the shape of what there is not.
+    whole = _accumulated(truth, [], [None], kind)
+    parts = [whole.eval] + [
+        _accumulated(truth, [category_id], table.official(index), kind).eval
+        for index, category_id in enumerate(truth.category_ids)
+    ]
+    for key, axis in (("precision", 2), ("scores", 2), ("recall", 1)):
+        whole.eval[key] = np.concatenate([part[key] for part in parts], axis=axis)
+    whole.summarize()
+    return whole
+
+
+def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: str) -> COCOeval:
+    evaluation = COCOeval(iouType=kind)
+    evaluation.params.imgIds, evaluation.params.catIds = truth.image_ids, category_ids
+    evaluation._paramsEval = evaluation.params
+    evaluation.evalImgs = matches
     evaluation.accumulate()
-    evaluation.summarize()
     return evaluation
 
 

@@ -6,23 +6,26 @@ LVIS's federated rules. In an image, a category counts only if LVIS annotated it
 that it is absent; where it is annotated but not exhaustively, unmatched detections are left out.
 """
 
-import contextlib
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation._lvis_compat import working_lvis
-from pointrend_repro.evaluation.official_files import (
-    Entry,
-    check_predictions,
-    read_ground_truth,
-    read_predictions,
+from pointrend_repro.evaluation.instance_results import (
+    InstanceResults,
+    blocks,
+    index_results,
+    require_known,
 )
+from pointrend_repro.evaluation.instance_truth import Truth, without
+from pointrend_repro.evaluation.match_table import LVIS_KEYS, MatchTable
+from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
@@ -60,43 +63,43 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
 
 
 def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `lvis_ap_star` does, and return the evaluation of the `lvis` package as well."""
-    truth, found = _read(ground_truth, predictions, once)
-    with _evaluation(truth, found) as evaluation:
-        evaluation.run()
+    """Score as `lvis_ap_star` does, and return what the `lvis` package matched as well."""
+    truth, results = _read(ground_truth, predictions, once)
+    with working_lvis() as lvis:
+        table, evaluation = _match(lvis, Truth(truth), results)
+        _summarize(evaluation, table)
     numbers = evaluation.get_results()
     values = {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
-    return Scored(values, evaluation)
+    return Scored(values, table)
 
 
 def _read(
     ground_truth: Path, predictions: Path, once: ReadOnce
-) -> tuple[dict[str, Any], list[Entry]]:
-    """Read the annotations, cut down to COCO's categories, and the predictions in their images."""
+) -> tuple[dict[str, Any], InstanceResults]:
+    """Read the annotations, cut down to COCO's categories, and find the predictions."""
     truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     if not sizes:
         raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
-    found = once(read_predictions, predictions)
-    check_predictions(
-        predictions,
-        found,
+    results = once(index_results, predictions)
+    require_known(
+        results,
         sizes=sizes,
         category_ids={row.id for row in COCO_CATEGORIES},
         other_images="skip",
     )
-    known = [entry for entry in found if entry["image_id"] in sizes]
-    if found and not known:
+    known = results.count(sizes)
+    if len(results) and not known:
         raise UserError(
             f"{predictions}: has no image in common with {ground_truth}; "
             "predict on the images that LVIS annotates (COCO val2017 for v0.5 val)"
         )
-    if len(known) < len(found):
+    if known < len(results):
         _log.warning(
             "%s: left out %d of %d predictions, in images that %s does not list",
-            *(predictions, len(found) - len(known), len(found), ground_truth),
+            *(predictions, len(results) - known, len(results), ground_truth),
         )
-    return truth, known
+    return truth, results
 
 
 def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
@@ -131,18 +134,63 @@ def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
     return {**lvis, "annotations": annotations, "images": images, "categories": categories}
 
 
-@contextlib.contextmanager
-def _evaluation(truth: dict[str, Any], found: list[Entry]) -> Iterator[Any]:
-    """Yield the `lvis` package's evaluation of predictions, before its first step."""
+def _match(lvis: Any, truth: Truth, results: InstanceResults) -> tuple[MatchTable, Any]:
+    """Let the `lvis` package match detections to objects, block by block.
+
+    Returns:
+        All matches, and the evaluation of the last block, which knows all categories.
+    """
+    names = tuple(str(image_id) for image_id in truth.image_ids)
+    table: MatchTable | None = None
+    for image_ids, found in blocks(truth.image_ids, results):
+        evaluation = _evaluation(lvis, truth.of_images(image_ids), found)
+        evaluation.evaluate()
+        parameters = evaluation.params
+        table = table or MatchTable(
+            LVIS_KEYS,
+            names,
+            len(parameters.cat_ids),
+            len(parameters.area_rng),
+            len(parameters.iou_thrs),
+        )
+        table.add(evaluation.eval_imgs, len(image_ids))
+    assert table is not None  # there are images
+    evaluation.params.img_ids = truth.image_ids
+    return table, evaluation
+
+
+def _evaluation(lvis: Any, truth: dict[str, Any], found: list[Entry]) -> Any:
+    """Return the `lvis` package's evaluation of some images, before its first step."""
     # Without its box, so that a detection's area is its mask's: LVISResults prefers the box's.
-    masks = [{key: entry[key] for key in entry if key != "bbox"} for entry in found]
+    masks = without("bbox", found)
     if not masks:
         # LVISResults fails on an empty list; of a category that it lacks LVISEval takes no notice.
         image_id = truth["images"][0]["id"]
         masks = [{"image_id": image_id, "category_id": -1, "bbox": [0, 0, 0, 0], "score": 0}]
-    with working_lvis() as lvis, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "cocofied.json"  # LVIS reads annotations from files only
         path.write_text(json.dumps(truth), encoding="utf-8")
         api = lvis.LVIS(str(path))
-        results = lvis.LVISResults(api, masks, max_dets=_MAX_DETECTIONS)
-        yield lvis.LVISEval(api, results, "segm")
+    return lvis.LVISEval(api, lvis.LVISResults(api, masks, max_dets=_MAX_DETECTIONS), "segm")
+
+
+def _summarize(evaluation: Any, table: MatchTable) -> None:
+    """Let the `lvis` package accumulate the matches, one category at a time, and sum them up."""
+    category_ids = evaluation.params.cat_ids
+    # The first part is of no category: it has the shape of what there is not.
+    parts = [_accumulated(evaluation, [], [None])] + [
+        _accumulated(evaluation, [category_id], table.official(index))
+        for index, category_id in enumerate(category_ids)
+    ]
+    evaluation.params.cat_ids = category_ids
+    for key, axis in (("precision", 2), ("recall", 1)):
+        evaluation.eval[key] = np.concatenate([part[key] for part in parts], axis=axis)
+    evaluation.summarize()
+
+
+def _accumulated(evaluation: Any, category_ids: list[int], matches: list[Any]) -> dict[str, Any]:
+    evaluation.params.cat_ids = category_ids
+    evaluation.eval_imgs = matches
+    evaluation.accumulate()
+    found: dict[str, Any] = evaluation.eval
+    return found

@@ -3,9 +3,9 @@
 The scorers themselves meet a faulty entry with a KeyError, or with a number that means nothing.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
@@ -37,67 +37,20 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
     return content
 
 
-def read_predictions(path: Path) -> list[Entry]:
-    """Read instance predictions in COCO's results format.
-
-    Returns:
-        Entries with `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where
-        the file has it, `bbox` [x, y, width, height] in pixels.
-
-    Raises:
-        UserError: the file cannot be read, or an entry is faulty.
-    """
-    entries = read_json(path, allow_nan=True)
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: must be a list of predictions in COCO's results format")
-    for index, entry in enumerate(entries):
-        where = f"{path}: prediction {index} (from 0)"
-        _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
-        _check_values(entry, where)
-    return entries
-
-
-def check_predictions(
-    path: Path,
-    predictions: list[Entry],
-    *,
-    sizes: Mapping[int, tuple[int, int]],
-    category_ids: Collection[int],
-    other_images: Literal["refuse", "skip"] = "refuse",
-) -> None:
-    """Require that predictions speak of known images, in their sizes, and of known categories.
+def require_prediction(entry: Any, path: Path, index: int) -> None:
+    """Refuse what is no instance prediction in COCO's results format.
 
     Args:
-        path: where the predictions come from, for the message.
-        predictions: what `read_predictions` gave.
-        sizes: (height, width) in pixels by image id.
-        category_ids: the categories of the ground truth.
-        other_images: what to do about predictions in images that `sizes` lacks.
+        entry: that the file has.
+        path: the file, for the message.
+        index: which of its entries it is, from 0.
 
     Raises:
-        UserError: naming the first prediction that does not.
+        UserError: a key is missing, or its value means nothing.
     """
-    for index, entry in enumerate(predictions):
-        where = f"{path}: prediction {index} (from 0)"
-        if entry["category_id"] not in category_ids:
-            raise UserError(
-                f"{where}: category {entry['category_id']} is not in the ground truth; "
-                "write the data set's own category ids, not contiguous labels"
-            )
-        if entry["image_id"] not in sizes:
-            if other_images == "skip":
-                continue
-            raise UserError(
-                f"{where}: image {entry['image_id']} is not in the ground truth; "
-                "give the annotations that the model was run on"
-            )
-        height, width = sizes[entry["image_id"]]
-        if entry["segmentation"]["size"] != [height, width]:
-            raise UserError(
-                f"{where}: RLE of size {shown(entry['segmentation']['size'])}, but image "
-                f"{entry['image_id']} is {[height, width]} (height, width); "
-                "write masks at the image's size"
-            )
+    where = f"{path}: prediction {index} (from 0)"
+    _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
+    _check_values(entry, where)
 
 
 def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
@@ -117,6 +70,7 @@ def _check_values(entry: Entry, where: str) -> None:
         not isinstance(rle, dict)
         or not isinstance(rle.get("counts"), str)
         or not isinstance(rle.get("size"), list)
+        or [type(side) for side in rle["size"]] != [int, int]
     ):
         raise UserError(
             f"{where}: segmentation must be a compressed RLE "

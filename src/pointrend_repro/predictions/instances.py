@@ -1,6 +1,6 @@
 """Running a trained model: on one image, or on a data set into COCO's results format."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from rich.progress import track
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_json
+from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import inference_image, read_record
@@ -62,16 +62,16 @@ def predict_image(
 def write_results(
     saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings, path: Path
 ) -> None:
-    """Predict every image of a data set and write the results of `predict_dataset` as JSON."""
-    write_json(path, predict_dataset(saved, dataset, settings), indent=None)
+    """Predict every image of a data set and write what `predict_dataset` yields as a JSON list."""
+    write_json_list(path, predict_dataset(saved, dataset, settings))
 
 
 def predict_dataset(
     saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings
-) -> list[dict[str, Any]]:
-    """Predict every image of a data set.
+) -> Iterator[dict[str, Any]]:
+    """Predict every image of a data set, one after another.
 
-    Returns:
+    Yields:
         COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
         image size), in pixels of the image on disk.
 
@@ -80,10 +80,8 @@ def predict_dataset(
             image cannot be read or has another size than its record says.
     """
     require_same_categories(saved, dataset)
-    results: list[dict[str, Any]] = []
     for record in track(dataset.images, "predicting"):
-        results += _results_of(saved, record, settings)
-    return results
+        yield from _results_of(saved, record, settings)
 
 
 def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledImages) -> None:

@@ -19,15 +19,19 @@ from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.evaluation import evaluate_predictions, score
 from pointrend_repro.evaluation.bootstrap import ImageCounts, image_counts, resample
 from pointrend_repro.evaluation.bootstrap.average_precision import PrecisionCounts
-from pointrend_repro.evaluation.bootstrap.official_matches import _counts
+from pointrend_repro.evaluation.bootstrap.official_matches import match_counts
+from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
 from pointrend_repro.evaluation.scoring import ReadOnce
-
-KEYS = ("dtScores", "dtMatches", "dtIgnore", "gtIgnore")
 
 
 def counts_of(categories) -> PrecisionCounts:
-    found = [image for category in categories for image in category]
-    return _counts(found, range(len(categories[0])), range(THRESHOLDS), keys=KEYS)
+    """The counts of images that are added one after another."""
+    images = len(categories[0])
+    names = tuple(str(index) for index in range(images))
+    table = MatchTable(COCO_KEYS, names, len(categories), sizes=1, thresholds=THRESHOLDS)
+    for image in range(images):
+        table.add([category[image] for category in categories], 1)
+    return match_counts(table)
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,5 +10,5 @@ METRIC = Metric(
     layouts=("coco", "cityscapes"),  # whose instances become COCO annotations, too
     keys=percent(*COCO_KEYS, "AP_box"),
     score="pointrend_repro.evaluation.coco_ap:score_coco_ap",
-    resample="pointrend_repro.evaluation.bootstrap.official_matches:coco_counts",
+    resample="pointrend_repro.evaluation.bootstrap.official_matches:match_counts",
 )

@@ -11,5 +11,5 @@ METRIC = Metric(
     without_truth="no LVIS annotations given; name them by lvis_annotations=FILE",
     keys=percent(*COCO_KEYS, "APr", "APc", "APf"),
     score="pointrend_repro.evaluation.lvis_ap:score_lvis_ap_star",
-    resample="pointrend_repro.evaluation.bootstrap.official_matches:lvis_counts",
+    resample="pointrend_repro.evaluation.bootstrap.official_matches:match_counts",
 )

@@ -1,5 +1,6 @@
 """Predictions by detectron2's own inference, in our formats."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from rich.progress import track
 from torch import Tensor, nn
 
-from pointrend_repro.base.files import write_json
+from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.base.provenance import record_version
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
@@ -49,18 +50,16 @@ def predict(
     if isinstance(dataset, LabelledImages):
         write_label_images(dataset, path, lambda image: _label(model, cfg, image.path))
     else:
-        write_json(path, _find_all(model, cfg, dataset, saved.categories), indent=None)
+        write_json_list(path, _find_all(model, cfg, dataset, saved.categories))
 
 
 def _find_all(
     model: nn.Module, cfg: CfgNode, dataset: CocoDataset, categories: list[tuple[int, str]]
-) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = []
+) -> Iterator[dict[str, Any]]:
     for record in track(dataset.images, "predicting"):
         found = _output(model, cfg, record.path)["instances"].to("cpu")
         for result in instances_to_coco_json(found, record.id):
-            results.append(result | {"category_id": categories[result["category_id"]][0]})
-    return results
+            yield result | {"category_id": categories[result["category_id"]][0]}
 
 
 def _label(model: nn.Module, cfg: CfgNode, path: Path) -> Any:

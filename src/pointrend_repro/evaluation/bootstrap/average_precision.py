@@ -6,7 +6,7 @@ along the list change. Precision has its maxima at true positives, and recall ch
 it is enough to look at those: of COCO's half a million detections at most 36,000 a threshold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,13 +103,13 @@ class PrecisionCounts:
 
 
 def precision_counts(
-    images: Sequence[str], categories: Sequence[CategoryMatches], thresholds: int
+    images: Sequence[str], categories: Iterable[CategoryMatches], thresholds: int
 ) -> PrecisionCounts:
     """Sort the matches of all categories into one `PrecisionCounts`."""
     sorted_images: list[_Ints] = []
     tps: list[_Ints] = []
     ignored: list[_Ints] = []
-    starts = []
+    starts, objects = [], []
     place = 0
     for index, found in enumerate(categories):
         order = np.argsort(-found.score, kind="stable")
@@ -121,12 +121,12 @@ def precision_counts(
             threshold, where = np.nonzero(mask[:, order])
             entries.append(np.stack([index * thresholds + threshold, place + where]))
         starts.append(place)
+        objects.append(found.objects)
         place += len(order)
     image = np.concatenate([*sorted_images, np.empty(0, np.int64)])
     tp_list, tp_index = np.concatenate([*tps, np.empty((2, 0), np.int64)], axis=1)
     ignored_list, ignored_index = np.concatenate([*ignored, np.empty((2, 0), np.int64)], axis=1)
     ignored_key = ignored_list * (place + 1) + ignored_index
-    objects = [found.objects for found in categories]
     return PrecisionCounts(
         images=tuple(images),
         objects=np.stack(objects, axis=1) if objects else np.zeros((len(images), 0), np.int64),

@@ -1,0 +1,232 @@
+"""Instance predictions in COCO's results format, read image by image from their file.
+
+A file is gone through once: each entry is checked, and where it lies is kept, in 32 bytes. Then the
+entries of an image are read again when a scorer asks for them. So images and entries may be in any
+order, and a file of many gigabytes can be scored.
+"""
+
+import functools
+from array import array
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json, reading_errors
+from pointrend_repro.base.json_list import encoding_of, is_json_list, read_json_list
+from pointrend_repro.base.json_text import parse_json, shown
+from pointrend_repro.evaluation.official_files import Entry, require_prediction
+
+_Ints = NDArray[np.int64]
+
+# What is handed to a scorer at once: its own notes are some kilobytes for each.
+_ENTRIES_AT_ONCE = 16384
+_IMAGES_AT_ONCE = 500
+
+
+class _Column:
+    """One number for each entry: the place of its value in `values`, which are all different."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._places: dict[Hashable, int] = {}
+        self._codes = array("i")
+
+    def append(self, value: Hashable) -> None:
+        place = self._places.setdefault(value, len(self.values))
+        if place == len(self.values):
+            self.values.append(value)
+        self._codes.append(place)
+
+    @property
+    def codes(self) -> NDArray[np.int32]:
+        return np.frombuffer(self._codes, dtype=np.int32)
+
+
+@dataclass(frozen=True)
+class InstanceResults:
+    """Where the predictions of each image lie in a file. N predictions in the order of the file.
+
+    Attributes:
+        path: the file.
+        encoding: of its text.
+        start: first byte of each prediction, (N,) int64.
+        length: its bytes, (N,) int32.
+        image, category, size: its image's id, its category's and its mask's (height, width).
+        has_boxes: whether all have a `bbox`.
+    """
+
+    path: Path
+    encoding: str
+    start: _Ints
+    length: NDArray[np.int32]
+    image: _Column
+    category: _Column
+    size: _Column
+    has_boxes: bool
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def of_images(self, image_ids: Sequence[int]) -> list[Entry]:
+        """Read the predictions of some images: one image's after another's, in the file's order.
+
+        Raises:
+            UserError: the file cannot be read any more.
+        """
+        found: list[Entry] = []
+        with reading_errors(self.path), self.path.open("rb") as stream:
+            for image_id in image_ids:
+                found += self._of_image(image_id, stream)
+        return found
+
+    def count(self, image_ids: Collection[int]) -> int:
+        """Return how many predictions some images have."""
+        return sum(len(self._indices.get(image_id, ())) for image_id in image_ids)
+
+    def _of_image(self, image_id: int, stream: BinaryIO) -> list[Entry]:
+        indices = self._indices.get(image_id)
+        if indices is None:
+            return []
+        texts = []
+        for run in np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1):
+            start, end = int(self.start[run[0]]), int(self.start[run[-1]] + self.length[run[-1]])
+            stream.seek(start)
+            texts.append(stream.read(end - start).decode(self.encoding))
+        entries: list[Entry] = parse_json(f"[{','.join(texts)}]", allow_nan=True)
+        return entries
+
+    @functools.cached_property
+    def _indices(self) -> dict[int, _Ints]:
+        """Places of each image's predictions, in the order of the file."""
+        codes = self.image.codes
+        order = np.argsort(codes, kind="stable")
+        counts = np.bincount(codes, minlength=len(self.image.values))
+        starts = np.cumsum(counts) - counts
+        return {
+            image_id: order[start : start + count]
+            for image_id, start, count in zip(self.image.values, starts, counts, strict=True)
+        }
+
+
+def index_results(path: Path) -> InstanceResults:
+    """Go through predictions in COCO's results format, and check each.
+
+    Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
+    file has it, `bbox` [x, y, width, height] in pixels.
+
+    Raises:
+        UserError: the file cannot be read, or an entry is faulty.
+    """
+    if not is_json_list(path):
+        read_json(path, allow_nan=True)  # complains if it is no JSON at all
+        raise UserError(f"{path}: must be a list of predictions in COCO's results format")
+    start, length = array("q"), array("i")
+    image, category, size = _Column(), _Column(), _Column()
+    has_boxes = True
+    for index, found in enumerate(read_json_list(path, allow_nan=True)):
+        entry = found.value
+        require_prediction(entry, path, index)
+        start.append(found.start)
+        length.append(found.length)
+        image.append(entry["image_id"])
+        category.append(entry["category_id"])
+        size.append(tuple(entry["segmentation"]["size"]))
+        has_boxes &= "bbox" in entry
+    return InstanceResults(
+        path=path,
+        encoding=encoding_of(path),
+        start=np.frombuffer(start, dtype=np.int64),
+        length=np.frombuffer(length, dtype=np.int32),
+        image=image,
+        category=category,
+        size=size,
+        has_boxes=has_boxes,
+    )
+
+
+def require_known(
+    results: InstanceResults,
+    *,
+    sizes: Mapping[int, tuple[int, int]],
+    category_ids: Collection[int],
+    other_images: Literal["refuse", "skip"] = "refuse",
+) -> None:
+    """Require that predictions speak of known images, in their sizes, and of known categories.
+
+    Args:
+        results: the predictions.
+        sizes: (height, width) in pixels by image id.
+        category_ids: the categories of the ground truth.
+        other_images: what to do about predictions in images that `sizes` lacks.
+
+    Raises:
+        UserError: naming the first prediction that does not.
+    """
+    if not len(results):
+        return
+    images, categories, found_sizes = results.image, results.category, results.size
+    other_category = _of_values(categories, lambda value: value not in category_ids)
+    other_image = _of_values(images, lambda value: value not in sizes)
+    places = {size: place for place, size in enumerate(found_sizes.values)}
+    wanted = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
+    other_size = (wanted != found_sizes.codes) & ~other_image
+    if other_images == "skip":
+        other_image[:] = False
+    wrong = other_category | other_image | other_size
+    index = int(np.argmax(wrong))
+    if wrong[index]:
+        problem = _problem(results, index, sizes, bool(other_category[index]))
+        raise UserError(f"{results.path}: prediction {index} (from 0): {problem}")
+
+
+def _problem(
+    results: InstanceResults,
+    index: int,
+    sizes: Mapping[int, tuple[int, int]],
+    other_category: bool,
+) -> str:
+    category, image, size = (
+        column.values[column.codes[index]]
+        for column in (results.category, results.image, results.size)
+    )
+    if other_category:
+        return (
+            f"category {category} is not in the ground truth; "
+            "write the data set's own category ids, not contiguous labels"
+        )
+    if image not in sizes:
+        return (
+            f"image {image} is not in the ground truth; "
+            "give the annotations that the model was run on"
+        )
+    return (
+        f"RLE of size {shown(list(size))}, but image {image} is {list(sizes[image])} "
+        "(height, width); write masks at the image's size"
+    )
+
+
+def _of_values(column: _Column, function: Callable[[Any], int]) -> NDArray[Any]:
+    """Return what a function says of each prediction's value, asked once for each value."""
+    return np.array([function(value) for value in column.values])[column.codes]
+
+
+def blocks(
+    image_ids: Sequence[int], results: InstanceResults
+) -> Iterator[tuple[list[int], list[Entry]]]:
+    """Yield images in their order, some at once, with their predictions."""
+    block: list[int] = []
+    count = 0
+    for image_id in image_ids:
+        more = results.count([image_id])
+        if block and (count + more > _ENTRIES_AT_ONCE or len(block) == _IMAGES_AT_ONCE):
+            yield block, results.of_images(block)
+            block, count = [], 0
+        block.append(image_id)
+        count += more
+    if block:
+        yield block, results.of_images(block)

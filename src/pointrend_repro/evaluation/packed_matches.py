@@ -1,0 +1,127 @@
+"""What predictions and objects of Cityscapes share, kept in some 30 bytes a prediction.
+
+The official evaluator takes a dictionary for each object and prediction, and for each pair of them:
+gigabytes for many predictions. It looks at one image and class at a time, though, so that is what
+gets dictionaries here, for as long as it is looked at.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Found = dict[str, Any]
+_Ints = NDArray[np.int64]
+
+# As official `assignGt2Preds` gives it: "groundTruth" and "prediction" -> class -> what is there.
+Matches = Mapping[str, Mapping[str, list[_Found]]]
+
+
+class _Packed(NamedTuple):
+    """One class in one image: G objects, P predictions, and the M pairs that share pixels.
+
+    Attributes:
+        objects: id and pixels of each object, (G, 2).
+        scores: of predictions, (P,).
+        pixels: all pixels of each prediction, and those of them in void, (P, 2).
+        pairs: prediction, object and shared pixels of each pair, (M, 3).
+    """
+
+    objects: _Ints
+    scores: NDArray[np.float64]
+    pixels: _Ints
+    pairs: _Ints
+
+
+class PackedMatches(Mapping[str, Matches]):
+    """Matches by image, in the official form while one looks at them."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, dict[str, _Packed]] = {}
+
+    def add(self, image: str, matches: Matches) -> None:
+        """Add what is known of an image."""
+        self._images[image] = {
+            name: _pack(objects, matches["prediction"][name])
+            for name, objects in matches["groundTruth"].items()
+            if objects or matches["prediction"][name]
+        }
+
+    def __getitem__(self, image: str) -> Matches:
+        packed = self._images[image]
+        return {
+            "groundTruth": _OnDemand(packed, _objects),
+            "prediction": _OnDemand(packed, _predictions),
+        }
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._images)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+
+class _OnDemand(dict[str, list[_Found]]):
+    """Classes of an image, each unpacked when it is asked for."""
+
+    def __init__(
+        self, packed: dict[str, _Packed], unpack: Callable[[_Packed], list[_Found]]
+    ) -> None:
+        super().__init__()
+        self._packed, self._unpack = packed, unpack
+
+    def __missing__(self, name: str) -> list[_Found]:
+        packed = self._packed.get(name)
+        return [] if packed is None else self._unpack(packed)
+
+
+def _pack(objects: list[_Found], predictions: list[_Found]) -> _Packed:
+    places = {item["instID"]: place for place, item in enumerate(objects)}
+    pairs = [
+        (number, places[item["instID"]], item["intersection"])
+        for number, prediction in enumerate(predictions)
+        for item in prediction["matchedGt"]
+    ]
+    return _Packed(
+        objects=_table([(item["instID"], item["pixelCount"]) for item in objects], 2),
+        scores=np.array([found["confidence"] for found in predictions], dtype=np.float64),
+        pixels=_table([(p["pixelCount"], p["voidIntersection"]) for p in predictions], 2),
+        pairs=_table(pairs, 3),
+    )
+
+
+def _table(rows: Sequence[tuple[int, ...]], columns: int) -> _Ints:
+    return np.array(rows, dtype=np.int64).reshape(-1, columns)
+
+
+def _objects(packed: _Packed) -> list[_Found]:
+    found = [_object(row) | {"matchedPred": []} for row in packed.objects.tolist()]
+    for number, place, shared in packed.pairs.tolist():
+        prediction = _prediction(packed, number)
+        found[place]["matchedPred"].append(prediction | {"intersection": shared})
+    return found
+
+
+def _predictions(packed: _Packed) -> list[_Found]:
+    objects = [_object(row) for row in packed.objects.tolist()]
+    found = [
+        {"confidence": score, "pixelCount": pixels, "voidIntersection": void, "matchedGt": []}
+        for score, (pixels, void) in zip(
+            packed.scores.tolist(), packed.pixels.tolist(), strict=True
+        )
+    ]
+    for number, place, shared in packed.pairs.tolist():
+        found[number]["matchedGt"].append(objects[place] | {"intersection": shared})
+    return found
+
+
+def _object(row: list[int]) -> _Found:
+    # Distances are not known; every object then is near enough.
+    return {"instID": row[0], "pixelCount": row[1], "medDist": -1, "distConf": 0.0}
+
+
+def _prediction(packed: _Packed, number: int) -> _Found:
+    pixels, void = packed.pixels[number].tolist()
+    score = float(packed.scores[number])
+    return {"confidence": score, "pixelCount": pixels, "voidIntersection": void}
