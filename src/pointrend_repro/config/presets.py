@@ -8,7 +8,12 @@ from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.figure_plan import FigureName, PictureName
-from pointrend_repro.settings.instances import MaskHeadSettings, PositiveInt, Strict
+from pointrend_repro.settings.instances import (
+    BackboneSettings,
+    MaskHeadSettings,
+    PositiveInt,
+    Strict,
+)
 from pointrend_repro.settings.semantic import DecoderSettings
 
 
@@ -28,12 +33,14 @@ _MASK_HEADS = _kinds(MaskHeadSettings)
 
 
 _DECODERS = _kinds(DecoderSettings)
+_TRUNKS = list(get_args(BackboneSettings.model_fields["name"].annotation))
 
 
 class SemanticOverrides(Strict):
     """What a preset changes of semantic models; nothing else of it but `run` reaches them."""
 
     model: dict[str, Any] = {}
+    trunk: dict[str, dict[str, Any]] = Field({}, description="of the model, by the variant's trunk")
     decoder: dict[str, dict[str, Any]] = Field({}, description="by the kind of decoder")
     pointrend: dict[str, Any] = Field({}, description="of the models that have it")
     input: dict[str, Any] = {}
@@ -43,6 +50,7 @@ class SemanticOverrides(Strict):
     @model_validator(mode="after")
     def _decoders_exist(self) -> "SemanticOverrides":
         _require_kinds("decoder", self.decoder, _DECODERS)
+        _require_kinds("trunk", self.trunk, _TRUNKS)
         return self
 
 
@@ -50,6 +58,7 @@ class Overrides(Strict):
     """What a preset changes to scale the pipeline, merged over variant and data set."""
 
     model: dict[str, Any] = {}
+    trunk: dict[str, dict[str, Any]] = Field({}, description="of the model, by the variant's trunk")
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
@@ -60,6 +69,7 @@ class Overrides(Strict):
     @model_validator(mode="after")
     def _mask_heads_exist(self) -> "Overrides":
         _require_kinds("mask_head", self.mask_head, _MASK_HEADS)
+        _require_kinds("trunk", self.trunk, _TRUNKS)
         return self
 
 

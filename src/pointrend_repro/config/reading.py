@@ -89,6 +89,7 @@ def resolve_training(
         return _resolve_semantic(preset, dataset, variant, where)
     recipe, over = dataset.recipe, preset.overrides
     model = _merge(variant.model.model_dump(), over.model)
+    model["backbone"] = _merge(model["backbone"], over.trunk.get(variant.model.backbone.name, {}))
     model["mask_head"] = _merge(
         model["mask_head"], over.mask_head.get(variant.model.mask_head.kind, {})
     )
@@ -108,6 +109,7 @@ def _resolve_semantic(
         )
     recipe, over = dataset.semantic_recipes[variant.recipe], preset.overrides.semantic
     model = _merge(variant.model.model_dump(), over.model)
+    model["backbone"] = _merge(model["backbone"], over.trunk.get(variant.model.backbone.name, {}))
     model["decoder"] = _merge(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
     if variant.model.pointrend is not None:
         model["pointrend"] = _merge(model["pointrend"], over.pointrend)
