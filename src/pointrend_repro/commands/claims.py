@@ -19,6 +19,7 @@ def claims(
     from pointrend_repro.reporting.claims.files import write_claims
     from pointrend_repro.reporting.claims.judging import judge_claims
     from pointrend_repro.reporting.claims.schema import load_claims
+    from pointrend_repro.reporting.claims.shown import in_words
     from pointrend_repro.reporting.results import load_results
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
@@ -28,4 +29,4 @@ def claims(
     judged = judge_claims(grid, load_claims(config_dir), results)
     write_claims(judged, folder)
     for claim in judged:
-        print(f"{claim.verdict:16} {claim.name}")
+        print(f"{claim.verdict:16} {claim.name:40} {in_words(claim)}".rstrip())
