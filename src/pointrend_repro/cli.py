@@ -38,6 +38,7 @@ _COMMANDS: list[Callable[..., None]] = [
     pictures.curves,
     pipeline.collect,
     claims.claims,
+    claims.evidence,
     pipeline.report,
     compare.compare,
     verify.verify,
