@@ -82,7 +82,7 @@ def _between_marks(page: Path, content: str) -> str:
 def _tables(claims: Sequence[JudgedClaim], conditions: Conditions) -> str:
     verdicts = [claim.verdict for claim in claims]
     counts = [
-        f"{verdicts.count(verdict)} {word}"
+        f"{word}: {verdicts.count(verdict)}"
         for verdict, (_, word) in VERDICT_WORDS.items()
         if verdict in verdicts
     ]
@@ -91,7 +91,7 @@ def _tables(claims: Sequence[JudgedClaim], conditions: Conditions) -> str:
         f"{conditions.cpu_hours:.1f} hours on CPUs and {conditions.gpu_hours:.1f} on GPUs "
         f"({', '.join(conditions.devices)})."
     )
-    lines = [f"Of {len(claims)} claims: {', '.join(counts)}. {made}", ""]
+    lines = [f"{len(claims)} claims; {', '.join(counts)}. {made}", ""]
     lines += [
         "| claim | its weakest difference | paper | here (95 % interval) | verdict | what else |",
         "|---|---|---:|---:|---|---|",

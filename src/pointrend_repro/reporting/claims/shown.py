@@ -139,7 +139,7 @@ def needed_in_words(needed: Needed | None) -> str:
         return f"{needed.trials} trials of each model would decide it"
     if needed.images is not None:
         times = f"{needed.images:.1f}" if needed.images < 10 else f"{needed.images:.0f}"
-        return f"no number of trials would: below what the images can tell; {times} times as many"
+        return f"no number of trials would decide it, but {times} times as many images might"
     return f"not even {MOST_TRIALS} trials would decide it"
 
 
