@@ -85,9 +85,9 @@ def scores_on_held_out(
 @pytest.mark.parametrize(
     ("variant", "updates", "box_ap", "mask_ap"),
     [
-        ("mask_rcnn_r50_fpn", 350, 6, 6),
-        ("pointrend_r50_fpn", 350, 8, 8),  # seed 0: box AP 17.1, mask AP 18.4
-        ("sharpmask_r50_fpn", 250, 6, 6),  # 350 updates, seed 0: 16.3 and 17.8
+        ("mask_rcnn_r50_fpn", 350, 7, 7),  # seed 0: 15.9, 14.9
+        ("pointrend_r50_fpn", 350, 8, 8),  # seed 0: 17.1, 18.4
+        ("sharpmask_r50_fpn", 250, 4, 3.5),  # seed 0: 10.2, 8.4; slower than the others
     ],
 )
 def test_a_detector_finds_objects_in_images_that_it_has_not_seen(
