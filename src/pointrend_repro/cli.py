@@ -38,6 +38,7 @@ _COMMANDS: list[Callable[..., None]] = [
     figures.curves,
     pipeline.collect,
     claims.claims,
+    claims.evidence,
     pipeline.report,
     compare.compare,
     verify.verify,

@@ -194,6 +194,25 @@ def test_override_for_a_mask_head_that_does_not_exist(config_dir: Path) -> None:
     assert "mask_head has no kind 'pointrnd'; did you mean 'pointrend'?" in message
 
 
+def test_a_preset_chooses_a_trunk_for_each_of_the_paper(config_dir: Path) -> None:
+    """Over what it changes of all models; the others keep that."""
+    path = config_dir / "presets/smoke.yaml"
+    edit(path, "overrides", "trunk", value={"resnet101": {"name": "resnet50_narrow"}})
+    edit(path, "overrides", "semantic", "trunk", value={"resnet103": {"norm": "bn"}})
+    grid = load_grid("smoke", config_dir)
+
+    def trunk(dataset: str, variant: str) -> tuple[str, str]:
+        backbone = grid.training_settings(dataset, variant).model.backbone
+        return backbone.name, backbone.norm
+
+    assert trunk("generated_coco", "mask_rcnn_r50_fpn") == ("resnet18_narrow", "gn")
+    assert trunk("generated_coco", "mask_rcnn_r101_fpn_3x") == ("resnet50_narrow", "gn")
+    assert trunk("generated_cityscapes", "deeplabv3_r103") == ("resnet18_narrow", "bn")
+    assert trunk("generated_cityscapes", "semantic_fpn_r101") == ("resnet18_narrow", "gn")
+    edit(path, "overrides", "trunk", value={"resnet11": {}})
+    assert "trunk has no kind 'resnet11'" in refusal(lambda: load_preset("smoke", config_dir))
+
+
 WRONG_VALUES = [
     ("variants/pointrend_r50_fpn", ("title",), 3, "title: Input should be a valid string"),
     (

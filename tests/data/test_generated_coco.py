@@ -27,8 +27,9 @@ from pointrend_repro.data.generated.polygons import (
     uncompressed_rle,
 )
 from pointrend_repro.data.generated.rendering import paint
-from pointrend_repro.data.generated.scenes import place, sample_scene, size_range_px
+from pointrend_repro.data.generated.scenes import place, sample_scene
 from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.settings.identity import identity as identity_of
 
 SETTINGS = GeneratedSettings(train_images=8, val_images=16, width_px=128, height_px=96, classes=10)
 
@@ -324,9 +325,23 @@ def test_small_and_large_objects_occur():
         for item in sample_scene(options, "train", index):
             left, top, right, bottom = item.outline.bounds
             sizes.append(max(right - left, bottom - top))
-    assert size_range_px(640, 480) == (16.0, 432.0)
+    assert options.size_range_px == (16.0, 432.0)
     assert 15.9 <= min(sizes) < 30
     assert 250 < max(sizes) <= 432.1
+
+
+def test_the_smallest_object_can_be_chosen_and_old_folders_stay_what_they_are(tmp_path):
+    options = SETTINGS.model_copy(update={"width_px": 640, "height_px": 480, "smallest_px": 64})
+    sizes = []
+    for index in range(16):
+        for item in sample_scene(options, "train", index):
+            left, top, right, bottom = item.outline.bounds
+            sizes.append(max(right - left, bottom - top))
+    assert 63.9 <= min(item for item in sizes) < 110
+    assert "smallest_px" not in identity_of(SETTINGS)
+    assert identity_of(options)["smallest_px"] == 64
+    with pytest.raises(ValidationError, match=r"smallest_px 40: objects reach 86\.4 px"):
+        GeneratedSettings(**(SETTINGS.model_dump() | {"smallest_px": 40}))
 
 
 # --- crowds, empty images, federated categories ---

@@ -27,7 +27,7 @@ from working_copy import PARTS, REPOSITORY, WorkingCopy
 
 RECORDED = Path(__file__).parent / "recorded"
 # The others are for data sets of the user's own, which no file describes yet.
-PRESETS = ("smoke", "tiny", "paper", "paper_deeplabv3", "paper_detectron2")
+PRESETS = ("smoke", "mini", "tiny", "paper", "paper_deeplabv3", "paper_detectron2")
 
 
 def load(name: str) -> Any:

@@ -458,12 +458,17 @@ def test_the_command_writes_what_the_report_shows(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert not ended.value.code
-    assert "holds            pointrend_outperforms_4conv\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"^holds {12}pointrend_outperforms_4conv +p = [\d.]+; .*Holm$", out, re.M)
     write_report(paper_grid, folder, tmp_path / "reports")
     page = (tmp_path / "reports/index.html").read_text()
     assert '<h2 id="claims">Claims</h2>' in page
     assert page.count('<tbody id="claim-') == 17
     assert page.count('role="img"') > 50
+    # 200 resamples know of no p below 2 / 201, and the smallest of 16 must be at most 0.05 / 16.
+    assert "<small>does not survive Holm</small>" in page
+    assert "<small>survives Holm</small>" not in page
+    assert "trials of each model would decide it</small>" in page or "no number of trials" in page
     for link in re.findall(r'href="#(origin-[^"]*)"', page):
         assert f'id="{link}"' in page
     summary = json.loads((tmp_path / "reports/summary.json").read_text())

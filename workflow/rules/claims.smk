@@ -19,7 +19,8 @@ rule judge_claims:
                     *CLAIMS.tables.values(),
                 ]
             ]
-            + [METHOD]
+            # What a claim says of itself grows: those of older versions are judged anew.
+            + [METHOD, *sorted(JudgedClaim.model_fields)]
         ),
         preset=SETTINGS.preset,
         papers=SETTINGS.papers_option,

@@ -32,6 +32,7 @@ from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.reporting.claims import METHOD
+from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
 from pointrend_repro.reporting.collect import COLUMNS

@@ -40,7 +40,7 @@ rule generate_data:
         settings=lambda wildcards: digest(
             [
                 RENDERER_VERSION,
-                GRID.datasets[wildcards.dataset].generate.model_dump(mode="json"),
+                identity(GRID.datasets[wildcards.dataset].generate),
             ]
         ),
     message:

@@ -1,6 +1,9 @@
-"""The command that judges the paper's claims."""
+"""The commands that judge the paper's claims, and that write down the outcome to be kept."""
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
@@ -21,6 +24,7 @@ def claims(
     from pointrend_repro.reporting.claims.files import write_claims
     from pointrend_repro.reporting.claims.judging import judge_claims
     from pointrend_repro.reporting.claims.schema import load_claims
+    from pointrend_repro.reporting.claims.shown import in_words
     from pointrend_repro.reporting.results import load_results
 
     grid = load_grid(
@@ -32,4 +36,23 @@ def claims(
     judged = judge_claims(grid, load_claims(config_dir, list(grid.papers)), results)
     write_claims(judged, folder)
     for claim in judged:
-        print(f"{claim.verdict:16} {claim.name}")
+        print(f"{claim.verdict:16} {claim.name:40} {in_words(claim)}".rstrip())
+
+
+def evidence(
+    preset: Preset,
+    results_dir: ResultsDir = Path("results"),
+    docs: Annotated[Path, typer.Option(help="gets evidence/ and a part of evidence.md")] = Path(
+        "docs"
+    ),
+    lvis_annotations: LvisAnnotations = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Write a preset's numbers, judged claims and conditions as small files to be kept."""
+    from pointrend_repro.data.paths import UserData
+    from pointrend_repro.experiments.loading import load_grid
+    from pointrend_repro.reporting.evidence import write_evidence
+
+    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    with damaged_moved_aside():
+        write_evidence(grid, results_dir / preset, docs)

@@ -42,9 +42,12 @@ class TrunkShape:
 
 
 _WIDE = (256, 512, 1024, 2048)
+_NARROW = (64, 128, 256, 512)
 
 TRUNKS = {
     "resnet18_narrow": TrunkShape((2, 2, 2, 2), 16, (16, 32, 64, 128), 0, 0),
+    "resnet50_narrow": TrunkShape((3, 4, 6, 3), 16, _NARROW, 1, 16),
+    "resnext50_narrow": TrunkShape((3, 4, 6, 3), 16, _NARROW, 8, 4),
     "resnet50": TrunkShape((3, 4, 6, 3), 64, _WIDE, 1, 64),
     "resnet101": TrunkShape((3, 4, 23, 3), 64, _WIDE, 1, 64),
     "resnet103": TrunkShape((3, 4, 23, 3), 128, _WIDE, 1, 64, DeepLabStem),

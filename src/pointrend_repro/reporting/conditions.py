@@ -108,5 +108,8 @@ def _scale(grid: Grid) -> tuple[str, ...]:
     overrides = grid.preset.overrides
     trunk = overrides.model.get("backbone", {}).get("name")
     updates = overrides.schedule.get("total_iters")
-    lines = [f"trunk {trunk} in every detector"] if trunk else []
+    replaced = {old: new["name"] for old, new in overrides.trunk.items() if "name" in new}
+    every = "every other" if replaced else "every"
+    lines = [f"trunk {trunk} in {every} detector"] if trunk else []
+    lines += [f"trunk {new} in place of {old}" for old, new in replaced.items()]
     return tuple([*lines, f"{updates} updates of a detector"] if updates else lines)

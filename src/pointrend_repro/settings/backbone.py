@@ -13,7 +13,15 @@ from pointrend_repro.settings.values import Deviation, PositiveInt, Strict
 class BackboneSettings(Strict):
     """ResNet trunk, its FPN if the model has one, and the pixels its weights were trained on."""
 
-    name: Literal["resnet18_narrow", "resnet50", "resnet101", "resnet103", "resnext101_32x8d"]
+    name: Literal[
+        "resnet18_narrow",
+        "resnet50_narrow",
+        "resnext50_narrow",
+        "resnet50",
+        "resnet101",
+        "resnet103",
+        "resnext101_32x8d",
+    ]
     stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
     norm: Literal["frozen_bn", "bn", "sync_bn", "gn"] = Field(
         "frozen_bn",

@@ -1,8 +1,10 @@
 """What a generated data set consists of, and the random streams of its images."""
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pointrend_repro.settings.identity import added
 
 if TYPE_CHECKING:
     import numpy as np  # every command reads these settings, and most need nothing else of it
@@ -32,6 +34,8 @@ class GeneratedSettings(BaseModel):
         seed: The seed. Image k of a split depends on it, not on how many images there are.
         empty_image_share: Share of the images without any object.
         crowd_image_share: Share of the images with a crowd or group annotation.
+        smallest_px: Least length of an object's longer side; none: 16, or an eighth of a short
+            image's shorter side.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -44,6 +48,24 @@ class GeneratedSettings(BaseModel):
     seed: int = Field(default=0, ge=0)
     empty_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     crowd_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
+    smallest_px: Annotated[int, Field(ge=8)] | None = added(None, "the least longer side")
+
+    @model_validator(mode="after")
+    def _smallest_is_below_largest(self) -> "GeneratedSettings":
+        low_px, high_px = self.size_range_px
+        if 2.5 * low_px > high_px:  # sizes are spread over a range, and a crowd's over a part of it
+            raise ValueError(
+                f"smallest_px {self.smallest_px}: objects reach {high_px:g} px in images of "
+                f"{self.width_px}x{self.height_px}; choose at most 40 % of that"
+            )
+        return self
+
+    @property
+    def size_range_px(self) -> tuple[float, float]:
+        """The least and the greatest length of an object's longer side."""
+        short_px = min(self.width_px, self.height_px)
+        low_px = min(16.0, short_px / 8) if self.smallest_px is None else float(self.smallest_px)
+        return low_px, 0.9 * short_px
 
     def image_count(self, split: Split) -> int:
         """Return the number of images of `split`."""

@@ -6,13 +6,15 @@ which it is: a new one writes `family: Literal["<name>"] = "<name>"`, and all it
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
+from collections.abc import Iterable
 from typing import Any, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
 from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.schedule import (
     OWN_ENGINE,
@@ -62,14 +64,25 @@ class FamilyOverrides(Strict):
     """What a preset changes of a family's models, merged over variant and recipe."""
 
     model: dict[str, Any] = {}
+    trunk: dict[str, dict[str, Any]] = Field({}, description="of backbone, by the variant's trunk")
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
     test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; trains nothing anew")
 
+    @model_validator(mode="after")
+    def _trunks_exist(self) -> "FamilyOverrides":
+        names = get_args(BackboneSettings.model_fields["name"].annotation)
+        _require_known("trunk", self.trunk, names)
+        return self
+
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
         """Return the settings of a model, as plain values, with what is changed of it."""
-        return merged(model, self.model)
+        changed = merged(model, self.model)
+        if self.trunk and "backbone" in model:
+            own = self.trunk.get(model["backbone"]["name"], {})
+            changed["backbone"] = merged(changed["backbone"], own)
+        return changed
 
 
 def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:
@@ -84,6 +97,10 @@ def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:
     """
     members = get_args(get_args(union)[0])
     kinds = [get_args(member.model_fields["kind"].annotation)[0] for member in members]
+    _require_known(key, given, kinds)
+
+
+def _require_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
     for kind in given:
-        if kind not in kinds:
-            raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, kinds)}")
+        if kind not in known:
+            raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, list(known))}")

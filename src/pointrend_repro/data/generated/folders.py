@@ -14,6 +14,7 @@ from rich.progress import track
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.settings.generated import RENDERER_VERSION, GeneratedSettings
+from pointrend_repro.settings.identity import identity
 
 RECORD_NAME = "generated.json"
 
@@ -35,7 +36,7 @@ def generate_folder(
     record = {
         "layout": layout,
         "renderer_version": RENDERER_VERSION,
-        "settings": settings.model_dump(),
+        "settings": identity(settings),
     }
     if _is_kept(root, record):
         return

@@ -69,12 +69,6 @@ def sample_scene(settings: GeneratedSettings, split: Split, index: int) -> list[
     return _without_hidden(candidates, settings.width_px, settings.height_px)
 
 
-def size_range_px(width_px: int, height_px: int) -> tuple[float, float]:
-    """Return the least and the greatest length of an object's longer side."""
-    short_px = min(width_px, height_px)
-    return min(16.0, short_px / 8), 0.9 * short_px
-
-
 def sample_size_px(rng: np.random.Generator, low_px: float, high_px: float) -> float:
     """Return a log-uniform size: as many objects of 16 to 32 px as of 160 to 320 px."""
     return float(np.exp(rng.uniform(np.log(low_px), np.log(high_px))))
@@ -113,7 +107,7 @@ def _sample_object(
     shape = shapes[rng.integers(len(shapes))]
     if not is_first and rng.random() < _LVIS_ONLY_SHARE:
         shape = LVIS_ONLY_CLASS
-    low_px, high_px = size_range_px(settings.width_px, settings.height_px)
+    low_px, high_px = settings.size_range_px
     # Nothing hides the first object: it is large enough that no scene but the empty ones is empty.
     size_px = sample_size_px(rng, np.sqrt(low_px * high_px) if is_first else low_px, high_px)
     center = (
@@ -134,7 +128,7 @@ def _sample_crowd(settings: GeneratedSettings, rng: np.random.Generator) -> list
     shapes = coco_classes(settings.classes)
     shape = shapes[rng.integers(len(shapes))]
     width_px, height_px = settings.width_px, settings.height_px
-    low_px, high_px = size_range_px(width_px, height_px)
+    low_px, high_px = settings.size_range_px
     size_px = sample_size_px(rng, 1.5 * low_px, np.sqrt(low_px * high_px))
     middle = rng.uniform(0.3, 0.7, 2) * (width_px, height_px)
     members = []

@@ -16,7 +16,6 @@ from pointrend_repro.data.generated.outlines import Outline, largest
 from pointrend_repro.data.generated.scenes import (
     place,
     sample_size_px,
-    size_range_px,
     visible_part,
 )
 from pointrend_repro.data.generated.street_background import StreetObject, sample_background
@@ -89,7 +88,7 @@ def _sample_instance(
 ) -> list[_Candidate]:
     """Return one object; a rider comes with a bicycle."""
     kind = STREET_CLASSES[rng.integers(min(settings.classes, len(STREET_CLASSES)))]
-    low_px, high_px = size_range_px(settings.width_px, settings.height_px)
+    low_px, high_px = settings.size_range_px
     size_px = sample_size_px(rng, low_px, high_px)
     nearness = size_px / kind.length_m
     x = rng.uniform(0.05, 0.95) * settings.width_px
@@ -113,7 +112,7 @@ def _sample_group(
 ) -> _Candidate:
     """Return a row of overlapping objects that is annotated as one group."""
     kind = STREET_CLASSES[rng.integers(2)]
-    low_px, high_px = size_range_px(settings.width_px, settings.height_px)
+    low_px, high_px = settings.size_range_px
     size_px = sample_size_px(rng, 1.5 * low_px, np.sqrt(low_px * high_px))
     nearness = size_px / kind.length_m
     base = _base_px(nearness, horizon_px, settings.height_px)

@@ -11,6 +11,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder, read_json, write_json
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.intervals import Interval
+from pointrend_repro.reporting.claims.needed_trials import Needed
 from pointrend_repro.reporting.results import Record, Results
 
 FOLDER = "claims"
@@ -62,6 +63,9 @@ class JudgedPart(_Frozen):
         trainings: its interval over the trials' seeds.
         interval: with both errors, or with the one that is known; what decides.
         share: of the resamples, moved back by `shift`, those in which it is above zero.
+        p_value: the level at which `interval` would just hold zero; None if it is a count, or not
+            measured, or if there is no interval.
+        needed: what would decide it, if it is not decided and anything is known of that.
         reason: what a reader must know of the verdict; empty if nothing.
     """
 
@@ -76,6 +80,8 @@ class JudgedPart(_Frozen):
     trainings: Interval | None = None
     interval: Interval | None = None
     share: float | None = None
+    p_value: float | None = None
+    needed: Needed | None = None
     verdict: Verdict
     reason: str = ""
 
@@ -85,7 +91,9 @@ class JudgedClaim(_Frozen):
 
     `number` is its place among all claims, and `share` is that of the resamples, each part's
     moved back by its shift, in which all parts are above zero at once. `method` is that of the
-    intervals over images; None if none of its parts has one.
+    intervals over images; None if none of its parts has one. `p_value` is None unless all of its
+    parts have one; `survives_holm` says whether its verdict stays if all claims with a p-value may
+    err together at 5 % (`significance.holm`), and `needed` what would decide it.
     """
 
     name: str
@@ -100,6 +108,9 @@ class JudgedClaim(_Frozen):
     resamples: int | None
     # Files that do not say were written when there was one method.
     method: Method | None = "percentile"
+    p_value: float | None = None
+    survives_holm: bool | None = None
+    needed: Needed | None = None
     parts: tuple[JudgedPart, ...]
     origin: Record
 

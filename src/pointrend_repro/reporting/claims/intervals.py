@@ -42,7 +42,9 @@ class ImagesError(NamedTuple):
     centred: NDArray[np.float64]
 
 
-def images_error(difference: float, resampled: NDArray[np.float64]) -> ImagesError | None:
+def images_error(
+    difference: float, resampled: NDArray[np.float64], level: float = LEVEL
+) -> ImagesError | None:
     """Return how far other images could have moved a difference.
 
     The interval is the percentile interval with its shorter arm made as long as the longer one. On
@@ -54,11 +56,12 @@ def images_error(difference: float, resampled: NDArray[np.float64]) -> ImagesErr
         difference: on the images as they are.
         resampled: (resamples,), nan where there was nothing to score. Is half of them nan, there
             are too few objects to say anything.
+        level: of the interval.
     """
     valid = resampled[~np.isnan(resampled)]
     if 2 * len(valid) <= len(resampled):
         return None
-    quantiles = np.quantile(valid, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2])
+    quantiles = np.quantile(valid, [(1 - level) / 2, 0.5, (1 + level) / 2])
     low, middle, high = (float(value) for value in quantiles)
     half = max(difference - low, high - difference)
     shift = middle - difference
@@ -71,7 +74,9 @@ def share_above(resampled: NDArray[np.float64]) -> float:
     return float(np.mean(valid > 0))
 
 
-def trainings_interval(difference: float, by_model: Sequence[Sequence[float]]) -> Interval | None:
+def trainings_interval(
+    difference: float, by_model: Sequence[Sequence[float]], level: float = LEVEL
+) -> Interval | None:
     """Return the interval of a difference between medians over independent trainings.
 
     Args:
@@ -79,6 +84,7 @@ def trainings_interval(difference: float, by_model: Sequence[Sequence[float]]) -
         by_model: for each model of the difference, what each of its trials adds to it. Trials of
             one model that are compared with themselves, such as two output resolutions, are one
             number each.
+        level: of the interval.
 
     Returns:
         Welch's t interval, its degrees of freedom rounded down; None unless each model has at least
@@ -86,19 +92,41 @@ def trainings_interval(difference: float, by_model: Sequence[Sequence[float]]) -
     """
     if any(len(trials) < 2 for trials in by_model):
         return None
-    squares = [statistics.variance(trials) / len(trials) for trials in by_model]
+    error = trainings_error(
+        [statistics.variance(trials) for trials in by_model], [len(trials) for trials in by_model]
+    )
+    half = error.deviation * t_quantile(error.freedom, level=level) if error.deviation else 0.0
+    return Interval(difference - half, difference + half)
+
+
+class TrainingsError(NamedTuple):
+    """How far a difference of medians over trials is off, and how well that is known.
+
+    Attributes:
+        deviation: standard deviation, in the unit of the difference.
+        freedom: Welch's degrees of freedom, rounded down.
+    """
+
+    deviation: float
+    freedom: int
+
+
+def trainings_error(variances: Sequence[float], trials: Sequence[int]) -> TrainingsError:
+    """Return the error of a difference of medians, of models with these variances over trials.
+
+    Args:
+        variances: of what a trial of each model adds to the difference.
+        trials: how many of them each model has, two at least.
+    """
+    squares = [variance / count for variance, count in zip(variances, trials, strict=True)]
     total = sum(squares)
     if not total:
-        return Interval(difference, difference)
+        return TrainingsError(0.0, 1)
     shares = [
-        (square / total) ** 2 / (len(trials) - 1)
-        for square, trials in zip(squares, by_model, strict=True)
+        (square / total) ** 2 / (count - 1) for square, count in zip(squares, trials, strict=True)
     ]
-    freedom = math.floor(1 / sum(shares) + 1e-9)
-    half = t_quantile(freedom, level=LEVEL) * math.sqrt(total)
-    if any(len(trials) > 2 for trials in by_model):
-        half *= _MEDIAN_TO_MEAN
-    return Interval(difference - half, difference + half)
+    wider = _MEDIAN_TO_MEAN if max(trials) > 2 else 1.0
+    return TrainingsError(wider * math.sqrt(total), math.floor(1 / sum(shares) + 1e-9))
 
 
 def combine(difference: float, intervals: Sequence[Interval]) -> Interval | None:

@@ -11,17 +11,18 @@ from pointrend_repro.config.tables import Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.contrasts import CellName, Contrast, contrasts
+from pointrend_repro.reporting.claims.errors import errors_of
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
 from pointrend_repro.reporting.claims.intervals import (
     LEVEL,
     Interval,
     combine,
-    images_error,
     share_above,
-    trainings_interval,
 )
 from pointrend_repro.reporting.claims.measuring import Measured, Values, measure
+from pointrend_repro.reporting.claims.needed_trials import needed_trials
 from pointrend_repro.reporting.claims.schema import Claim, Claims
+from pointrend_repro.reporting.claims.significance import significance_of, with_holm
 from pointrend_repro.reporting.results import Record, Results
 
 # The first that any part has is that of the claim: one wrong part makes all of it wrong.
@@ -57,10 +58,12 @@ def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedCla
         parts = [_judge(grid, c, table, there) for c in contrasts(claim, table)]
         judged.append((name, claim, parts))
     record = Record.model_validate(finish())
-    return [
-        _whole(name, claim, parts, preset=grid.name, number=number, record=record)
-        for number, (name, claim, parts) in enumerate(judged)
-    ]
+    return with_holm(
+        [
+            _whole(name, claim, parts, preset=grid.name, number=number, record=record)
+            for number, (name, claim, parts) in enumerate(judged)
+        ]
+    )
 
 
 def _judge(
@@ -86,12 +89,21 @@ def _judge(
         reason = _reason_of_counts(contrast, cells)
         exact = {"difference": difference, "verdict": verdict, "reason": reason}
         return part.model_copy(update=exact), None
-    resampled = _difference_resampled(contrast, cells)
-    images = None if resampled is None else images_error(difference, resampled)
-    trainings = trainings_interval(difference, _by_model(contrast, cells))
+    return _with_intervals(part, difference, contrast, cells, grid.preset.warning is None)
+
+
+def _with_intervals(
+    part: JudgedPart,
+    difference: float,
+    contrast: Contrast,
+    cells: Mapping[CellName, Measured],
+    makes_claims: bool,
+) -> tuple[JudgedPart, Values | None]:
+    errors = errors_of(difference, contrast, cells)
+    images, trainings = errors.over_images(), errors.over_trainings()
     known = [interval for interval in (images and images.interval, trainings) if interval]
     interval = combine(difference, known)
-    makes_claims = grid.preset.warning is None
+    verdict = _verdict(difference, interval) if makes_claims else "no-verdict"
     found: dict[str, Any] = {
         "difference": difference,
         "images": images and images.interval,
@@ -99,9 +111,13 @@ def _judge(
         "trainings": trainings,
         "interval": interval,
         "share": images and share_above(images.centred),
-        "verdict": _verdict(difference, interval) if makes_claims else "no-verdict",
+        "verdict": verdict,
         "reason": _reason(known, has_images=images is not None),
     }
+    if makes_claims:
+        found["p_value"] = errors.p_value()
+    if verdict == "not-significant":
+        found["needed"] = needed_trials(difference, found["images"], errors.by_model)
     return part.model_copy(update=found), images and images.centred
 
 
@@ -111,28 +127,6 @@ def _reason_of_counts(contrast: Contrast, cells: Mapping[CellName, Measured]) ->
     if len(others) != 1 or set(contrast.factors.values()) == {1.0, -1.0} or not others[0]:
         return "counted: exact"
     return f"counted: exact; {first / others[0]:.1f} times"
-
-
-def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]) -> Values | None:
-    """The difference of the medians over the trials on each resample, (resamples,)."""
-    resampled = {name: cell.resampled for name, cell in cells.items()}
-    shapes = {None if values is None else values.shape[1] for values in resampled.values()}
-    if None in shapes or len(shapes) > 1:
-        return None
-    medians = {name: np.median(v, axis=0) for name, v in resampled.items() if v is not None}
-    terms = [factor * medians[name] for name, factor in contrast.factors.items()]
-    return np.sum(terms, axis=0)
-
-
-def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:
-    """What each trial of each model adds to the difference."""
-    models: dict[tuple[str, str], list[float]] = {}
-    for name, factor in contrast.factors.items():
-        cell = cells[name]
-        sums = models.setdefault(cell.model, [0.0] * len(cell.numbers))
-        for trial, value in enumerate(cell.numbers):
-            sums[trial] += factor * value
-    return list(models.values())
 
 
 def _verdict(difference: float, interval: Interval | None) -> Verdict:
@@ -177,6 +171,7 @@ def _whole(
         share=share_above(np.min(resampled, axis=0)) if known else None,
         resamples=lengths.pop() if known else None,
         method=METHOD if resampled else None,
+        **significance_of([part for part, _ in parts]),
         parts=tuple(part for part, _ in parts),
         origin=record,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
 from pointrend_repro.reporting.claims.intervals import Interval
+from pointrend_repro.reporting.claims.needed_trials import MOST_TRIALS, Needed
 from pointrend_repro.reporting.formats import signed
 
 # A sign beside each word: a verdict must not be told by its colour alone.
@@ -40,22 +41,27 @@ class Plot:
 
 @dataclass(frozen=True)
 class ShownPart:
-    """One difference, and its plot if it has an interval."""
+    """One difference, and its plot if it has an interval; `lines` say how sure its verdict is."""
 
     part: JudgedPart
     sign: str
     word: str
     plot: Plot | None
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ShownClaim:
-    """One claim; `sign` and `word` are of its verdict, `method` tells of its intervals."""
+    """One claim; `sign` and `word` are of its verdict, of which `lines` say how sure it is.
+
+    `method` tells of its intervals.
+    """
 
     claim: JudgedClaim
     sign: str
     word: str
     method: str
+    lines: tuple[str, ...]
     parts: tuple[ShownPart, ...]
 
 
@@ -83,12 +89,58 @@ def show_claims(claims: Sequence[JudgedClaim]) -> ShownClaims | None:
 def _show(claim: JudgedClaim) -> ShownClaim:
     low, high = _range(claim.parts)
     parts = tuple(
-        ShownPart(part, *VERDICT_WORDS[part.verdict], _plot(part, low, high))
+        ShownPart(
+            part,
+            *VERDICT_WORDS[part.verdict],
+            _plot(part, low, high),
+            _part_lines(part),
+        )
         for part in claim.parts
     )
     resampled = any(part.images for part in claim.parts)
     method = METHOD_WORDS[claim.method] if claim.method and resampled else ""
-    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], method, parts)
+    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], method, _lines(claim), parts)
+
+
+def in_words(claim: JudgedClaim) -> str:
+    """Return in a line how sure a claim's verdict is, and what would decide it."""
+    return "; ".join(_lines(claim))
+
+
+def _lines(claim: JudgedClaim) -> tuple[str, ...]:
+    said = (p_in_words(claim.p_value), holm_in_words(claim), needed_in_words(claim.needed))
+    return tuple(line for line in said if line)
+
+
+def _part_lines(part: JudgedPart) -> tuple[str, ...]:
+    said = (p_in_words(part.p_value), needed_in_words(part.needed))
+    return tuple(line for line in said if line)
+
+
+def p_in_words(p_value: float | None) -> str:
+    """Return a p-value with two digits; empty if there is none."""
+    if p_value is None:
+        return ""
+    return f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
+
+
+def holm_in_words(claim: JudgedClaim) -> str:
+    """Return whether a claim's verdict survives Holm's correction; empty if it decides nothing."""
+    if claim.survives_holm is None or claim.verdict not in ("holds", "does-not-hold"):
+        return ""
+    return "survives Holm" if claim.survives_holm else "does not survive Holm"
+
+
+def needed_in_words(needed: Needed | None) -> str:
+    """Return what would decide a difference or claim; empty if nothing is known of that."""
+    if needed is None:
+        return ""
+    if needed.trials is not None:
+        return f"{needed.trials} trials of each model would decide it"
+    if needed.images is not None:
+        times = f"{needed.images:.1f}" if needed.images < 10 else f"{needed.images:.0f}"
+        return f"no number of trials would decide it, but {times} times as many images might"
+    return f"not even {MOST_TRIALS} trials would decide it"
 
 
 def _range(parts: Sequence[JudgedPart]) -> tuple[float, float]:

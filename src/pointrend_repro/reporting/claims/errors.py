@@ -1,0 +1,82 @@
+"""The errors of a difference of cells, from the numbers of their trials and on resampled images."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pointrend_repro.reporting.claims.contrasts import CellName, Contrast
+from pointrend_repro.reporting.claims.intervals import (
+    LEVEL,
+    ImagesError,
+    Interval,
+    combine,
+    images_error,
+    trainings_interval,
+)
+from pointrend_repro.reporting.claims.measuring import Measured, Values
+from pointrend_repro.reporting.claims.significance import p_value
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The two errors of a difference, at whatever level is asked for.
+
+    Attributes:
+        difference: of the medians over the trials.
+        resampled: the same on resampled images, (resamples,); None if there are none.
+        by_model: what each trial of each model adds to it.
+    """
+
+    difference: float
+    resampled: Values | None
+    by_model: list[list[float]]
+
+    def over_images(self, level: float = LEVEL) -> ImagesError | None:
+        """Return that over images; None without resamples."""
+        if self.resampled is None:
+            return None
+        return images_error(self.difference, self.resampled, level)
+
+    def over_trainings(self, level: float = LEVEL) -> Interval | None:
+        """Return that over trainings; None with a single trial."""
+        return trainings_interval(self.difference, self.by_model, level)
+
+    def p_value(self) -> float | None:
+        """Return the p-value of both together; None where neither is known."""
+
+        def both(level: float) -> Interval | None:
+            images = self.over_images(level)
+            known = (images and images.interval, self.over_trainings(level))
+            return combine(self.difference, [each for each in known if each])
+
+        images = self.over_images()
+        resamples = None if images is None else len(images.centred)
+        return p_value(self.difference, both, resamples=resamples)
+
+
+def errors_of(difference: float, contrast: Contrast, cells: Mapping[CellName, Measured]) -> Errors:
+    """Return the errors of a measured difference."""
+    return Errors(difference, _difference_resampled(contrast, cells), _by_model(contrast, cells))
+
+
+def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]) -> Values | None:
+    """The difference of the medians over the trials on each resample, (resamples,)."""
+    resampled = {name: cell.resampled for name, cell in cells.items()}
+    shapes = {None if values is None else values.shape[1] for values in resampled.values()}
+    if None in shapes or len(shapes) > 1:
+        return None
+    medians = {name: np.median(v, axis=0) for name, v in resampled.items() if v is not None}
+    terms = [factor * medians[name] for name, factor in contrast.factors.items()]
+    return np.sum(terms, axis=0)
+
+
+def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:
+    """What each trial of each model adds to the difference."""
+    models: dict[tuple[str, str], list[float]] = {}
+    for name, factor in contrast.factors.items():
+        cell = cells[name]
+        sums = models.setdefault(cell.model, [0.0] * len(cell.numbers))
+        for trial, value in enumerate(cell.numbers):
+            sums[trial] += factor * value
+    return list(models.values())

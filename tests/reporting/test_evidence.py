@@ -1,0 +1,103 @@
+"""The files that are kept of a preset: judged claims in a page's marked part, and small data."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up_claims import fill_claims
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.reporting.claims.files import JudgedClaim, write_claims
+from pointrend_repro.reporting.claims.judging import judge_claims
+from pointrend_repro.reporting.claims.schema import load_claims
+from pointrend_repro.reporting.claims.shown import in_words, show_claims
+from pointrend_repro.reporting.evidence import BEGIN, END, write_evidence
+from pointrend_repro.reporting.results import load_results
+
+
+@pytest.fixture(scope="module")
+def grid() -> Grid:
+    """Table 1 of the paper, alone."""
+    whole = load_grid("paper")
+    cells = tuple(cell for cell in whole.cells if cell.table == "table1")
+    return replace(whole, tables={"table1": whole.tables["table1"]}, cells=cells)
+
+
+@pytest.fixture(scope="module")
+def judged(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[JudgedClaim]]:
+    """The paper's numbers, but with hardly a gain in AP: nobody changes this folder."""
+    folder = tmp_path_factory.mktemp("results") / "paper"
+    change = {("table1", "pointrend_224", "coco_ap"): -1.0}
+    fill_claims(folder, grid, change=change)
+    claims = judge_claims(grid, load_claims(), load_results(grid, folder))
+    write_claims(claims, folder)
+    return folder, claims
+
+
+def test_claims_say_what_survives_and_what_would_decide(
+    judged: tuple[Path, list[JudgedClaim]],
+) -> None:
+    claims = {claim.name: claim for claim in judged[1]}
+    tested = [claim for claim in claims.values() if claim.p_value is not None]
+    assert [claim.survives_holm for claim in tested] != [None] * len(tested)
+    for claim in tested:
+        if claim.verdict == "holds":
+            assert claim.p_value is not None
+            assert claim.p_value < 0.05
+            assert all(p.p_value is not None and p.p_value <= claim.p_value for p in claim.parts)
+    undecided = claims["pointrend_outperforms_4conv"]
+    assert undecided.verdict == "not-significant"
+    assert undecided.needed is not None
+    assert "would decide it" in in_words(undecided) or "no number of trials" in in_words(undecided)
+    shown = show_claims(judged[1])
+    assert shown is not None
+    lines = {s.claim.name: s.lines for s in shown.claims}
+    assert any("survives Holm" in line for line in lines["pointrend_outperforms_at_28"])
+    assert not any("Holm" in line for line in lines["pointrend_outperforms_4conv"])
+
+
+def test_the_page_keeps_what_is_written_by_hand(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    folder, claims = judged
+    page = tmp_path / "evidence.md"
+    page.write_text(f"# Mine\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
+    write_evidence(grid, folder, tmp_path)
+    text = page.read_text()
+    assert text.startswith("# Mine\n\nBefore.\n\n")
+    assert text.endswith(f"{END}\n\nAfter.\n")
+    assert "old" not in text.split(BEGIN)[1].split(END)[0].splitlines()
+    for claim in claims:
+        assert claim.statement in text
+        for part in claim.parts:
+            assert part.difference is not None
+    write_evidence(grid, folder, tmp_path)
+    assert page.read_text() == text
+
+    page.write_text(f"{END}\n{BEGIN}\n")
+    with pytest.raises(UserError, match=r"evidence.md: must have one line"):
+        write_evidence(grid, folder, tmp_path)
+    assert page.read_text() == f"{END}\n{BEGIN}\n"
+
+
+def test_the_data_are_those_of_the_results_and_small(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    write_evidence(grid, judged[0], tmp_path)
+    rows = list(csv.DictReader((tmp_path / "evidence/metrics.csv").open()))
+    results = load_results(grid, judged[0])
+    assert len(rows) == sum(len(result.values) for result in results.values())
+    assert {row["metric"] for row in rows} == {"coco_ap", "lvis_ap_star", "cityscapes_ap"}
+    found = json.loads((tmp_path / "evidence/claims.json").read_text())
+    assert [claim["name"] for claim in found] == [claim.name for claim in judged[1]]
+    assert json.loads((tmp_path / "evidence/conditions.json").read_text())["trainings_done"] > 0
+
+
+def test_there_is_no_evidence_without_claims(grid: Grid, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no claims; judge them first"):
+        write_evidence(grid, tmp_path / "results", tmp_path)
+    assert not (tmp_path / "evidence").exists()
