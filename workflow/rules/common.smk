@@ -12,7 +12,7 @@ from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.nodes import Cost, Evaluation, evaluation_rule
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Training, evaluation_rule
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
@@ -154,6 +154,24 @@ def weights_record(wildcards):
     """Record of the download of the ImageNet weights that a training starts from."""
     settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
     return DOWNLOADS.record(settings.model.backbone.weights)
+
+
+def start_files(wildcards):
+    """The model that a training starts from, and its record."""
+    source = GRID.source_of(training_of(wildcards))
+    names = ("model.safetensors", "model.origin.json") if source else ()
+    return [f"{RESULTS}/{source.folder}/{name}" for name in names]
+
+
+def start_option(wildcards):
+    """The command-line option that names that model, as one word; empty if there is none."""
+    files = start_files(wildcards)
+    return f"--start-from={files[0]}" if files else ""
+
+
+def training_of(wildcards):
+    """The training whose model has these wildcards."""
+    return Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))
 
 
 def data_files(wildcards):

@@ -1,10 +1,12 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
 # a job again, and a training that was cut continues from them. The device, and how the command
-# is launched on how many GPUs, are resources, not parameters: others do not train anew.
+# is launched on how many GPUs, are resources, not parameters: others do not train anew. So is the
+# file to start from, whose training is part of the settings' digest.
 rule train:
     input:
         f"{RESULTS}/{{dataset}}/dataset.json",
         ancient(weights_record),
+        start_files,
     output:
         model=f"{MODEL_DIR}/model.safetensors",
         origin=f"{MODEL_DIR}/model.origin.json",
@@ -24,6 +26,7 @@ rule train:
         launcher=launcher(TRAINING_MACHINES, ASKED["train"].threads, SETTINGS.slurm),
         device=SETTINGS.device,
         program=program,
+        start_from=start_option,
     params:
         settings=training_digest,
         preset=SETTINGS.preset,
@@ -33,7 +36,7 @@ rule train:
     shell:
         "{resources.launcher} {resources.program} train --preset {params.preset:q}"
         " --dataset {wildcards.dataset:q} --variant {wildcards.variant:q} --trial {wildcards.trial:q}"
-        " {params.data_root:q} --device {resources.device:q} --threads {resources.process_threads:q} --config-dir config"
+        " {resources.start_from:q} {params.data_root:q} --device {resources.device:q} --threads {resources.process_threads:q} --config-dir config"
         " --output {output.model:q} >{log:q} 2>&1"
 
 

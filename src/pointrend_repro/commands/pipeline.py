@@ -36,6 +36,9 @@ def train(
     variant: VariantName,
     trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")],
     output: Output,
+    start_from: Annotated[
+        Path | None, typer.Option(help="model of the training that the variant starts from")
+    ] = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -45,12 +48,17 @@ def train(
     grid = load_grid(preset, config_dir)
     _require_experiment(grid, dataset, variant)
     settings = grid.training_settings(dataset, variant)
+    if start_from and (settings.start_from is None or settings.start_from.variant is None):
+        raise UserError(f"--start-from: variant {variant} does not start from another training")
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
     from pointrend_repro.pipeline.steps import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
-    run_training(experiment, settings, paths, output=output, device=where)
+    with damaged_moved_aside():
+        run_training(
+            experiment, settings, paths, output=output, device=where, start_from=start_from
+        )
 
 
 def predict(

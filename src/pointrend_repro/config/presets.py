@@ -1,8 +1,8 @@
 """A preset: which tables to fill, on which data, at which scale."""
 
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
@@ -10,6 +10,7 @@ from pointrend_repro.base.texts import Text
 from pointrend_repro.config.figure_plan import FigureName, PictureName
 from pointrend_repro.settings.instances import MaskHeadSettings, PositiveInt, Strict
 from pointrend_repro.settings.semantic import DecoderSettings
+from pointrend_repro.settings.start_from import StartFrom
 
 
 def _kinds(union: Any) -> list[str]:
@@ -22,6 +23,16 @@ def _require_kinds(key: str, given: dict[str, Any], kinds: list[str]) -> None:
     for kind in given:
         if kind not in kinds:
             raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, kinds)}")
+
+
+def _is_a_file(start: StartFrom) -> StartFrom:
+    if start.weights is None:
+        raise ValueError("a preset names weights; which training to start from says a variant")
+    return start
+
+
+# Of the models whose variant says nothing of it.
+StartFromFile = Annotated[StartFrom, AfterValidator(_is_a_file)]
 
 
 _MASK_HEADS = _kinds(MaskHeadSettings)
@@ -39,6 +50,7 @@ class SemanticOverrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    start_from: StartFromFile | None = None
 
     @model_validator(mode="after")
     def _decoders_exist(self) -> "SemanticOverrides":
@@ -54,6 +66,7 @@ class Overrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    start_from: StartFromFile | None = None
     run: dict[str, Any] = Field({}, description="of all models")
     semantic: SemanticOverrides = SemanticOverrides()
 

@@ -92,7 +92,7 @@ def resolve_training(
     model["mask_head"] = _merge(
         model["mask_head"], over.mask_head.get(variant.model.mask_head.kind, {})
     )
-    values = {"engine": variant.engine, "model": model}
+    values = {"engine": variant.engine, "model": model, "start_from": _start(variant, over)}
     values |= _recipe_values(recipe, variant.schedule, over, where)
     values["run"] = _merge(RunSettings().model_dump(), over.run)
     return _validate(TrainingSettings, values, where)
@@ -111,10 +111,16 @@ def _resolve_semantic(
     model["decoder"] = _merge(model["decoder"], over.decoder.get(variant.model.decoder.kind, {}))
     if variant.model.pointrend is not None:
         model["pointrend"] = _merge(model["pointrend"], over.pointrend)
-    values = {"engine": variant.engine, "model": model}
+    values = {"engine": variant.engine, "model": model, "start_from": _start(variant, over)}
     values |= _recipe_values(recipe, variant.schedule, over, where)
     values["run"] = _merge(RunSettings().model_dump(), preset.overrides.run)
     return _validate(SemanticTrainingSettings, values, where)
+
+
+def _start(variant: AnyVariant, over: Overrides | SemanticOverrides) -> dict[str, Any] | None:
+    """What the training begins with; a preset's word counts for variants that have none."""
+    start = variant.start_from or over.start_from
+    return None if start is None else start.model_dump()
 
 
 def _recipe_values(

@@ -12,6 +12,7 @@ from pointrend_repro.settings.instances import (
     Strict,
 )
 from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticModelSettings
+from pointrend_repro.settings.start_from import StartFrom
 
 
 class Variant(Strict):
@@ -22,6 +23,7 @@ class Variant(Strict):
     engine: Engine = Field(OWN_ENGINE, description="who trains it; docs/detectron2.md")
     model: ModelSettings
     schedule: Name
+    start_from: StartFrom | None = None
     inference: dict[Name, InferenceSettings]
 
 
@@ -34,6 +36,7 @@ class SemanticVariant(Strict):
     model: SemanticModelSettings
     recipe: Name = Field(description="one of the data set's semantic_recipes")
     schedule: Name
+    start_from: StartFrom | None = None
     inference: dict[Name, SemanticInferenceSettings]
 
 

@@ -20,6 +20,7 @@ from pointrend_repro.config.reading import (
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
+from pointrend_repro.settings.identity import settings_digest
 from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyTrainingSettings
 
 
@@ -67,8 +68,27 @@ class Grid:
 
     @cached_property
     def trainings(self) -> list[Training]:
-        """Every training that some prediction uses, once."""
-        return sorted({p.training for p in self.predictions})
+        """Every training that some prediction uses, or another training starts from, once."""
+        found = {p.training for p in self.predictions}
+        waiting = list(found)
+        while waiting:
+            source = self.source_of(waiting.pop())
+            if source is not None and source not in found:
+                found.add(source)
+                waiting.append(source)
+        return sorted(found)
+
+    def source_of(self, training: Training) -> Training | None:
+        """The training whose weights another one begins with, if it does."""
+        start = self.training_settings(training.dataset, training.variant).start_from
+        if start is None or start.variant is None or start.dataset is None:
+            return None
+        return Training(start.dataset, start.variant, training.trial)
+
+    def sources_of(self, training: Training) -> list[Training]:
+        """All trainings that come before another one, the first of them first."""
+        source = self.source_of(training)
+        return [] if source is None else [*self.sources_of(source), source]
 
     def figure_trainings(self, figure: FigureName) -> list[Training]:
         """The trainings whose models a figure shows: always the first trial.
@@ -104,15 +124,54 @@ class Grid:
         return [name for name in get_args(DrawnPicture) if name in self.preset.pictures]
 
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
-        """Resolved settings of a training in this preset, which all of its trials share."""
-        if (dataset, variant) not in self._resolved:
+        """Resolved settings of a training in this preset, which all of its trials share.
+
+        Raises:
+            UserError: they do not resolve, or the training starts from itself by way of others.
+        """
+        return self._resolve(dataset, variant, ())
+
+    def _resolve(
+        self, dataset: str, variant: str, followers: tuple[tuple[str, str], ...]
+    ) -> AnyTrainingSettings:
+        """Resolve settings; `followers` start from them, the last of them directly."""
+        pair = (dataset, variant)
+        if pair not in self._resolved:
             files = (
                 f"presets/{self.name}.yaml with variants/{variant}.yaml on datasets/{dataset}.yaml"
             )
-            self._resolved[dataset, variant] = resolve_training(
+            path = (*followers, pair)
+            if pair in followers:
+                told = " -> ".join("/".join(step) for step in path[path.index(pair) :])
+                raise UserError(f"{files}: start_from leads back to itself: {told}")
+            settings = resolve_training(
                 self.preset, self.datasets[dataset], self.variants[variant], where=files
             )
-        return self._resolved[dataset, variant]
+            self._resolved[pair] = self._with_source(settings, path, files)
+        return self._resolved[pair]
+
+    def _with_source(
+        self, settings: AnyTrainingSettings, path: tuple[tuple[str, str], ...], where: str
+    ) -> AnyTrainingSettings:
+        """Let the settings of a training say which other one it starts from, and of what settings.
+
+        Thereby a change of that one is a change of this one.
+        """
+        start = settings.start_from
+        if start is None or start.variant is None:
+            return settings
+        dataset = path[-1][0] if start.dataset is None else self._standing_for(start.dataset, where)
+        source = self._resolve(dataset, start.variant, path)
+        update = {"dataset": dataset, "settings_digest": settings_digest(source)}
+        return settings.model_copy(update={"start_from": start.model_copy(update=update)})
+
+    def _standing_for(self, role: str, where: str) -> str:
+        if role not in self.preset.datasets:
+            raise UserError(
+                f"{where}: start_from.dataset: {role!r} is not one of the preset's datasets "
+                f"{sorted(self.preset.datasets)}"
+            )
+        return self.preset.datasets[role]
 
     @cached_property
     def _resolved(self) -> dict[tuple[str, str], AnyTrainingSettings]:

@@ -17,7 +17,7 @@ from pointrend_repro.config.reading import (
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import AnyVariant, SemanticVariant
 from pointrend_repro.data.paths import UserData
-from pointrend_repro.engines.checking import require_engine_can
+from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 
@@ -42,7 +42,7 @@ def load_grid(
         for name in preset.tables
     }
     names = {row.variant for table in tables.values() for row in table.rows.values()}
-    variants = {name: load_variant(name, config_dir) for name in names}
+    variants = _with_sources({name: load_variant(name, config_dir) for name in names}, config_dir)
     cells = tuple(
         _cell(name, row, column, tables[name], preset, datasets, user)
         for name, table in tables.items()
@@ -57,11 +57,25 @@ def load_grid(
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        require_engine_can_start(settings, where=f"variants/{training.variant}.yaml")
     for figure in preset.figures:
         grid.figure_trainings(figure)
     for picture in grid.drawn_pictures:
         grid.picture_trainings(picture)
     return grid
+
+
+def _with_sources(variants: dict[str, AnyVariant], config_dir: Path) -> dict[str, AnyVariant]:
+    """Add the variants that these start from, which no table need show."""
+    found, waiting = dict(variants), list(variants.values())
+    while waiting:
+        start = waiting.pop().start_from
+        if start is not None and start.variant is not None and start.variant not in found:
+            found[start.variant] = load_variant(start.variant, config_dir)
+            waiting.append(found[start.variant])
+    return found
 
 
 def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset]) -> Table:

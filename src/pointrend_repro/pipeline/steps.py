@@ -45,14 +45,17 @@ def run_training(
     *,
     output: Path,
     device: str,
+    start_from: Path | None = None,
 ) -> None:
     """Train one model and write it to `output`; under `torchrun`, as one of several processes.
 
     Args:
         experiment: preset, dataset, variant and trial; the trial is the seed.
         output: the model; logs and checkpoints go to its folder.
+        start_from: the model of the training that `settings.start_from` names, if it names one.
 
     Raises:
+        DamagedError: the model to start from is not what its record describes.
         UserError, StoppedBySignal: in process 0; see `training.loop.train`.
         SystemExit: in the other processes, where process 0 raises.
     """
@@ -64,6 +67,7 @@ def run_training(
         from pointrend_repro.engines.choosing import trainer_of
         from pointrend_repro.training.lock import only_training_in
         from pointrend_repro.training.processes import Processes
+        from pointrend_repro.training.starting import noted_start
         from pointrend_repro.training.tasks import task_of
 
         seed = int(experiment["trial"])
@@ -82,12 +86,16 @@ def run_training(
             if processes.is_main:
                 remove_leftovers(output.parent, output.name)
                 used = training_data(dataset, data)
+        if settings.start_from is not None:
+            train = partial(train, start_from=start_from)
         model = train(settings, dataset, seed=seed, folder=output.parent, device=device, stop=stop)
         categories = [(c.id, c.name) for c in dataset.categories]
         saved = SavedModel(model, _of_inference(settings.input), categories)
         with processes.together():
             if processes.is_main:
                 record = finish() | {"world_size": processes.count, "data": used}
+                if settings.start_from is not None:
+                    record["started_from"] = noted_start(output.parent)
                 with origin_written_last(
                     output,
                     lambda made: {**experiment, "train": record | {"output_digest": made}},

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from pointrend_repro.settings.start_from import START_FROM, ResolvedStart
+
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -251,3 +253,4 @@ class TrainingSettings(Strict):
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings
     run: RunSettings = RunSettings()
+    start_from: ResolvedStart | None = START_FROM

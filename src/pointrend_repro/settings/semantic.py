@@ -24,6 +24,7 @@ from pointrend_repro.settings.instances import (
     Strict,
     TrainingSettings,
 )
+from pointrend_repro.settings.start_from import START_FROM, ResolvedStart
 
 
 class SemanticInputSettings(InputSettings):
@@ -167,6 +168,7 @@ class SemanticTrainingSettings(Strict):
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
     schedule: ScheduleSettings
     run: RunSettings = RunSettings()
+    start_from: ResolvedStart | None = START_FROM
 
 
 AnyModelSettings = ModelSettings | SemanticModelSettings
