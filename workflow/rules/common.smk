@@ -163,10 +163,10 @@ def start_files(wildcards):
     return [f"{RESULTS}/{source.folder}/{name}" for name in names]
 
 
-def start_option(wildcards):
-    """The command-line option that names that model, as one word; empty if there is none."""
-    files = start_files(wildcards)
-    return f"--start-from={files[0]}" if files else ""
+def training_options(wildcards):
+    """The options that name the user's own folder of data, and that model, if there is one."""
+    root, files = data_root_option(wildcards), start_files(wildcards)
+    return [f"--start-from={files[0]}", *filter(None, [root])] if files else root
 
 
 def training_of(wildcards):

@@ -1,7 +1,7 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
 # a job again, and a training that was cut continues from them. The device, and how the command
-# is launched on how many GPUs, are resources, not parameters: others do not train anew. So is the
-# file to start from, whose training is part of the settings' digest.
+# is launched on how many GPUs, are resources, not parameters: others do not train anew. The text of the
+# command and the names of its parameters stay as they are, or Snakemake trains all models anew.
 rule train:
     input:
         f"{RESULTS}/{{dataset}}/dataset.json",
@@ -26,17 +26,16 @@ rule train:
         launcher=launcher(TRAINING_MACHINES, ASKED["train"].threads, SETTINGS.slurm),
         device=SETTINGS.device,
         program=program,
-        start_from=start_option,
     params:
         settings=training_digest,
         preset=SETTINGS.preset,
-        data_root=data_root_option,
+        data_root=training_options,
     message:
         "Training {wildcards.variant} on {wildcards.dataset}, trial {wildcards.trial}"
     shell:
         "{resources.launcher} {resources.program} train --preset {params.preset:q}"
         " --dataset {wildcards.dataset:q} --variant {wildcards.variant:q} --trial {wildcards.trial:q}"
-        " {resources.start_from:q} {params.data_root:q} --device {resources.device:q} --threads {resources.process_threads:q} --config-dir config"
+        " {params.data_root:q} --device {resources.device:q} --threads {resources.process_threads:q} --config-dir config"
         " --output {output.model:q} >{log:q} 2>&1"
 
 

@@ -94,7 +94,7 @@ def _require_parts(path: Path, own: list[str], theirs: list[str], start: StartFr
     for key, part, names in named:
         if not any(lies_in(name, (part,)) for name in names):
             known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in own))
-            raise UserError(f"{path}: start_from.{key}: no {part!r} in the model, which has {known}")
+            raise UserError(f"{path}: start_from.{key}: no {part!r} in the model; it has {known}")
 
 
 def _require_same_pixels(path: Path, theirs: Mapping[str, Any], ours: BackboneSettings) -> None:
