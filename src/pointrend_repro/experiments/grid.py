@@ -80,9 +80,13 @@ class Grid:
 
     def source_of(self, training: Training) -> Training | None:
         """The training whose weights another one begins with, if it does."""
-        start = self.training_settings(training.dataset, training.variant).start_from
-        if start is None or start.variant is None or start.dataset is None:
+        variant = self.variants.get(training.variant)
+        if variant is None or variant.start_from is None or variant.start_from.variant is None:
             return None
+        start = self.training_settings(training.dataset, training.variant).start_from
+        assert start is not None
+        assert start.variant is not None
+        assert start.dataset is not None
         return Training(start.dataset, start.variant, training.trial)
 
     def sources_of(self, training: Training) -> list[Training]:

@@ -52,14 +52,14 @@ def load_grid(
     for name, table in tables.items():
         _check_rows(name, table, variants)
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        require_engine_can_start(settings, where=f"variants/{training.variant}.yaml")
     for prediction in grid.predictions:
         training = prediction.training
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
-    for training in grid.trainings:
-        settings = grid.training_settings(training.dataset, training.variant)
-        require_engine_can_start(settings, where=f"variants/{training.variant}.yaml")
     for figure in preset.figures:
         grid.figure_trainings(figure)
     for picture in grid.drawn_pictures:

@@ -56,7 +56,7 @@ def gather_conditions(grid: Grid, results: Results, *, code_digest: str) -> Cond
     Args:
         code_digest: of today's code, to tell results of other code.
     """
-    trainings = _trainings(results)
+    trainings = {t: r for t, r in _trainings(results).items() if t in set(grid.trainings)}
     records = [step for result in results.values() for step in result.origin.steps.values()]
     days = sorted(record.started[:10] for record in records)
     codes = [{s.code_digest for s in result.origin.steps.values()} for result in results.values()]
@@ -93,11 +93,13 @@ def gpu_count(record: Record) -> int:
 
 def _trainings(results: Results) -> dict[Training, Record]:
     """Return each training's record once, though it stands in the file of every metric."""
-    return {
-        evaluation.prediction.training: result.origin.train
-        for evaluation, result in results.items()
-        if isinstance(evaluation, Evaluation) and result.origin.train
-    }
+    found: dict[Training, Record] = {}
+    for evaluation, result in results.items():
+        if isinstance(evaluation, Evaluation) and result.origin.train:
+            sources = result.origin.train.sources
+            found |= {source.training: source.train for source in sources}
+            found[evaluation.prediction.training] = result.origin.train
+    return found
 
 
 def _scale(grid: Grid) -> tuple[str, ...]:

@@ -5,11 +5,12 @@ A log may hold anything, and of any size: only its end is read, as text, cut to 
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.config.metrics import SEMANTIC_METRICS
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Training
 
 _TAIL_BYTES = 16_384
 _LONGEST_LINE = 240
@@ -71,13 +72,16 @@ class _Step:
         return next(iter(speaking + there), None)
 
 
-def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
+def why_absent(
+    result: Evaluation | Cost, results_dir: Path, sources: Sequence[Training] = ()
+) -> Absent:
     """Return why a metric file is not there.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
+        sources: the trainings that come before the result's own, in their order.
     """
-    steps = _steps(result)
+    steps = _steps(result, sources)
     done = [all((results_dir / path).exists() for path in step.results) for step in steps]
     # What came before the last result that is there need not be kept.
     first = min(len(steps) - done[::-1].index(True) if any(done) else 0, len(steps) - 1)
@@ -102,7 +106,7 @@ def _is_since(log: Path, since: float | None) -> bool:
     return log.is_file() and (since is None or log.stat().st_mtime >= since)
 
 
-def _steps(result: Evaluation | Cost) -> list[_Step]:
+def _steps(result: Evaluation | Cost, sources: Sequence[Training]) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
         return [_Step("cost", (result.path,), (str(Path(result.path).with_suffix(".log")),))]
@@ -116,11 +120,8 @@ def _steps(result: Evaluation | Cost) -> list[_Step]:
             (f"{training.dataset}/dataset.json",),
             (f"{training.dataset}/check.log",),
         ),
-        _Step(
-            "train",
-            (f"{training.folder}/model.safetensors", f"{training.folder}/model.origin.json"),
-            (f"{training.folder}/train.log",),
-        ),
+        *(_training_step(f"train {source.folder}", source) for source in sources),
+        _training_step("train", training),
         _Step(
             "predict",
             tuple(f"{prediction.folder}/{file}" for file in files),
@@ -132,6 +133,15 @@ def _steps(result: Evaluation | Cost) -> list[_Step]:
             (f"{prediction.folder}/{result.metric}.log", f"{prediction.folder}/evaluate.log"),
         ),
     ]
+
+
+def _training_step(name: str, training: Training) -> _Step:
+    files = ("model.safetensors", "model.origin.json")
+    return _Step(
+        name,
+        tuple(f"{training.folder}/{file}" for file in files),
+        (f"{training.folder}/train.log",),
+    )
 
 
 def last_line(path: Path) -> str:

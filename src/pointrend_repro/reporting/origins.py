@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Training
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
 from pointrend_repro.reporting.settings_diff import Difference, differences
@@ -111,7 +111,7 @@ def trace_origins(
             trials = tuple(
                 Trial(
                     number=results[evaluation].origin.trial,
-                    seed=runs[evaluation][0].record.seed,
+                    seed=_seed(results[evaluation]),
                     value=value,
                     file=evaluation.path,
                     runs=runs[evaluation],
@@ -156,6 +156,10 @@ def anchor(cell: MeasuredCell) -> str:
     return f"origin-{cell.cell.table}-{cell.cell.row}-{cell.cell.column}"
 
 
+def _seed(result: Result) -> int | None:
+    return (result.origin.train or result.origin.evaluate).seed
+
+
 def _absent_trials(
     cell: MeasuredCell, absent: Mapping[Evaluation | Cost, Absent]
 ) -> tuple[tuple[int | None, Absent], ...]:
@@ -170,21 +174,26 @@ def _runs(
     evaluation: Evaluation | Cost, result: Result, results_dir: Path, code_digest: str
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
-    left = {name: _files(wanted, results_dir) for name, (_, wanted) in places.items()}
-    return tuple(
-        Run(
-            anchor=f"run-{digest([name, places[name][0], record.model_dump(mode='json')])}",
+    steps = [(name, places[name], record) for name, record in result.origin.steps.items()]
+    if result.origin.train:
+        sources = result.origin.train.sources
+        steps[:0] = [("train", _training_place(s.training), s.train) for s in sources]
+    runs = []
+    for name, (title, wanted), record in steps:
+        left = _files(wanted, results_dir)
+        run = Run(
+            anchor=f"run-{digest([name, title, record.model_dump(mode='json')])}",
             name=name,
-            title=places[name][0],
+            title=title,
             record=record,
             code_changed=record.code_digest != code_digest,
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
-            files=left[name],
-            gone=_gone(name, left[name]),
+            files=left,
+            gone=_gone(name, left),
         )
-        for name, record in result.origin.steps.items()
-    )
+        runs.append(run)
+    return tuple(runs)
 
 
 def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str]]]:
@@ -195,14 +204,7 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
         return {"evaluate": (f"count {evaluation.variant}/{evaluation.inference}", files)}
     prediction, training = evaluation.prediction, evaluation.prediction.training
     return {
-        "train": (
-            f"train {training.folder}",
-            {
-                "model": f"{training.folder}/model.safetensors",
-                "checkpoint": f"{training.folder}/checkpoints/*.pt",
-                "log": f"{training.folder}/train.log",
-            },
-        ),
+        "train": _training_place(training),
         "predict": (
             f"predict {prediction.folder}",
             {
@@ -219,6 +221,15 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
             },
         ),
     }
+
+
+def _training_place(training: Training) -> tuple[str, dict[str, str]]:
+    files = {
+        "model": f"{training.folder}/model.safetensors",
+        "checkpoint": f"{training.folder}/checkpoints/*.pt",
+        "log": f"{training.folder}/train.log",
+    }
+    return f"train {training.folder}", files
 
 
 # What a step has made that is a result; a prediction is one of two.

@@ -75,7 +75,15 @@ def _find_absent(
     grid: Grid, results: Results, results_dir: Path
 ) -> dict[Evaluation | Cost, Absent]:
     wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
-    return {e: why_absent(e, results_dir) for e in wanted if e not in results}
+    return {
+        e: why_absent(
+            e,
+            results_dir,
+            grid.sources_of(e.prediction.training) if isinstance(e, Evaluation) else (),
+        )
+        for e in wanted
+        if e not in results
+    }
 
 
 def _write_tables(grid: Grid, tables: list[MeasuredTable], folder: Path) -> None:

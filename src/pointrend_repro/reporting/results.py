@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Training
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -49,7 +49,36 @@ class Record(_Frozen):
     data: DataRead | None = None
     input_digest: str | None = None
     output_digest: str | None = None
+    started_from: "StartedFrom | None" = None
     data_changed: bool = False
+
+    @property
+    def sources(self) -> "list[Source]":
+        """The trainings whose weights this one began with, the first of them first."""
+        source = self.started_from.origin if self.started_from else None
+        return [] if source is None else [*source.train.sources, source]
+
+
+class Source(_Frozen):
+    """A training that another one started from."""
+
+    dataset: str
+    variant: str
+    trial: int
+    train: Record
+
+    @property
+    def training(self) -> Training:
+        """Its place in the grid."""
+        return Training(self.dataset, self.variant, self.trial)
+
+
+class StartedFrom(_Frozen):
+    """The file whose weights a training began with; `origin` of one that was trained here."""
+
+    file: str
+    input_digest: str | None = None
+    origin: Source | None = None
 
 
 class Origin(_Frozen):

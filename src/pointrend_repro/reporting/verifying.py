@@ -59,7 +59,9 @@ def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
 
 def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
     there = [e.prediction for e in grid.evaluations if (results_dir / e.path).exists()]
-    return {*there, *(prediction.training for prediction in there)}
+    trainings = {prediction.training for prediction in there}
+    sources = {source for training in trainings for source in grid.sources_of(training)}
+    return {*there, *trainings, *sources}
 
 
 def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:

@@ -126,6 +126,7 @@ def make_plan(
     wanted = wanted_paths(grid, own_roots=own)
     hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
     predicting = reckoning.predict_gpu_hours()
+    together = longest([reckoning.hours_with_sources(t) for t in grid.trainings])
     return Plan(
         preset=grid.name,
         title=grid.preset.title,
@@ -139,8 +140,8 @@ def make_plan(
         trainings=tuple(reckoning.lines()),
         train_gpu_hours=total(hours) * gpus_per_training,
         predict_gpu_hours=predicting,
-        wall_hours=wall_hours(hours, predicting, machine),
-        longest_training_hours=longest(hours),
+        wall_hours=wall_hours(hours, predicting, machine, longest=together),
+        longest_training_hours=together,
         not_estimated=tuple(f"{d}/{v}" for (d, v), model in sorted(models.items()) if not model),
         disk=tuple(
             estimate_disk(
@@ -169,6 +170,13 @@ class _Reckoning:
         done = self.progress.trainings[training]
         left = self._updates(training) - done.updates_done
         return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
+
+    def hours_with_sources(self, training: Training) -> Range:
+        """Wall time until a training is done, with those that it starts from, as far as known."""
+        if self.progress.is_trained(training):
+            return NOTHING
+        waits_for = [*self.grid.sources_of(training), training]
+        return total([h for h in map(self.hours_left, waits_for) if h])
 
     def predict_gpu_hours(self) -> Range:
         """GPU-hours of all predictions that are to do and can be estimated."""
