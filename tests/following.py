@@ -27,6 +27,7 @@ def write_following_config(folder: Path, start: dict[str, Any] = START) -> Path:
     content = yaml.safe_load(table.read_text())
     content["rows"] = {ROW: content["rows"][ROW] | {"variant": FOLLOWER}}
     table.write_text(yaml.safe_dump(content, sort_keys=False))
+    (config / "claims.yaml").write_text("{}\n")
     write_variant(config, FOLLOWER, "pointrend_r50_fpn", start)
     return config
 

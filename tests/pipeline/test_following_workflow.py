@@ -47,5 +47,5 @@ def test_from_the_first_training_to_a_change(copy: WorkingCopy) -> None:
     assert "train" not in forced
 
     variant = f"config/variants/{SOURCE}.yaml"
-    copy.edit(variant, "kind: 4conv", "kind: 4conv\n    channels: 16")
+    copy.edit(variant, "kind: 4conv", "kind: sharpmask")
     assert copy.plan(*where)["train"] == 2

@@ -169,6 +169,28 @@ def training_options(wildcards):
     return [f"--start-from={files[0]}", *filter(None, [root])] if files else root
 
 
+def other_models(wildcards):
+    """The models that predict together with a prediction's own, and their records."""
+    return [
+        f"{RESULTS}/{training.folder}/{name}"
+        for training in others_of(wildcards)
+        for name in ("model.safetensors", "model.origin.json")
+    ]
+
+
+def prediction_options(wildcards):
+    """The options that name the user's own folder of data, and those models, if there are any."""
+    root, others = data_root_option(wildcards), others_of(wildcards)
+    given = [f"--with-model={RESULTS}/{t.folder}/model.safetensors" for t in others]
+    return [*given, *filter(None, [root])] if given else root
+
+
+def others_of(wildcards):
+    """The trainings of those models."""
+    folder = f"{training_of(wildcards).folder}/{wildcards.inference}"
+    return PREDICTIONS[folder].others if folder in PREDICTIONS else ()
+
+
 def training_of(wildcards):
     """The training whose model has these wildcards."""
     return Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))

@@ -2,6 +2,7 @@ rule predict:
     input:
         model=f"{MODEL_DIR}/model.safetensors",
         origin=f"{MODEL_DIR}/model.origin.json",
+        others=other_models,
     output:
         predictions=f"{PREDICTION_DIR}/predictions.json",
         origin=f"{PREDICTION_DIR}/predictions.origin.json",
@@ -23,7 +24,8 @@ rule predict:
             GRID.inference_settings(wildcards.variant, wildcards.inference)
         ),
         preset=SETTINGS.preset,
-        data_root=data_root_option,
+        # Under this name, since another one would predict all models anew.
+        data_root=prediction_options,
     message:
         "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
         " trial {wildcards.trial}"

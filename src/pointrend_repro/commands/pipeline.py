@@ -28,6 +28,8 @@ from pointrend_repro.config.reading import CONFIG_DIR
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.semantic import AnyInferenceSettings, AnyModelSettings
 
 
 def train(
@@ -68,6 +70,9 @@ def predict(
     inference: InferenceName,
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
     output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
+    with_model: Annotated[
+        list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
+    ] = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -80,6 +85,7 @@ def predict(
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
+        others = _others(grid, dataset, settings, with_model or [])
         where = prepare_device(device, threads, needs_gpu=False)
         from pointrend_repro.pipeline.steps import run_prediction
 
@@ -91,7 +97,23 @@ def predict(
             output=output,
             device=where,
             configured=grid.training_settings(dataset, variant).model,
+            others=others,
         )
+
+
+def _others(
+    grid: Grid, dataset: str, settings: AnyInferenceSettings, models: list[Path]
+) -> dict[Path, AnyModelSettings]:
+    """Match the models that predict together with a variant's own to the settings of theirs."""
+    ensemble = settings.ensemble if isinstance(settings, InferenceSettings) else None
+    variants = () if ensemble is None else ensemble.variants
+    if len(variants) != len(models):
+        wanted = f"the models of {', '.join(variants)}" if variants else "no other model"
+        raise UserError(f"--with-model: this way to predict takes {wanted}")
+    for path, name in zip(models, variants, strict=True):
+        require_model_of(path, {"preset": grid.name, "dataset": dataset, "variant": name})
+    found = (grid.training_settings(dataset, name).model for name in variants)
+    return dict(zip(models, found, strict=True))
 
 
 def evaluate(

@@ -69,7 +69,7 @@ class Grid:
     @cached_property
     def trainings(self) -> list[Training]:
         """Every training that some prediction uses, or another training starts from, once."""
-        found = {p.training for p in self.predictions}
+        found = {training for p in self.predictions for training in p.trainings}
         waiting = list(found)
         while waiting:
             source = self.source_of(waiting.pop())
@@ -93,6 +93,11 @@ class Grid:
         """All trainings that come before another one, the first of them first."""
         source = self.source_of(training)
         return [] if source is None else [*self.sources_of(source), source]
+
+    def trained_before(self, prediction: Prediction) -> list[Training]:
+        """All trainings that a prediction needs beside that of its own model, in their order."""
+        sources = [s for t in prediction.trainings for s in [*self.sources_of(t), t]]
+        return [t for t in dict.fromkeys(sources) if t != prediction.training]
 
     def figure_trainings(self, figure: FigureName) -> list[Training]:
         """The trainings whose models a figure shows: always the first trial.

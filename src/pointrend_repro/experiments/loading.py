@@ -20,6 +20,7 @@ from pointrend_repro.data.paths import UserData
 from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
+from pointrend_repro.settings.instances import OWN_ENGINE, InferenceSettings
 
 _NO_USER_DATA = UserData()
 
@@ -43,14 +44,14 @@ def load_grid(
     }
     names = {row.variant for table in tables.values() for row in table.rows.values()}
     variants = _with_sources({name: load_variant(name, config_dir) for name in names}, config_dir)
+    for name, table in tables.items():
+        _check_rows(name, table, variants)
     cells = tuple(
-        _cell(name, row, column, tables[name], preset, datasets, user)
+        _cell(name, row, column, tables[name], preset, datasets, variants, user)
         for name, table in tables.items()
         for row in table.rows
         for column in table.columns
     )
-    for name, table in tables.items():
-        _check_rows(name, table, variants)
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
     for training in grid.trainings:
         settings = grid.training_settings(training.dataset, training.variant)
@@ -60,6 +61,7 @@ def load_grid(
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
+        _check_ensemble(prediction, variants)
     for figure in preset.figures:
         grid.figure_trainings(figure)
     for picture in grid.drawn_pictures:
@@ -68,14 +70,43 @@ def load_grid(
 
 
 def _with_sources(variants: dict[str, AnyVariant], config_dir: Path) -> dict[str, AnyVariant]:
-    """Add the variants that these start from, which no table need show."""
+    """Add the variants that these start from or predict with, which no table need show."""
     found, waiting = dict(variants), list(variants.values())
     while waiting:
-        start = waiting.pop().start_from
-        if start is not None and start.variant is not None and start.variant not in found:
-            found[start.variant] = load_variant(start.variant, config_dir)
-            waiting.append(found[start.variant])
+        variant = waiting.pop()
+        named = [other for way in variant.inference for other in _together(variant, way)]
+        if variant.start_from is not None and variant.start_from.variant is not None:
+            named.append(variant.start_from.variant)
+        for name in set(named) - set(found):
+            found[name] = load_variant(name, config_dir)
+            waiting.append(found[name])
     return found
+
+
+def _together(variant: AnyVariant, inference: str) -> tuple[str, ...]:
+    """The variants that predict together with one by one of its ways."""
+    way = variant.inference[inference]
+    ensemble = way.ensemble if isinstance(way, InferenceSettings) else None
+    return () if ensemble is None else ensemble.variants
+
+
+def _check_ensemble(prediction: Prediction, variants: dict[str, AnyVariant]) -> None:
+    """Refuse models that cannot predict together.
+
+    Raises:
+        UserError: one is no detector, is another engine's, or is there twice.
+    """
+    names = [training.variant for training in prediction.trainings]
+    for name in names if prediction.others else ():
+        where = f"variants/{names[0]}.yaml: inference {prediction.inference!r}: ensemble.variants"
+        if isinstance(variants[name], SemanticVariant):
+            raise UserError(
+                f"{where}: {name} is no detector, so it finds no objects to put together"
+            )
+        if variants[name].engine != OWN_ENGINE:
+            raise UserError(f"{where}: {name} predicts by {variants[name].engine}, alone")
+        if names.count(name) > 1:
+            raise UserError(f"{where}: {name} is the variant itself, whose model is in it anyway")
 
 
 def _scored(name: str, table: Table, preset: Preset, datasets: dict[str, Dataset]) -> Table:
@@ -105,6 +136,7 @@ def _cell(
     table: Table,
     preset: Preset,
     datasets: dict[str, Dataset],
+    variants: dict[str, AnyVariant],
     user: UserData,
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
@@ -118,8 +150,16 @@ def _cell(
     if column.metric == "lvis_ap_star" and not lvis:
         reason = "no LVIS annotations given; name them by lvis_annotations=FILE"
         return Cell(table_name, row_name, column_name, (), reason)
+    together = _together(variants[row.variant], row.inference)
     evaluations = tuple(
-        Evaluation(Prediction(Training(dataset, row.variant, k), row.inference), column.metric)
+        Evaluation(
+            Prediction(
+                Training(dataset, row.variant, k),
+                row.inference,
+                tuple(Training(dataset, other, k) for other in together),
+            ),
+            column.metric,
+        )
         for k in range(preset.trials[column.dataset])
     )
     return Cell(table_name, row_name, column_name, evaluations)

@@ -113,19 +113,23 @@ def run_prediction(
     output: Path,
     device: str,
     configured: AnyModelSettings | None = None,
+    others: Mapping[Path, AnyModelSettings] | None = None,
 ) -> None:
-    """Predict the validation images with a trained model.
+    """Predict the validation images with a trained model, or with several together.
 
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
             Without them a model with a plug-in head is refused.
+        others: the models of `settings.ensemble.variants` in their order, each with its settings.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: the model is not what its record describes.
-        UserError: the model or the data are not there, or faulty.
+        DamagedError: a model is not what its record describes.
+        UserError: a model or the data are not there, or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
+    others = others or {}
+    beside = {path: require_as_recorded(path, "train") for path in others}
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
     from pointrend_repro.training.tasks import task_of
@@ -141,6 +145,18 @@ def run_prediction(
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
     used = {"data": predicted_data(dataset), "input_digest": model_digest}
+    together = getattr(settings, "ensemble", None)
+    if together is not None:
+        from pointrend_repro.predictions.ensembles import make_ensemble
+
+        models = [load_saved_model(path, configured=own) for path, own in others.items()]
+        for each in models:
+            each.model.to(device)
+        saved = make_ensemble((saved, *models), together)
+        used["others"] = [
+            {"file": str(path), "input_digest": made.digest, "origin": made.origin}
+            for path, made in beside.items()
+        ]
     with origin_written_last(
         output,
         lambda made: (

@@ -96,8 +96,8 @@ def _trainings(results: Results) -> dict[Training, Record]:
     found: dict[Training, Record] = {}
     for evaluation, result in results.items():
         if isinstance(evaluation, Evaluation) and result.origin.train:
-            sources = result.origin.train.sources
-            found |= {source.training: source.train for source in sources}
+            for step in result.origin.steps.values():
+                found |= {source.training: source.train for source in step.sources}
             found[evaluation.prediction.training] = result.origin.train
     return found
 

@@ -79,7 +79,7 @@ def why_absent(
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
-        sources: the trainings that come before the result's own, in their order.
+        sources: the trainings that it needs beside its own model's, in their order.
     """
     steps = _steps(result, sources)
     done = [all((results_dir / path).exists() for path in step.results) for step in steps]

@@ -175,9 +175,8 @@ def _runs(
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
     steps = [(name, places[name], record) for name, record in result.origin.steps.items()]
-    if result.origin.train:
-        sources = result.origin.train.sources
-        steps[:0] = [("train", _training_place(s.training), s.train) for s in sources]
+    sources = [source for _, _, record in steps for source in record.sources]
+    steps[:0] = [("train", _training_place(s.training), s.train) for s in sources]
     runs = []
     for name, (title, wanted), record in steps:
         left = _files(wanted, results_dir)

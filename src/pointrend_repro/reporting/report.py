@@ -77,9 +77,7 @@ def _find_absent(
     wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
     return {
         e: why_absent(
-            e,
-            results_dir,
-            grid.sources_of(e.prediction.training) if isinstance(e, Evaluation) else (),
+            e, results_dir, grid.trained_before(e.prediction) if isinstance(e, Evaluation) else ()
         )
         for e in wanted
         if e not in results

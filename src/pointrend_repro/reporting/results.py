@@ -49,18 +49,23 @@ class Record(_Frozen):
     data: DataRead | None = None
     input_digest: str | None = None
     output_digest: str | None = None
-    started_from: "StartedFrom | None" = None
+    started_from: "ModelRead | None" = None
+    others: "tuple[ModelRead, ...]" = ()
     data_changed: bool = False
 
     @property
     def sources(self) -> "list[Source]":
-        """The trainings whose weights this one began with, the first of them first."""
-        source = self.started_from.origin if self.started_from else None
-        return [] if source is None else [*source.train.sources, source]
+        """The trainings that this step builds on beside those of its origin, in their order.
+
+        A training begins with the weights of some, a prediction is made together with some.
+        """
+        read = [self.started_from, *self.others] if self.started_from else self.others
+        found = [model.origin for model in read if model and model.origin]
+        return [each for source in found for each in (*source.train.sources, source)]
 
 
 class Source(_Frozen):
-    """A training that another one started from."""
+    """A training that another one started from, or whose model predicted together with others."""
 
     dataset: str
     variant: str
@@ -73,8 +78,8 @@ class Source(_Frozen):
         return Training(self.dataset, self.variant, self.trial)
 
 
-class StartedFrom(_Frozen):
-    """The file whose weights a training began with; `origin` of one that was trained here."""
+class ModelRead(_Frozen):
+    """The file of a model that a step has read; `origin` of one that was trained here."""
 
     file: str
     input_digest: str | None = None

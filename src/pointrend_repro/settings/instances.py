@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from pointrend_repro.settings.ensemble import EnsembleSettings
+from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.start_from import START_FROM, ResolvedStart
 
 PositiveInt = Annotated[int, Field(gt=0)]
@@ -159,6 +161,7 @@ class InferenceSettings(Strict):
 
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+    ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
 
 
 class InputSettings(Strict):

@@ -182,11 +182,11 @@ class _Reckoning:
         """GPU-hours of all predictions that are to do and can be estimated."""
         hours = []
         for prediction, done in self.progress.predictions.items():
-            training = prediction.training
-            model = self.models[training.dataset, training.variant]
-            images = self.val_images.get(training.dataset)
-            if not done and model and images:
-                hours.append(prediction_hours(model, images, self.machine))
+            images = self.val_images.get(prediction.training.dataset)
+            for training in prediction.trainings:
+                model = self.models[training.dataset, training.variant]
+                if not done and model and images:
+                    hours.append(prediction_hours(model, images, self.machine))
         return total(hours)
 
     def lines(self) -> list[TrainingLine]:

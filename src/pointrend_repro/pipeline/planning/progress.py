@@ -53,7 +53,7 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
     }
     labels = {e.prediction for e in grid.evaluations if e.metric in SEMANTIC_METRICS}
     predictions = {
-        prediction: trainings[prediction.training].state == "done"
+        prediction: all(trainings[t].state == "done" for t in prediction.trainings)
         and _is_predicted(
             results_dir / prediction.folder / ("labels" if prediction in labels else "predictions"),
             grid.inference_settings(prediction.training.variant, prediction.inference),
