@@ -53,6 +53,8 @@ def load_grid(
         for column in table.columns
     )
     grid = Grid(preset_name, preset, tables, datasets, variants, cells)
+    for prediction in grid.predictions:
+        _check_ensemble(prediction, variants)
     for training in grid.trainings:
         settings = grid.training_settings(training.dataset, training.variant)
         require_engine_can_start(settings, where=f"variants/{training.variant}.yaml")
@@ -61,7 +63,6 @@ def load_grid(
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
         require_engine_can(settings, inference, where=f"variants/{training.variant}.yaml")
-        _check_ensemble(prediction, variants)
     for figure in preset.figures:
         grid.figure_trainings(figure)
     for picture in grid.drawn_pictures:
