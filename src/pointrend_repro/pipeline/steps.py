@@ -128,10 +128,9 @@ def run_prediction(
         UserError: a model or the data are not there, or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
-    others = others or {}
-    beside = {path: require_as_recorded(path, "train") for path in others}
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
+    from pointrend_repro.pipeline.together import put_together
     from pointrend_repro.training.tasks import task_of
 
     # A model is predicted with by what has trained it.
@@ -144,26 +143,15 @@ def run_prediction(
     saved = load_saved_model(model, configured=configured)
     saved.model.to(device)
     dataset = task_of(settings).read(data, "val")
-    used = {"data": predicted_data(dataset), "input_digest": model_digest}
-    together = getattr(settings, "ensemble", None)
-    if together is not None:
-        from pointrend_repro.predictions.ensembles import make_ensemble
-
-        models = [load_saved_model(path, configured=own) for path, own in others.items()]
-        for each in models:
-            each.model.to(device)
-        saved = make_ensemble((saved, *models), together)
-        used["others"] = [
-            {"file": str(path), "input_digest": made.digest, "origin": made.origin}
-            for path, made in beside.items()
-        ]
+    predicting, together = put_together(saved, settings, others or {}, device)
+    used = {"data": predicted_data(dataset), "input_digest": model_digest} | together
     with origin_written_last(
         output,
         lambda made: (
             origin | {"inference": inference, "predict": finish() | used | {"output_digest": made}}
         ),
     ):
-        predict(saved, dataset, settings, output)
+        predict(predicting, dataset, settings, output)
 
 
 def run_evaluation(
