@@ -12,7 +12,12 @@ from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.experiments.nodes import Cost, Evaluation, Training, evaluation_rule
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Training,
+    evaluation_rule,
+)
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN

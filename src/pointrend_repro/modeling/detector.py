@@ -52,13 +52,18 @@ class MaskRCNN(nn.Module):
         self.mask_head.refinement.requires_grad_(stage == "refine")
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-        """Return the losses of one training step, to be summed without weights (section 4)."""
+        """Return the losses of one training step, to be summed without weights (section 4).
+
+        Where all targets have proposals, the detector learns from these (Fast R-CNN), and there
+        are no losses of region proposals.
+        """
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        losses = self.rpn.losses(anchors, features, targets)
+        given = [t.proposals for t in targets if t.proposals is not None]
+        if given and len(given) < len(targets):
+            raise ValueError(f"{len(given)} of {len(targets)} images have proposals")
+        losses = {} if given else self.rpn.losses(self.rpn.anchors(features), features, targets)
         with torch.no_grad():
-            rpn_logits, rpn_deltas = self.rpn(features)
-        boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
+            boxes = given or self._propose(images, features)
 
         features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
@@ -72,19 +77,32 @@ class MaskRCNN(nn.Module):
         return losses
 
     @torch.no_grad()
-    def detect(self, images: list[Tensor], settings: InferenceSettings) -> list[Detections]:
-        """Return what is found in each image: boxes first, masks inside these boxes after."""
+    def detect(
+        self,
+        images: list[Tensor],
+        settings: InferenceSettings,
+        proposals: list[Tensor] | None = None,
+    ) -> list[Detections]:
+        """Return what is found in each image: boxes first, masks inside these boxes after.
+
+        Args:
+            proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
+        """
         sizes = _sizes(images)
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        rpn_logits, rpn_deltas = self.rpn(features)
-        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes)
+        if proposals is None:
+            proposals = self._propose(images, features)
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         masks = self.mask_head.predict(features, boxes, labels, settings)
         parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+
+    def _propose(self, images: list[Tensor], features: dict[str, Tensor]) -> list[Tensor]:
+        rpn_logits, rpn_deltas = self.rpn(features)
+        anchors = self.rpn.anchors(features)
+        return self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
 
     @torch.no_grad()
     def masks_in_boxes(
