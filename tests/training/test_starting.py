@@ -18,7 +18,7 @@ from pointrend_repro.checkpoints.loading import save_detectron2
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings.instances import TrainingSettings
+from pointrend_repro.settings.instances import SharpMaskHeadSettings, TrainingSettings
 from pointrend_repro.settings.start_from import ResolvedStart
 from pointrend_repro.training import loop
 from pointrend_repro.training.starting import noted_start
@@ -143,6 +143,17 @@ def test_frozen_parts_stay_as_they_were_loaded(dataset: CocoDataset, tmp_path: P
         frozen = name.startswith(("backbone.", "rpn."))
         assert torch.equal(tensor, theirs[name]) == frozen or not frozen, name
     assert not torch.equal(model.box_head.fc1.weight, source.model.box_head.fc1.weight)
+
+
+def test_a_head_in_stages_freezes_parts_by_itself(dataset: CocoDataset, tmp_path: Path) -> None:
+    save_model(tmp_path / "model.safetensors", another())
+    settings = starting(
+        weights=str(tmp_path / "model.safetensors"), parts=("backbone",), frozen=("backbone",)
+    )
+    head = SharpMaskHeadSettings(kind="sharpmask", coarse_stage_share=0.5)
+    model = settings.model.model_copy(update={"mask_head": head})
+    with pytest.raises(UserError, match="a head with coarse_stage_share freezes parts by itself"):
+        run(tmp_path / "run", dataset, settings.model_copy(update={"model": model}))
 
 
 @pytest.fixture

@@ -25,8 +25,7 @@ class Target:
     def to(self, device: torch.device) -> "Target":
         """Return the target on a device."""
         given = None if self.proposals is None else self.proposals.to(device)
-        moved = (part.to(device) for part in (self.boxes, self.labels, self.masks))
-        return Target(*moved, given)
+        return Target(self.boxes.to(device), self.labels.to(device), self.masks.to(device), given)
 
 
 @dataclass(frozen=True)

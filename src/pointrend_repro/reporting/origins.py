@@ -111,7 +111,7 @@ def trace_origins(
             trials = tuple(
                 Trial(
                     number=results[evaluation].origin.trial,
-                    seed=_seed(results[evaluation]),
+                    seed=next(iter(results[evaluation].origin.steps.values())).seed,
                     value=value,
                     file=evaluation.path,
                     runs=runs[evaluation],
@@ -154,10 +154,6 @@ def collect_settings(runs: Sequence[Run]) -> list[Settings]:
 def anchor(cell: MeasuredCell) -> str:
     """Return the id on the page of a cell's origin."""
     return f"origin-{cell.cell.table}-{cell.cell.row}-{cell.cell.column}"
-
-
-def _seed(result: Result) -> int | None:
-    return (result.origin.train or result.origin.evaluate).seed
 
 
 def _absent_trials(

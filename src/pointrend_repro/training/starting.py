@@ -7,7 +7,6 @@ that the record of the training tells it although the source may be gone by then
 from pathlib import Path
 from typing import Any
 
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pointrend_repro.base.digests import content_digest
@@ -63,13 +62,18 @@ def noted_start(folder: Path) -> dict[str, Any] | None:
     return noted if isinstance(noted, dict) else None
 
 
-def freeze(model: nn.Module, start: ResolvedStart | None) -> None:
+def freeze(model: Model, start: ResolvedStart | None) -> None:
     """Take what is frozen out of the training, with the statistics of its batch normalisation.
 
     Raises:
-        UserError: the model has no such part.
+        UserError: the model has no such part, or chooses itself what it trains when.
     """
-    for part in () if start is None else start.frozen:
+    if start is None or not start.frozen:
+        return
+    head = getattr(model.settings, "mask_head", None)
+    if getattr(head, "coarse_stage_share", None) is not None:
+        raise UserError("start_from.frozen: a head with coarse_stage_share freezes parts by itself")
+    for part in start.frozen:
         frozen = [p for name, p in model.named_parameters() if lies_in(name, (part,))]
         if not frozen:
             raise UserError(f"start_from.frozen: no {part!r} in the model")
