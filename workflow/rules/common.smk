@@ -177,6 +177,46 @@ def weights_record(wildcards):
     return DOWNLOADS.record(family_of(model).weights(model))
 
 
+def start_files(wildcards):
+    """The model that a training starts from, and its record."""
+    source = GRID.source_of(training_of(wildcards))
+    return model_files(source) if source else []
+
+
+def training_options(wildcards):
+    """The options that name the user's own folder of data, and that model, if there is one."""
+    root, files = data_root_option(wildcards), start_files(wildcards)
+    return [f"--start-from={files[0]}", *filter(None, [root])] if files else root
+
+
+def other_models(wildcards):
+    """The models that predict together with a prediction's own, and their records."""
+    return [path for training in others_of(wildcards) for path in model_files(training)]
+
+
+def prediction_options(wildcards):
+    """The options that name the user's own folder of data, and those models, if there are any."""
+    root, others = data_root_option(wildcards), others_of(wildcards)
+    given = [f"--with-model={RESULTS}/{t.model_path}" for t in others]
+    return [*given, *filter(None, [root])] if given else root
+
+
+def others_of(wildcards):
+    """The trainings of those models."""
+    folder = f"{training_of(wildcards).folder}/{wildcards.inference}"
+    return PREDICTIONS[folder].others if folder in PREDICTIONS else ()
+
+
+def model_files(training):
+    """A trained model and its record."""
+    return [f"{RESULTS}/{path}" for path in (training.model_path, training.origin_path)]
+
+
+def training_of(wildcards):
+    """The training whose model has these wildcards."""
+    return Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))
+
+
 def data_files(wildcards):
     """What is made of a data set before it can be checked."""
     paths = DATA[wildcards.dataset]
@@ -288,11 +328,8 @@ def drawn_data_root_option(wildcards):
 
 def drawn_models(wildcards):
     """The trained models that are drawn, and where they come from."""
-    return [
-        f"{RESULTS}/{path}"
-        for training in GRID.trainings_shown(drawn(wildcards)).values()
-        for path in (training.model_path, training.origin_path)
-    ]
+    shown = GRID.trainings_shown(drawn(wildcards)).values()
+    return [path for training in shown for path in model_files(training)]
 
 
 def drawn_digest(wildcards):

@@ -10,6 +10,7 @@ for kind, (engine, ending) in itertools.product(
         input:
             model=f"{RESULTS}/{TRAINED.model_path}",
             origin=f"{RESULTS}/{TRAINED.origin_path}",
+            others=other_models,
         output:
             predictions=predicted(kind),
             origin=f"{RESULTS}/{PREDICTED.origin_path(kind)}",
@@ -31,7 +32,8 @@ for kind, (engine, ending) in itertools.product(
                 GRID.inference_settings(wildcards.variant, wildcards.inference)
             ),
             preset=SETTINGS.preset,
-            data_root=data_root_option,
+            # Under this name, since another one would predict all models anew.
+            data_root=prediction_options,
         message:
             "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
             " trial {wildcards.trial}"

@@ -1,7 +1,7 @@
 """The arrows of the pipeline behind the data: from training to the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,10 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.config.folder import CONFIG_DIR
 
+if TYPE_CHECKING:
+    from pointrend_repro.experiments.grid import Grid
+    from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
+
 
 def train(
     preset: Preset,
@@ -34,6 +38,9 @@ def train(
     variant: VariantName,
     trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")],
     output: Output,
+    start_from: Annotated[
+        Path | None, typer.Option(help="model of the training that the variant starts from")
+    ] = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -45,12 +52,17 @@ def train(
 
     grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.training_settings(dataset, variant)
+    if start_from and (settings.start_from is None or settings.start_from.variant is None):
+        raise UserError(f"--start-from: variant {variant} does not start from another training")
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
     from pointrend_repro.pipeline.steps.training import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
-    run_training(experiment, settings, paths, output=output, device=where)
+    with damaged_moved_aside():
+        run_training(
+            experiment, settings, paths, output=output, device=where, start_from=start_from
+        )
 
 
 def predict(
@@ -60,6 +72,9 @@ def predict(
     inference: InferenceName,
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
     output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
+    with_model: Annotated[
+        list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
+    ] = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -74,6 +89,7 @@ def predict(
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
+        others = _others(grid, dataset, settings, with_model or [])
         where = prepare_device(device, threads, needs_gpu=False)
         from pointrend_repro.pipeline.steps.prediction import run_prediction
 
@@ -85,7 +101,23 @@ def predict(
             output=output,
             device=where,
             configured=grid.training_settings(dataset, variant).model,
+            others=others,
         )
+
+
+def _others(
+    grid: "Grid", dataset: str, settings: "AnyInferenceSettings", models: list[Path]
+) -> "dict[Path, AnyModelSettings]":
+    """Match the models that predict together with a variant's own to the settings of theirs."""
+    ensemble = getattr(settings, "ensemble", None)
+    variants = () if ensemble is None else ensemble.variants
+    if len(variants) != len(models):
+        wanted = f"the models of {', '.join(variants)}" if variants else "no other model"
+        raise UserError(f"--with-model: this way to predict takes {wanted}")
+    for path, name in zip(models, variants, strict=True):
+        require_model_of(path, {"preset": grid.name, "dataset": dataset, "variant": name})
+    found = (grid.training_settings(dataset, name).model for name in variants)
+    return dict(zip(models, found, strict=True))
 
 
 def evaluate(

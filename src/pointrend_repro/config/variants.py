@@ -1,7 +1,7 @@
 """A variant: a model, who trains it and how long, and the ways to run it."""
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, create_model
 
@@ -11,12 +11,20 @@ from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+from pointrend_repro.settings.start_from import StartFrom
 from pointrend_repro.settings.values import Strict
 
 _WHOSE = (
     "by whose protocol it is trained; none: that of the paper in whose folder the file lies, of "
     "what it is the same as, or the first of the preset's"
 )
+
+
+class Source(NamedTuple):
+    """A training that another one builds on; `dataset` is a role, or that of the follower."""
+
+    variant: str
+    dataset: str | None
 
 
 class Variant(Strict):
@@ -33,7 +41,18 @@ class Variant(Strict):
     paper: Name | None = Field(None, description=_WHOSE)
     recipe: Name = Field(description="one of the paper's or the data set's")
     schedule: Name
+    start_from: StartFrom | None = None
     inference: dict[Name, Any]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The trainings that its own one builds on."""
+        start = self.start_from
+        return (
+            ()
+            if start is None or start.variant is None
+            else (Source(start.variant, start.dataset),)
+        )
 
 
 def variant_class(family: str) -> type[Variant]:

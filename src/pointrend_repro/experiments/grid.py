@@ -17,15 +17,15 @@ from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
     overrides_at_test,
     resolve_inference,
-    resolve_training,
 )
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
+from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
-from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,36 @@ class Grid:
 
     @cached_property
     def trainings(self) -> list[Training]:
-        """Every training that some prediction uses, once."""
-        return sorted({p.training for p in self.predictions})
+        """Every training that some prediction uses, or another training starts from, once."""
+        found = {training for p in self.predictions for training in p.trainings}
+        waiting = list(found)
+        while waiting:
+            source = self.source_of(waiting.pop())
+            if source is not None and source not in found:
+                found.add(source)
+                waiting.append(source)
+        return sorted(found)
+
+    def source_of(self, training: Training) -> Training | None:
+        """The training whose weights another one begins with, if it does."""
+        variant = self.variants.get(training.variant)
+        if variant is None or variant.start_from is None or variant.start_from.variant is None:
+            return None
+        start = self.training_settings(training.dataset, training.variant).start_from
+        assert start is not None
+        assert start.variant is not None
+        assert start.dataset is not None
+        return Training(start.dataset, start.variant, training.trial)
+
+    def sources_of(self, training: Training) -> list[Training]:
+        """All trainings that come before another one, the first of them first."""
+        source = self.source_of(training)
+        return [] if source is None else [*self.sources_of(source), source]
+
+    def trained_before(self, prediction: Prediction) -> list[Training]:
+        """All trainings that a prediction needs beside that of its own model, in their order."""
+        sources = [s for t in prediction.trainings for s in [*self.sources_of(t), t]]
+        return [t for t in dict.fromkeys(sources) if t != prediction.training]
 
     def kind_of(self, prediction: Prediction) -> PredictionKind:
         """What kind a prediction is of: a file of objects, label maps."""
@@ -132,28 +160,23 @@ class Grid:
         return [name for name in self.preset.pictures if name not in PLOTTED]
 
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
-        """Resolved settings of a training in this preset, which all of its trials share."""
-        if (dataset, variant) not in self._resolved:
-            model = self.variant_files[variant]
-            self._resolved[dataset, variant] = resolve_training(
-                self.preset,
-                self.datasets[dataset],
-                self.variants[variant],
-                self._protocol(dataset, variant),
-                where=f"presets/{self.name}.yaml with {model} on datasets/{dataset}.yaml",
-            )
-        return self._resolved[dataset, variant]
+        """Resolved settings of a training in this preset, which all of its trials share.
 
-    def _protocol(self, dataset: str, variant: str) -> Mapping[str, Recipe]:
-        """Recipes by which a variant's paper trains on what the data set stands for."""
-        if self.datasets[dataset].own_recipes:
-            return {}
-        roles = [role for role, name in self.preset.datasets.items() if name == dataset]
-        return self.trained_by[variant].recipes_for(roles)
+        Raises:
+            UserError: they do not resolve, or the training builds on itself by way of others.
+        """
+        return self._resolving.settings((dataset, variant))
 
     @cached_property
-    def _resolved(self) -> dict[tuple[str, str], AnyTrainingSettings]:
-        return {}
+    def _resolving(self) -> Resolving:
+        return Resolving(
+            self.name,
+            self.preset,
+            self.datasets,
+            self.variants,
+            self.trained_by,
+            self.variant_files,
+        )
 
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
         """Settings of one of a variant's ways to predict, with what the preset changes of them."""

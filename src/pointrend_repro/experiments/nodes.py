@@ -66,10 +66,19 @@ class Training:
 
 @dataclass(frozen=True, order=True)
 class Prediction:
-    """One pass of a trained model over the validation images."""
+    """One pass of a trained model, or of several together, over the validation images.
+
+    `others` predict together with the model of `training`, in whose folder the results lie.
+    """
 
     training: Training
     inference: str
+    others: tuple[Training, ...] = ()
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Those of all of its models."""
+        return (self.training, *self.others)
 
     @property
     def folder(self) -> str:

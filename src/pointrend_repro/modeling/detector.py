@@ -9,7 +9,7 @@ from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
-from pointrend_repro.settings.at_test import DetectionAtTest, detector_at_test
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 
@@ -59,13 +59,18 @@ class MaskRCNN(nn.Module):
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-        """Return the losses of one training step, to be summed without weights (section 4)."""
+        """Return the losses of one training step, to be summed without weights (section 4).
+
+        Where all targets have proposals, the detector learns from these (Fast R-CNN), and there
+        are no losses of region proposals.
+        """
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        losses = self.rpn.losses(anchors, features, targets)
+        given = [t.proposals for t in targets if t.proposals is not None]
+        if given and len(given) < len(targets):
+            raise ValueError(f"{len(given)} of {len(targets)} images have proposals")
+        losses = {} if given else self.rpn.losses(self.rpn.anchors(features), features, targets)
         with torch.no_grad():
-            rpn_logits, rpn_deltas = self.rpn(features)
-        boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
+            boxes = given or self._propose(images, features, AS_TRAINED)
 
         features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
@@ -79,19 +84,34 @@ class MaskRCNN(nn.Module):
         return losses
 
     @torch.no_grad()
-    def detect(self, images: list[Tensor], settings: InferenceSettings) -> list[Detections]:
-        """Return what is found in each image: boxes first, masks inside these boxes after."""
+    def detect(
+        self,
+        images: list[Tensor],
+        settings: InferenceSettings,
+        proposals: list[Tensor] | None = None,
+    ) -> list[Detections]:
+        """Return what is found in each image: boxes first, masks inside these boxes after.
+
+        Args:
+            proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
+        """
         sizes = _sizes(images)
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        rpn_logits, rpn_deltas = self.rpn(features)
-        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes, settings.test)
+        if proposals is None:
+            proposals = self._propose(images, features, settings.test)
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         masks = self.mask_head.predict(features, boxes, labels, settings)
         parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+
+    def _propose(
+        self, images: list[Tensor], features: dict[str, Tensor], test: DetectionAtTest
+    ) -> list[Tensor]:
+        anchors = self.rpn.anchors(features)
+        rpn_logits, rpn_deltas = self.rpn(features)
+        return self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images), test)
 
     @torch.no_grad()
     def masks_in_boxes(

@@ -20,6 +20,7 @@ from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.predictions.ensembles import Ensemble, Found, pool, rows
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
@@ -60,14 +61,14 @@ def predict_image(
 
 
 def write_results(
-    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings, path: Path
+    saved: SavedModel | Ensemble, dataset: CocoDataset, settings: InferenceSettings, path: Path
 ) -> None:
     """Predict every image of a data set and write what `predict_dataset` yields as a JSON list."""
     write_json_list(path, predict_dataset(saved, dataset, settings))
 
 
 def predict_dataset(
-    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings
+    saved: SavedModel | Ensemble, dataset: CocoDataset, settings: InferenceSettings
 ) -> Iterator[dict[str, Any]]:
     """Predict every image of a data set, one after another.
 
@@ -84,7 +85,9 @@ def predict_dataset(
         yield from _results_of(saved, record, settings)
 
 
-def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledImages) -> None:
+def require_same_categories(
+    saved: SavedModel | Ensemble, dataset: CocoDataset | LabelledImages
+) -> None:
     """Refuse a data set with other categories than a model was trained for.
 
     Raises:
@@ -99,12 +102,9 @@ def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledIm
 
 
 def _results_of(
-    saved: SavedModel, record: ImageRecord, settings: InferenceSettings
+    saved: SavedModel | Ensemble, record: ImageRecord, settings: InferenceSettings
 ) -> Iterable[dict[str, Any]]:
-    found = detect(saved, read_record(record), settings)
-    for (mask_logits, box), score, label in zip(
-        _pairs(found), found.scores.tolist(), found.labels.tolist(), strict=True
-    ):
+    for mask_logits, box, score, label in _objects(saved, read_record(record), settings):
         window = mask_window(mask_logits, box, record.height, record.width)
         x0, y0, x1, y1 = box.tolist()
         yield {
@@ -114,6 +114,14 @@ def _results_of(
             "score": score,
             "segmentation": encode_window(window, record.height, record.width),
         }
+
+
+def _objects(
+    saved: SavedModel | Ensemble, image: NDArray[np.uint8], settings: InferenceSettings
+) -> Iterable[Found]:
+    if isinstance(saved, Ensemble):
+        return pool([detect(each, image, settings) for each in saved.models], saved.settings)
+    return rows(detect(saved, image, settings))
 
 
 def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:

@@ -5,10 +5,17 @@ A log may hold anything, and of any size: only its end is read, as text, cut to 
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.experiments.nodes import Cost, Evaluation, dataset_log_path, dataset_path
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Training,
+    dataset_log_path,
+    dataset_path,
+)
 
 _TAIL_BYTES = 16_384
 _LONGEST_LINE = 240
@@ -70,13 +77,16 @@ class _Step:
         return next(iter(speaking + there), None)
 
 
-def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
+def why_absent(
+    result: Evaluation | Cost, results_dir: Path, sources: Sequence[Training] = ()
+) -> Absent:
     """Return why a metric file is not there.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
+        sources: the trainings that it needs beside its own model's, in their order.
     """
-    steps = _steps(result)
+    steps = _steps(result, sources)
     done = [all((results_dir / path).exists() for path in step.results) for step in steps]
     # What came before the last result that is there need not be kept.
     first = min(len(steps) - done[::-1].index(True) if any(done) else 0, len(steps) - 1)
@@ -101,7 +111,7 @@ def _is_since(log: Path, since: float | None) -> bool:
     return log.is_file() and (since is None or log.stat().st_mtime >= since)
 
 
-def _steps(result: Evaluation | Cost) -> list[_Step]:
+def _steps(result: Evaluation | Cost, sources: Sequence[Training]) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
         return [_Step("cost", (result.path,), (result.log_path,))]
@@ -111,10 +121,15 @@ def _steps(result: Evaluation | Cost) -> list[_Step]:
         _Step(
             "data check", (dataset_path(training.dataset),), (dataset_log_path(training.dataset),)
         ),
-        _Step("train", (training.model_path, training.origin_path), (training.log_path,)),
+        *(_training_step(f"train {source.folder}", source) for source in sources),
+        _training_step("train", training),
         _Step("predict", predicted, (prediction.log_path,)),
         _Step("evaluate", (result.path,), (result.log_path, result.shared_log_path)),
     ]
+
+
+def _training_step(name: str, training: Training) -> _Step:
+    return _Step(name, (training.model_path, training.origin_path), (training.log_path,))
 
 
 def last_line(path: Path) -> str:

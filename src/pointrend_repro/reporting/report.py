@@ -73,7 +73,13 @@ def _find_absent(
     grid: Grid, results: Results, results_dir: Path
 ) -> dict[Evaluation | Cost, Absent]:
     wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
-    return {e: why_absent(e, results_dir) for e in wanted if e not in results}
+    return {
+        e: why_absent(
+            e, results_dir, grid.trained_before(e.prediction) if isinstance(e, Evaluation) else ()
+        )
+        for e in wanted
+        if e not in results
+    }
 
 
 def _write_tables(grid: Grid, tables: list[MeasuredTable], folder: Path) -> None:

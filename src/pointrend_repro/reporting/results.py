@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Training
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -55,7 +55,41 @@ class Record(_Frozen):
     data: DataRead | None = None
     input_digest: str | None = None
     output_digest: str | None = None
+    started_from: "ModelRead | None" = None
+    others: "tuple[ModelRead, ...]" = ()
     data_changed: bool = False
+
+    @property
+    def sources(self) -> "list[Source]":
+        """The trainings that this step builds on beside those of its origin, in their order.
+
+        A training begins with the weights of some, a prediction is made together with some.
+        """
+        read = [self.started_from, *self.others] if self.started_from else self.others
+        found = [model.origin for model in read if model and model.origin]
+        return [each for source in found for each in (*source.train.sources, source)]
+
+
+class Source(_Frozen):
+    """A training that another one started from, or whose model predicted together with others."""
+
+    dataset: str
+    variant: str
+    trial: int
+    train: Record
+
+    @property
+    def training(self) -> Training:
+        """Its place in the grid."""
+        return Training(self.dataset, self.variant, self.trial)
+
+
+class ModelRead(_Frozen):
+    """The file of a model that a step has read; `origin` of one that was trained here."""
+
+    file: str
+    input_digest: str | None = None
+    origin: Source | None = None
 
 
 class Origin(_Frozen):

@@ -57,7 +57,8 @@ def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
 
 def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
     there = [e.prediction for e in grid.evaluations if (results_dir / e.path).exists()]
-    return {*there, *(prediction.training for prediction in there)}
+    sources = {source for prediction in there for source in grid.trained_before(prediction)}
+    return {*there, *(prediction.training for prediction in there), *sources}
 
 
 def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:

@@ -40,6 +40,7 @@ from pointrend_repro.training.sharing import (
     divide,
 )
 from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.starting import freeze, note_start, start_model
 from pointrend_repro.training.update import State, update
 
 
@@ -64,6 +65,7 @@ def train(
     folder: Path,
     device: str,
     stop: StopSignals | None = None,
+    start_from: Path | None = None,
 ) -> nn.Module:
     """Train a model, continuing from the newest checkpoint in `folder` if there is one.
 
@@ -75,6 +77,8 @@ def train(
         folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`, from process 0.
         device: `cpu`, or `cuda` for one GPU a process.
         stop: after a signal the iteration under way is the last.
+        start_from: the model of the training that `settings.start_from` names, if it names one.
+            It is read only where there is no checkpoint to continue from.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -84,7 +88,7 @@ def train(
     """
     processes = Processes(device)
     with processes.noticing_lost_ones(), contextlib.ExitStack() as stack:
-        run = _start(settings, dataset, seed, folder, processes)
+        run = _start(settings, dataset, seed, folder, processes, start_from)
         with processes.together():
             log = _log_of_main(run, stack)
         batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed)))
@@ -122,6 +126,7 @@ def _start(
     seed: int,
     folder: Path,
     processes: Processes,
+    start_from: Path | None,
 ) -> _Run:
     identity = training_digest(settings, dataset, seed)
     with processes.together():
@@ -131,7 +136,15 @@ def _start(
         if processes.is_main:
             found = load_checkpoint(folder / "checkpoints", training_digest=identity)
     # From process 0 to all: the others may be on machines that do not see its disk.
-    _restore(state, processes.from_main(found))
+    found = processes.from_main(found)
+    if found is not None:
+        _restore(state, found)
+    elif settings.start_from is not None:
+        with processes.together():
+            if processes.is_main:
+                note_start(folder, settings.start_from, start_from)
+        with processes.together():
+            start_model(state.model, settings.start_from, start_from)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
 
@@ -150,6 +163,7 @@ def _initial_state(
     if family.pretrained is not None:
         family.function(family.pretrained)(model, settings.model)
     model.train()
+    freeze(model, settings.start_from)
     optimizer = SGD(
         family.function(family.parameter_groups)(model, settings.optimizer),
         lr=settings.optimizer.base_lr,
@@ -226,9 +240,7 @@ def _snapshot(run: _Run) -> dict[str, Any]:
     }
 
 
-def _restore(state: State, saved: dict[str, Any] | None) -> None:
-    if saved is None:
-        return
+def _restore(state: State, saved: dict[str, Any]) -> None:
     state.model.load_state_dict(saved["model"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.iteration, state.skipped = saved["iteration"], saved["skipped"]

@@ -112,6 +112,7 @@ def make_plan(
     records = fetch_records(catalogue, wanted)
     hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
     predicting = reckoning.predict_gpu_hours()
+    together = longest([reckoning.hours_with_sources(t) for t in grid.trainings])
     return Plan(
         preset=grid.name,
         title=grid.preset.title,
@@ -125,8 +126,8 @@ def make_plan(
         trainings=tuple(reckoning.lines()),
         train_gpu_hours=total(hours) * gpus_per_training,
         predict_gpu_hours=predicting,
-        wall_hours=wall_hours(hours, predicting, machine),
-        longest_training_hours=longest(hours),
+        wall_hours=wall_hours(hours, predicting, machine, longest=together),
+        longest_training_hours=together,
         not_estimated=reckoning.not_estimated(),
         disk=reckoning.disk(),
         disk_free=free_bytes(places.results),
@@ -175,15 +176,22 @@ class _Reckoning:
         left = self._updates(training) - done.updates_done
         return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
 
+    def hours_with_sources(self, training: Training) -> Range:
+        """Wall time until a training is done, with those that it starts from, as far as known."""
+        if self.progress.is_trained(training):
+            return NOTHING
+        waits_for = [*self.grid.sources_of(training), training]
+        return total([h for h in map(self.hours_left, waits_for) if h])
+
     def predict_gpu_hours(self) -> Range:
         """GPU-hours of all predictions that are to do and can be estimated."""
         hours = []
         for prediction, done in self.progress.predictions.items():
-            training = prediction.training
-            model = self.models[training.dataset, training.variant]
-            images = self.val_images.get(training.dataset)
-            if not done and model and images:
-                hours.append(prediction_hours(model, images, self.machine))
+            images = self.val_images.get(prediction.training.dataset)
+            for training in prediction.trainings:
+                model = self.models[training.dataset, training.variant]
+                if not done and model and images:
+                    hours.append(prediction_hours(model, images, self.machine))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
         for training in grid.trainings
     }
     predictions = {
-        prediction: trainings[prediction.training].state == "done"
+        prediction: all(trainings[t].state == "done" for t in prediction.trainings)
         and _is_predicted(
             results_dir / prediction.path(grid.kind_of(prediction)),
             grid.inference_settings(prediction.training.variant, prediction.inference),

@@ -1,6 +1,8 @@
-"""From a trained model to its predictions of the validation images."""
+"""From a trained model, or several together, to predictions of the validation images."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
@@ -23,21 +25,24 @@ def run_prediction(
     output: Path,
     device: str,
     configured: AnyModelSettings | None = None,
+    others: Mapping[Path, AnyModelSettings] | None = None,
 ) -> None:
-    """Predict the validation images with a trained model.
+    """Predict the validation images with a trained model, or with several together.
 
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
             Without them a model with a plug-in head is refused.
+        others: the models of `settings.ensemble.variants` in their order, each with its settings.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: the model is not what its record describes.
-        UserError: the model or the data are not there, or faulty.
+        DamagedError: a model is not what its record describes.
+        UserError: a model or the data are not there, or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
+    from pointrend_repro.pipeline.together import put_together
 
     # A model is predicted with by what has trained it.
     trained_with = origin.get("train", {}).get("settings", {})
@@ -50,17 +55,17 @@ def run_prediction(
     saved.model.to(device)
     family = family_of(settings)
     dataset = family.function(family.read)(data, "val")
+    detector = getattr(saved.model.settings, "detector", None)
     used = {
-        "tested_with": in_force(
-            saved.input, getattr(saved.model.settings, "detector", None), settings.test
-        ),
+        "tested_with": in_force(saved.input, detector, settings.test),
         "data": predicted_data(dataset),
         "input_digest": model_digest,
     }
-    with origin_written_last(
-        output,
-        lambda made: (
-            origin | {"inference": inference, "predict": finish() | used | {"output_digest": made}}
-        ),
-    ):
-        predict(saved, dataset, settings, output)
+    predicting, together = put_together(saved, settings, others or {}, device)
+
+    def record(made: str) -> dict[str, Any]:
+        step = finish() | used | together | {"output_digest": made}
+        return origin | {"inference": inference, "predict": step}
+
+    with origin_written_last(output, record):
+        predict(predicting, dataset, settings, output)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,14 +28,17 @@ def run_training(
     *,
     output: Path,
     device: str,
+    start_from: Path | None = None,
 ) -> None:
     """Train one model and write it to `output`; under `torchrun`, as one of several processes.
 
     Args:
         experiment: preset, dataset, variant and trial, which is the seed.
         output: the model; logs and checkpoints go to its folder.
+        start_from: the model of the training that `settings.start_from` names, if it names one.
 
     Raises:
+        DamagedError: the model to start from is not what its record describes.
         UserError, StoppedBySignal: in process 0; see `training.loop.train`.
         SystemExit: in the other processes, where process 0 raises.
     """
@@ -42,7 +46,7 @@ def run_training(
 
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignals())  # before torch, whose import takes seconds
-        _train(experiment, settings, data, output, device, stop, stack)
+        _train(experiment, settings, data, output, device, stop, stack, start_from)
 
 
 def _train(
@@ -53,6 +57,7 @@ def _train(
     device: str,
     stop: "StopSignals",
     stack: contextlib.ExitStack,
+    start_from: Path | None,
 ) -> None:
     """Train, and hold the folder's lock until `stack` is left."""
     from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -64,6 +69,8 @@ def _train(
     processes = Processes(device)
     with processes.together():
         train = trainer_of(settings.engine)
+        if settings.start_from is not None:
+            train = partial(train, start_from=start_from)
     finish = start_record(
         settings=settings.model_dump(mode="json"),
         seed=seed,
@@ -90,8 +97,16 @@ def _train(
     with processes.together():
         if processes.is_main:
             record = finish() | {"world_size": processes.world_size, "data": used}
+            record |= _started_from(settings, output.parent)
             _save(saved, output, experiment, record)
     processes.end()
+
+
+def _started_from(settings: AnyTrainingSettings, folder: Path) -> dict[str, Any]:
+    """Return what the record of a training says of what it began with."""
+    from pointrend_repro.training.starting import noted_start
+
+    return {} if settings.start_from is None else {"started_from": noted_start(folder)}
 
 
 def _save(
