@@ -17,30 +17,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import set_seed
 from rich.progress import track
 from torch import nn
-from torch.optim import SGD
 
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.schedule import learning_rate
-from pointrend_repro.training.sharing import (
-    check_batch_norm,
-    check_precision,
-    divide,
-)
+from pointrend_repro.training.sharing import divide
 from pointrend_repro.training.signals import StopSignals
-from pointrend_repro.training.starting import freeze, note_start, start_model
+from pointrend_repro.training.starting import note_start, start_model
 from pointrend_repro.training.update import State, update
 
 
@@ -98,15 +92,11 @@ def train(
             with processes.together():
                 batch = next(batches)
             _obey(stop, run)
-            _start_iteration(run)
-            rate = _set_learning_rate(run)
-            losses = update(run.state, batch, processes, settings.optimizer)
-            run.state.iteration += 1
+            done = _update(run, batch)
             if _is_due(run, settings.run.log_every_iters):
-                seconds = time.monotonic() - clock
                 with processes.together():
                     if log is not None:
-                        log.write(iteration, losses | {"lr": rate, "elapsed_s": seconds})
+                        log.write(iteration, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
@@ -131,7 +121,7 @@ def _start(
     identity = training_digest(settings, dataset, seed)
     with processes.together():
         micro_batches = divide(settings.optimizer, processes)
-        state = _initial_state(settings, dataset, seed, processes, micro_batches)
+        state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
             found = load_checkpoint(folder / "checkpoints", training_digest=identity)
@@ -146,34 +136,6 @@ def _start(
         with processes.together():
             start_model(state.model, settings.start_from, start_from)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
-
-
-def _initial_state(
-    settings: AnyTrainingSettings,
-    dataset: AnyDataset,
-    seed: int,
-    processes: Processes,
-    micro_batches: MicroBatches,
-) -> State:
-    check_precision(settings.optimizer, processes.accelerator.device)
-    set_seed(seed)
-    model = build_model(settings.model, num_classes=len(dataset.categories))
-    family = family_of(settings)
-    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
-    if family.pretrained is not None:
-        family.function(family.pretrained)(model, settings.model)
-    model.train()
-    freeze(model, settings.start_from)
-    optimizer = SGD(
-        family.function(family.parameter_groups)(model, settings.optimizer),
-        lr=settings.optimizer.base_lr,
-        momentum=settings.optimizer.momentum,
-        weight_decay=settings.optimizer.weight_decay,
-    )
-    shared, prepared = processes.prepare(
-        model, optimizer, find_unused_parameters=family.leaves_unused(settings)
-    )
-    return State(model, shared, prepared)
 
 
 def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
@@ -192,6 +154,15 @@ def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),
         workers=run.settings.run.loader_workers,
     )
+
+
+def _update(run: _Run, batch: Batch) -> dict[str, float]:
+    """Make one update, and return what the log says of it."""
+    _start_iteration(run)
+    rate = _set_learning_rate(run)
+    losses = update(run.state, batch, run.processes, run.settings.optimizer)
+    run.state.iteration += 1
+    return losses | {"lr": rate}
 
 
 def _start_iteration(run: _Run) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
@@ -13,7 +13,10 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
 from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
-from pointrend_repro.settings.schedule import OWN_ENGINE
+from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+
+if TYPE_CHECKING:
+    from pointrend_repro.checkpoints.saved_models import SavedModel
 
 
 def run_prediction(
@@ -44,9 +47,7 @@ def run_prediction(
     from pointrend_repro.engines.choosing import predictor_of
     from pointrend_repro.pipeline.together import put_together
 
-    # A model is predicted with by what has trained it.
-    trained_with = origin.get("train", {}).get("settings", {})
-    predict = predictor_of(trained_with.get("engine", OWN_ENGINE), settings)
+    predict = predictor_of(_engine_of(origin), settings)
     remove_leftovers(output.parent, output.name)
     finish = start_record(
         settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
@@ -55,9 +56,8 @@ def run_prediction(
     saved.model.to(device)
     family = family_of(settings)
     dataset = family.function(family.read)(data, "val")
-    detector = getattr(saved.model.settings, "detector", None)
     used = {
-        "tested_with": in_force(saved.input, detector, settings.test),
+        "tested_with": _tested_with(saved, settings),
         "data": predicted_data(dataset),
         "input_digest": model_digest,
     }
@@ -69,3 +69,15 @@ def run_prediction(
 
     with origin_written_last(output, record):
         predict(predicting, dataset, settings, output)
+
+
+def _engine_of(origin: dict[str, Any]) -> Engine:
+    """Return who has trained a model, and therefore predicts with it."""
+    settings = origin.get("train", {}).get("settings", {})
+    engine: Engine = settings.get("engine", OWN_ENGINE)
+    return engine
+
+
+def _tested_with(saved: "SavedModel", settings: AnyInferenceSettings) -> dict[str, Any]:
+    detector = getattr(saved.model.settings, "detector", None)
+    return in_force(saved.input, detector, settings.test)

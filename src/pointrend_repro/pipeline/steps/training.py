@@ -84,14 +84,7 @@ def _train(
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
             used = training_data(dataset, data)
-    model = train(
-        settings,
-        dataset,
-        seed=seed,
-        folder=output.parent,
-        device=device,
-        stop=stop,
-    )
+    model = train(settings, dataset, seed=seed, folder=output.parent, device=device, stop=stop)
     categories = [(c.id, c.name) for c in dataset.categories]
     saved = SavedModel(model, _of_inference(settings.input), categories)
     with processes.together():
