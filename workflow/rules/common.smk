@@ -26,6 +26,7 @@ from pointrend_repro.experiments.nodes import (
     dataset_log_path,
     dataset_path,
     evaluation_rule,
+    prediction_rule,
 )
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
@@ -103,11 +104,10 @@ ASKED = {
 RESULTS = f"results/{SETTINGS.preset}"
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")
-PREDICTED = Prediction(TRAINED, "{inference}")
+PREDICTED = {s: Prediction(TRAINED, "{inference}", split=s) for s in ("val", "train")}
 # A prediction that is scored is known by its folder alone.
 SCORED = SimpleNamespace(folder="{prediction}")
 MODEL_DIR = f"{RESULTS}/{TRAINED.folder}"
-PREDICTION_DIR = f"{RESULTS}/{PREDICTED.folder}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
 
 
@@ -178,33 +178,59 @@ def weights_record(wildcards):
 
 
 def start_files(wildcards):
-    """The model that a training starts from, and its record."""
-    source = GRID.source_of(training_of(wildcards))
-    return model_files(source) if source else []
+    """What a training builds on: a model, a prediction of its images, and the records of both."""
+    training = training_of(wildcards)
+    source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
+    return [*(model_files(source) if source else []), *prediction_files(boxes)]
+
+
+def prediction_files(prediction):
+    """A prediction and its record; none if there is no prediction."""
+    if prediction is None:
+        return []
+    kind = GRID.kind_of(prediction)
+    paths = prediction.path(kind), prediction.origin_path(kind)
+    return [f"{RESULTS}/{path}" for path in paths]
 
 
 def training_options(wildcards):
-    """The options that name the user's own folder of data, and that model, if there is one."""
-    root, files = data_root_option(wildcards), start_files(wildcards)
-    return [f"--start-from={files[0]}", *filter(None, [root])] if files else root
-
-
-def other_models(wildcards):
-    """The models that predict together with a prediction's own, and their records."""
-    return [path for training in others_of(wildcards) for path in model_files(training)]
-
-
-def prediction_options(wildcards):
-    """The options that name the user's own folder of data, and those models, if there are any."""
-    root, others = data_root_option(wildcards), others_of(wildcards)
-    given = [f"--with-model={RESULTS}/{t.model_path}" for t in others]
+    """The options that name the user's own folder of data, and those files, if there are any."""
+    root, training = data_root_option(wildcards), training_of(wildcards)
+    source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
+    given = [f"--start-from={RESULTS}/{source.model_path}"] if source else []
+    given += [f"--proposals={file}" for file in prediction_files(boxes)[:1]]
     return [*given, *filter(None, [root])] if given else root
 
 
-def others_of(wildcards):
-    """The trainings of those models."""
-    folder = f"{training_of(wildcards).folder}/{wildcards.inference}"
-    return PREDICTIONS[folder].others if folder in PREDICTIONS else ()
+def other_models(split):
+    """What gives the models that predict together with a prediction's own, and given boxes."""
+
+    def files(wildcards):
+        models = [m for t in others_of(wildcards, split) for m in model_files(t)]
+        boxes = GRID.boxes_of(training_of(wildcards), split)
+        return [*models, *prediction_files(boxes)]
+
+    return files
+
+
+def prediction_options(split):
+    """What gives the options: those files, the split, and the user's own folder of data."""
+
+    def options(wildcards):
+        root, others = data_root_option(wildcards), others_of(wildcards, split)
+        boxes = GRID.boxes_of(training_of(wildcards), split)
+        given = [f"--with-model={RESULTS}/{t.model_path}" for t in others]
+        given += [f"--proposals={file}" for file in prediction_files(boxes)[:1]]
+        given += [] if split == "val" else [f"--split={split}"]
+        return [*given, *filter(None, [root])] if given else root
+
+    return options
+
+
+def others_of(wildcards, split):
+    """The trainings of the models that predict together with a prediction's own."""
+    made = Prediction(training_of(wildcards), wildcards.inference, split=split)
+    return PREDICTIONS[made.folder].others if made.folder in PREDICTIONS else ()
 
 
 def model_files(training):
@@ -276,14 +302,17 @@ def training_digest(wildcards):
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
+SPLITS_MADE = ["val"] + sorted({p.split for p in GRID.predictions} - {"val"})
+
+
 PREDICTION_KINDS_MADE = sorted(
     {kind_of(variant) for variant in GRID.variants.values()}, key=lambda kind: kind.name
 )
 
 
-def predicted(kind):
+def predicted(kind, split):
     """The file, or the folder, of predictions of a kind."""
-    path = f"{RESULTS}/{PREDICTED.path(kind)}"
+    path = f"{RESULTS}/{PREDICTED[split].path(kind)}"
     return directory(path) if kind.is_folder else path
 
 

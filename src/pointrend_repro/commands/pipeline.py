@@ -1,24 +1,27 @@
 """The arrows of the pipeline behind the data: from training to the report."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_model_of
+from pointrend_repro.commands.building_on import other_models, require_asked_for
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
     DatasetName,
     Device,
     DeviceName,
+    ImageSplit,
     InferenceName,
     LvisAnnotations,
     Output,
     Papers,
     Preset,
+    Proposals,
     ReportsDir,
     ResultsDir,
     Threads,
@@ -26,10 +29,6 @@ from pointrend_repro.commands.options import (
     prepare_device,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
-
-if TYPE_CHECKING:
-    from pointrend_repro.experiments.grid import Grid
-    from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 
 
 def train(
@@ -41,6 +40,7 @@ def train(
     start_from: Annotated[
         Path | None, typer.Option(help="model of the training that the variant starts from")
     ] = None,
+    proposals: Proposals = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -54,6 +54,7 @@ def train(
     settings = grid.training_settings(dataset, variant)
     if start_from and (settings.start_from is None or settings.start_from.variant is None):
         raise UserError(f"--start-from: variant {variant} does not start from another training")
+    require_asked_for(proposals, settings.proposals_from)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
     from pointrend_repro.pipeline.steps.training import run_training
@@ -61,7 +62,13 @@ def train(
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
     with damaged_moved_aside():
         run_training(
-            experiment, settings, paths, output=output, device=where, start_from=start_from
+            experiment,
+            settings,
+            paths,
+            output=output,
+            device=where,
+            start_from=start_from,
+            proposals=proposals,
         )
 
 
@@ -75,6 +82,10 @@ def predict(
     with_model: Annotated[
         list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
     ] = None,
+    proposals: Proposals = None,
+    split: Annotated[
+        ImageSplit, typer.Option(help="whose images; those of training are for others to read")
+    ] = ImageSplit.val,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -89,10 +100,14 @@ def predict(
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
-        others = _others(grid, dataset, settings, with_model or [])
+        others = other_models(grid, dataset, settings, with_model or [])
+        trained = grid.training_settings(dataset, variant)
+        require_asked_for(proposals, trained.proposals_from)
         where = prepare_device(device, threads, needs_gpu=False)
+        from pointrend_repro.pipeline.given_boxes import given_file
         from pointrend_repro.pipeline.steps.prediction import run_prediction
 
+        given = given_file(trained.proposals_from, proposals)
         run_prediction(
             inference,
             settings,
@@ -100,24 +115,11 @@ def predict(
             model=model,
             output=output,
             device=where,
-            configured=grid.training_settings(dataset, variant).model,
+            configured=trained.model,
             others=others,
+            boxes=given,
+            split=split.value,
         )
-
-
-def _others(
-    grid: "Grid", dataset: str, settings: "AnyInferenceSettings", models: list[Path]
-) -> "dict[Path, AnyModelSettings]":
-    """Match the models that predict together with a variant's own to the settings of theirs."""
-    ensemble = getattr(settings, "ensemble", None)
-    variants = () if ensemble is None else ensemble.variants
-    if len(variants) != len(models):
-        wanted = f"the models of {', '.join(variants)}" if variants else "no other model"
-        raise UserError(f"--with-model: this way to predict takes {wanted}")
-    for path, name in zip(models, variants, strict=True):
-        require_model_of(path, {"preset": grid.name, "dataset": dataset, "variant": name})
-    found = (grid.training_settings(dataset, name).model for name in variants)
-    return dict(zip(models, found, strict=True))
 
 
 def evaluate(

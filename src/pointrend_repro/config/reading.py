@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, find, own_names
@@ -128,7 +130,8 @@ def resolve_training(
         )
     start = variant.start_from or over.start_from  # the variant's word first
     values = {
-        "start_from": None if start is None else start.model_dump(),
+        "start_from": _plain(start),
+        "proposals_from": _plain(variant.proposals_from),
         "engine": variant.engine,
         "model": over.of_model(variant.model.model_dump()),
         "input": merged(recipe.input.model_dump(), over.input),
@@ -137,6 +140,10 @@ def resolve_training(
         "run": merged(RunSettings().model_dump(), preset.overrides.run),
     }
     return validate(family.training, values, where)
+
+
+def _plain(settings: BaseModel | None) -> dict[str, Any] | None:
+    return None if settings is None else settings.model_dump()
 
 
 def recipe_of(

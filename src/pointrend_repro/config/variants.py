@@ -10,6 +10,7 @@ from pointrend_repro.base.texts import Text
 from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
+from pointrend_repro.settings.proposals_from import ProposalsFrom
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
 from pointrend_repro.settings.start_from import StartFrom
 from pointrend_repro.settings.values import Strict
@@ -42,17 +43,19 @@ class Variant(Strict):
     recipe: Name = Field(description="one of the paper's or the data set's")
     schedule: Name
     start_from: StartFrom | None = None
+    proposals_from: ProposalsFrom | None = None
     inference: dict[Name, Any]
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """The trainings that its own one builds on."""
-        start = self.start_from
-        return (
-            ()
-            if start is None or start.variant is None
-            else (Source(start.variant, start.dataset),)
-        )
+        start, boxes = self.start_from, self.proposals_from
+        found = []
+        if start is not None and start.variant is not None:
+            found.append(Source(start.variant, start.dataset))
+        if boxes is not None:
+            found.append(Source(boxes.variant, boxes.dataset))
+        return tuple(found)
 
 
 def variant_class(family: str) -> type[Variant]:
@@ -84,3 +87,12 @@ def _variant_class(
 def kind_of(variant: Variant) -> PredictionKind:
     """Return the kind of predictions that a variant's models make."""
     return PREDICTION_KINDS.find(FAMILIES.find(variant.family).predictions)
+
+
+def together(variant: Variant, inference: str) -> tuple[str, ...]:
+    """Return the variants that predict together with one, by one of its ways.
+
+    None do if it has no such way, which is refused where all rows are checked.
+    """
+    ensemble = getattr(variant.inference.get(inference), "ensemble", None)
+    return () if ensemble is None else ensemble.variants

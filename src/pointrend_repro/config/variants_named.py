@@ -23,7 +23,7 @@ def with_names_of_all(values: Mapping[str, Any], own: Mapping[str, str]) -> dict
     return found
 
 
-_SOURCES = ("start_from",)
+_SOURCES = ("start_from", "proposals_from")
 
 
 def _with_ensemble(way: Any, own: Mapping[str, str]) -> Any:

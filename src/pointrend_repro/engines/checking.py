@@ -28,13 +28,16 @@ def require_engine_can(
 
 
 def require_engine_can_start(settings: AnyTrainingSettings, *, where: str) -> None:
-    """Refuse a start that the engine of a training cannot make.
+    """Refuse what the engine of a training cannot build on.
 
     Args:
         where: the file to name in an error.
 
     Raises:
-        UserError: another engine than ours would have to start from other weights.
+        UserError: another engine than ours would have to start from other weights, or be given
+            boxes.
     """
     if settings.start_from is not None and settings.engine != OWN_ENGINE:
         raise UserError(f"{where}: engine {settings.engine} cannot start_from other weights")
+    if settings.proposals_from is not None and settings.engine != OWN_ENGINE:
+        raise UserError(f"{where}: engine {settings.engine} reads no proposals_from elsewhere")

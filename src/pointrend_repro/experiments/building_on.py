@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.reading import load_variant
-from pointrend_repro.config.variants import Variant
+from pointrend_repro.config.variants import Variant, together
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Prediction
 from pointrend_repro.settings.schedule import OWN_ENGINE
@@ -27,20 +27,11 @@ def with_sources(variants: dict[str, Variant], config_dir: Path) -> dict[str, Va
     return found
 
 
-def together(variant: Variant, inference: str) -> tuple[str, ...]:
-    """Return the variants that predict together with one, by one of its ways.
-
-    None do if it has no such way, which is refused where all rows are checked.
-    """
-    ensemble = getattr(variant.inference.get(inference), "ensemble", None)
-    return () if ensemble is None else ensemble.variants
-
-
 def require_can_predict_together(grid: Grid, prediction: Prediction) -> None:
     """Refuse models that cannot predict together.
 
     Raises:
-        UserError: one is of another family, is another engine's, or is there twice.
+        UserError: one is of another family, is another engine's, is given boxes, or is there twice.
     """
     names = [training.variant for training in prediction.trainings]
     family = grid.variants[names[0]].family
@@ -56,5 +47,7 @@ def require_can_predict_together(grid: Grid, prediction: Prediction) -> None:
             )
         if variant.engine != OWN_ENGINE:
             raise UserError(f"{where}: {name} predicts by {variant.engine}, alone")
+        if grid.variants[names[0]].proposals_from or variant.proposals_from:
+            raise UserError(f"{where}: {name} or the variant itself has proposals_from")
         if names.count(name) > 1:
             raise UserError(f"{where}: {name} is the variant itself, whose model is in it anyway")

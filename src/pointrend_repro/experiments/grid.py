@@ -19,7 +19,8 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
@@ -76,8 +77,8 @@ class Grid:
 
     @cached_property
     def predictions(self) -> list[Prediction]:
-        """Every prediction that some evaluation scores, once."""
-        return sorted({e.prediction for e in self.evaluations})
+        """Every prediction that some evaluation scores, or another model reads boxes of, once."""
+        return sorted(step for step in self._steps if isinstance(step, Prediction))
 
     @cached_property
     def scored_by(self) -> dict[tuple[str, ...], list[Prediction]]:
@@ -92,36 +93,45 @@ class Grid:
 
     @cached_property
     def trainings(self) -> list[Training]:
-        """Every training that some prediction uses, or another training starts from, once."""
-        found = {training for p in self.predictions for training in p.trainings}
-        waiting = list(found)
-        while waiting:
-            source = self.source_of(waiting.pop())
-            if source is not None and source not in found:
-                found.add(source)
-                waiting.append(source)
-        return sorted(found)
+        """Every training that some prediction uses, or another training builds on, once."""
+        return sorted(step for step in self._steps if isinstance(step, Training))
+
+    @cached_property
+    def _steps(self) -> set[Training | Prediction]:
+        scored = {e.prediction for e in self.evaluations}
+        return {step for p in scored for step in (*self.before(p), p)}
+
+    def before(self, step: Training | Prediction) -> list[Training | Prediction]:
+        """All trainings and predictions that one needs, each behind those that it needs itself."""
+        if isinstance(step, Training):
+            direct = [self.source_of(step), self.boxes_of(step, "train")]
+        else:
+            direct = [*step.trainings, self.boxes_of(step.training, step.split)]
+        found = [each for s in direct if s is not None for each in (*self.before(s), s)]
+        return list(dict.fromkeys(found))
 
     def source_of(self, training: Training) -> Training | None:
         """The training whose weights another one begins with, if it does."""
-        variant = self.variants.get(training.variant)
-        if variant is None or variant.start_from is None or variant.start_from.variant is None:
+        start = self._own_settings(training).start_from
+        if start is None or start.variant is None or start.dataset is None:
             return None
-        start = self.training_settings(training.dataset, training.variant).start_from
-        assert start is not None
-        assert start.variant is not None
-        assert start.dataset is not None
         return Training(start.dataset, start.variant, training.trial)
+
+    def boxes_of(self, training: Training, split: Split) -> Prediction | None:
+        """The prediction of a split's images whose boxes a training's model reads, if it does."""
+        boxes = self._own_settings(training).proposals_from
+        if boxes is None or boxes.dataset is None:
+            return None
+        models = [boxes.variant, *together(self.variants[boxes.variant], boxes.inference)]
+        own, *others = (Training(boxes.dataset, name, training.trial) for name in models)
+        return Prediction(own, boxes.inference, tuple(others), split)
 
     def sources_of(self, training: Training) -> list[Training]:
         """All trainings that come before another one, the first of them first."""
-        source = self.source_of(training)
-        return [] if source is None else [*self.sources_of(source), source]
+        return [step for step in self.before(training) if isinstance(step, Training)]
 
-    def trained_before(self, prediction: Prediction) -> list[Training]:
-        """All trainings that a prediction needs beside that of its own model, in their order."""
-        sources = [s for t in prediction.trainings for s in [*self.sources_of(t), t]]
-        return [t for t in dict.fromkeys(sources) if t != prediction.training]
+    def _own_settings(self, training: Training) -> AnyTrainingSettings:
+        return self.training_settings(training.dataset, training.variant)
 
     def kind_of(self, prediction: Prediction) -> PredictionKind:
         """What kind a prediction is of: a file of objects, label maps."""

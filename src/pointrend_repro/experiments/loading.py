@@ -18,13 +18,12 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of, together
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
 from pointrend_repro.experiments.building_on import (
     require_can_predict_together,
-    together,
     with_sources,
 )
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
@@ -25,7 +26,7 @@ class MaskRCNN(nn.Module):
         settings: ModelSettings,
         *,
         backbone: FPNBackbone,
-        rpn: RegionProposalNetwork,
+        rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
         mask_head: MaskHead,
     ) -> None:
@@ -33,6 +34,7 @@ class MaskRCNN(nn.Module):
 
         Args:
             settings: what the parts were made from, which a file of the model keeps.
+            rpn: None of a detector that is given its proposals.
         """
         super().__init__()
         self.settings = settings
@@ -55,7 +57,8 @@ class MaskRCNN(nn.Module):
 
     def test_with(self, test: DetectionAtTest) -> None:
         """Choose boxes so from now on, if an inference setting asks for nothing else."""
-        self.rpn.settings = detector_at_test(self.rpn.settings, test)
+        if self.rpn is not None:
+            self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
@@ -68,7 +71,10 @@ class MaskRCNN(nn.Module):
         given = [t.proposals for t in targets if t.proposals is not None]
         if given and len(given) < len(targets):
             raise ValueError(f"{len(given)} of {len(targets)} images have proposals")
-        losses = {} if given else self.rpn.losses(self.rpn.anchors(features), features, targets)
+        losses: dict[str, Tensor] = {}
+        if not given:
+            rpn = self.own_proposals()
+            losses = rpn.losses(rpn.anchors(features), features, targets)
         with torch.no_grad():
             boxes = given or self._propose(images, features, AS_TRAINED)
 
@@ -106,12 +112,26 @@ class MaskRCNN(nn.Module):
         parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
 
+    def own_proposals(self) -> RegionProposalNetwork:
+        """Return what proposes boxes.
+
+        Raises:
+            UserError: nothing does; the detector finds objects only in boxes that it is given.
+        """
+        if self.rpn is None:
+            raise UserError(
+                "the model was trained with `proposals_from` and has no proposals of its own; only "
+                "the pipeline's predictions give it boxes"
+            )
+        return self.rpn
+
     def _propose(
         self, images: list[Tensor], features: dict[str, Tensor], test: DetectionAtTest
     ) -> list[Tensor]:
-        anchors = self.rpn.anchors(features)
-        rpn_logits, rpn_deltas = self.rpn(features)
-        return self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images), test)
+        rpn = self.own_proposals()
+        anchors = rpn.anchors(features)
+        rpn_logits, rpn_deltas = rpn(features)
+        return rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images), test)
 
     @torch.no_grad()
     def masks_in_boxes(

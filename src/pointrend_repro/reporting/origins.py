@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.experiments.nodes import Cost, Evaluation, Training
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
@@ -173,9 +173,14 @@ def _runs(
     places = _places(evaluation)
     steps = [(name, places[name], record) for name, record in result.origin.steps.items()]
     sources = [source for _, _, record in steps for source in record.sources]
-    steps[:0] = [("train", _training_place(s.training), s.train) for s in sources]
-    runs = []
-    for name, (title, wanted), record in steps:
+    built_on = []
+    for source in sources:
+        built_on.append(("train", _training_place(source.training), source.train))
+        if source.predict is not None:
+            place = _prediction_place(source.prediction, evaluation)
+            built_on.append(("predict", place, source.predict))
+    runs: list[Run] = []
+    for name, (title, wanted), record in built_on + steps:
         left = _files(wanted, results_dir)
         run = Run(
             anchor=f"run-{digest([name, title, record.model_dump(mode='json')])}",
@@ -188,7 +193,7 @@ def _runs(
             files=left,
             gone=_gone(name, wanted, dict(left)),
         )
-        runs.append(run)
+        runs += [run] if run.anchor not in {each.anchor for each in runs} else []
     return tuple(runs)
 
 
@@ -200,18 +205,22 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
     prediction, training = evaluation.prediction, evaluation.prediction.training
     return {
         "train": _training_place(training),
-        "predict": (
-            f"predict {prediction.folder}",
-            {
-                evaluation.kind.title: prediction.path(evaluation.kind),
-                "log": prediction.log_path,
-            },
-        ),
+        "predict": _prediction_place(prediction, evaluation),
         "evaluate": (
             f"evaluate {evaluation.path.removesuffix('.json')}",
             {"result": evaluation.path, "log": evaluation.log_path},
         ),
     }
+
+
+def _prediction_place(
+    prediction: Prediction, evaluation: Evaluation | Cost
+) -> tuple[str, dict[str, str]]:
+    """Return how to call a prediction, of the kind that an evaluation scores, and its files."""
+    assert isinstance(evaluation, Evaluation)
+    kind = evaluation.kind
+    files = {kind.title: prediction.path(kind), "log": prediction.log_path}
+    return f"predict {prediction.folder}", files
 
 
 def _training_place(training: Training) -> tuple[str, dict[str, str]]:

@@ -73,12 +73,9 @@ def _find_absent(
     grid: Grid, results: Results, results_dir: Path
 ) -> dict[Evaluation | Cost, Absent]:
     wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
+    before = {e: grid.before(e.prediction) if isinstance(e, Evaluation) else [] for e in wanted}
     return {
-        e: why_absent(
-            e, results_dir, grid.trained_before(e.prediction) if isinstance(e, Evaluation) else ()
-        )
-        for e in wanted
-        if e not in results
+        e: why_absent(e, results_dir, before[e], grid.kind_of) for e in wanted if e not in results
     }
 
 

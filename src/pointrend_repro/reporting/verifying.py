@@ -57,8 +57,7 @@ def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
 
 def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
     there = [e.prediction for e in grid.evaluations if (results_dir / e.path).exists()]
-    sources = {source for prediction in there for source in grid.trained_before(prediction)}
-    return {*there, *(prediction.training for prediction in there), *sources}
+    return {step for prediction in there for step in (*grid.before(prediction), prediction)}
 
 
 def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:

@@ -154,6 +154,9 @@ class ModelSettings(AnyModelSettings):
     backbone: BackboneSettings
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
+    given_proposals: bool = added(
+        False, "it has no proposals of its own, and is given boxes in training and at test time"
+    )
 
 
 class InferenceSettings(AnyInferenceSettings):

@@ -16,6 +16,7 @@ from pointrend_repro.base.names import Name
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.proposals_from import PROPOSALS_FROM, ResolvedProposals
 from pointrend_repro.settings.schedule import (
     OWN_ENGINE,
     Engine,
@@ -52,6 +53,7 @@ class AnyTrainingSettings(Strict):
     schedule: ScheduleSettings
     run: RunSettings = RunSettings()
     start_from: ResolvedStart | None = START_FROM
+    proposals_from: ResolvedProposals | None = PROPOSALS_FROM
 
 
 class Recipe(Strict):

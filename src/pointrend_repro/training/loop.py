@@ -20,14 +20,17 @@ from typing import Any
 from rich.progress import track
 from torch import nn
 
+from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.given_boxes import WithProposals
 from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
@@ -60,6 +63,7 @@ def train(
     device: str,
     stop: StopSignals | None = None,
     start_from: Path | None = None,
+    proposals: Proposals | None = None,
 ) -> nn.Module:
     """Train a model, continuing from the newest checkpoint in `folder` if there is one.
 
@@ -73,6 +77,7 @@ def train(
         stop: after a signal the iteration under way is the last.
         start_from: the model of the training that `settings.start_from` names, if it names one.
             It is read only where there is no checkpoint to continue from.
+        proposals: the boxes that `settings.proposals_from` names, if it names any.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -82,10 +87,10 @@ def train(
     """
     processes = Processes(device)
     with processes.noticing_lost_ones(), contextlib.ExitStack() as stack:
-        run = _start(settings, dataset, seed, folder, processes, start_from)
+        run = _start(settings, dataset, seed, folder, processes, start_from, proposals)
         with processes.together():
             log = _log_of_main(run, stack)
-        batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed)))
+        batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed, proposals)))
         clock = time.monotonic()
         iterations = range(run.state.iteration, settings.schedule.total_iters)
         for iteration in track(iterations, "training", disable=not processes.is_main):
@@ -102,12 +107,18 @@ def train(
     return run.state.model
 
 
-def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: int) -> str:
+def training_digest(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    proposals: Proposals | None = None,
+) -> str:
     """Return a digest of all that decides the weights."""
     family = family_of(settings)
     of_image = family.function(family.identity)
     images = [of_image(image) for image in dataset.images]
-    return digest(identity(settings) | {"seed": seed, "images": images})
+    given = {} if proposals is None else {"proposals": content_digest(proposals.path)}
+    return digest(identity(settings) | {"seed": seed, "images": images} | given)
 
 
 def _start(
@@ -117,8 +128,9 @@ def _start(
     folder: Path,
     processes: Processes,
     start_from: Path | None,
+    proposals: Proposals | None,
 ) -> _Run:
-    identity = training_digest(settings, dataset, seed)
+    identity = training_digest(settings, dataset, seed, proposals)
     with processes.together():
         micro_batches = divide(settings.optimizer, processes)
         state = initial_state(settings, dataset, seed, processes, micro_batches)
@@ -144,11 +156,14 @@ def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
     return stack.enter_context(TrainingLog(run.folder, run.state.iteration))
 
 
-def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
+def _batches(
+    run: _Run, dataset: AnyDataset, seed: int, proposals: Proposals | None
+) -> Generator[Batch]:
     family = family_of(run.settings)
+    make_example = partial(family.function(family.make_example), settings=run.settings.input)
     return training_batches(
         family.training_records(dataset),
-        partial(family.function(family.make_example), settings=run.settings.input),
+        make_example if proposals is None else WithProposals(make_example, proposals),
         micro_batches=run.micro_batches,
         seed=seed,
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),

@@ -6,6 +6,7 @@ from itertools import groupby
 from pydantic import BaseModel, ConfigDict
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
@@ -24,7 +25,7 @@ from pointrend_repro.pipeline.planning.gpu_time import (
     wall_hours,
 )
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
-from pointrend_repro.pipeline.planning.progress import Progress, checked_val_images, look_at
+from pointrend_repro.pipeline.planning.progress import Progress, checked_images, look_at
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import (
     ModelSpeed,
@@ -153,10 +154,21 @@ def _reckon(grid: Grid, places: Places, speeds: Speeds, machine: Machine) -> "_R
         )
         for dataset, variant in {(t.dataset, t.variant) for t in grid.trainings}
     }
-    val_images = {name: size.val_images for name, size in speeds.datasets.items()}
-    val_images |= checked_val_images(grid, places.results)
     progress = look_at(grid, places.results)
-    return _Reckoning(grid, speeds, machine, progress, models, val_images)
+    images = _images_of_splits(grid, places, speeds)
+    return _Reckoning(grid, speeds, machine, progress, models, images)
+
+
+def _images_of_splits(grid: Grid, places: Places, speeds: Speeds) -> dict[tuple[str, Split], int]:
+    """Return how many images each split of the data sets has, as far as that is known."""
+    known: dict[tuple[str, Split], int | None] = {}
+    for name, size in speeds.datasets.items():
+        known |= {(name, "val"): size.val_images, (name, "train"): size.train_images}
+    splits: tuple[Split, ...] = ("val", "train")
+    for split in splits:
+        checked = checked_images(grid, places.results, split)
+        known |= {(name, split): count for name, count in checked.items()}
+    return {key: count for key, count in known.items() if count is not None}
 
 
 @dataclass(frozen=True)
@@ -168,7 +180,7 @@ class _Reckoning:
     machine: Machine
     progress: Progress
     models: dict[tuple[str, str], ModelSpeed | None]
-    val_images: dict[str, int]
+    images: dict[tuple[str, Split], int]
 
     def hours_left(self, training: Training) -> Range | None:
         """Wall time until a training is done, None where no speed is known."""
@@ -187,7 +199,7 @@ class _Reckoning:
         """GPU-hours of all predictions that are to do and can be estimated."""
         hours = []
         for prediction, done in self.progress.predictions.items():
-            images = self.val_images.get(prediction.training.dataset)
+            images = self.images.get((prediction.training.dataset, prediction.split))
             for training in prediction.trainings:
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import start_record
-from pointrend_repro.data.fingerprint import predicted_data
+from pointrend_repro.data.cityscapes import Split
+from pointrend_repro.data.fingerprint import predicted_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
@@ -17,6 +18,7 @@ from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
 
 if TYPE_CHECKING:
     from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.pipeline.given_boxes import GivenFile
 
 
 def run_prediction(
@@ -29,17 +31,21 @@ def run_prediction(
     device: str,
     configured: AnyModelSettings | None = None,
     others: Mapping[Path, AnyModelSettings] | None = None,
+    boxes: "GivenFile | None" = None,
+    split: Split = "val",
 ) -> None:
-    """Predict the validation images with a trained model, or with several together.
+    """Predict a split of a data set with a trained model, or with several together.
 
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
             Without them a model with a plug-in head is refused.
         others: the models of `settings.ensemble.variants` in their order, each with its settings.
+        boxes: the predictions whose boxes the model is given, if it is given any.
+        split: whose images to predict; those of training are for other trainings to read.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: a model is not what its record describes.
+        DamagedError: a model, or what it is given, is not what its record describes.
         UserError: a model or the data are not there, or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
@@ -49,26 +55,24 @@ def run_prediction(
 
     predict = predictor_of(_engine_of(origin), settings)
     remove_leftovers(output.parent, output.name)
-    finish = start_record(
-        settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
-    )
+    values = settings.model_dump(mode="json")
+    finish = start_record(settings=values, seed=None, device=device_name(device))
     saved = load_saved_model(model, configured=configured, family=settings.family)
     saved.model.to(device)
     family = family_of(settings)
-    dataset = family.function(family.read)(data, "val")
-    used = {
-        "tested_with": _tested_with(saved, settings),
-        "data": predicted_data(dataset),
-        "input_digest": model_digest,
-    }
+    dataset = family.function(family.read)(data, split)
+    used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest}
+    used["data"] = predicted_data(dataset) if split == "val" else training_data(dataset, data)
+    options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
     predicting, together = put_together(saved, settings, others or {}, device)
 
     def record(made: str) -> dict[str, Any]:
-        step = finish() | used | together | {"output_digest": made}
-        return origin | {"inference": inference, "predict": step}
+        step = finish() | used | together | given | {"output_digest": made}
+        of_split = {} if split == "val" else {"split": split}
+        return origin | {"inference": inference} | of_split | {"predict": step}
 
     with origin_written_last(output, record):
-        predict(predicting, dataset, settings, output)
+        predict(predicting, dataset, settings, output, **options)
 
 
 def _engine_of(origin: dict[str, Any]) -> Engine:
