@@ -94,17 +94,6 @@ def test_the_page_has_the_papers_title_and_the_printed_number(
     assert (tmp_path / f"reports/tables/{TABLE}.csv").exists()
 
 
-def test_two_papers_share_a_page(config_dir: Path, tmp_path: Path) -> None:
-    grid = load_grid("smoke", config_dir, papers=["pointrend", NAME])
-    fill_whole_grid(tmp_path / "results", grid)
-    write_metrics(grid, tmp_path / "results")
-    write_report(grid, tmp_path / "results", tmp_path / "reports")
-    page = (tmp_path / "reports/index.html").read_text()
-    assert "<title>PointRend, Made-Up, reproduced: preset smoke</title>" in page
-    assert page.index("PointRend: Image Segmentation as Rendering") < page.index("Made up &amp;")
-    assert {path.stem for path in (tmp_path / "reports/tables").glob("*.csv")} == set(grid.tables)
-
-
 def test_results_of_any_paper_can_be_compared(config_dir: Path, results: Path) -> None:
     """And not only of those that the preset names."""
     found = compare(*read_sides(results, results, config_dir))

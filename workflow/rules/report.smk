@@ -73,11 +73,21 @@ rule report:
         picture_files,
     output:
         page=report(
-            f"reports/{SETTINGS.preset}/index.html",
+            f"reports/{SETTINGS.preset}/{PAGE_FILE}",
             caption="../report/page.rst",
             category="The page",
             labels={"preset": SETTINGS.preset},
         ),
+        papers=[
+            report(
+                f"reports/{SETTINGS.preset}/{path}",
+                caption="../report/page.rst",
+                category="The page",
+                labels={"preset": SETTINGS.preset, "paper": paper},
+            )
+            for paper, path in page_paths(list(GRID.papers)).items()
+            if path != PAGE_FILE
+        ],
         summary=f"reports/{SETTINGS.preset}/summary.json",
         tables=[
             report(

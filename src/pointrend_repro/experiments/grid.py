@@ -5,7 +5,7 @@ the same predictions share them, so each is made once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pointrend_repro.base.errors import UserError
@@ -56,6 +56,30 @@ class Grid:
     def paper_of(self, table: str) -> Paper:
         """The paper that a table is of."""
         return self.papers[self.table_papers[table]]
+
+    def of_paper(self, paper: str) -> "Grid":
+        """The part of the grid that one of its papers asks for."""
+        tables = {name: t for name, t in self.tables.items() if self.table_papers[name] == paper}
+        others = {
+            name
+            for name, figure in (self.drawn.figures | self.drawn.pictures).items()
+            if figure.paper != paper
+        }
+        drawn = {
+            key: [name for name in getattr(self.preset, key) if name not in others]
+            for key in ("figures", "pictures")
+        }
+        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
+        used = {name for role, name in self.preset.datasets.items() if role in roles}
+        return replace(
+            self,
+            preset=self.preset.model_copy(update=drawn),
+            tables=tables,
+            datasets={name: dataset for name, dataset in self.datasets.items() if name in used},
+            cells=tuple(cell for cell in self.cells if cell.table in tables),
+            papers={paper: self.papers[paper]},
+            table_papers=dict.fromkeys(tables, paper),
+        )
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

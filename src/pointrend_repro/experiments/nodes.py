@@ -4,6 +4,7 @@ Paths are relative to `results/<preset>/`. Names of wildcards in the place of va
 patterns of the rules (`workflow/rules/common.smk`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, Predi
 
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"
+PAGE_FILE = "index.html"
 
 
 def dataset_path(dataset: str) -> str:
@@ -165,3 +167,13 @@ class Cell:
 def evaluation_rule(metrics: tuple[str, ...]) -> str:
     """Return the name of the rule that scores predictions by these metrics."""
     return "_".join(["evaluate", *metrics])
+
+
+def page_paths(papers: Sequence[str]) -> dict[str, str]:
+    """Return the report page of each paper below `reports/<preset>/`.
+
+    One paper alone is `index.html`; of several that is the page that leads to them.
+    """
+    if len(papers) == 1:
+        return {papers[0]: PAGE_FILE}
+    return {paper: f"paper_{paper}.html" for paper in papers}
