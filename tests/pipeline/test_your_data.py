@@ -9,13 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointrend_repro import cli
+from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.base.texts import visible
+from pointrend_repro.checkpoints.loading import save_detectron2
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_dataset
@@ -29,6 +35,7 @@ from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.tools.survey.taking import Survey, take_survey
 from pointrend_repro.tools.survey.writing import to_yaml
+from small_experiment import OVERRIDES, small_settings
 from working_copy import REPOSITORY, WorkingCopy, make_copy
 
 Builder = Callable[..., Path]
@@ -228,6 +235,42 @@ def test_columns_are_the_data_sets_metrics(config_dir: Path, tmp_path: Path) -> 
     grid = grid_of(config_dir, tmp_path, layout="cityscapes")
     assert list(grid.tables["mine"].columns)[-1] == "cityscapes_ap"
     assert len(grid.evaluations) == 21
+
+
+def test_fine_tuning_from_a_file_of_detectron2s(
+    run: Run, config_dir: Path, coco_builder: Builder, tmp_path: Path
+) -> None:
+    """By the lines of docs/your_data.md, on the quick preset made narrower still."""
+    root = coco_builder(root=tmp_path / "coco")
+    grid_of(config_dir, root, num_classes=None)
+    preset = config_dir / "presets/mine.yaml"
+    lines = "  start_from: {weights: FILE, parts: [backbone, rpn]}"
+    assert lines in (REPOSITORY / "docs/your_data.md").read_text()
+    weights = tmp_path / "theirs.pkl"
+    overrides = OVERRIDES | {"start_from": yaml.safe_load(lines.replace("FILE", str(weights)))}
+    overrides["start_from"] = overrides["start_from"]["start_from"]
+    overrides["schedule"] = {"total_iters": 1, "lr_drop_iters": []}
+    values = yaml.safe_load(preset.read_text()) | {"overrides": overrides, "needs_gpu": False}
+    preset.write_text(yaml.safe_dump(values))
+    trained = small_settings()
+    theirs = build_model(trained.model, num_classes=80)
+    save_detectron2(weights, SavedModel(theirs, trained.input, [(k, str(k)) for k in range(80)]))
+
+    output = tmp_path / "trial0/model.safetensors"
+    where = ("--preset", "mine", "--dataset", "mine", "--trial", 0, "--config-dir", config_dir)
+    command = ("train", *where, "--device", "cpu", "--output", output)
+    code, _, told = run(*command, "--variant", "pointrend_r50_fpn")
+    assert code == 0, told
+    found = load_saved_model(output).model.state_dict()
+    for name, tensor in theirs.rpn.state_dict().items():
+        assert torch.allclose(found[f"rpn.{name}"], tensor, atol=0.05)
+    record = read_json(origin_path(output))["train"]["started_from"]
+    assert record == {"file": str(weights), "input_digest": content_digest(weights)}
+    preset.write_text(preset.read_text().replace("- rpn", "- box_head"))
+    code, _, told = run(*command, "--variant", "mask_rcnn_r50_fpn")
+    assert (code, len([ln for ln in told.splitlines() if "error: " in ln])) == (2, 1)
+    assert "box_head.bbox_pred" in told
+    assert "start_from.leave_out" in told
 
 
 def test_a_table_without_a_column_is_refused(config_dir: Path, tmp_path: Path) -> None:

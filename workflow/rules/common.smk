@@ -28,6 +28,7 @@ from pointrend_repro.experiments.nodes import (
     dataset_path,
     evaluation_rule,
     page_paths,
+    prediction_rule,
 )
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
@@ -105,11 +106,10 @@ ASKED = {
 RESULTS = f"results/{SETTINGS.preset}"
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")
-PREDICTED = Prediction(TRAINED, "{inference}")
+PREDICTED = {s: Prediction(TRAINED, "{inference}", split=s) for s in ("val", "train")}
 # A prediction that is scored is known by its folder alone.
 SCORED = SimpleNamespace(folder="{prediction}")
 MODEL_DIR = f"{RESULTS}/{TRAINED.folder}"
-PREDICTION_DIR = f"{RESULTS}/{PREDICTED.folder}"
 FIGURE = f"reports/{SETTINGS.preset}/figures/{{figure}}"
 
 
@@ -179,6 +179,72 @@ def weights_record(wildcards):
     return DOWNLOADS.record(family_of(model).weights(model))
 
 
+def start_files(wildcards):
+    """What a training builds on: a model, a prediction of its images, and the records of both."""
+    training = training_of(wildcards)
+    source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
+    return [*(model_files(source) if source else []), *prediction_files(boxes)]
+
+
+def prediction_files(prediction):
+    """A prediction and its record; none if there is no prediction."""
+    if prediction is None:
+        return []
+    kind = GRID.kind_of(prediction)
+    paths = prediction.path(kind), prediction.origin_path(kind)
+    return [f"{RESULTS}/{path}" for path in paths]
+
+
+def training_options(wildcards):
+    """The options that name the user's own folder of data, and those files, if there are any."""
+    root, training = data_root_option(wildcards), training_of(wildcards)
+    source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
+    given = [f"--start-from={RESULTS}/{source.model_path}"] if source else []
+    given += [f"--proposals={file}" for file in prediction_files(boxes)[:1]]
+    return [*given, *filter(None, [root])] if given else root
+
+
+def other_models(split):
+    """What gives the models that predict together with a prediction's own, and given boxes."""
+
+    def files(wildcards):
+        models = [m for t in others_of(wildcards, split) for m in model_files(t)]
+        boxes = GRID.boxes_of(training_of(wildcards), split)
+        return [*models, *prediction_files(boxes)]
+
+    return files
+
+
+def prediction_options(split):
+    """What gives the options: those files, the split, and the user's own folder of data."""
+
+    def options(wildcards):
+        root, others = data_root_option(wildcards), others_of(wildcards, split)
+        boxes = GRID.boxes_of(training_of(wildcards), split)
+        given = [f"--with-model={RESULTS}/{t.model_path}" for t in others]
+        given += [f"--proposals={file}" for file in prediction_files(boxes)[:1]]
+        given += [] if split == "val" else [f"--split={split}"]
+        return [*given, *filter(None, [root])] if given else root
+
+    return options
+
+
+def others_of(wildcards, split):
+    """The trainings of the models that predict together with a prediction's own."""
+    made = Prediction(training_of(wildcards), wildcards.inference, split=split)
+    return PREDICTIONS[made.folder].others if made.folder in PREDICTIONS else ()
+
+
+def model_files(training):
+    """A trained model and its record."""
+    return [f"{RESULTS}/{path}" for path in (training.model_path, training.origin_path)]
+
+
+def training_of(wildcards):
+    """The training whose model has these wildcards."""
+    return Training(wildcards.dataset, wildcards.variant, int(wildcards.trial))
+
+
 def data_files(wildcards):
     """What is made of a data set before it can be checked."""
     paths = DATA[wildcards.dataset]
@@ -238,14 +304,17 @@ def training_digest(wildcards):
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
+SPLITS_MADE = ["val"] + sorted({p.split for p in GRID.predictions} - {"val"})
+
+
 PREDICTION_KINDS_MADE = sorted(
     {kind_of(variant) for variant in GRID.variants.values()}, key=lambda kind: kind.name
 )
 
 
-def predicted(kind):
+def predicted(kind, split):
     """The file, or the folder, of predictions of a kind."""
-    path = f"{RESULTS}/{PREDICTED.path(kind)}"
+    path = f"{RESULTS}/{PREDICTED[split].path(kind)}"
     return directory(path) if kind.is_folder else path
 
 
@@ -290,11 +359,8 @@ def drawn_data_root_option(wildcards):
 
 def drawn_models(wildcards):
     """The trained models that are drawn, and where they come from."""
-    return [
-        f"{RESULTS}/{path}"
-        for training in GRID.trainings_shown(drawn(wildcards)).values()
-        for path in (training.model_path, training.origin_path)
-    ]
+    shown = GRID.trainings_shown(drawn(wildcards)).values()
+    return [path for training in shown for path in model_files(training)]
 
 
 def drawn_digest(wildcards):

@@ -1,22 +1,25 @@
 # The same command for each kind of predictions, a file or a folder; and for each engine, which
 # predicts with what it has trained, in an environment that has it.
-for kind, (engine, ending) in itertools.product(
-    PREDICTION_KINDS_MADE, [("pointrend_repro", ""), ("detectron2", "_with_detectron2")]
+for kind, split, (engine, ending) in itertools.product(
+    PREDICTION_KINDS_MADE,
+    SPLITS_MADE,
+    [("pointrend_repro", ""), ("detectron2", "_with_detectron2")],
 ):
 
     rule:
         name:
-            f"{kind.rule}{ending}"
+            f"{prediction_rule(PREDICTED[split], kind)}{ending}"
         input:
             model=f"{RESULTS}/{TRAINED.model_path}",
             origin=f"{RESULTS}/{TRAINED.origin_path}",
+            others=other_models(split),
         output:
-            predictions=predicted(kind),
-            origin=f"{RESULTS}/{PREDICTED.origin_path(kind)}",
+            predictions=predicted(kind, split),
+            origin=f"{RESULTS}/{PREDICTED[split].origin_path(kind)}",
         log:
-            f"{RESULTS}/{PREDICTED.log_path}",
+            f"{RESULTS}/{PREDICTED[split].log_path}",
         benchmark:
-            f"{PREDICTION_DIR}/predict.benchmark.tsv"
+            f"{RESULTS}/{PREDICTED[split].folder}/predict.benchmark.tsv"
         wildcard_constraints:
             variant=by_engine(engine),
         conda:
@@ -31,7 +34,8 @@ for kind, (engine, ending) in itertools.product(
                 GRID.inference_settings(wildcards.variant, wildcards.inference)
             ),
             preset=SETTINGS.preset,
-            data_root=data_root_option,
+            # Under this name, since another one would predict all models anew.
+            data_root=prediction_options(split),
         message:
             "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset},"
             " trial {wildcards.trial}"

@@ -1,10 +1,12 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
 # a job again, and a training that was cut continues from them. The device, and how the command
-# is launched on how many GPUs, are resources, not parameters: others do not train anew.
+# is launched on how many GPUs, are resources, not parameters: others do not train anew. The text of the
+# command and the names of its parameters stay as they are, or Snakemake trains all models anew.
 rule train:
     input:
         f"{RESULTS}/{dataset_path(TRAINED.dataset)}",
         ancient(weights_record),
+        start_files,
     output:
         model=f"{RESULTS}/{TRAINED.model_path}",
         origin=f"{RESULTS}/{TRAINED.origin_path}",
@@ -27,7 +29,7 @@ rule train:
     params:
         settings=training_digest,
         preset=SETTINGS.preset,
-        data_root=data_root_option,
+        data_root=training_options,
     message:
         "Training {wildcards.variant} on {wildcards.dataset}, trial {wildcards.trial}"
     shell:

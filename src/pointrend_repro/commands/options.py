@@ -10,6 +10,13 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import require_name
 
 
+class ImageSplit(StrEnum):
+    """Whose images are predicted."""
+
+    val = "val"
+    train = "train"
+
+
 class Device(StrEnum):
     """Where to compute; `auto` is a GPU if there is one."""
 
@@ -49,6 +56,9 @@ AtTest = Annotated[
         metavar="KEY=VALUE",
         help="of `test` in an inference setting, such as short_edge_px=1000; may be repeated",
     ),
+]
+Proposals = Annotated[
+    Path | None, typer.Option(help="predictions whose boxes the variant reads (proposals_from)")
 ]
 Output = Annotated[Path, typer.Option(help="the file to write")]
 ResultsDir = Annotated[Path, typer.Option(help="holds <preset>/...")]

@@ -8,17 +8,20 @@ import typer
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_model_of
+from pointrend_repro.commands.building_on import other_models, require_asked_for
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
     DatasetName,
     Device,
     DeviceName,
+    ImageSplit,
     InferenceName,
     LvisAnnotations,
     Output,
     Papers,
     Preset,
+    Proposals,
     ReportsDir,
     ResultsDir,
     Threads,
@@ -34,6 +37,10 @@ def train(
     variant: VariantName,
     trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")],
     output: Output,
+    start_from: Annotated[
+        Path | None, typer.Option(help="model of the training that the variant starts from")
+    ] = None,
+    proposals: Proposals = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -45,12 +52,24 @@ def train(
 
     grid = load_grid_of(preset, dataset, variant, config_dir)
     settings = grid.training_settings(dataset, variant)
+    if start_from and (settings.start_from is None or settings.start_from.variant is None):
+        raise UserError(f"--start-from: variant {variant} does not start from another training")
+    require_asked_for(proposals, settings.proposals_from)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     where = prepare_device(device, threads, needs_gpu=grid.preset.needs_gpu)
     from pointrend_repro.pipeline.steps.training import run_training
 
     experiment = {"preset": preset, "dataset": dataset, "variant": variant, "trial": trial}
-    run_training(experiment, settings, paths, output=output, device=where)
+    with damaged_moved_aside():
+        run_training(
+            experiment,
+            settings,
+            paths,
+            output=output,
+            device=where,
+            start_from=start_from,
+            proposals=proposals,
+        )
 
 
 def predict(
@@ -60,6 +79,13 @@ def predict(
     inference: InferenceName,
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
     output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
+    with_model: Annotated[
+        list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
+    ] = None,
+    proposals: Proposals = None,
+    split: Annotated[
+        ImageSplit, typer.Option(help="whose images; those of training are for others to read")
+    ] = ImageSplit.val,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -74,9 +100,14 @@ def predict(
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
         require_model_of(model, {"preset": preset, "dataset": dataset, "variant": variant})
+        others = other_models(grid, dataset, settings, with_model or [])
+        trained = grid.training_settings(dataset, variant)
+        require_asked_for(proposals, trained.proposals_from)
         where = prepare_device(device, threads, needs_gpu=False)
+        from pointrend_repro.pipeline.given_boxes import given_file
         from pointrend_repro.pipeline.steps.prediction import run_prediction
 
+        given = given_file(trained.proposals_from, proposals)
         run_prediction(
             inference,
             settings,
@@ -84,7 +115,10 @@ def predict(
             model=model,
             output=output,
             device=where,
-            configured=grid.training_settings(dataset, variant).model,
+            configured=trained.model,
+            others=others,
+            boxes=given,
+            split=split.value,
         )
 
 

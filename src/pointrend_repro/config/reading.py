@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import BaseModel
+
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, find, own_names
@@ -16,6 +18,7 @@ from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.presets import Overrides, Preset
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, variant_class
+from pointrend_repro.config.variants_named import with_names_of_all
 from pointrend_repro.config.yaml_files import merged, read_yaml, validate
 from pointrend_repro.declarations.family import FAMILIES, family_in
 from pointrend_repro.settings.at_test import SizeAtTest, on_top
@@ -45,10 +48,17 @@ def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> Variant:
     With `same_as`, the file is another variant with what it says itself on top.
     """
     found = find("variant", name, config_dir)
-    values = _on_top_of_the_same(read_yaml(found.path), found, config_dir)
+    values = _on_top_of_the_same(_read_variant(found, config_dir), found, config_dir)
     family = family_in(values)
     schema = variant_class(_known(family, found))
     return validate(schema, values | {"family": family}, str(found.path))
+
+
+def _read_variant(found: Found, config_dir: Path) -> dict[str, Any]:
+    values = read_yaml(found.path)
+    if found.paper is None:
+        return values
+    return with_names_of_all(values, own_names("variant", config_dir, paper=found.paper))
 
 
 def _known(family: str, found: Found) -> str:
@@ -64,7 +74,7 @@ def _on_top_of_the_same(values: dict[str, Any], found: Found, config_dir: Path) 
         return of_folder | values
     own = {key: value for key, value in values.items() if key != "same_as"}
     other = find("variant", str(values["same_as"]), config_dir, paper=found.paper)
-    base = read_yaml(other.path)
+    base = _read_variant(other, config_dir)
     if "same_as" in base:
         raise UserError(
             f"{found.path}: same_as: {values['same_as']} itself is {base['same_as']}; name that"
@@ -118,7 +128,10 @@ def resolve_training(
             f"{where}: schedule {variant.schedule!r} is not one of the recipe's "
             f"{sorted(recipe.schedules)}"
         )
+    start = variant.start_from or over.start_from  # the variant's word first
     values = {
+        "start_from": _plain(start),
+        "proposals_from": _plain(variant.proposals_from),
         "engine": variant.engine,
         "model": over.of_model(variant.model.model_dump()),
         "input": merged(recipe.input.model_dump(), over.input),
@@ -127,6 +140,10 @@ def resolve_training(
         "run": merged(RunSettings().model_dump(), preset.overrides.run),
     }
     return validate(family.training, values, where)
+
+
+def _plain(settings: BaseModel | None) -> dict[str, Any] | None:
+    return None if settings is None else settings.model_dump()
 
 
 def recipe_of(

@@ -1,7 +1,7 @@
 """A variant: a model, who trains it and how long, and the ways to run it."""
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import Field, create_model
 
@@ -10,13 +10,22 @@ from pointrend_repro.base.texts import Text
 from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
+from pointrend_repro.settings.proposals_from import ProposalsFrom
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+from pointrend_repro.settings.start_from import StartFrom
 from pointrend_repro.settings.values import Strict
 
 _WHOSE = (
     "by whose protocol it is trained; none: that of the paper in whose folder the file lies, of "
     "what it is the same as, or the first of the preset's"
 )
+
+
+class Source(NamedTuple):
+    """A training that another one builds on; `dataset` is a role, or that of the follower."""
+
+    variant: str
+    dataset: str | None
 
 
 class Variant(Strict):
@@ -33,7 +42,20 @@ class Variant(Strict):
     paper: Name | None = Field(None, description=_WHOSE)
     recipe: Name = Field(description="one of the paper's or the data set's")
     schedule: Name
+    start_from: StartFrom | None = None
+    proposals_from: ProposalsFrom | None = None
     inference: dict[Name, Any]
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The trainings that its own one builds on."""
+        start, boxes = self.start_from, self.proposals_from
+        found = []
+        if start is not None and start.variant is not None:
+            found.append(Source(start.variant, start.dataset))
+        if boxes is not None:
+            found.append(Source(boxes.variant, boxes.dataset))
+        return tuple(found)
 
 
 def variant_class(family: str) -> type[Variant]:
@@ -65,3 +87,12 @@ def _variant_class(
 def kind_of(variant: Variant) -> PredictionKind:
     """Return the kind of predictions that a variant's models make."""
     return PREDICTION_KINDS.find(FAMILIES.find(variant.family).predictions)
+
+
+def together(variant: Variant, inference: str) -> tuple[str, ...]:
+    """Return the variants that predict together with one, by one of its ways.
+
+    None do if it has no such way, which is refused where all rows are checked.
+    """
+    ensemble = getattr(variant.inference.get(inference), "ensemble", None)
+    return () if ensemble is None else ensemble.variants

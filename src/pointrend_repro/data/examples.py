@@ -4,6 +4,8 @@ The steps are detectron2's (commit 02b5c4e2, data/dataset_mapper.py): the image 
 Pillow's bilinear filter, polygons are moved analytically and drawn at the new size.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -71,11 +73,17 @@ def _open_record(record: ImageRecord) -> Image.Image:
 
 
 def training_example(
-    record: ImageRecord, settings: InputSettings, rng: np.random.Generator
+    record: ImageRecord,
+    settings: InputSettings,
+    rng: np.random.Generator,
+    proposals: NDArray[np.float32] | None = None,
 ) -> tuple[Tensor, Target]:
     """Read one image with its objects, and augment both (supplement, section 1).
 
     Crowd regions and objects of which nothing is left after resizing are dropped.
+
+    Args:
+        proposals: (P, 4), xyxy in pixels of the image, to become those of the target.
 
     Returns:
         The image, (3, H, W) uint8 RGB, and its target at the same size.
@@ -93,7 +101,28 @@ def training_example(
     tensor = resize_image(image, height, width)
     flip = bool(rng.random() < settings.flip_probability)
     target = _target(record, height, width, flip=flip)
+    if proposals is not None:
+        size = (record.height, record.width)
+        moved = move_boxes(proposals, size, (height, width), flip=flip)
+        target = replace(target, proposals=torch.from_numpy(moved))
     return (tensor.flip(2) if flip else tensor), target
+
+
+def move_boxes(
+    boxes: NDArray[np.float32], old: tuple[int, int], new: tuple[int, int], *, flip: bool = False
+) -> NDArray[np.float32]:
+    """Return boxes (P, 4), xyxy, of a resized image, mirrored or not; those without area go.
+
+    Args:
+        old: (height, width) of the image in whose pixels `boxes` are.
+        new: (height, width) of the image in whose pixels they are to be.
+    """
+    edges = np.array([new[1], new[0], new[1], new[0]], dtype=np.float64)
+    moved = np.clip(boxes * (edges / [old[1], old[0], old[1], old[0]]), 0, edges)
+    if flip:
+        moved[:, [0, 2]] = new[1] - moved[:, [2, 0]]
+    has_area = (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+    return moved[has_area].astype(np.float32)
 
 
 def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Target:

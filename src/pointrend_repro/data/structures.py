@@ -14,15 +14,18 @@ class Target:
         boxes: (G, 4) float, xyxy in pixels of the network's input.
         labels: (G,) int64, 0-based classes.
         masks: (G, H, W) bool, at the size of the network's input.
+        proposals: (P, 4) float, boxes as `boxes`, to learn from instead of the detector's own.
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
+    proposals: Tensor | None = None
 
     def to(self, device: torch.device) -> "Target":
         """Return the target on a device."""
-        return Target(self.boxes.to(device), self.labels.to(device), self.masks.to(device))
+        given = None if self.proposals is None else self.proposals.to(device)
+        return Target(self.boxes.to(device), self.labels.to(device), self.masks.to(device), given)
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,9 @@ class Family:
         leaves_unused: by training settings, whether an update may leave a trainable parameter
             without gradient; asked when several processes train.
         architecture: by model settings, what two models must share for one to stand for the other.
+        given_boxes: by model settings, those of a model that has no proposals of its own: boxes are
+            given, as `proposals`, to `make_example`, (P, 4), and to `predict`, a mapping by image
+            (`predictions.proposals`); None: the family takes none.
         speed: what a training takes on published GPUs, by (speeds, training settings, layout), as
             `pipeline.planning.speeds.model_speed` returns it; None: it is planned without times.
 
@@ -97,6 +100,7 @@ class Family:
     is_joined: bool = False
     leaves_unused: Callable[[Any], bool] = lambda _: True
     architecture: Callable[[Any], tuple[str, ...]] = lambda _: ()
+    given_boxes: Callable[[Any], AnyModelSettings] | None = None
     speed: str | None = None
 
     def __post_init__(self) -> None:

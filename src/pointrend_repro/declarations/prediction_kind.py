@@ -43,6 +43,8 @@ class PredictionKind:
         title: what a reader is told that they are.
         models: the models which predict it, in words for messages.
         image_bytes: what they take of an image on disk, fewest and most.
+        has_boxes: whether it is a file of COCO's results with a `bbox` each, which can be given to
+            other models as proposals.
         is_folder: whether `path` is a folder, of a file an image.
         rule_ending: of the name of the rule that makes them, after `predict`.
 
@@ -55,6 +57,7 @@ class PredictionKind:
     title: str
     models: str
     image_bytes: Callable[[PredictedSizes], Bytes]
+    has_boxes: bool = False
     is_folder: bool = False
     rule_ending: str | None = None
 

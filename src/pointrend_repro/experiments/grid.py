@@ -17,15 +17,16 @@ from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import (
     overrides_at_test,
     resolve_inference,
-    resolve_training,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
+from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
-from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ class Grid:
 
     @cached_property
     def predictions(self) -> list[Prediction]:
-        """Every prediction that some evaluation scores, once."""
-        return sorted({e.prediction for e in self.evaluations})
+        """Every prediction that some evaluation scores, or another model reads boxes of, once."""
+        return sorted(step for step in self._steps if isinstance(step, Prediction))
 
     @cached_property
     def scored_by(self) -> dict[tuple[str, ...], list[Prediction]]:
@@ -116,8 +117,45 @@ class Grid:
 
     @cached_property
     def trainings(self) -> list[Training]:
-        """Every training that some prediction uses, once."""
-        return sorted({p.training for p in self.predictions})
+        """Every training that some prediction uses, or another training builds on, once."""
+        return sorted(step for step in self._steps if isinstance(step, Training))
+
+    @cached_property
+    def _steps(self) -> set[Training | Prediction]:
+        scored = {e.prediction for e in self.evaluations}
+        return {step for p in scored for step in (*self.before(p), p)}
+
+    def before(self, step: Training | Prediction) -> list[Training | Prediction]:
+        """All trainings and predictions that one needs, each behind those that it needs itself."""
+        if isinstance(step, Training):
+            direct = [self.source_of(step), self.boxes_of(step, "train")]
+        else:
+            direct = [*step.trainings, self.boxes_of(step.training, step.split)]
+        found = [each for s in direct if s is not None for each in (*self.before(s), s)]
+        return list(dict.fromkeys(found))
+
+    def source_of(self, training: Training) -> Training | None:
+        """The training whose weights another one begins with, if it does."""
+        start = self._own_settings(training).start_from
+        if start is None or start.variant is None or start.dataset is None:
+            return None
+        return Training(start.dataset, start.variant, training.trial)
+
+    def boxes_of(self, training: Training, split: Split) -> Prediction | None:
+        """The prediction of a split's images whose boxes a training's model reads, if it does."""
+        boxes = self._own_settings(training).proposals_from
+        if boxes is None or boxes.dataset is None:
+            return None
+        models = [boxes.variant, *together(self.variants[boxes.variant], boxes.inference)]
+        own, *others = (Training(boxes.dataset, name, training.trial) for name in models)
+        return Prediction(own, boxes.inference, tuple(others), split)
+
+    def sources_of(self, training: Training) -> list[Training]:
+        """All trainings that come before another one, the first of them first."""
+        return [step for step in self.before(training) if isinstance(step, Training)]
+
+    def _own_settings(self, training: Training) -> AnyTrainingSettings:
+        return self.training_settings(training.dataset, training.variant)
 
     def kind_of(self, prediction: Prediction) -> PredictionKind:
         """What kind a prediction is of: a file of objects, label maps."""
@@ -156,28 +194,23 @@ class Grid:
         return [name for name in self.preset.pictures if name not in PLOTTED]
 
     def training_settings(self, dataset: str, variant: str) -> AnyTrainingSettings:
-        """Resolved settings of a training in this preset, which all of its trials share."""
-        if (dataset, variant) not in self._resolved:
-            model = self.variant_files[variant]
-            self._resolved[dataset, variant] = resolve_training(
-                self.preset,
-                self.datasets[dataset],
-                self.variants[variant],
-                self._protocol(dataset, variant),
-                where=f"presets/{self.name}.yaml with {model} on datasets/{dataset}.yaml",
-            )
-        return self._resolved[dataset, variant]
+        """Resolved settings of a training in this preset, which all of its trials share.
 
-    def _protocol(self, dataset: str, variant: str) -> Mapping[str, Recipe]:
-        """Recipes by which a variant's paper trains on what the data set stands for."""
-        if self.datasets[dataset].own_recipes:
-            return {}
-        roles = [role for role, name in self.preset.datasets.items() if name == dataset]
-        return self.trained_by[variant].recipes_for(roles)
+        Raises:
+            UserError: they do not resolve, or the training builds on itself by way of others.
+        """
+        return self._resolving.settings((dataset, variant))
 
     @cached_property
-    def _resolved(self) -> dict[tuple[str, str], AnyTrainingSettings]:
-        return {}
+    def _resolving(self) -> Resolving:
+        return Resolving(
+            self.name,
+            self.preset,
+            self.datasets,
+            self.variants,
+            self.trained_by,
+            self.variant_files,
+        )
 
     def inference_settings(self, variant: str, inference: str) -> AnyInferenceSettings:
         """Settings of one of a variant's ways to predict, with what the preset changes of them."""

@@ -18,10 +18,14 @@ from pointrend_repro.config.reading import (
     resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of
+from pointrend_repro.config.variants import Variant, kind_of, together
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
-from pointrend_repro.engines.checking import require_engine_can
+from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
+from pointrend_repro.experiments.building_on import (
+    require_can_predict_together,
+    with_sources,
+)
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
 from pointrend_repro.experiments.drawable import require_drawable
 from pointrend_repro.experiments.grid import Grid
@@ -56,16 +60,15 @@ def load_grid(
         for name in table_papers
     }
     rows = [row for table in tables.values() for row in table.rows.values()]
-    variants = {
-        name: load_variant(name, config_dir) for name in {row.variant for row in rows} if name
-    }
+    names = {row.variant for row in rows if row.variant}
+    variants = with_sources({n: load_variant(n, config_dir) for n in names}, config_dir)
     grid = Grid(
         preset_name,
         preset,
         tables,
-        _asked_for(tables, preset, datasets),
+        _asked_for(tables, preset, datasets, variants),
         variants,
-        _cells(tables, preset, datasets, user),
+        _cells(tables, preset, datasets, variants, user),
         drawn,
         papers=chosen,
         table_papers=table_papers,
@@ -79,10 +82,14 @@ def load_grid(
 
 
 def _cells(
-    tables: dict[str, Table], preset: Preset, datasets: dict[str, Dataset], user: UserData
+    tables: dict[str, Table],
+    preset: Preset,
+    datasets: dict[str, Dataset],
+    variants: dict[str, Variant],
+    user: UserData,
 ) -> tuple[Cell, ...]:
     return tuple(
-        _cell(name, row, column, table, preset, datasets, user)
+        _cell(name, row, column, table, preset, datasets, variants, user)
         for name, table in tables.items()
         for row in table.rows
         for column in table.columns
@@ -90,10 +97,14 @@ def _cells(
 
 
 def _asked_for(
-    tables: dict[str, Table], preset: Preset, datasets: dict[str, Dataset]
+    tables: dict[str, Table],
+    preset: Preset,
+    datasets: dict[str, Dataset],
+    variants: dict[str, Variant],
 ) -> dict[str, Dataset]:
-    """Return the data sets that some column of the tables is about."""
+    """Return the data sets that some column of the tables, or a source of a variant, is about."""
     asked = {column.dataset for table in tables.values() for column in table.columns.values()}
+    asked |= {source.dataset for variant in variants.values() for source in variant.sources}
     names = {name for role, name in preset.datasets.items() if role in asked}
     return {name: datasets[name] for name in names}
 
@@ -136,6 +147,11 @@ def _check_runs(grid: Grid) -> None:
             f"{', '.join(grid.preset.datasets)}"
         )
     for prediction in grid.predictions:
+        require_can_predict_together(grid, prediction)
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        require_engine_can_start(settings, where=grid.variant_files[training.variant])
+    for prediction in grid.predictions:
         training = prediction.training
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
@@ -171,6 +187,7 @@ def _cell(
     table: Table,
     preset: Preset,
     datasets: dict[str, Dataset],
+    variants: dict[str, Variant],
     user: UserData,
 ) -> Cell:
     row, column = table.rows[row_name], table.columns[column_name]
@@ -188,8 +205,16 @@ def _cell(
     metric = METRICS.find(column.metric)
     if metric.truth and not has_truth(metric.truth, datasets[dataset], user):
         return Cell(table_name, row_name, column_name, (), metric.without_truth)
+    others = together(variants[variant], inference)
     evaluations = tuple(
-        Evaluation(Prediction(Training(dataset, variant, k), inference), column.metric)
+        Evaluation(
+            Prediction(
+                Training(dataset, variant, k),
+                inference,
+                tuple(Training(dataset, other, k) for other in others),
+            ),
+            column.metric,
+        )
         for k in range(preset.trials[column.dataset])
     )
     return Cell(table_name, row_name, column_name, evaluations)

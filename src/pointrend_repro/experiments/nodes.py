@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.origins import origin_path
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
 
@@ -68,15 +69,27 @@ class Training:
 
 @dataclass(frozen=True, order=True)
 class Prediction:
-    """One pass of a trained model over the validation images."""
+    """One pass of a trained model, or of several together, over the images of a split.
+
+    `others` predict together with the model of `training`, in whose folder the results lie. The
+    training images are predicted for other trainings to read, not to be scored.
+    """
 
     training: Training
     inference: str
+    others: tuple[Training, ...] = ()
+    split: Split = "val"
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        """Those of all of its models."""
+        return (self.training, *self.others)
 
     @property
     def folder(self) -> str:
         """Path of the folder of its results."""
-        return f"{self.training.folder}/{self.inference}"
+        folder = f"{self.training.folder}/{self.inference}"
+        return folder if self.split == "val" else f"{folder}/on_{self.split}"
 
     def path(self, kind: PredictionKind) -> str:
         """Return the path of the file or folder, of the kind that its model predicts."""
@@ -177,3 +190,8 @@ def page_paths(papers: Sequence[str]) -> dict[str, str]:
     if len(papers) == 1:
         return {papers[0]: PAGE_FILE}
     return {paper: f"paper_{paper}.html" for paper in papers}
+
+
+def prediction_rule(prediction: Prediction, kind: PredictionKind) -> str:
+    """Return the name of the rule that makes a prediction of a kind."""
+    return kind.rule if prediction.split == "val" else f"{kind.rule}_on_{prediction.split}"

@@ -13,7 +13,11 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
     """Make the detector of some settings, with random weights."""
     backbone = FPNBackbone(settings.backbone)
     channels = backbone.channels
-    rpn = RegionProposalNetwork(channels, backbone.strides, settings.detector)
+    rpn = (
+        None
+        if settings.given_proposals
+        else RegionProposalNetwork(channels, backbone.strides, settings.detector)
+    )
     box_head = BoxHead(channels, num_classes, settings.detector, pool_rois)
     mask_head = build_mask_head(
         settings.mask_head,

@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
-from pointrend_repro.settings.at_test import DetectionAtTest, detector_at_test
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 
@@ -25,7 +26,7 @@ class MaskRCNN(nn.Module):
         settings: ModelSettings,
         *,
         backbone: FPNBackbone,
-        rpn: RegionProposalNetwork,
+        rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
         mask_head: MaskHead,
     ) -> None:
@@ -33,6 +34,7 @@ class MaskRCNN(nn.Module):
 
         Args:
             settings: what the parts were made from, which a file of the model keeps.
+            rpn: None of a detector that is given its proposals.
         """
         super().__init__()
         self.settings = settings
@@ -55,17 +57,26 @@ class MaskRCNN(nn.Module):
 
     def test_with(self, test: DetectionAtTest) -> None:
         """Choose boxes so from now on, if an inference setting asks for nothing else."""
-        self.rpn.settings = detector_at_test(self.rpn.settings, test)
+        if self.rpn is not None:
+            self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
-        """Return the losses of one training step, to be summed without weights (section 4)."""
+        """Return the losses of one training step, to be summed without weights (section 4).
+
+        Where all targets have proposals, the detector learns from these (Fast R-CNN), and there
+        are no losses of region proposals.
+        """
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        losses = self.rpn.losses(anchors, features, targets)
+        given = [t.proposals for t in targets if t.proposals is not None]
+        if given and len(given) < len(targets):
+            raise ValueError(f"{len(given)} of {len(targets)} images have proposals")
+        losses: dict[str, Tensor] = {}
+        if not given:
+            rpn = self.own_proposals()
+            losses = rpn.losses(rpn.anchors(features), features, targets)
         with torch.no_grad():
-            rpn_logits, rpn_deltas = self.rpn(features)
-        boxes = self.rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images))
+            boxes = given or self._propose(images, features, AS_TRAINED)
 
         features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
@@ -79,19 +90,48 @@ class MaskRCNN(nn.Module):
         return losses
 
     @torch.no_grad()
-    def detect(self, images: list[Tensor], settings: InferenceSettings) -> list[Detections]:
-        """Return what is found in each image: boxes first, masks inside these boxes after."""
+    def detect(
+        self,
+        images: list[Tensor],
+        settings: InferenceSettings,
+        proposals: list[Tensor] | None = None,
+    ) -> list[Detections]:
+        """Return what is found in each image: boxes first, masks inside these boxes after.
+
+        Args:
+            proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
+        """
         sizes = _sizes(images)
         features = self.backbone(images)
-        anchors = self.rpn.anchors(features)
-        rpn_logits, rpn_deltas = self.rpn(features)
-        proposals = self.rpn.propose(anchors, rpn_logits, rpn_deltas, sizes, settings.test)
+        if proposals is None:
+            proposals = self._propose(images, features, settings.test)
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         masks = self.mask_head.predict(features, boxes, labels, settings)
         parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+
+    def own_proposals(self) -> RegionProposalNetwork:
+        """Return what proposes boxes.
+
+        Raises:
+            UserError: nothing does; the detector finds objects only in boxes that it is given.
+        """
+        if self.rpn is None:
+            raise UserError(
+                "the model was trained with `proposals_from` and has no proposals of its own; only "
+                "the pipeline's predictions give it boxes"
+            )
+        return self.rpn
+
+    def _propose(
+        self, images: list[Tensor], features: dict[str, Tensor], test: DetectionAtTest
+    ) -> list[Tensor]:
+        rpn = self.own_proposals()
+        anchors = rpn.anchors(features)
+        rpn_logits, rpn_deltas = rpn(features)
+        return rpn.propose(anchors, rpn_logits, rpn_deltas, _sizes(images), test)
 
     @torch.no_grad()
     def masks_in_boxes(

@@ -15,11 +15,13 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
-from pointrend_repro.data.examples import inference_image, read_record
+from pointrend_repro.data.examples import inference_image, move_boxes, read_record
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.predictions.ensembles import Ensemble, Found, pool, rows
+from pointrend_repro.predictions.proposals import Boxes, Proposals
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
@@ -60,16 +62,26 @@ def predict_image(
 
 
 def write_results(
-    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings, path: Path
+    saved: SavedModel | Ensemble,
+    dataset: CocoDataset,
+    settings: InferenceSettings,
+    path: Path,
+    proposals: Proposals | None = None,
 ) -> None:
     """Predict every image of a data set and write what `predict_dataset` yields as a JSON list."""
-    write_json_list(path, predict_dataset(saved, dataset, settings))
+    write_json_list(path, predict_dataset(saved, dataset, settings, proposals))
 
 
 def predict_dataset(
-    saved: SavedModel, dataset: CocoDataset, settings: InferenceSettings
+    saved: SavedModel | Ensemble,
+    dataset: CocoDataset,
+    settings: InferenceSettings,
+    proposals: Proposals | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Predict every image of a data set, one after another.
+
+    Args:
+        proposals: boxes to look at instead of a model's own proposals.
 
     Yields:
         COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
@@ -81,10 +93,13 @@ def predict_dataset(
     """
     require_same_categories(saved, dataset)
     for record in track(dataset.images, "predicting"):
-        yield from _results_of(saved, record, settings)
+        boxes = None if proposals is None else proposals.of(record.id)
+        yield from _results_of(saved, record, settings, boxes)
 
 
-def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledImages) -> None:
+def require_same_categories(
+    saved: SavedModel | Ensemble, dataset: CocoDataset | LabelledImages
+) -> None:
     """Refuse a data set with other categories than a model was trained for.
 
     Raises:
@@ -99,12 +114,13 @@ def require_same_categories(saved: SavedModel, dataset: CocoDataset | LabelledIm
 
 
 def _results_of(
-    saved: SavedModel, record: ImageRecord, settings: InferenceSettings
+    saved: SavedModel | Ensemble,
+    record: ImageRecord,
+    settings: InferenceSettings,
+    proposals: Boxes | None,
 ) -> Iterable[dict[str, Any]]:
-    found = detect(saved, read_record(record), settings)
-    for (mask_logits, box), score, label in zip(
-        _pairs(found), found.scores.tolist(), found.labels.tolist(), strict=True
-    ):
+    found = _objects(saved, read_record(record), settings, proposals)
+    for mask_logits, box, score, label in found:
         window = mask_window(mask_logits, box, record.height, record.width)
         x0, y0, x1, y1 = box.tolist()
         yield {
@@ -116,12 +132,36 @@ def _results_of(
         }
 
 
-def detect(saved: SavedModel, image: NDArray[np.uint8], settings: InferenceSettings) -> Detections:
-    """Detect at the network's input size, with boxes moved back to the image's own pixels."""
+def _objects(
+    saved: SavedModel | Ensemble,
+    image: NDArray[np.uint8],
+    settings: InferenceSettings,
+    proposals: Boxes | None,
+) -> Iterable[Found]:
+    if isinstance(saved, Ensemble):
+        return pool([detect(each, image, settings) for each in saved.models], saved.settings)
+    return rows(detect(saved, image, settings, proposals))
+
+
+def detect(
+    saved: SavedModel,
+    image: NDArray[np.uint8],
+    settings: InferenceSettings,
+    proposals: Boxes | None = None,
+) -> Detections:
+    """Detect at the network's input size, with boxes moved back to the image's own pixels.
+
+    Args:
+        proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
+    """
     height, width = image.shape[:2]
     tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device
-    (found,) = saved.model.detect([tensor.to(device)], settings)
+    given = None
+    if proposals is not None:
+        moved = move_boxes(proposals, (height, width), (tensor.shape[1], tensor.shape[2]))
+        given = [torch.from_numpy(moved).to(device)]
+    (found,) = saved.model.detect([tensor.to(device)], settings, given)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
     boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
     keep = is_nonempty(boxes)

@@ -57,7 +57,7 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
     Args:
         code: today's, to tell results of other code.
     """
-    trainings = _trainings(results)
+    trainings = {t: r for t, r in _trainings(results).items() if t in set(grid.trainings)}
     records = [step for result in results.values() for step in result.origin.steps.values()]
     days = sorted(record.started[:10] for record in records)
     others = [
@@ -97,11 +97,13 @@ def gpu_count(record: Record) -> int:
 
 def _trainings(results: Results) -> dict[Training, Record]:
     """Return each training's record once, though it stands in the file of every metric."""
-    return {
-        evaluation.prediction.training: result.origin.train
-        for evaluation, result in results.items()
-        if isinstance(evaluation, Evaluation) and result.origin.train
-    }
+    found: dict[Training, Record] = {}
+    for evaluation, result in results.items():
+        if isinstance(evaluation, Evaluation) and result.origin.train:
+            for step in result.origin.steps.values():
+                found |= {source.training: source.train for source in step.sources}
+            found[evaluation.prediction.training] = result.origin.train
+    return found
 
 
 def _scale(grid: Grid) -> tuple[str, ...]:

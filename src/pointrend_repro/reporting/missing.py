@@ -5,10 +5,19 @@ A log may hold anything, and of any size: only its end is read, as text, cut to 
 
 import os
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.experiments.nodes import Cost, Evaluation, dataset_log_path, dataset_path
+from pointrend_repro.declarations.prediction_kind import PredictionKind
+from pointrend_repro.experiments.nodes import (
+    Cost,
+    Evaluation,
+    Prediction,
+    Training,
+    dataset_log_path,
+    dataset_path,
+)
 
 _TAIL_BYTES = 16_384
 _LONGEST_LINE = 240
@@ -70,13 +79,20 @@ class _Step:
         return next(iter(speaking + there), None)
 
 
-def why_absent(result: Evaluation | Cost, results_dir: Path) -> Absent:
+def why_absent(
+    result: Evaluation | Cost,
+    results_dir: Path,
+    before: Sequence[Training | Prediction] = (),
+    kind_of: Callable[[Prediction], PredictionKind] | None = None,
+) -> Absent:
     """Return why a metric file is not there.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
+        before: the trainings and predictions that it needs beside its own model's, in their order.
+        kind_of: of which kind these predictions are; none: of that which is scored.
     """
-    steps = _steps(result)
+    steps = _steps(result, before, kind_of)
     done = [all((results_dir / path).exists() for path in step.results) for step in steps]
     # What came before the last result that is there need not be kept.
     first = min(len(steps) - done[::-1].index(True) if any(done) else 0, len(steps) - 1)
@@ -101,20 +117,41 @@ def _is_since(log: Path, since: float | None) -> bool:
     return log.is_file() and (since is None or log.stat().st_mtime >= since)
 
 
-def _steps(result: Evaluation | Cost) -> list[_Step]:
+def _steps(
+    result: Evaluation | Cost,
+    before: Sequence[Training | Prediction],
+    kind_of: Callable[[Prediction], PredictionKind] | None,
+) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
         return [_Step("cost", (result.path,), (result.log_path,))]
     prediction, training = result.prediction, result.prediction.training
-    predicted = (prediction.path(result.kind), prediction.origin_path(result.kind))
+    needed = before if training in before else [*before, training]
+
+    def step(source: Training | Prediction) -> _Step:
+        if isinstance(source, Training):
+            name = "train" if source == training else f"train {source.folder}"
+            return _training_step(name, source)
+        kind = result.kind if kind_of is None else kind_of(source)
+        return _prediction_step(f"predict {source.folder}", source, kind)
+
     return [
         _Step(
             "data check", (dataset_path(training.dataset),), (dataset_log_path(training.dataset),)
         ),
-        _Step("train", (training.model_path, training.origin_path), (training.log_path,)),
-        _Step("predict", predicted, (prediction.log_path,)),
+        *map(step, needed),
+        _prediction_step("predict", prediction, result.kind),
         _Step("evaluate", (result.path,), (result.log_path, result.shared_log_path)),
     ]
+
+
+def _training_step(name: str, training: Training) -> _Step:
+    return _Step(name, (training.model_path, training.origin_path), (training.log_path,))
+
+
+def _prediction_step(name: str, prediction: Prediction, kind: PredictionKind) -> _Step:
+    files = (prediction.path(kind), prediction.origin_path(kind))
+    return _Step(name, files, (prediction.log_path,))
 
 
 def last_line(path: Path) -> str:

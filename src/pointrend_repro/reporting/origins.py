@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.results import Record, Result
@@ -112,7 +112,7 @@ def trace_origins(
             trials = tuple(
                 Trial(
                     number=results[evaluation].origin.trial,
-                    seed=runs[evaluation][0].record.seed,
+                    seed=next(iter(results[evaluation].origin.steps.values())).seed,
                     value=value,
                     file=evaluation.path,
                     runs=runs[evaluation],
@@ -171,21 +171,30 @@ def _runs(
     evaluation: Evaluation | Cost, result: Result, results_dir: Path, code: TodaysCode
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
-    left = {name: _files(wanted, results_dir) for name, (_, wanted) in places.items()}
-    return tuple(
-        Run(
-            anchor=f"run-{digest([name, places[name][0], record.model_dump(mode='json')])}",
+    steps = [(name, places[name], record) for name, record in result.origin.steps.items()]
+    sources = [source for _, _, record in steps for source in record.sources]
+    built_on = []
+    for source in sources:
+        built_on.append(("train", _training_place(source.training), source.train))
+        if source.predict is not None:
+            place = _prediction_place(source.prediction, evaluation)
+            built_on.append(("predict", place, source.predict))
+    runs: list[Run] = []
+    for name, (title, wanted), record in built_on + steps:
+        left = _files(wanted, results_dir)
+        run = Run(
+            anchor=f"run-{digest([name, title, record.model_dump(mode='json')])}",
             name=name,
-            title=places[name][0],
+            title=title,
             record=record,
             code_changed=not code.has_run(record),
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
-            files=left[name],
-            gone=_gone(name, places[name][1], dict(left[name])),
+            files=left,
+            gone=_gone(name, wanted, dict(left)),
         )
-        for name, record in result.origin.steps.items()
-    )
+        runs += [run] if run.anchor not in {each.anchor for each in runs} else []
+    return tuple(runs)
 
 
 def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str]]]:
@@ -195,26 +204,32 @@ def _places(evaluation: Evaluation | Cost) -> dict[str, tuple[str, dict[str, str
         return {"evaluate": (f"count {evaluation.variant}/{evaluation.inference}", files)}
     prediction, training = evaluation.prediction, evaluation.prediction.training
     return {
-        "train": (
-            f"train {training.folder}",
-            {
-                "model": training.model_path,
-                "checkpoint": f"{training.folder}/checkpoints/*.pt",
-                "log": training.log_path,
-            },
-        ),
-        "predict": (
-            f"predict {prediction.folder}",
-            {
-                evaluation.kind.title: prediction.path(evaluation.kind),
-                "log": prediction.log_path,
-            },
-        ),
+        "train": _training_place(training),
+        "predict": _prediction_place(prediction, evaluation),
         "evaluate": (
             f"evaluate {evaluation.path.removesuffix('.json')}",
             {"result": evaluation.path, "log": evaluation.log_path},
         ),
     }
+
+
+def _prediction_place(
+    prediction: Prediction, evaluation: Evaluation | Cost
+) -> tuple[str, dict[str, str]]:
+    """Return how to call a prediction, of the kind that an evaluation scores, and its files."""
+    assert isinstance(evaluation, Evaluation)
+    kind = evaluation.kind
+    files = {kind.title: prediction.path(kind), "log": prediction.log_path}
+    return f"predict {prediction.folder}", files
+
+
+def _training_place(training: Training) -> tuple[str, dict[str, str]]:
+    files = {
+        "model": training.model_path,
+        "checkpoint": f"{training.folder}/checkpoints/*.pt",
+        "log": training.log_path,
+    }
+    return f"train {training.folder}", files
 
 
 def _gone(name: str, places: Mapping[str, str], files: Mapping[str, str]) -> tuple[str, ...]:

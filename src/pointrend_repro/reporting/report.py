@@ -60,7 +60,10 @@ def _find_absent(
     grid: Grid, results: Results, results_dir: Path
 ) -> dict[Evaluation | Cost, Absent]:
     wanted: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
-    return {e: why_absent(e, results_dir) for e in wanted if e not in results}
+    before = {e: grid.before(e.prediction) if isinstance(e, Evaluation) else [] for e in wanted}
+    return {
+        e: why_absent(e, results_dir, before[e], grid.kind_of) for e in wanted if e not in results
+    }
 
 
 def _write_tables(grid: Grid, tables: list[MeasuredTable], folder: Path) -> None:

@@ -7,8 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation
+from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -55,7 +56,60 @@ class Record(_Frozen):
     data: DataRead | None = None
     input_digest: str | None = None
     output_digest: str | None = None
+    started_from: "ModelRead | None" = None
+    others: "tuple[ModelRead, ...]" = ()
+    proposals_from: "ModelRead | None" = None
     data_changed: bool = False
+
+    @property
+    def sources(self) -> "list[Source]":
+        """The trainings that this step builds on beside those of its origin, in their order.
+
+        A training begins with the weights of some, a prediction is made together with some, and
+        both may read the boxes that the models of some have predicted.
+        """
+        read = [self.started_from, *self.others, self.proposals_from]
+        found = [model.origin for model in read if model and model.origin]
+        return [each for source in found for each in (*source.before, source)]
+
+
+class Source(_Frozen):
+    """A training that another one started from, or whose model predicted together with others.
+
+    `predict` is of the prediction whose boxes were read, if it is for them that it is named.
+    """
+
+    dataset: str
+    variant: str
+    trial: int
+    train: Record
+    inference: str = ""
+    split: Split = "val"
+    predict: Record | None = None
+
+    @property
+    def before(self) -> "list[Source]":
+        """The trainings that it builds on itself."""
+        read = self.predict.sources if self.predict else []
+        return [*self.train.sources, *read]
+
+    @property
+    def prediction(self) -> Prediction:
+        """The place in the grid of the prediction whose boxes were read."""
+        return Prediction(self.training, self.inference, split=self.split)
+
+    @property
+    def training(self) -> Training:
+        """Its place in the grid."""
+        return Training(self.dataset, self.variant, self.trial)
+
+
+class ModelRead(_Frozen):
+    """The file of a model, or of its boxes, that a step has read; `origin` if it is from here."""
+
+    file: str
+    input_digest: str | None = None
+    origin: Source | None = None
 
 
 class Origin(_Frozen):

@@ -57,7 +57,7 @@ def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
 
 def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
     there = [e.prediction for e in grid.evaluations if (results_dir / e.path).exists()]
-    return {*there, *(prediction.training for prediction in there)}
+    return {step for prediction in there for step in (*grid.before(prediction), prediction)}
 
 
 def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings as BackboneSettings
+from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -153,6 +154,9 @@ class ModelSettings(AnyModelSettings):
     backbone: BackboneSettings
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
+    given_proposals: bool = added(
+        False, "it has no proposals of its own, and is given boxes in training and at test time"
+    )
 
 
 class InferenceSettings(AnyInferenceSettings):
@@ -162,6 +166,7 @@ class InferenceSettings(AnyInferenceSettings):
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
+    ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
 
 
 class TrainingSettings(AnyTrainingSettings):

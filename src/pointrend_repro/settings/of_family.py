@@ -7,15 +7,16 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.proposals_from import PROPOSALS_FROM, ResolvedProposals
 from pointrend_repro.settings.schedule import (
     OWN_ENGINE,
     Engine,
@@ -24,6 +25,7 @@ from pointrend_repro.settings.schedule import (
     RunSettings,
     ScheduleSettings,
 )
+from pointrend_repro.settings.start_from import START_FROM, ResolvedStart, StartFrom
 from pointrend_repro.settings.values import Strict, merged
 
 
@@ -50,6 +52,8 @@ class AnyTrainingSettings(Strict):
     optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings
     run: RunSettings = RunSettings()
+    start_from: ResolvedStart | None = START_FROM
+    proposals_from: ResolvedProposals | None = PROPOSALS_FROM
 
 
 class Recipe(Strict):
@@ -60,6 +64,16 @@ class Recipe(Strict):
     schedules: dict[Name, ScheduleSettings]
 
 
+def _is_a_file(start: StartFrom) -> StartFrom:
+    if start.weights is None:
+        raise ValueError("a preset names weights; which training to start from says a variant")
+    return start
+
+
+# Of the models whose variant says nothing of it.
+StartFromFile = Annotated[StartFrom, AfterValidator(_is_a_file)]
+
+
 class FamilyOverrides(Strict):
     """What a preset changes of a family's models, merged over variant and recipe."""
 
@@ -68,6 +82,7 @@ class FamilyOverrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    start_from: StartFromFile | None = None
     test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; trains nothing anew")
 
     @model_validator(mode="after")

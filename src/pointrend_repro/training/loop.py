@@ -17,29 +17,27 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import set_seed
 from rich.progress import track
 from torch import nn
-from torch.optim import SGD
 
+from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.given_boxes import WithProposals
+from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.schedule import learning_rate
-from pointrend_repro.training.sharing import (
-    check_batch_norm,
-    check_precision,
-    divide,
-)
+from pointrend_repro.training.sharing import divide
 from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.starting import note_start, start_model
 from pointrend_repro.training.update import State, update
 
 
@@ -64,6 +62,8 @@ def train(
     folder: Path,
     device: str,
     stop: StopSignals | None = None,
+    start_from: Path | None = None,
+    proposals: Proposals | None = None,
 ) -> nn.Module:
     """Train a model, continuing from the newest checkpoint in `folder` if there is one.
 
@@ -75,6 +75,9 @@ def train(
         folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`, from process 0.
         device: `cpu`, or `cuda` for one GPU a process.
         stop: after a signal the iteration under way is the last.
+        start_from: the model of the training that `settings.start_from` names, if it names one.
+            It is read only where there is no checkpoint to continue from.
+        proposals: the boxes that `settings.proposals_from` names, if it names any.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -84,36 +87,38 @@ def train(
     """
     processes = Processes(device)
     with processes.noticing_lost_ones(), contextlib.ExitStack() as stack:
-        run = _start(settings, dataset, seed, folder, processes)
+        run = _start(settings, dataset, seed, folder, processes, start_from, proposals)
         with processes.together():
             log = _log_of_main(run, stack)
-        batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed)))
+        batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed, proposals)))
         clock = time.monotonic()
         iterations = range(run.state.iteration, settings.schedule.total_iters)
         for iteration in track(iterations, "training", disable=not processes.is_main):
             with processes.together():
                 batch = next(batches)
             _obey(stop, run)
-            _start_iteration(run)
-            rate = _set_learning_rate(run)
-            losses = update(run.state, batch, processes, settings.optimizer)
-            run.state.iteration += 1
+            done = _update(run, batch)
             if _is_due(run, settings.run.log_every_iters):
-                seconds = time.monotonic() - clock
                 with processes.together():
                     if log is not None:
-                        log.write(iteration, losses | {"lr": rate, "elapsed_s": seconds})
+                        log.write(iteration, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
 
 
-def training_digest(settings: AnyTrainingSettings, dataset: AnyDataset, seed: int) -> str:
+def training_digest(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    proposals: Proposals | None = None,
+) -> str:
     """Return a digest of all that decides the weights."""
     family = family_of(settings)
     of_image = family.function(family.identity)
     images = [of_image(image) for image in dataset.images]
-    return digest(identity(settings) | {"seed": seed, "images": images})
+    given = {} if proposals is None else {"proposals": content_digest(proposals.path)}
+    return digest(identity(settings) | {"seed": seed, "images": images} | given)
 
 
 def _start(
@@ -122,44 +127,27 @@ def _start(
     seed: int,
     folder: Path,
     processes: Processes,
+    start_from: Path | None,
+    proposals: Proposals | None,
 ) -> _Run:
-    identity = training_digest(settings, dataset, seed)
+    identity = training_digest(settings, dataset, seed, proposals)
     with processes.together():
         micro_batches = divide(settings.optimizer, processes)
-        state = _initial_state(settings, dataset, seed, processes, micro_batches)
+        state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
             found = load_checkpoint(folder / "checkpoints", training_digest=identity)
     # From process 0 to all: the others may be on machines that do not see its disk.
-    _restore(state, processes.from_main(found))
+    found = processes.from_main(found)
+    if found is not None:
+        _restore(state, found)
+    elif settings.start_from is not None:
+        with processes.together():
+            if processes.is_main:
+                note_start(folder, settings.start_from, start_from)
+        with processes.together():
+            start_model(state.model, settings.start_from, start_from)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
-
-
-def _initial_state(
-    settings: AnyTrainingSettings,
-    dataset: AnyDataset,
-    seed: int,
-    processes: Processes,
-    micro_batches: MicroBatches,
-) -> State:
-    check_precision(settings.optimizer, processes.accelerator.device)
-    set_seed(seed)
-    model = build_model(settings.model, num_classes=len(dataset.categories))
-    family = family_of(settings)
-    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
-    if family.pretrained is not None:
-        family.function(family.pretrained)(model, settings.model)
-    model.train()
-    optimizer = SGD(
-        family.function(family.parameter_groups)(model, settings.optimizer),
-        lr=settings.optimizer.base_lr,
-        momentum=settings.optimizer.momentum,
-        weight_decay=settings.optimizer.weight_decay,
-    )
-    shared, prepared = processes.prepare(
-        model, optimizer, find_unused_parameters=family.leaves_unused(settings)
-    )
-    return State(model, shared, prepared)
 
 
 def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
@@ -168,16 +156,28 @@ def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
     return stack.enter_context(TrainingLog(run.folder, run.state.iteration))
 
 
-def _batches(run: _Run, dataset: AnyDataset, seed: int) -> Generator[Batch]:
+def _batches(
+    run: _Run, dataset: AnyDataset, seed: int, proposals: Proposals | None
+) -> Generator[Batch]:
     family = family_of(run.settings)
+    make_example = partial(family.function(family.make_example), settings=run.settings.input)
     return training_batches(
         family.training_records(dataset),
-        partial(family.function(family.make_example), settings=run.settings.input),
+        make_example if proposals is None else WithProposals(make_example, proposals),
         micro_batches=run.micro_batches,
         seed=seed,
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),
         workers=run.settings.run.loader_workers,
     )
+
+
+def _update(run: _Run, batch: Batch) -> dict[str, float]:
+    """Make one update, and return what the log says of it."""
+    _start_iteration(run)
+    rate = _set_learning_rate(run)
+    losses = update(run.state, batch, run.processes, run.settings.optimizer)
+    run.state.iteration += 1
+    return losses | {"lr": rate}
 
 
 def _start_iteration(run: _Run) -> None:
@@ -226,9 +226,7 @@ def _snapshot(run: _Run) -> dict[str, Any]:
     }
 
 
-def _restore(state: State, saved: dict[str, Any] | None) -> None:
-    if saved is None:
-        return
+def _restore(state: State, saved: dict[str, Any]) -> None:
     state.model.load_state_dict(saved["model"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.iteration, state.skipped = saved["iteration"], saved["skipped"]

@@ -27,6 +27,10 @@ def _architecture(settings: ModelSettings) -> tuple[str, ...]:
     return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
 
 
+def _given_boxes(settings: ModelSettings) -> ModelSettings:
+    return settings.model_copy(update={"given_proposals": True})
+
+
 FAMILY = Family(
     name="mask_rcnn",
     predictions="instances",
@@ -48,5 +52,6 @@ FAMILY = Family(
     predict_image="pointrend_repro.predictions.instances:predict_image",
     leaves_unused=_leaves_unused,
     architecture=_architecture,
+    given_boxes=_given_boxes,
     speed="pointrend_repro.pipeline.planning.speeds:detector_speed",
 )

@@ -14,5 +14,6 @@ KIND = PredictionKind(
     title="predictions",
     models="an instance model",
     image_bytes=_image_bytes,
+    has_boxes=True,
     rule_ending="",
 )

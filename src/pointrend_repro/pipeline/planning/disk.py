@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Training
+from pointrend_repro.experiments.nodes import Prediction, Training
 from pointrend_repro.pipeline.planning.ranges import Range, total
 from pointrend_repro.pipeline.planning.speeds import DatasetSize, ModelSpeed
 
@@ -32,7 +32,7 @@ def estimate_disk(
     weights = sum(m.model_bytes for m in models.values() if m)
     per_training = CHECKPOINTS_KEPT * _COPIES_IN_A_CHECKPOINT
     predictions = [
-        _prediction_bytes(sizes[p.training.dataset], grid.kind_of(p))
+        _prediction_bytes(sizes[p.training.dataset], p, grid.kind_of(p))
         for p in grid.predictions
         if p.training.dataset in sizes
     ]
@@ -68,5 +68,6 @@ def free_bytes(folder: Path) -> int | None:
     return None
 
 
-def _prediction_bytes(size: DatasetSize, kind: PredictionKind) -> Range:
-    return Range(*kind.image_bytes(size)) * size.val_images
+def _prediction_bytes(size: DatasetSize, prediction: Prediction, kind: PredictionKind) -> Range:
+    images = size.val_images if prediction.split == "val" else size.train_images or 0
+    return Range(*kind.image_bytes(size)) * images

@@ -44,26 +44,34 @@ def prediction_hours(model: ModelSpeed, images: int, machine: Machine) -> Range:
     return model.test_s / machine.speed * (images / 3600)
 
 
-def wall_hours(trainings: list[Range], predictions: Range, machine: Machine) -> Range:
+def wall_hours(
+    trainings: list[Range], predictions: Range, machine: Machine, *, longest: Range
+) -> Range:
     """Return how long all takes on `machine.gpus` GPUs, in hours.
 
     The longest trainings start first, and the predictions are spread over all GPUs behind them.
 
     Args:
         trainings: wall time of each.
+        longest: wall time of the trainings of which each has to wait for the one before.
         predictions: GPU-hours of all.
     """
     if not trainings:
         return predictions * (1 / machine.gpus)
     slots = machine.gpus // machine.gpus_per_training
     makespan = Range(
-        _makespan([t.low for t in trainings], slots), _makespan([t.high for t in trainings], slots)
+        max(_makespan([t.low for t in trainings], slots), longest.low),
+        max(_makespan([t.high for t in trainings], slots), longest.high),
     )
     return makespan.plus(predictions * (1 / machine.gpus))
 
 
 def longest(trainings: list[Range]) -> Range:
-    """Return the wall time of the longest training: no number of GPUs makes all end sooner."""
+    """Return the wall time of the longest training: no number of GPUs makes all end sooner.
+
+    Args:
+        trainings: wall time of each, with that of all trainings which it has to wait for.
+    """
     return max(trainings, key=lambda t: t.high, default=NOTHING)
 
 

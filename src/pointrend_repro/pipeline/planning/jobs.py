@@ -14,6 +14,7 @@ from pointrend_repro.experiments.nodes import (
     dataset_path,
     evaluation_rule,
     page_paths,
+    prediction_rule,
 )
 from pointrend_repro.pipeline.planning.progress import Progress
 
@@ -83,7 +84,8 @@ def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, l
 def _of_predictions(grid: Grid, progress: Progress) -> dict[str, list[bool]]:
     found: dict[str, list[bool]] = {}
     for prediction, done in progress.predictions.items():
-        found.setdefault(grid.kind_of(prediction).rule, []).append(done)
+        rule = prediction_rule(prediction, grid.kind_of(prediction))
+        found.setdefault(rule, []).append(done)
     return dict(sorted(found.items()))
 
 

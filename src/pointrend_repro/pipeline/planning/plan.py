@@ -6,6 +6,7 @@ from itertools import groupby
 from pydantic import BaseModel, ConfigDict
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
@@ -24,7 +25,7 @@ from pointrend_repro.pipeline.planning.gpu_time import (
     wall_hours,
 )
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
-from pointrend_repro.pipeline.planning.progress import Progress, checked_val_images, look_at
+from pointrend_repro.pipeline.planning.progress import Progress, checked_images, look_at
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import (
     ModelSpeed,
@@ -112,6 +113,7 @@ def make_plan(
     records = fetch_records(catalogue, wanted)
     hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
     predicting = reckoning.predict_gpu_hours()
+    together = longest([reckoning.hours_with_sources(t) for t in grid.trainings])
     return Plan(
         preset=grid.name,
         title=grid.preset.title,
@@ -125,8 +127,8 @@ def make_plan(
         trainings=tuple(reckoning.lines()),
         train_gpu_hours=total(hours) * gpus_per_training,
         predict_gpu_hours=predicting,
-        wall_hours=wall_hours(hours, predicting, machine),
-        longest_training_hours=longest(hours),
+        wall_hours=wall_hours(hours, predicting, machine, longest=together),
+        longest_training_hours=together,
         not_estimated=reckoning.not_estimated(),
         disk=reckoning.disk(),
         disk_free=free_bytes(places.results),
@@ -152,10 +154,21 @@ def _reckon(grid: Grid, places: Places, speeds: Speeds, machine: Machine) -> "_R
         )
         for dataset, variant in {(t.dataset, t.variant) for t in grid.trainings}
     }
-    val_images = {name: size.val_images for name, size in speeds.datasets.items()}
-    val_images |= checked_val_images(grid, places.results)
     progress = look_at(grid, places.results)
-    return _Reckoning(grid, speeds, machine, progress, models, val_images)
+    images = _images_of_splits(grid, places, speeds)
+    return _Reckoning(grid, speeds, machine, progress, models, images)
+
+
+def _images_of_splits(grid: Grid, places: Places, speeds: Speeds) -> dict[tuple[str, Split], int]:
+    """Return how many images each split of the data sets has, as far as that is known."""
+    known: dict[tuple[str, Split], int | None] = {}
+    for name, size in speeds.datasets.items():
+        known |= {(name, "val"): size.val_images, (name, "train"): size.train_images}
+    splits: tuple[Split, ...] = ("val", "train")
+    for split in splits:
+        checked = checked_images(grid, places.results, split)
+        known |= {(name, split): count for name, count in checked.items()}
+    return {key: count for key, count in known.items() if count is not None}
 
 
 @dataclass(frozen=True)
@@ -167,7 +180,7 @@ class _Reckoning:
     machine: Machine
     progress: Progress
     models: dict[tuple[str, str], ModelSpeed | None]
-    val_images: dict[str, int]
+    images: dict[tuple[str, Split], int]
 
     def hours_left(self, training: Training) -> Range | None:
         """Wall time until a training is done, None where no speed is known."""
@@ -175,15 +188,22 @@ class _Reckoning:
         left = self._updates(training) - done.updates_done
         return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
 
+    def hours_with_sources(self, training: Training) -> Range:
+        """Wall time until a training is done, with those that it starts from, as far as known."""
+        if self.progress.is_trained(training):
+            return NOTHING
+        waits_for = [*self.grid.sources_of(training), training]
+        return total([h for h in map(self.hours_left, waits_for) if h])
+
     def predict_gpu_hours(self) -> Range:
         """GPU-hours of all predictions that are to do and can be estimated."""
         hours = []
         for prediction, done in self.progress.predictions.items():
-            training = prediction.training
-            model = self.models[training.dataset, training.variant]
-            images = self.val_images.get(training.dataset)
-            if not done and model and images:
-                hours.append(prediction_hours(model, images, self.machine))
+            images = self.images.get((prediction.training.dataset, prediction.split))
+            for training in prediction.trainings:
+                model = self.models[training.dataset, training.variant]
+                if not done and model and images:
+                    hours.append(prediction_hours(model, images, self.machine))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:

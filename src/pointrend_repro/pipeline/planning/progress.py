@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
+from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training, dataset_path
 from pointrend_repro.settings.identity import are_of
@@ -53,7 +54,7 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
         for training in grid.trainings
     }
     predictions = {
-        prediction: trainings[prediction.training].state == "done"
+        prediction: all(trainings[t].state == "done" for t in prediction.trainings)
         and _is_predicted(
             results_dir / prediction.path(grid.kind_of(prediction)),
             grid.inference_settings(prediction.training.variant, prediction.inference),
@@ -71,10 +72,10 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
     )
 
 
-def checked_val_images(grid: Grid, results_dir: Path) -> dict[str, int]:
-    """Return how many images are predicted of each data set that has been checked."""
-    found = {name: _record(results_dir / dataset_path(name), "val") for name in grid.datasets}
-    return {name: int(val["images"]) for name, val in found.items() if val and "images" in val}
+def checked_images(grid: Grid, results_dir: Path, split: Split) -> dict[str, int]:
+    """Return how many images the split of each data set has that has been checked."""
+    found = {name: _record(results_dir / dataset_path(name), split) for name in grid.datasets}
+    return {name: int(part["images"]) for name, part in found.items() if part and "images" in part}
 
 
 def _training_progress(

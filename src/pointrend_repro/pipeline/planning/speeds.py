@@ -74,6 +74,7 @@ class DatasetSize(Strict):
     """What lies on disk for a data set, and what predictions of it take."""
 
     val_images: PositiveInt
+    train_images: PositiveInt | None = None
     bytes: PublishedRange
     detections: PublishedRange
     detection_bytes: PublishedRange

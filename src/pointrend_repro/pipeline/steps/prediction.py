@@ -1,17 +1,24 @@
-"""From a trained model to its predictions of the validation images."""
+"""From a trained model, or several together, to predictions of the validation images."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import start_record
-from pointrend_repro.data.fingerprint import predicted_data
+from pointrend_repro.data.cityscapes import Split
+from pointrend_repro.data.fingerprint import predicted_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
 from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
-from pointrend_repro.settings.schedule import OWN_ENGINE
+from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+
+if TYPE_CHECKING:
+    from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.pipeline.given_boxes import GivenFile
 
 
 def run_prediction(
@@ -23,44 +30,58 @@ def run_prediction(
     output: Path,
     device: str,
     configured: AnyModelSettings | None = None,
+    others: Mapping[Path, AnyModelSettings] | None = None,
+    boxes: "GivenFile | None" = None,
+    split: Split = "val",
 ) -> None:
-    """Predict the validation images with a trained model.
+    """Predict a split of a data set with a trained model, or with several together.
 
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
             Without them a model with a plug-in head is refused.
+        others: the models of `settings.ensemble.variants` in their order, each with its settings.
+        boxes: the predictions whose boxes the model is given, if it is given any.
+        split: whose images to predict; those of training are for other trainings to read.
         output: a file in COCO's results format or, of a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: the model is not what its record describes.
-        UserError: the model or the data are not there, or faulty.
+        DamagedError: a model, or what it is given, is not what its record describes.
+        UserError: a model or the data are not there, or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
+    from pointrend_repro.pipeline.together import put_together
 
-    # A model is predicted with by what has trained it.
-    trained_with = origin.get("train", {}).get("settings", {})
-    predict = predictor_of(trained_with.get("engine", OWN_ENGINE), settings)
+    predict = predictor_of(_engine_of(origin), settings)
     remove_leftovers(output.parent, output.name)
-    finish = start_record(
-        settings=settings.model_dump(mode="json"), seed=None, device=device_name(device)
-    )
+    values = settings.model_dump(mode="json")
+    finish = start_record(settings=values, seed=None, device=device_name(device))
     saved = load_saved_model(model, configured=configured, family=settings.family)
     saved.model.to(device)
     family = family_of(settings)
-    dataset = family.function(family.read)(data, "val")
-    used = {
-        "tested_with": in_force(
-            saved.input, getattr(saved.model.settings, "detector", None), settings.test
-        ),
-        "data": predicted_data(dataset),
-        "input_digest": model_digest,
-    }
-    with origin_written_last(
-        output,
-        lambda made: (
-            origin | {"inference": inference, "predict": finish() | used | {"output_digest": made}}
-        ),
-    ):
-        predict(saved, dataset, settings, output)
+    dataset = family.function(family.read)(data, split)
+    used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest}
+    used["data"] = predicted_data(dataset) if split == "val" else training_data(dataset, data)
+    options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
+    predicting, together = put_together(saved, settings, others or {}, device)
+
+    def record(made: str) -> dict[str, Any]:
+        step = finish() | used | together | given | {"output_digest": made}
+        of_split = {} if split == "val" else {"split": split}
+        return origin | {"inference": inference} | of_split | {"predict": step}
+
+    with origin_written_last(output, record):
+        predict(predicting, dataset, settings, output, **options)
+
+
+def _engine_of(origin: dict[str, Any]) -> Engine:
+    """Return who has trained a model, and therefore predicts with it."""
+    settings = origin.get("train", {}).get("settings", {})
+    engine: Engine = settings.get("engine", OWN_ENGINE)
+    return engine
+
+
+def _tested_with(saved: "SavedModel", settings: AnyInferenceSettings) -> dict[str, Any]:
+    detector = getattr(saved.model.settings, "detector", None)
+    return in_force(saved.input, detector, settings.test)

@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last
@@ -27,14 +27,19 @@ def run_training(
     *,
     output: Path,
     device: str,
+    start_from: Path | None = None,
+    proposals: Path | None = None,
 ) -> None:
     """Train one model and write it to `output`; under `torchrun`, as one of several processes.
 
     Args:
         experiment: preset, dataset, variant and trial, which is the seed.
         output: the model; logs and checkpoints go to its folder.
+        start_from: the model of the training that `settings.start_from` names, if it names one.
+        proposals: the predictions of the training images that `settings.proposals_from` names.
 
     Raises:
+        DamagedError: what it starts from or is given is not what its record describes.
         UserError, StoppedBySignal: in process 0; see `training.loop.train`.
         SystemExit: in the other processes, where process 0 raises.
     """
@@ -42,7 +47,8 @@ def run_training(
 
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(StopSignals())  # before torch, whose import takes seconds
-        _train(experiment, settings, data, output, device, stop, stack)
+        given = _Given(start_from, proposals)
+        _train(experiment, settings, data, output, device, stop, stack, given)
 
 
 def _train(
@@ -53,6 +59,7 @@ def _train(
     device: str,
     stop: "StopSignals",
     stack: contextlib.ExitStack,
+    given: "_Given",
 ) -> None:
     """Train, and hold the folder's lock until `stack` is left."""
     from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -74,6 +81,7 @@ def _train(
             stack.enter_context(only_training_in(output.parent))
         family = family_of(settings)
         dataset = family.function(family.read)(data, "train")
+        options, told = given.read(settings, dataset, experiment)
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
             used = training_data(dataset, data)
@@ -84,14 +92,46 @@ def _train(
         folder=output.parent,
         device=device,
         stop=stop,
+        **options,
     )
     categories = [(c.id, c.name) for c in dataset.categories]
     saved = SavedModel(model, _of_inference(settings.input), categories)
     with processes.together():
         if processes.is_main:
             record = finish() | {"world_size": processes.world_size, "data": used}
+            record |= told | _started_from(settings, output.parent)
             _save(saved, output, experiment, record)
     processes.end()
+
+
+class _Given(NamedTuple):
+    """Files of other trainings that a training builds on."""
+
+    start_from: Path | None
+    proposals: Path | None
+
+    def read(
+        self, settings: AnyTrainingSettings, dataset: Any, experiment: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return arguments of `train`, and what the record of the training says of them."""
+        from pointrend_repro.pipeline.given_boxes import read_given_boxes
+
+        options: dict[str, Any] = {}
+        if settings.start_from is not None:
+            options["start_from"] = self.start_from
+        boxes = read_given_boxes(
+            settings.proposals_from, self.proposals, dataset, split="train", experiment=experiment
+        )
+        if boxes is None:
+            return options, {}
+        return options | {"proposals": boxes.proposals}, {"proposals_from": boxes.record}
+
+
+def _started_from(settings: AnyTrainingSettings, folder: Path) -> dict[str, Any]:
+    """Return what the record of a training says of what it began with."""
+    from pointrend_repro.training.starting import noted_start
+
+    return {} if settings.start_from is None else {"started_from": noted_start(folder)}
 
 
 def _save(

@@ -42,9 +42,10 @@ class DetectorGraph(nn.Module):
         model, test = self.model, self.settings.test
         limits = (size[0], size[1])
         features = self._features(image, size)
-        anchors = model.rpn.anchors(features)
-        rpn_logits, rpn_deltas = model.rpn(features)
-        proposals = model.rpn.propose(anchors, rpn_logits, rpn_deltas, [limits], test)
+        rpn = model.own_proposals()
+        anchors = rpn.anchors(features)
+        rpn_logits, rpn_deltas = rpn(features)
+        proposals = rpn.propose(anchors, rpn_logits, rpn_deltas, [limits], test)
         logits, deltas = model.box_head(features, proposals)
         found = model.box_head.detect(logits, deltas, proposals, [limits], test)
         ((boxes, scores, labels),) = found

@@ -1,0 +1,111 @@
+"""Parts of a model from another file: what a training begins with.
+
+What is named has to be there in full. Nothing is left out in silence, least of all the layers of
+classes that are others in the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from pointrend_repro.base.errors import UserError, printable_line
+from pointrend_repro.checkpoints.description import is_saved_model, read_description
+from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
+from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.checkpoints.reading import read_checkpoint
+from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.start_from import StartFrom, lies_in
+
+# Of a backbone's settings, what its weights hang on although no shape tells.
+_OF_THE_WEIGHTS = ("channel_order", "pixel_mean", "pixel_std", "stride_in_1x1")
+_BACKBONE = "backbone"
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Tensors of a file by our names, and the settings of its backbone as far as it tells."""
+
+    tensors: Mapping[str, Tensor]
+    backbone: Mapping[str, Any]
+
+
+def load_parts(
+    model: nn.Module, backbone: BackboneSettings | None, path: Path, start: StartFrom
+) -> None:
+    """Load what `start` takes of a file into a model that is about to be trained.
+
+    Args:
+        backbone: the model's; None: it has none.
+        path: a file of ours, of detectron2's, or of any other kind that `read_checkpoint` reads.
+
+    Raises:
+        UserError: the file is missing or faulty, a part is not in the model, something of a part is
+            not in the file, or has another shape there; or the weights were trained on other
+            pixels.
+    """
+    source = _read(path)
+    own = shapes_of(model.state_dict())
+    _require_parts(path, [*own], [*source.tensors], start)
+    taken = {name: tensor for name, tensor in source.tensors.items() if start.takes(name)}
+    wanted = {name: shape for name, shape in own.items() if start.takes(name)}
+    if not wanted:
+        raise UserError(f"{path}: start_from.leave_out leaves nothing to start from")
+    fit = compare_shapes(wanted, shapes_of(taken))
+    if not fit.is_exact:
+        raise UserError(
+            f"{path}: does not fit what is to start from it: {fit}; name what to take in "
+            "start_from.parts, or what not to in start_from.leave_out"
+        )
+    require_weights(path, taken)
+    if backbone is not None and any(lies_in(name, (_BACKBONE,)) for name in taken):
+        _require_same_pixels(path, source.backbone, backbone)
+    model.load_state_dict(taken, strict=False)
+
+
+def _read(path: Path) -> _Source:
+    if path.suffix == ".safetensors" and path.is_file() and is_saved_model(path):
+        backbone = read_description(path).model.model_dump().get(_BACKBONE, {})
+        try:
+            return _Source(safetensors.torch.load_file(path), backbone)
+        except (safetensors.SafetensorError, OSError, ValueError) as error:
+            raise UserError(f"{path}: cannot be read: {printable_line(error)}") from None
+    checkpoint = read_checkpoint(path)
+    if checkpoint.source != "model":
+        raise UserError(
+            f"{path}: is an ImageNet backbone without heads; to train from it, name it as "
+            "model.backbone.weights"
+        )
+    found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
+    return _Source(checkpoint.tensors, {k: v for k, v in found.items() if v is not None})
+
+
+def _require_parts(path: Path, own: list[str], theirs: list[str], start: StartFrom) -> None:
+    """Refuse a part that no tensor lies in: it is misspelt.
+
+    What is left out may be a part of the file alone.
+    """
+    named = [
+        *(("parts", part, own) for part in start.parts or ()),
+        *(("leave_out", part, own + theirs) for part in start.leave_out),
+    ]
+    for key, part, names in named:
+        if not any(lies_in(name, (part,)) for name in names):
+            known = ", ".join(dict.fromkeys(name.partition(".")[0] for name in own))
+            raise UserError(f"{path}: start_from.{key}: no {part!r} in the model; it has {known}")
+
+
+def _require_same_pixels(path: Path, theirs: Mapping[str, Any], ours: BackboneSettings) -> None:
+    wrong = [
+        f"{key}: {theirs[key]} instead of {getattr(ours, key)}"
+        for key in _OF_THE_WEIGHTS
+        if key in theirs and theirs[key] != getattr(ours, key)
+    ]
+    if wrong:
+        raise UserError(
+            f"{path}: its weights were trained with another model.backbone: {'; '.join(wrong)}"
+        )

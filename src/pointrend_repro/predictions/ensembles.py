@@ -1,0 +1,77 @@
+"""Several detectors that predict together: what they find is pooled before a last NMS.
+
+Each model sees the image at its own size, and draws its masks in its own boxes. All boxes with
+their masks then compete, class by class, by their scores times the weight of their model.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.modeling.boxes import suppress
+from pointrend_repro.settings.ensemble import EnsembleSettings
+
+
+class Found(NamedTuple):
+    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image."""
+
+    mask_logits: Tensor
+    box: Tensor
+    score: float
+    label: int
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Models for the same classes, the variant's own first."""
+
+    models: tuple[SavedModel, ...]
+    settings: EnsembleSettings
+
+    @property
+    def categories(self) -> list[tuple[int, str]]:
+        """The (id, name) of the classes, the same of all models."""
+        return self.models[0].categories
+
+
+def make_ensemble(models: tuple[SavedModel, ...], settings: EnsembleSettings) -> Ensemble:
+    """Put models together.
+
+    Raises:
+        UserError: they are not for the same classes.
+    """
+    for number, model in enumerate(models):
+        if model.categories != models[0].categories:
+            raise UserError(
+                f"ensemble.variants: {settings.variants[number - 1]} was trained for other classes"
+            )
+    return Ensemble(models, settings)
+
+
+def rows(found: Detections) -> Iterator[Found]:
+    """Yield the objects that one model has found."""
+    numbers = found.scores.tolist(), found.labels.tolist()
+    for logits, box, score, label in zip(found.mask_logits, found.boxes, *numbers, strict=True):
+        yield Found(logits, box, score, label)
+
+
+def pool(found: list[Detections], settings: EnsembleSettings) -> list[Found]:
+    """Return what is left of all that several models have found, highest-scoring first.
+
+    Args:
+        found: of each model in the order of the weights, in pixels of the same image. The masks of
+            one model may be of another resolution than those of another.
+    """
+    weights = settings.weights or (1.0,) * len(found)
+    boxes = torch.cat([each.boxes for each in found])
+    scores = torch.cat([each.scores * w for each, w in zip(found, weights, strict=True)])
+    labels = torch.cat([each.labels for each in found])
+    keep = suppress(boxes, scores, labels, settings.nms_iou)[: settings.detections_per_image]
+    logits = [mask for each in found for mask in each.mask_logits]
+    return [Found(logits[i], boxes[i], float(scores[i]), int(labels[i])) for i in keep.tolist()]

@@ -1,0 +1,47 @@
+"""What a training has before its first update, and before it reads any checkpoint."""
+
+from accelerate.utils import set_seed
+from torch.optim import SGD
+
+from pointrend_repro.checkpoints.saved_models import build_model
+from pointrend_repro.data.batches import MicroBatches
+from pointrend_repro.data.records import AnyDataset
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.sharing import check_batch_norm, check_precision
+from pointrend_repro.training.starting import freeze
+from pointrend_repro.training.update import State
+
+
+def initial_state(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    processes: Processes,
+    micro_batches: MicroBatches,
+) -> State:
+    """Make a model, with random or pretrained weights, and its optimizer.
+
+    Raises:
+        UserError: these processes cannot share such a training, or there are no such weights.
+    """
+    check_precision(settings.optimizer, processes.accelerator.device)
+    set_seed(seed)
+    model = build_model(settings.model, num_classes=len(dataset.categories))
+    family = family_of(settings)
+    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
+    if family.pretrained is not None:
+        family.function(family.pretrained)(model, settings.model)
+    model.train()
+    freeze(model, settings.start_from)
+    optimizer = SGD(
+        family.function(family.parameter_groups)(model, settings.optimizer),
+        lr=settings.optimizer.base_lr,
+        momentum=settings.optimizer.momentum,
+        weight_decay=settings.optimizer.weight_decay,
+    )
+    shared, prepared = processes.prepare(
+        model, optimizer, find_unused_parameters=family.leaves_unused(settings)
+    )
+    return State(model, shared, prepared)

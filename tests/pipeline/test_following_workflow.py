@@ -1,0 +1,52 @@
+"""Snakemake trains what others start from first, and both again where the first one changes."""
+
+import shutil
+
+import pytest
+from test_workflow import STUB
+
+from config_files import config_file
+from following import FOLLOWER, SOURCE, write_following_config
+from small_experiment import DATASET, PRESET
+from working_copy import WorkingCopy, make_copy
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
+    """A finished run, whose commands a stub stands for."""
+    folder = tmp_path_factory.mktemp("following") / "copy"
+    made = make_copy(folder)
+    shutil.rmtree(folder / "config")
+    config = write_following_config(folder / "config")
+    # Drawn, so that no data are needed; the stub draws nothing.
+    preset = config / f"presets/{PRESET}.yaml"
+    preset.write_text(preset.read_text().replace(DATASET, "generated_coco"))
+    (folder / "bin").mkdir(exist_ok=True)
+    stub = folder / "bin/pointrend-repro"
+    stub.write_text(STUB)
+    stub.chmod(0o755)
+    return made
+
+
+def test_from_the_first_training_to_a_change(copy: WorkingCopy) -> None:
+    where = ("--config", f"preset={PRESET}")
+    planned = copy.snakemake("--dry-run", "--printshellcmds", *where)
+    assert planned.returncode == 0, planned.stderr
+    results = f"results/{PRESET}/generated_coco"
+    lines = [line for line in planned.stdout.splitlines() if " train --preset" in line]
+    given = [f"--start-from={results}/{SOURCE}/trial0/model.safetensors" in ln for ln in lines]
+    assert given == [f"--variant {FOLLOWER}" in line for line in lines]
+    assert sorted(given) == [False, True]
+
+    done = copy.snakemake("--cores", "1", "--quiet", "all", *where)
+    assert done.returncode == 0, done.stderr
+    assert copy.plan(*where) == {}
+    source = copy.folder / results / SOURCE / "trial0/model.safetensors"
+    source.unlink()
+    assert copy.plan(*where) == {}  # nobody needs it any more
+    forced = copy.plan(*where, "--forcerun", "predict")
+    assert "train" not in forced
+
+    variant = config_file(f"variants/{SOURCE}", copy.folder / "config").relative_to(copy.folder)
+    copy.edit(str(variant), "kind: 4conv", "kind: sharpmask")
+    assert copy.plan(*where)["train"] == 2
