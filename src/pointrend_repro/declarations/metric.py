@@ -25,7 +25,7 @@ class Metric:
         name: also that of the file, or of the entry point, which declares it.
         keys: by the name that the official tool gives each number, its unit.
         score: `module:function` of what computes it, imported then: `evaluation.score` says how
-            it is called, and `pipeline.steps.run_cost` how one that reads no predictions is.
+            it is called, and `pipeline.steps.cost.run_cost` how one that reads no predictions is.
         reads: the kind of predictions that it scores.
         counts: instead, that of the models of which it counts something, untrained.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
