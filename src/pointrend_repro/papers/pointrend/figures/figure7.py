@@ -31,7 +31,7 @@ _DETAIL = 0.3  # side of the enlarged window, as a share of the view's
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
-    """Draw one column a resolution: the object above, a detail of its outline below.
+    """Draw one column per resolution: the object above, a detail of its outline below.
 
     Raises:
         UserError: there is nothing to show, or the image cannot be read.
@@ -75,9 +75,9 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
 
 
 def densest_window(differs: NDArray[np.bool_], side: int) -> tuple[int, int]:
-    """Return the corner (x, y) of the square of this side that holds most of a mask (H, W).
+    """Return the corner (x, y) of the square of this side that covers most of a mask (H, W).
 
-    Where the mask is empty it is the square in the middle.
+    For an empty mask it is the square in the middle.
     """
     if not differs.any():
         return (differs.shape[1] - side) // 2, (differs.shape[0] - side) // 2

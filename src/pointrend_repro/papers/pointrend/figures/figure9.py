@@ -58,7 +58,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
 
 
 def _show_step(ax: Axes, step: RefinementStep, saved: SavedModel, image: Tensor) -> None:
-    """Show a step's label map, cut to what the image covers of the padded input."""
+    """Show a step's label map, cropped to the part of the padded input that the image covers."""
     height, width = step.logits.shape[2:]
     padded_height, padded_width = saved.model.backbone.padded_size([image])
     labels = step.logits[0].argmax(dim=0).byte().numpy()
