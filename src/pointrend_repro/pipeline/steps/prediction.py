@@ -1,4 +1,4 @@
-"""From a trained model to its predictions of the validation images."""
+"""From a trained model to its predictions for the validation images."""
 
 from pathlib import Path
 
@@ -29,17 +29,17 @@ def run_prediction(
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
             Without them a model with a plug-in head is refused.
-        output: a file in COCO's results format or, of a semantic model, a folder of label images.
+        output: a file in COCO's results format or, for a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: the model is not what its record describes.
-        UserError: the model or the data are not there, or faulty.
+        DamagedError: the model does not match its record.
+        UserError: the model or the data are missing or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
 
-    # A model is predicted with by what has trained it.
+    # A model is run by the engine that trained it.
     trained_with = origin.get("train", {}).get("settings", {})
     predict = predictor_of(trained_with.get("engine", OWN_ENGINE), settings)
     remove_leftovers(output.parent, output.name)
