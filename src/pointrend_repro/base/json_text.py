@@ -113,7 +113,7 @@ def _whole_number(text: str) -> int:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise UnreasonableJsonError(f"it has {name}, which JSON has not; write a number or null")
+    raise UnreasonableJsonError(f"it has {name}, which JSON does not have; write a number or null")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -91,11 +91,11 @@ def _mapping(text: str) -> dict[str, Any]:
 def _require_family(path: Path, found: str, named: str | None) -> None:
     if found == named or FAMILIES.is_own(found):
         return
-    told = printable_line(found)
+    shown = printable_line(found)
     if named is not None:
-        raise UserError(f"{path}: is of family {told!r}, not {named!r}")
+        raise UserError(f"{path}: is of family {shown!r}, not {named!r}")
     raise UserError(
-        f"{path}: says that it is of family {told!r}, which is not of this package and which a "
+        f"{path}: says that it is of family {shown!r}, which is not of this package and which a "
         "file of weights cannot choose; name it yourself if you trust it (docs/your_family.md)"
     )
 

@@ -100,10 +100,10 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
     require_weights(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
-    _tell(path, checkpoint.left_out)
+    _log_left_out(path, checkpoint.left_out)
 
 
-def _tell(path: Path, left_out: tuple[str, ...]) -> None:
+def _log_left_out(path: Path, left_out: tuple[str, ...]) -> None:
     """Log which parts of the file are not used, once per machine."""
     names = [name for name in left_out if not is_counter(name)]
     if names and os.environ.get("LOCAL_RANK", "0") == "0":

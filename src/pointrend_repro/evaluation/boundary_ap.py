@@ -34,8 +34,8 @@ _DILATION_RATIO = 0.02
 def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score instance predictions by Boundary AP.
 
-    ground_truth: annotations in COCO format.
-        predictions: predictions in COCO's results format.
+    Args:
+        ground_truth: annotations in COCO format.
         predictions: predictions in COCO's results format.
 
     Returns:

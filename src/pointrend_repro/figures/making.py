@@ -152,9 +152,9 @@ def _model_used(results_dir: Path, training: Training) -> ModelUsed:
     asked = {key: getattr(training, key) for key in ("dataset", "variant", "trial")}
     require_model_of(model, asked)
     origin, model_digest = require_as_recorded(model, "train")
-    told = {"file": file, "model_digest": model_digest}
+    file_and_digest = {"file": file, "model_digest": model_digest}
     try:
-        return ModelUsed.model_validate({**origin["train"], **told})
+        return ModelUsed.model_validate({**origin["train"], **file_and_digest})
     except (KeyError, TypeError, ValidationError):
         path = origin_path(model)
         raise UserError(f"{path}: not the origin of a training; train the model again") from None

@@ -76,8 +76,8 @@ def _suppress_in_graph(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float
     """Suppress without batched_nms, which branches on the number of boxes.
 
     Groups are laid out in a square grid, apart from each other: in one row their coordinates would
-    lose too many digits. torchvision tells torch.export that at least two boxes are kept, so two
-    boxes are added that overlap nothing and come last.
+    lose too many digits. torchvision's declaration for torch.export says that at least two boxes
+    are kept, so two boxes are added that overlap nothing and come last.
     """
     places = torch.stack([groups % _GROUPS_IN_A_ROW, groups // _GROUPS_IN_A_ROW], dim=1)
     apart = boxes + (places * _GROUP_EXTENT_PX).to(boxes.dtype).repeat(1, 2)

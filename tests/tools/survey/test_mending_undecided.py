@@ -87,7 +87,7 @@ UNDECIDED: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "other sizes": (images(lambda e: e.update(width=64, height=40)), "", "do not match"),
     "objects on either picture": (
         small_on_side,
-        "their objects do not tell on which they were drawn",
+        "their objects do not show on which they were drawn",
         "is 128x80 pixels, but its annotation says 80x128",
     ),
     "pictures in fractions": (to_floats, "of which nothing says what is black", "convert it to 8"),

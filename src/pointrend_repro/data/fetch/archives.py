@@ -74,7 +74,7 @@ def unpack(
         UserError: the disk is full or cannot be written to.
     """
     with (
-        _told_as_damaged(archive),
+        _reporting_damage(archive),
         _ListBounded(archive) as stream,
         zipfile.ZipFile(stream) as opened,
     ):
@@ -94,7 +94,7 @@ def unpack(
 
 
 @contextlib.contextmanager
-def _told_as_damaged(archive: Path) -> Iterator[None]:
+def _reporting_damage(archive: Path) -> Iterator[None]:
     """Turn the errors of `zipfile` and its decompressors into one line."""
     try:
         yield
@@ -157,7 +157,7 @@ def _unpack_members(
     total, done = sum(m.file_size for m in members), 0
     for member in members:
         target = folder / member.filename
-        with _bad_names_told(opened, member):
+        with _naming_bad_names(opened, member):
             (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
             if not member.is_dir():
                 done += _unpack_file(opened, member, target)
@@ -165,7 +165,7 @@ def _unpack_members(
 
 
 @contextlib.contextmanager
-def _bad_names_told(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[None]:
+def _naming_bad_names(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[None]:
     """Name the archive and the member where the system only says that a name is too long."""
     try:
         yield

@@ -139,9 +139,9 @@ def _run(
         name = signal.Signals(stopped.signal_number).name
         processes.stop(StoppedBySignal(name, stopped.iteration))
     except FloatingPointError as error:
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         processes.end_by(
             UserError(
-                f"detectron2: {told}; lower optimizer.base_lr or lengthen optimizer.warmup_iters"
+                f"detectron2: {message}; lower optimizer.base_lr or lengthen optimizer.warmup_iters"
             )
         )

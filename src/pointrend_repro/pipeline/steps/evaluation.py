@@ -94,8 +94,8 @@ def run_evaluations(
                 traceback.print_exc()
                 failed.append(metric)
     if failed:
-        told = ", ".join(str(logs[metric]) for metric in failed)
-        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {told}")
+        failed_logs = ", ".join(str(logs[metric]) for metric in failed)
+        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {failed_logs}")
 
 
 def _predicted(predictions: Path, once: ReadOnce) -> Recorded:

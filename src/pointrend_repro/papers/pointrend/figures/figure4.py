@@ -139,7 +139,7 @@ def _picture(figure: Figure, shown: ShownObject, dataset: CocoDataset) -> Pictur
             f"One step on a real object ({name}), inside the ground truth's box and for its "
             f"class. The point head predicts a {COARSE_SIDE}×{COARSE_SIDE} grid, which is "
             f"interpolated bilinearly to {FINE_SIDE}×{FINE_SIDE}; the N = {NUM_POINTS} most "
-            "ambiguous cells (dots) are predicted anew. Blue is the probability of foreground, "
+            "ambiguous cells (dots) are predicted again. Blue is the probability of foreground, "
             "the line is the annotated outline; the box is drawn as a square. 4×4 is for "
             "illustration, as in the paper's toy example: masks are rendered from 7×7. Object "
             f"chosen {CHOICE}."
@@ -147,7 +147,7 @@ def _picture(figure: Figure, shown: ShownObject, dataset: CocoDataset) -> Pictur
         alternative_text=(
             f"Four panels: a picture of the object ({name}); a {COARSE_SIDE} by {COARSE_SIDE} grid "
             f"of probabilities; the same as {FINE_SIDE} by {FINE_SIDE} cells with {NUM_POINTS} "
-            "dots where it is nearest to one half; the grid with the dotted cells predicted anew."
+            "dots where it is nearest to one half; the grid with the dotted cells predicted again."
         ),
         image_ids=[shown.record.id],
     )

@@ -46,8 +46,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             "The most likely class of each cell at the resolution of each step, without bilinear "
             "interpolation: the coarse prediction of DeepLabV3 at output stride 16, then one panel "
             f"a subdivision step with the at most {settings.points_per_step} points that the step "
-            "predicted anew. The first step shown is the last that predicts a whole grid, which "
-            f"makes those before it void. Shown is the first of {STREET_CHOICE}."
+            "predicted again. The first step shown is the last that predicts a whole grid, which "
+            f"discards those before it. Shown is the first of {STREET_CHOICE}."
         ),
         alternative_text=(
             f"A street scene and {len(steps)} label maps of it in colours, each finer than "

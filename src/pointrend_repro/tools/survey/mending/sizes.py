@@ -44,7 +44,7 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
         line = (
             f"{len(swapped)} images, such as image {next(iter(swapped))}, have the size of the "
             "picture before it is turned upright (EXIF), and their objects "
-            f"{'contradict each other' if stored else 'do not tell'} on which they were drawn"
+            f"{'contradict each other' if stored else 'do not show'} on which they were drawn"
         )
         return Mended(given.document, given.done, (line,))
 
