@@ -94,7 +94,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> PageContent:
         title="One mask, step by step",
         caption=(
             f"One object ({name}) inside the ground truth's box and for its class. Each step "
-            f"doubles the grid by interpolation and predicts its most uncertain cells (dots) again, "
+            "doubles the grid by interpolation and predicts its most uncertain cells (dots) again, "
             f"at most {settings.points_per_step:,} of them. Left the grid before they are "
             "predicted, darker where foreground is likelier; right the mask afterwards. A step "
             "that predicts the whole grid discards those before it: masks are rendered from the "
