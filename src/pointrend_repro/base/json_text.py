@@ -15,7 +15,7 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-# Longer ones are no sensible number: above 308 digits not even a float holds it.
+# Longer ones make no sense as numbers: above 308 digits not even a float holds it.
 MOST_DIGITS = 100
 
 # An escaped pair of surrogates is one character; group 1 is half of one. Backslashes occur only in

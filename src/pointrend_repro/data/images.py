@@ -57,7 +57,8 @@ def open_rgb(path: Path) -> Image.Image:
     with opened_picture(path, otherwise="not a whole image", advice=advice) as image:
         if is_deep(image):
             raise UserError(
-                f"{path}: has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits"
+                f"{path}: has more than 8 bits per channel (mode {image.mode}); "
+                "convert it to 8 bits"
             )
         image.load()
         upright = _upright(image)

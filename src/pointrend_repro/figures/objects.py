@@ -20,7 +20,7 @@ _MIN_FILL = 0.25
 CHOICE = (
     "from the validation images, by the ground truth alone: large objects that lie inside the "
     "image and fill a quarter of their box, the most complex outlines first (perimeter squared by "
-    "area), one an image and, while there are, of different classes"
+    "area), one per image and, as far as possible, of different classes"
 )
 
 

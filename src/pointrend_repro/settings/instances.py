@@ -85,7 +85,7 @@ class PointRendHeadSettings(Strict):
     coarse_channels: PositiveInt = 1024
     coarse_resolution: PositiveInt = Field(7, description="paper: M0 = 7")
     point_channels: PositiveInt = 256
-    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points a box")
+    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points per box")
     train_selection: Literal["random", "regular_grid"] = Field(
         "random", description="paper: random, biased by k and beta; Table 4 has a regular grid too"
     )
@@ -160,7 +160,7 @@ class InferenceSettings(AnyInferenceSettings):
 
     family: OwnFamily = UNNAMED
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
-    points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+    points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
 
 

@@ -26,7 +26,7 @@ class Processes:
     """This process and the others.
 
     Args:
-        device: `cpu`, or `cuda` for one GPU a process.
+        device: `cpu`, or `cuda` for one GPU per process.
 
     Attributes:
         accelerator: on the device of this process.

@@ -47,7 +47,7 @@ def open_images(
             elif path not in by_digest[digest]:
                 by_digest[digest].append(path)
             if is_deep:
-                text = f"{path} is read by the upper 8 of its 16 bits a channel: is it dark?"
+                text = f"{path} is read by the upper 8 of its 16 bits per channel: is it dark?"
                 findings.append(oddity("colour images of 16 bits a channel", text))
     for paths in by_digest.values():
         if len(paths) > 1:

@@ -68,7 +68,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         ),
         alternative_text=(
             f"Four pictures of the same object ({name}) with a tinted mask and its outline, at 28, "
-            "56, 112 and 224 cells a side, and an enlarged detail of the outline below each."
+            "56, 112 and 224 cells per side, and an enlarged detail of the outline below each."
         ),
         image_ids=[shown.record.id],
     )
