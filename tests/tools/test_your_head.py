@@ -175,7 +175,7 @@ def test_the_command_says_what_holds_and_what_does_not(
         cli.main()
     assert end.value.code == 2
     said = capsys.readouterr()
-    assert "FAILED One finite square mask a box." in said.out
+    assert "FAILED One finite square mask per box." in said.out
     assert "checks failed" in said.err
 
 
