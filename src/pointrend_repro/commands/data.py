@@ -142,11 +142,11 @@ def mend(
     ] = False,
 ) -> None:
     """Mend, in a copy, what annotation tools write and `data check` refuses."""
+    from pointrend_repro.tools.survey.inspecting import inspect_folder
     from pointrend_repro.tools.survey.mending.planning import plan_mending
     from pointrend_repro.tools.survey.mending.sources import find_sources
     from pointrend_repro.tools.survey.mending.text import to_lines
     from pointrend_repro.tools.survey.mending.writing import require_free, write_copy
-    from pointrend_repro.tools.survey.taking import take_survey
     from pointrend_repro.tools.survey.text import findings_lines, printable
 
     require_free(folder, out)
@@ -157,7 +157,7 @@ def mend(
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
     files = write_copy(plan, out, link=link)
-    survey = take_survey(out, train=files["train"], val=files["val"])
+    survey = inspect_folder(out, train=files["train"], val=files["val"])
     for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
         print(printable(line))
     if survey.faults:
@@ -175,15 +175,15 @@ def _check_folder(
 ) -> None:
     """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
     from pointrend_repro.base.files import write_json
+    from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder
     from pointrend_repro.tools.survey.mending.text import hint
-    from pointrend_repro.tools.survey.taking import as_data, take_survey
     from pointrend_repro.tools.survey.text import to_text
     from pointrend_repro.tools.survey.writing import dataset_path, next_step, write_dataset
 
     path = dataset_path(name, config_dir) if config_dir else None
     train, val = split_files
     try:
-        survey = take_survey(folder, train=train, val=val, sample=sample)
+        survey = inspect_folder(folder, train=train, val=val, sample=sample)
     except UserError as error:
         raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))

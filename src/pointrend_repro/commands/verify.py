@@ -31,7 +31,7 @@ def verify(
     if found.problems:
         wrong = f"{len(found.problems)} of {count(found.looked_at, 'file')}"
         raise UserError(
-            f"{folder}: {wrong} not as recorded; move each away and make it anew by "
+            f"{folder}: {wrong} not as recorded; move each away and remake it by "
             "`snakemake --cores N -- FILE`"
         )
     print(f"{count(found.looked_at, 'file')} as recorded")

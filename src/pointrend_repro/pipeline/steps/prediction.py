@@ -42,11 +42,11 @@ def run_prediction(
         others: the models of `settings.ensemble.variants` in their order, each with its settings.
         boxes: the predictions whose boxes the model is given, if it is given any.
         split: whose images to predict; those of training are for other trainings to read.
-        output: a file in COCO's results format or, of a semantic model, a folder of label images.
+        output: a file in COCO's results format or, for a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: a model, or what it is given, is not what its record describes.
-        UserError: a model or the data are not there, or faulty.
+        DamagedError: a model, or what it is given, does not match its record.
+        UserError: a model or the data are missing or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
