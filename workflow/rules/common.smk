@@ -106,7 +106,8 @@ ASKED = {
 RESULTS = f"results/{SETTINGS.preset}"
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")
-PREDICTED = {s: Prediction(TRAINED, "{inference}", split=s) for s in ("val", "train")}
+INFERENCE = "{inference}"
+PREDICTED = {s: Prediction(TRAINED, INFERENCE, split=s) for s in ("val", "train")}
 # A prediction that is scored is known by its folder alone.
 SCORED = SimpleNamespace(folder="{prediction}")
 MODEL_DIR = f"{RESULTS}/{TRAINED.folder}"

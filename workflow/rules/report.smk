@@ -6,16 +6,16 @@ for metric in GRID.counted:
             METRICS.find(metric).rule
         output:
             report(
-                f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED["val"].inference, metric).path}",
+                f"{RESULTS}/{Cost(TRAINED.variant, INFERENCE, metric).path}",
                 caption="../report/cost.rst",
                 category="Scores",
                 subcategory="counted",
                 labels=cost_labels(metric),
             ),
         log:
-            f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED["val"].inference, metric).log_path}",
+            f"{RESULTS}/{Cost(TRAINED.variant, INFERENCE, metric).log_path}",
         benchmark:
-            f"{RESULTS}/{Cost(TRAINED.variant, PREDICTED["val"].inference, metric).benchmark_path}"
+            f"{RESULTS}/{Cost(TRAINED.variant, INFERENCE, metric).benchmark_path}"
         conda:
             "../envs/pointrend_repro.yaml"
         threads: ASKED["count_cost"].threads

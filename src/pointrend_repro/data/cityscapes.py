@@ -22,8 +22,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.decoding import opened_picture
+from pointrend_repro.settings.values import Split
 
-Split = Literal["train", "val"]
 LabelKind = Literal["instanceIds", "labelIds"]
 
 # Official id -> name of the classes with scored instances, as in the official evaluator.

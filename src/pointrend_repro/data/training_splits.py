@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.data.coco import CocoDataset, ImageRecord, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, read_labelled_images
+from pointrend_repro.settings.values import Split
 
 
 def read_instances(data: DataPaths, split: Split) -> CocoDataset:

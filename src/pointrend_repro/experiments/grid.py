@@ -20,13 +20,13 @@ from pointrend_repro.config.reading import (
 )
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of, together
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.values import Split
 
 
 @dataclass(frozen=True)

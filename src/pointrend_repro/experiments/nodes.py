@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.origins import origin_path
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
+from pointrend_repro.settings.values import Split
 
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"

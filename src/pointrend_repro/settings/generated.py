@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Split
 
 if TYPE_CHECKING:
     import numpy as np  # every command reads these settings, and most need no numpy
@@ -12,7 +13,6 @@ if TYPE_CHECKING:
 # Raised whenever the same settings would give other bytes: older folders are then refused.
 RENDERER_VERSION = 2
 
-Split = Literal["train", "val"]
 ImageKind = Literal["ordinary", "empty", "crowd"]
 
 _SPLIT_SEEDS: dict[Split, int] = {"train": 0, "val": 1}

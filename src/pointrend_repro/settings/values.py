@@ -1,6 +1,6 @@
 """What all settings share: limits of numbers, refusing unknown keys, and merging."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 # A downloaded weights file brings such settings too: they must not ask for absurd memory.
 ImageEdge = Annotated[int, Field(gt=0, le=16384)]
 RoiEdge = Annotated[int, Field(gt=0, le=256)]
+
+Split = Literal["train", "val"]
 
 
 class Strict(BaseModel):

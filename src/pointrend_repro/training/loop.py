@@ -99,12 +99,18 @@ def train(
             _stop_if_signalled(stop, run)
             done = _update(run, batch)
             if _is_due(run, settings.run.log_every_iters):
-                with processes.sharing_errors():
-                    if log is not None:
-                        log.write(iteration, done | {"elapsed_s": time.monotonic() - clock})
+                _write_log(run, log, iteration, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
+
+
+def _write_log(
+    run: _Run, log: TrainingLog | None, iteration: int, values: dict[str, float]
+) -> None:
+    with run.processes.sharing_errors():
+        if log is not None:  # in process 0 alone
+            log.write(iteration, values)
 
 
 def training_digest(

@@ -18,7 +18,8 @@ from pointrend_repro.data.generated.polygons import keyhole_ring
 from pointrend_repro.data.generated.rendering import light_direction, paint, to_uint8
 from pointrend_repro.data.generated.street_background import StreetObject
 from pointrend_repro.data.generated.street_scenes import sample_street
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 # Made-up towns, so that these images are not taken for photographs.
 _CITIES: dict[Split, tuple[str, ...]] = {

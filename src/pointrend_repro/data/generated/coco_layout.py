@@ -23,7 +23,8 @@ from pointrend_repro.data.generated.polygons import (
 )
 from pointrend_repro.data.generated.rendering import render_scene
 from pointrend_repro.data.generated.scenes import MIN_VISIBLE_AREA_PX, SceneObject, sample_scene
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 _FIRST_IMAGE_ID: dict[Split, int] = {"train": 1, "val": 2_000_001}
 _JPEG_QUALITY = 92

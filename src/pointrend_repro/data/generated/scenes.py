@@ -21,7 +21,8 @@ from pointrend_repro.data.generated.polygons import (
     exact_polygons,
     mask_area_px,
 )
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 MIN_VISIBLE_AREA_PX = 12.0
 _MIN_VISIBLE_SHARE = 0.12

@@ -19,7 +19,8 @@ from pointrend_repro.data.generated.scenes import (
     visible_part,
 )
 from pointrend_repro.data.generated.street_background import StreetObject, sample_background
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 _CAMERA_HEIGHT_M = 1.6
 _GROUP_MEMBERS = 5

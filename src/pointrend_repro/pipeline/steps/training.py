@@ -71,11 +71,8 @@ def _train(
     processes = Processes(device)
     with processes.sharing_errors():
         train = trainer_of(settings.engine)
-    finish = start_record(
-        settings=settings.model_dump(mode="json"),
-        seed=seed,
-        device=_count_equal(processes.gather(device_name(device))),
-    )
+    values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
+    finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
     with processes.sharing_errors():
         if processes.is_main:
             stack.enter_context(only_training_in(output.parent))
