@@ -1,6 +1,6 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
-# a job again, and a training that was cut continues from them. The device, and how the command
-# is launched on how many GPUs, are resources, not parameters: others do not train anew.
+# a job again, and an interrupted training continues from its checkpoints. The device, the number of
+# GPUs and how the command is launched are resources, not parameters: changing them retrains nothing.
 rule train:
     input:
         f"{RESULTS}/{dataset_path(TRAINED.dataset)}",
