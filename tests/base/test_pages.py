@@ -1,4 +1,4 @@
-"""docs/architecture.md names files that exist, the rooms of pyproject.toml, and walks downwards."""
+"""The pages name files that exist; docs/architecture.md has the rooms of pyproject.toml."""
 
 import re
 import tomllib
@@ -51,6 +51,28 @@ def test_every_page_that_it_links_to_exists() -> None:
     links = re.findall(r"\]\(([\w./]+\.md)", TEXT)
     assert len(links) > 10
     assert [link for link in links if not (REPOSITORY / "docs" / link).is_file()] == []
+
+
+def test_every_module_and_page_that_any_page_names_exists() -> None:
+    pages = [*sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
+    assert len(pages) > 20
+    missing = []
+    for page in pages:
+        text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        modules = re.findall(r"`([\w.-]+/[\w./-]+\.py)\b", text)
+        links = re.findall(r"\]\(([\w./-]+\.\w+)", text)
+        for name in {*modules, *links}:
+            if not any((place / name).is_file() for place in (REPOSITORY, PACKAGE, page.parent)):
+                missing.append(f"{page.name}: {name}")
+    # What the guides tell a user to write.
+    of_the_user = {
+        "your_family.md: one_box/family.py",
+        "your_family.md: one_box/network.py",
+        "your_head.md: heads/two_convs.py",
+        "your_metric.md: counting/declared.py",
+        "your_metric.md: counting/scoring.py",
+    }
+    assert set(missing) == of_the_user
 
 
 def test_its_rooms_are_the_layers_that_are_checked() -> None:
