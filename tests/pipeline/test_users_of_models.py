@@ -124,7 +124,7 @@ def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     assert "2 of 3 files not as recorded" in told
     for path in (run.predictions, origin_path(run.predictions)):
         path.unlink()
-    assert f"{run.predictions}: is not there any more, and what was made of it is" in read_problems(
+    assert f"{run.predictions}: is gone, but results made from it are still there" in read_problems(
         run
     )
     run.score.write_text("{")

@@ -106,7 +106,9 @@ def test_results_of_any_paper_can_be_compared(config_dir: Path, results: Path) -
 
 def test_a_claim_about_it_is_refused(config_dir: Path) -> None:
     write(config_dir / f"papers/{NAME}/claims.yaml", {"best": claim("own", "old")})
-    with pytest.raises(UserError, match="row 'old' of table 'made_up_table1' has printed numbers"):
+    with pytest.raises(
+        UserError, match="row 'old' of table 'made_up_table1' has published numbers"
+    ):
         load_claims(config_dir, [NAME])
 
 

@@ -1,4 +1,4 @@
-# One rule for each metric that is counted of a model as it is configured; nothing is trained.
+# One rule for each metric that is counted from a configured model; nothing is trained.
 for metric in GRID.counted:
 
     rule:
@@ -62,7 +62,7 @@ rule report:
     input:
         f"{RESULTS}/{METRICS_FILE}",
         f"{RESULTS}/claims",
-        # To mark the numbers that were made of other data than these.
+        # To mark numbers that were made from other data.
         [data_today(dataset) for dataset in sorted(GRID.datasets)],
         expand(
             "reports/{preset}/figures/{figure}.{format}",

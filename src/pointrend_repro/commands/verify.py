@@ -14,7 +14,7 @@ def verify(
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Read all models, predictions and scores of a preset, and tell which are not as recorded."""
+    """Read a preset's models, predictions and scores; list those that are not as recorded."""
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid

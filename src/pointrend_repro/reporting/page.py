@@ -178,7 +178,7 @@ def _code_state(conditions: Conditions) -> str:
     if not other:
         return f"unchanged since the results were made ({conditions.code_digest})"
     return (
-        f"has changed: {other} of {formats.count(made, 'result')} made by other code "
+        f"changed: {other} of {formats.count(made, 'result')} made by other code "
         f"({', '.join(conditions.other_codes)}) than today's ({conditions.code_digest})"
     )
 

@@ -31,9 +31,9 @@ from pointrend_repro.pipeline.planning.speeds import (
 from pointrend_repro.settings.values import Split
 
 ASSUMPTIONS = (
-    "More or fewer GPUs share the work without loss; one GPU predicts.",
-    "Evaluations, counts, figures and tables run on CPUs and are not in the hours.",
-    "Done is what is on disk, made with today's settings; `snakemake -n` has the last word.",
+    "Assumed: time is inversely proportional to the number of GPUs; a prediction uses one GPU.",
+    "Evaluations, counts, figures and tables run on CPUs and are not included in the hours.",
+    "Done means on disk and made with today's settings; `snakemake -n` is authoritative.",
 )
 
 
@@ -137,7 +137,7 @@ def _machine(speeds: Speeds, gpu: str, gpus_per_training: int, gpus: int) -> Mac
     if gpus < gpus_per_training:
         raise UserError(
             f"--gpus {gpus}: one training takes {gpus_per_training} "
-            "(--gpus-per-training); name at least as many"
+            "(--gpus-per-training); give at least as many"
         )
     return machine
 
