@@ -343,8 +343,8 @@ MISSING_NAMES = [
         "variants/pointrend_r50_fpn",
         ("schedule",),
         "2x",
-        "models/pointrend_r50_fpn.yaml on datasets/generated_coco.yaml: schedule '2x' is "
-        "not one of the recipe's ['1x', '3x']",
+        "models/pointrend_r50_fpn.yaml on datasets/generated_cityscapes.yaml: schedule '2x' is "
+        "not one of the recipe's ['1x']",
     ),
 ]
 

@@ -123,7 +123,7 @@ class Grid:
     @cached_property
     def _steps(self) -> set[Training | Prediction]:
         scored = {e.prediction for e in self.evaluations}
-        return {step for p in scored for step in (*self.before(p), p)}
+        return {step for p in sorted(scored) for step in (*self.before(p), p)}
 
     def before(self, step: Training | Prediction) -> list[Training | Prediction]:
         """All trainings and predictions that one needs, each behind those that it needs itself."""
