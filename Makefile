@@ -47,7 +47,7 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) snakefmt --check Snakefile workflow
 	@$(RUN) snakemake --lint
 
-lock: ## choose the newest allowed versions anew (needs uv)
+lock: ## resolve the newest allowed versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --upgrade -c constraints.txt \
 		-o requirements.lock

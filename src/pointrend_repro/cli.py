@@ -50,7 +50,7 @@ _COMMANDS: list[Callable[..., None]] = [
 ]
 
 app = typer.Typer(
-    help="PointRend: Image Segmentation as Rendering, from raw data to finished tables.",
+    help="Reproduce papers, PointRend first, from raw data to finished tables.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,7 +69,7 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", callback=_tell_version, is_eager=True, help="print the version and end"
+            "--version", callback=_tell_version, is_eager=True, help="print the version and exit"
         ),
     ] = False,
 ) -> None:

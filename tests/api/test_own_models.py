@@ -53,7 +53,7 @@ def test_the_file_is_enough(tmp_path: Path, kind: str, as_text: bool) -> None:
 
 def test_a_file_holds_its_weights(tmp_path: Path) -> None:
     path = write_model(tmp_path, "4conv")
-    with pytest.raises(UserError, match="holds its weights; give no others"):
+    with pytest.raises(UserError, match="has its own weights; give no others"):
         pr.load_model(path, weights=path)
     with pytest.raises(UserError, match="no such file; train the model first"):
         pr.load_model(tmp_path / "missing.safetensors")
@@ -81,7 +81,7 @@ def test_demo_says_what_weights_of_others_lack(
     monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
     with pytest.raises(SystemExit):
         cli.main()
-    assert "model_final.pkl: says not of which model it is; name it by --model" in (
+    assert "model_final.pkl: does not say which model it is of; name it by --model" in (
         capsys.readouterr().err
     )
 

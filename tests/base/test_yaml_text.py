@@ -50,7 +50,7 @@ def test_what_nobody_can_mean_is_refused(tmp_path: Path, text: str, told: str) -
 
 def test_a_file_that_nobody_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml_text, "MOST_CHARACTERS", 10)
-    with pytest.raises(ValueError, match="16 characters, more than a person types"):
+    with pytest.raises(ValueError, match="16 characters, far more than a person would type"):
         parse_yaml("a: 1\n# a comment")
 
 

@@ -57,7 +57,7 @@ def test_the_stepper_steps_by_mouse(page: Page, short_page: Path) -> None:
     page.click(".stepper [data-go='3']")
     assert page.evaluate(SHOWN) == [3]
     words = page.evaluate(SPOKEN)
-    assert words.startswith("Step 4 of 6. 56×56: 784 of 3,136 cells are predicted anew, 25 % of")
+    assert words.startswith("Step 4 of 6. 56×56: 784 of 3,136 cells are predicted, 25 % of")
     page.click(".stepper [data-move='-1']")
     assert page.evaluate(SHOWN) == [2]
 

@@ -115,8 +115,8 @@ def nested_tuples(depth: int) -> bytes:
         (name("numpy", "dtype") + nested_tuples(60) + b"\x85R.", "object of type tuple"),
         (nested_tuples(60) + b"Q.", "persistent object an object of type tuple"),
         (nested_tuples(60) + b")R.", "a call of an object of type tuple"),
-        (array(F4 + state(), (1,), FOUR_BYTES) + b"NNs.", "ndarray in the place of a dict"),
-        (array(F4 + state(), (1,), FOUR_BYTES) + b"Na.", "ndarray in the place of a list"),
+        (array(F4 + state(), (1,), FOUR_BYTES) + b"NNs.", "ndarray instead of a dict"),
+        (array(F4 + state(), (1,), FOUR_BYTES) + b"Na.", "ndarray instead of a list"),
         (b"\x82\x01.", "a new object"),
         (name("collections", "OrderedDict") + b")\x81.", "a new object"),
         (name("_codecs", "encode") + b"N}" + text("__defaults__") + b"Ns\x86b.", "a change to"),
@@ -138,7 +138,7 @@ def test_what_it_says_is_one_line_of_print(tmp_path: Path, terminal: str) -> Non
     named = b"\x80\x04" + text(terminal) + text("x") + b"\x93."
     assert refusal(tmp_path, named).isprintable()
     (tmp_path / "a.pkl").write_bytes(pickle.dumps({"model": {terminal: np.zeros(2)}}))
-    with pytest.raises(UserError, match="whose name is no name"):
+    with pytest.raises(UserError, match="whose name is not text"):
         read_checkpoint(tmp_path / "a.pkl")
 
 

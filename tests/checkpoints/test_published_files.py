@@ -102,7 +102,7 @@ def test_a_training_starts_from_a_backbones_file(
     (line,) = caplog.messages  # what is left out, in one line
     left_out = sorted(set(arrays) - {_theirs(arrays, array) for array in renamed.values()})
     said = [name for name in left_out if not name.endswith("num_batches_tracked")]
-    assert line.startswith(f"{path}: {len(said)} tensors that a trunk has not are left out: ")
+    assert line.startswith(f"{path}: {len(said)} tensors that a trunk lacks are left out: ")
     assert all(name in line for name in said[:6])
     assert ("conv1_b" in line) == ("conv1_b" in file.shapes)
 

@@ -207,7 +207,7 @@ BIG = 1 << 31
         (name("torch", "FloatStorage") + number(BIG) + b"\x85R", "a call of"),
         (name("torch.storage", "UntypedStorage") + number(BIG) + b"\x85R", "a call of"),
         (name("torch", "Tensor") + number(BIG) + b"\x85\x81", "a new object"),
-        (name("__builtin__", "bytearray") + number(BIG) + b"\x85R", "place of a bytes"),
+        (name("__builtin__", "bytearray") + number(BIG) + b"\x85R", "instead of a bytes"),
         (name("torch._utils", "_rebuild_nested_tensor") + b")R", "_rebuild_nested_tensor"),
         (name("torch._utils", "_rebuild_wrapper_subclass") + b")R", "_rebuild_wrapper_subclass"),
         (
@@ -290,7 +290,7 @@ def test_other_files_of_pytorch(tmp_path: Path) -> None:
         for member in ("sys_info", "pickle", "storages", "tensors"):
             made.addfile(tarfile.TarInfo(member))
     assert "format of 2016" in refusal(tmp_path / "a.pth", buffer.getvalue())
-    assert "no data.pkl" in refusal(tmp_path / "a.pth", zip_of("x/readme"))
+    assert "without data.pkl" in refusal(tmp_path / "a.pth", zip_of("x/readme"))
 
 
 def zip_of(member: str) -> bytes:

@@ -378,8 +378,8 @@ def test_missing_key_is_named(config_dir: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("a: 1\nb: {c: 1, d: 2, c: 3}\n", "key 'c' stands here twice.*line 2"),
-        ("title: x\nother: 1\ntitle: y\n", "key 'title' stands here twice.*line 3"),
+        ("a: 1\nb: {c: 1, d: 2, c: 3}\n", "key 'c' appears twice.*line 2"),
+        ("title: x\nother: 1\ntitle: y\n", "key 'title' appears twice.*line 3"),
         ("a: [1, 2\n", "not valid YAML"),
         ("a:\n\t- 1\n", "not valid YAML"),
         ("? [a, b]\n: 1\n", "not valid YAML"),
@@ -463,7 +463,7 @@ def test_what_the_user_names_stands_for_one_data_set() -> None:
     assert roots({"cityscapes": mine}, {}) == usual | {"cityscapes": Path("/mine")}
     for data in (mine, UserData(lvis_annotations=Path("/lvis.json"))):
         message = refusal(partial(roots, {"coco": data}, {}))
-        assert "would stand for each of the data sets coco, furniture" in message
+        assert "would be used for each of the data sets coco, furniture" in message
     there = {"coco": Path("/coco"), "furniture": Path("/chairs")}
     assert roots({}, there) == usual | there
     # What is named by data set leaves the other to `data_root`.

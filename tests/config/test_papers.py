@@ -282,7 +282,7 @@ def test_the_tables_of_a_paper_are_those_that_it_lists(config_dir: Path) -> None
         ("paper", ("titel",), "x", "unknown key titel; did you mean 'title'?"),
         ("paper", ("prefix",), "a b", "prefix: 'a b' does not begin a name"),
         ("protocol", ("coco",), 3, "coco: must be a mapping of recipes"),
-        ("protocol", ("coco", "instances"), None, "coco.instances: Recipe: Input should be"),
+        ("protocol", ("coco", "instances"), None, "coco.instances: DatasetRecipe: Input"),
         ("protocol", ("coco", "instances", "input"), 3, "coco.instances: input: Input should be"),
         ("protocol", ("coco", "a b"), {}, "coco: recipe 'a b'"),
         ("protocol", ("a b",), {}, "data set 'a b'"),

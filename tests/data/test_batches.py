@@ -190,11 +190,10 @@ def test_nothing_to_train_on_is_refused() -> None:
         next(batches([]))
 
 
-def test_moving_a_step_keeps_it(records: list[ImageRecord]) -> None:
-    steps = next(batches(records)).steps
-    assert_equal_micro_batches(
-        [to_device(micro_batch, torch.device("cpu")) for micro_batch in steps], steps
-    )
+def test_moving_a_micro_batch_keeps_it(records: list[ImageRecord]) -> None:
+    drawn = next(batches(records)).micro_batches
+    moved = [to_device(micro_batch, torch.device("cpu")) for micro_batch in drawn]
+    assert_equal_micro_batches(moved, drawn)
 
 
 @settings(max_examples=60, deadline=None)

@@ -205,8 +205,8 @@ def large_ids(path: Path) -> None:
     ("harm", "told"),
     [
         (cut, "instanceIds.png: cannot be read"),
-        (rgb, "instanceIds.png: is no image of ids"),
-        (large_ids, "instanceIds.png: has the id 50000, where instanceIds go from 0 to 33999"),
+        (rgb, "instanceIds.png: is not an image of ids"),
+        (large_ids, "instanceIds.png: has the id 50000, but instanceIds go from 0 to 33999"),
         (smaller, "leftImg8bit.png: is 192x96 pixels, but .*instanceIds.png is 100x96"),
     ],
 )

@@ -81,7 +81,7 @@ def test_who_gets_a_password(one: str, other: str, same: bool) -> None:
     assert is_same_server(one, other) == same
 
 
-HASHED_ONLY = "over an open line, and no hash would tell wrong bytes"
+HASHED_ONLY = "not encrypted, and no hash would reveal wrong bytes"
 
 
 @pytest.mark.parametrize(

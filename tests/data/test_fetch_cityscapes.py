@@ -187,7 +187,7 @@ def test_a_package_without_access(downloads: Downloads, monkeypatch: pytest.Monk
     with pytest.raises(UserError, match=r"this account has no access to gtFine.zip"):
         downloads.fetch("cityscapes")
     downloads.server.pages[page] = lambda handler, _: handler.send(200, b"<html>")
-    with pytest.raises(UserError, match="answers no list of packages"):
+    with pytest.raises(UserError, match="returns no list of packages"):
         downloads.fetch("cityscapes")
     downloads.server.pages[page] = saying(500)
     with pytest.raises(UserError, match=r"does not answer as it should \(500\); try again later"):

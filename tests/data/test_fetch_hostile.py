@@ -156,7 +156,7 @@ def test_a_part_that_is_no_file(
 ) -> None:
     part.parent.mkdir()
     make(part)
-    refuses(hashed(server), part, f"{part}: is no plain file")
+    refuses(hashed(server), part, f"{part}: is not a plain file")
 
 
 DIGITS = "9" * 5000
@@ -192,12 +192,12 @@ BAD_PLACES = {
     "http://[::bad/x": "Invalid IPv6",
     "http://a:99999/x": "",
     "http://a:x/": "",
-    "https:///x": "no place on the web",
-    "file:///etc/passwd": "no place on the web",
-    "ftp://127.0.0.1/x": "no place on the web",
-    "javascript:alert(1)": "no place on the web",
-    "": "302 without a place to go on",
-    "   ": "302 without a place to go on",
+    "https:///x": "not a web address",
+    "file:///etc/passwd": "not a web address",
+    "ftp://127.0.0.1/x": "not a web address",
+    "javascript:alert(1)": "not a web address",
+    "": "302 without a redirect address",
+    "   ": "302 without a redirect address",
     "\xff\xfe": "",
     "http://" + "a" * 70 + ".org/": "",
     "http://.org/": "",

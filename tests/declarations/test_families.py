@@ -296,5 +296,5 @@ def test_settings_of_another_family_are_refused(outside: Path) -> None:
 
 def test_a_declaration_of_another_kind_is_refused(outside: Path) -> None:
     install(outside, "no_family", "one_box.family:ModelSettings")
-    assert "is no Family" in refusal(lambda: FAMILIES.find("no_family"))
+    assert "is not a Family" in refusal(lambda: FAMILIES.find("no_family"))
     assert isinstance(FAMILIES.find("one_box"), Family)

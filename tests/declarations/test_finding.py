@@ -51,7 +51,7 @@ def test_to_list_names_imports_none() -> None:
     [
         ("coco_ap = counting.own:METRIC", "", "trimap_miou", "'coco_ap' is declared twice: by en"),
         ("mine = counting.own:METRIC", "1/0", "mine", "'counting.own:METRIC': cannot be imported"),
-        ("mine = counting.own:METRIC", "METRIC = 3", "mine", "is no Metric; see docs/your_metric"),
+        ("mine = counting.own:METRIC", "METRIC = 3", "mine", "is not a Metric; see docs/your_metr"),
         ("mine = counting.gone:METRIC", "", "mine", "cannot be imported: No module named"),
         ("mine = counting.own:METRIC", DECLARES.format("x") + COUNTS, "mine", "itself 'x'"),
         ("Mine = counting.own:METRIC", "", "coco_ap", "lowercase letters"),

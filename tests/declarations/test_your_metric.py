@@ -12,6 +12,7 @@ import pytest
 import yaml
 from outside import install
 
+from config_files import CLAIMS, config_file
 from pointrend_repro import cli
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
@@ -105,7 +106,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 
 
 def add_column(config: Path) -> None:
-    edit(config / "tables/table1.yaml", lambda table: table["columns"].update(COLUMN))
+    edit(config_file("tables/table1", config), lambda table: table["columns"].update(COLUMN))
 
 
 def rules(grid: Grid, folder: Path) -> dict[str, int]:
@@ -207,7 +208,7 @@ def test_a_kind_of_predictions_from_outside_is_planned_scored_and_shown(
         monkeypatch.setattr(module, "kind_of", lambda _: kind)
     with pytest.raises(UserError, match="is a proposal model, which metric coco_ap does not"):
         load_grid(PRESET, config)
-    edit(config / "tables/table1.yaml", only_missed)
+    edit(config_file("tables/table1", config), only_missed)
     grid = load_grid(PRESET, config)
     planned = rules(grid, tmp_path)
     assert planned["predict_proposals"] == planned["evaluate_miss_rate"] == len(grid.predictions)
@@ -237,7 +238,7 @@ def test_a_count_from_outside_is_planned_counted_and_shown(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     column = MISSED | {"dataset": None, "metric": "head_width", "value": "channels", "unit": "1"}
-    edit(config / "tables/table1.yaml", lambda table: table["columns"].update(width=column))
+    edit(config_file("tables/table1", config), lambda table: table["columns"].update(width=column))
     grid = load_grid(PRESET, config)
     cost = next(c for c in grid.costs if c.variant == "pointrend_r50_fpn")
     assert rules(grid, tmp_path)["count_head_width"] == len(grid.costs)
@@ -276,7 +277,7 @@ def test_snakemake_plans_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_a_table_says_of_it_is_checked_before_anything_runs(config: Path) -> None:
     add_column(config)
-    table = config / "tables/table1.yaml"
+    table = config_file("tables/table1", config)
     for key, value, told in (
         ("metric", "count_eror", "no metric 'count_eror'; did you mean 'count_error'?"),
         ("value", "errors", "metric count_error has no key 'errors'; it has error"),
@@ -304,17 +305,17 @@ def test_a_data_set_names_it_among_its_metrics(config: Path) -> None:
 
 def test_claims_about_it_know_that_less_is_better(config: Path) -> None:
     add_column(config)
-    edit(config / "tables/table1.yaml", lambda t: t["columns"].update(missed=MISSED))
+    edit(config_file("tables/table1", config), lambda t: t["columns"].update(missed=MISSED))
     mine = {"statement": "s", "source": "mine", "table": "table1"}
     mine["pairs"] = [["pointrend_28", "4conv_28"]]  # type: ignore[assignment]
     claims = {
         "fewer": mine | {"kind": "better", "columns": ["count_error", "coco_ap"]},
         "mixed": mine | {"kind": "gain_greater", "columns": ["coco_ap", "missed"]},
     }
-    edit(config / "claims.yaml", lambda content: content.update(claims))
+    edit(config_file(CLAIMS, config), lambda content: content.update(claims))
     with pytest.raises(UserError, match="'mixed': less is better in some of its columns"):
         load_claims(config)
-    edit(config / "claims.yaml", lambda content: content.pop("mixed"))
+    edit(config_file(CLAIMS, config), lambda content: content.pop("mixed"))
     read = load_claims(config)
     fewer, higher = contrasts(read.claims["fewer"], read.tables["table1"])
     assert fewer.factors == {("4conv_28", "count_error"): 1, ("pointrend_28", "count_error"): -1}

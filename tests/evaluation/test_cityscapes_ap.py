@@ -361,12 +361,12 @@ def test_every_image_needs_its_text_file(small: tuple[Path, Path], run_official:
         ("masks/a.png car 0.5", "write `mask.png labelId score`"),
         ("masks/a.png 26 nan", "write `mask.png labelId score`"),
         ("masks/a.png inf 0.5", "write `mask.png labelId score`"),
-        ("masks/a.png 99 0.5", "99 is no label id of Cityscapes"),
+        ("masks/a.png 99 0.5", "99 is not a label id of Cityscapes"),
         ("../a.png 26 0.5", "../a.png lies outside of"),
         ("masks/none.png 26 0.5", "none.png: cannot be read"),
         ("masks/text.png 26 0.5", "text.png: cannot be read"),
         ("masks/large.png 26 0.5", "large.png: is 100x50 pixels, but its image is 96x48"),
-        ("masks/a.png 26 0.5\nmasks/../masks/a.png 26 0.4", "line 2: .* stands there twice"),
+        ("masks/a.png 26 0.5\nmasks/../masks/a.png 26 0.4", "line 2: .* appears twice"),
     ],
 )
 def test_faulty_folder_is_told(small: tuple[Path, Path], line: str, told: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from test_figures import VARIANTS, change_preset, config_dir, dataset, models, results_dir
 
+from pointrend_repro.base import provenance
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import _loaded_files
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
@@ -127,8 +128,9 @@ def places(
 
 
 def test_a_figure_is_drawn_by_an_existing_drawing_of_another_model(
-    places: dict[str, Path], tmp_path: Path
+    places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(provenance, "_loaded_files", {})  # other tests share the process
     figures.figure("made_up_figure3", PRESET, output=tmp_path / "x.png", **places)
     record = json.loads((tmp_path / "x.json").read_text())
     assert record["figure"] == "made_up_figure3"

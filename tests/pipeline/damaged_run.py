@@ -140,7 +140,7 @@ def refused_and_kept(told: str, path: Path, damaged: bytes) -> None:
     assert len(lines) == 1
     assert "Traceback" not in told
     assert f"{path}: is not what" in lines[0]
-    assert lines[0].endswith("run again to make it anew")
+    assert lines[0].endswith("run again to remake it")
     aside = path.with_name(f"{path.name}.damaged")
     assert str(aside) in lines[0]
     assert aside.read_bytes() == damaged

@@ -145,7 +145,7 @@ def test_every_number_of_changed_data_is_marked(finished: Finished, what: str) -
     finished.look_again()
     assert finished.changed_steps() == steps
     texts = finished.texts()
-    assert "changed since: 1 of 1 result made of other data than today" in texts["index.html"]
+    assert "changed since: 1 of 1 result made from other data than today" in texts["index.html"]
     cells = json.loads(texts["summary.json"])["tables"]["table1"]["cells"]
     assert [c["data_changed"] for c in cells] == [c["measured"] is not None for c in cells]
     assert all(MARK in texts[name] for name in ("index.html", "tables/table1.md"))

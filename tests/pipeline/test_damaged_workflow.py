@@ -89,7 +89,7 @@ def test_a_plain_rerun_makes_it_anew(
     (copy.folder / REAL).write_text(found_by)
     done = run(copy)
     assert done.returncode == 1
-    assert "run again to make it anew" in done.stdout + done.stderr  # the log is shown
+    assert "run again to remake it" in done.stdout + done.stderr  # the log is shown
     assert (copy.folder / f"{damaged}.damaged").read_bytes() == whole[:-4]
 
     (copy.folder / REAL).write_text("none")

@@ -1,6 +1,8 @@
 """A small experiment of its own data: scored with resamples, judged, and compared with itself."""
 
+import importlib
 import json
+import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import pointrend_repro
 from pointrend_repro import cli
 from pointrend_repro.base.files import read_json
 from small_experiment import DATASET, PRESET, VARIANT, write_small_config
@@ -25,6 +28,14 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
         return int(ended.value.code or 0)
 
     return call
+
+
+@pytest.fixture
+def all_code_loaded() -> None:
+    """Load every module: a record names what is loaded, here by steps that share a process."""
+    for module in pkgutil.walk_packages(pointrend_repro.__path__, "pointrend_repro."):
+        if not module.name.endswith("__main__") and ".detectron2" not in module.name:
+            importlib.import_module(module.name)
 
 
 def fill(run: Run, root: Path, config: Path, folder: Path, *inferences: str) -> None:
@@ -47,6 +58,7 @@ def fill(run: Run, root: Path, config: Path, folder: Path, *inferences: str) -> 
     assert run("claims", *about) == 0
 
 
+@pytest.mark.usefixtures("all_code_loaded")
 def test_twice_the_same_and_once_with_another_rate(
     coco_builder: Callable[..., Path],
     tmp_path: Path,

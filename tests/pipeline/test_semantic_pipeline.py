@@ -248,7 +248,7 @@ def test_a_folder_of_something_else_is_never_replaced(streets: Path, tmp_path: P
     message = refusal(
         lambda: write_label_maps(saved, dataset, SemanticInferenceSettings(), tmp_path)
     )
-    assert "holds thesis.tex, which is no predicted label image" in message
+    assert "holds thesis.tex, which is not a predicted label image" in message
     assert (tmp_path / "thesis.tex").exists()
     file = tmp_path / "thesis.tex"
     assert "is a file" in refusal(

@@ -178,7 +178,7 @@ def test_the_first_file_is_named_and_the_others_are_counted() -> None:
     now = time.time()
     files = [dated(f"d/{n}", IN_2030) for n in range(3)] + [dated("d/old", now), "d/none"]
     line = refusal(lambda: require_files_of_the_past(files, now))
-    assert re.match(r"d/0: is dated (2029-12-31|2030-01-01) \d\d:\d\d, which is to come, ", line)
+    assert re.match(r"d/0: is dated (2029-12-31|2030-01-01) \d\d:\d\d, in the future, ", line)
     assert "and 2 more" in line
     assert "`touch`" in line
 

@@ -58,11 +58,11 @@ def test_figures_and_pictures_show_models_as_the_preset_tests_them(run: Run) -> 
     )
     grid = replace(run.grid, preset=run.grid.preset.model_copy(update={"overrides": over}))
     results = run.folder / "results" / PRESET
-    models, _ = load_models(grid, [Training(DATASET, VARIANT, 0)], results)
-    assert models[VARIANT].input.test_short_edge_px == 32
+    models, _ = load_models(grid, {"it": Training(DATASET, VARIANT, 0)}, results)
+    assert models["it"].input.test_short_edge_px == 32
     picture = np.zeros((40, 60, 3), np.uint8)
     every = InferenceSettings.model_validate({"test": {"score_threshold": 0.0}})
-    assert len(detect(models[VARIANT], picture, every).boxes) == 1
+    assert len(detect(models["it"], picture, every).boxes) == 1
 
 
 def test_the_figures_command_moves_it_aside(run: Run) -> None:
@@ -124,7 +124,7 @@ def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     assert "2 of 3 files not as recorded" in told
     for path in (run.predictions, origin_path(run.predictions)):
         path.unlink()
-    assert f"{run.predictions}: is not there any more, and what was made of it is" in read_problems(
+    assert f"{run.predictions}: is gone, but results made from it are still there" in read_problems(
         run
     )
     run.score.write_text("{")

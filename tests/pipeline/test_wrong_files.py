@@ -113,7 +113,7 @@ def test_without_a_digest_another_head_and_a_cut_file_still_show(run: Run) -> No
     assert "predictions.json: is not whole; kept as" in run.evaluate()
     origin, model = origin_path(run.model).read_bytes(), run.model.read_bytes()
     put_another_head(run.model)
-    assert "a model of other settings than its record tells; kept as" in run.predict()
+    assert "a model of other settings than its record says; kept as" in run.predict()
     origin_path(run.model).write_bytes(origin)
     run.model.write_bytes(model[:-40])
     assert "model.safetensors: is not whole; kept as" in run.predict()

@@ -33,7 +33,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.tools.survey.taking import Survey, take_survey
+from pointrend_repro.tools.survey.inspecting import Survey, inspect_folder
 from pointrend_repro.tools.survey.writing import to_yaml
 from small_experiment import OVERRIDES, small_settings
 from working_copy import REPOSITORY, WorkingCopy, make_copy
@@ -68,7 +68,7 @@ def surveyed(tmp_path_factory: pytest.TempPathFactory) -> Survey:
     root = tmp_path_factory.mktemp("own") / "streets"
     size = {"width_px": 96, "height_px": 48, "classes": 8}
     generate_cityscapes(root, GeneratedSettings(train_images=3, val_images=2, **size))
-    return take_survey(root)
+    return inspect_folder(root)
 
 
 # --- from the folder to the file -------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_nothing_is_overwritten(
     code, told, error = run("data", "check", root, "--write", "--name", "coco", *where)
     assert (code, told) == (2, "")  # before anything is read
     assert error == (
-        f"pointrend-repro: error: {path}: is there already; remove it, or choose another --name\n"
+        f"pointrend-repro: error: {path}: exists already; remove it, or choose another --name\n"
     )
     assert path.read_text() == before
     (config_dir / "datasets/mine.yaml").symlink_to(tmp_path / "nowhere")

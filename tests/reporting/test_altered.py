@@ -133,7 +133,7 @@ def test_records_from_before_digests_are_accepted(paper: Grid, digested: Path, s
     edit(path, lambda c: c["origin"][step].pop("output_digest"))
     results = load_results(paper, digested)
     assert results[first_evaluation(paper)].state == "no digest"
-    assert in_words(results) == "as their steps made them; 1 made before digests were kept"
+    assert in_words(results) == "as recorded by their steps; 1 made before digests were recorded"
     assert {cell.status for cell in marked(paper, digested).cells.values()} == {
         "reproduced",
         "missing",
@@ -180,16 +180,16 @@ def test_every_text_marks_it(paper: Grid, digested: Path, tmp_path: Path) -> Non
     write_metrics(paper, digested)
     assert all(words in text for text in texts())
     page = texts()[0]
-    assert f"not as made, of {len(paper.evaluations)} results: 1 {words}" in page
+    assert f"not as recorded, of {len(paper.evaluations)} results: 1 {words}" in page
     summary = read_json(reports / "summary.json")
     cells = summary["tables"]["table1"]["cells"]
     assert [cell["altered"] for cell in cells if cell["altered"]] == [words]
-    assert summary["conditions"]["numbers"].startswith("not as made")
+    assert summary["conditions"]["numbers"].startswith("not as recorded")
 
 
 def test_the_page_says_that_numbers_are_as_made(paper: Grid, digested: Path) -> None:
     page = Page(report(paper, digested)).text
-    assert "as their steps made them" in page
+    assert "as recorded by their steps" in page
     assert "before digests were kept" not in page
 
 

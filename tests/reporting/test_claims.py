@@ -273,7 +273,7 @@ def test_without_resamples_the_trainings_alone_decide(judge: Judge) -> None:
     assert part.share is None
     assert part.interval == part.trainings
     assert part.verdict == "holds"
-    assert part.reason == "not resampled: other images are not accounted for"
+    assert part.reason == "not resampled: the choice of images is not accounted for"
 
 
 def test_one_trial_says_nothing_of_other_trainings(judge: Judge) -> None:
@@ -282,11 +282,11 @@ def test_one_trial_says_nothing_of_other_trainings(judge: Judge) -> None:
     part = judge(grid)["pointrend_outperforms_4conv"].parts[0]
     assert part.trainings is None
     assert part.interval == pytest.approx(part.images)
-    assert part.reason == "a single trial: other trainings are not accounted for"
+    assert part.reason == "a single trial: the variation between trainings is not accounted for"
     part = judge(grid, resamples=0)["pointrend_outperforms_4conv"].parts[0]
     assert part.interval is None
     assert part.verdict == "holds"
-    assert part.reason == "a single trial, not resampled: by the medians alone"
+    assert part.reason == "a single trial, not resampled: judged by the medians only"
 
 
 def test_smoke_shows_numbers_and_no_verdicts_but_of_counts(judge: Judge) -> None:
@@ -346,12 +346,10 @@ def test_resamples_to_one_side_do_not_decide(
     assert claim.method == "symmetric"
     shown = show_claims([claim])
     assert shown is not None
-    assert (
-        shown.claims[0].method == "intervals over images: symmetric around the measured difference"
-    )
+    assert shown.claims[0].method == "image intervals: symmetric around the measured difference"
     plot = shown.claims[0].parts[0].plot
     assert plot is not None
-    assert "the middle of the resamples lies off by +5.0" in plot.text
+    assert "the resamples are shifted by +5.0" in plot.text
 
 
 def test_a_claim_that_an_older_version_judged_says_by_which_method(judge: Judge) -> None:
@@ -360,7 +358,7 @@ def test_a_claim_that_an_older_version_judged_says_by_which_method(judge: Judge)
     del content["method"]
     shown = show_claims([JudgedClaim.model_validate(content)])
     assert shown is not None
-    assert "percentiles, by an older version; judge the claims again" in shown.claims[0].method
+    assert "percentiles, from an older version; judge the claims again" in shown.claims[0].method
 
 
 def test_what_is_missing_is_named(judge: Judge, claims: Claims) -> None:
@@ -492,7 +490,7 @@ def test_plots_fit_and_say_in_words_what_they_show(
         # The verdict is what the eye sees.
         assert (plot.zero < plot.interval[0]) == (item.part.verdict == "holds")
         assert plot.text.startswith("95 % interval from ")
-        assert ("zero is inside" in plot.text) == (item.part.verdict == "not-significant")
+        assert ("contains zero" in plot.text) == (item.part.verdict == "not-significant")
     assert HEIGHT_PX == 22
     assert show_claims([]) is None
 

@@ -220,7 +220,7 @@ def test_metrics_collected_before_digests_were_kept_will_do(compare: Run, pair: 
         metrics.to_csv(side / "metrics.csv", index=False)
     answer = compare("--output", "-")
     assert answer.code == 0, answer.error
-    assert "numbers not as made" not in answer.out
+    assert "numbers not as recorded" not in answer.out
 
 
 def test_what_cannot_be_compared_is_one_line(run: Run, pair: Pair, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_what_the_report_cannot_read_is_made_anew(paper: Grid, digested: Path, w
         file.with_suffix(".png").write_bytes(b"")
     with pytest.raises(DamagedError, match=file.name):
         report(grid, digested)
-    told = pytest.raises(UserError, match=r"kept as .*run again to make it anew")
+    told = pytest.raises(UserError, match=r"kept as .*run again to remake it")
     with told, damaged_moved_aside():
         report(grid, digested)
     assert not damaged.exists()

@@ -121,7 +121,7 @@ def test_ends_that_are_failures(tmp_path: Path, line: str, failed: bool) -> None
     write(tmp_path, f"{FOLDER}/train.log", text=f"started\n{line}\n")
     absent = why_absent(EVALUATION, tmp_path)
     assert absent.failed == failed
-    told = "train failed" if failed else "train has not ended; last line of its log"
+    told = "train failed" if failed else "train has not finished; last line of its log"
     assert absent.reason == f"{told}: {line}"
 
 
@@ -133,7 +133,7 @@ def test_a_traceback_whose_message_has_several_lines_is_a_failure(tmp_path: Path
 
 def test_an_empty_log_is_said_to_be_empty(tmp_path: Path) -> None:
     write(tmp_path, f"{FOLDER}/train.log", text="\n \n")
-    assert why_absent(EVALUATION, tmp_path).reason == "train has not ended; its log is empty"
+    assert why_absent(EVALUATION, tmp_path).reason == "train has not finished; its log is empty"
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_pictures_are_shown_with_their_words_and_origin(grid: Grid, results_dir:
     assert page.attribute("src", "img") == [SOURCE] * 6
     assert set(page.attribute("alt", "img")) == {"What is seen."}
     assert page.words.count("pointrend-repro picture") == 2
-    assert "784 of 50,176 cells are predicted anew, 1.56 % of the grid" in page.words
+    assert "784 of 50,176 cells are predicted, 1.56 % of the grid" in page.words
     assert "the coarse prediction, all 49 cells." in page.words
     (label,) = page.attribute("aria-label", "input")
     assert label == "kite, image 17: share of the picture that shows left head"
@@ -85,7 +85,7 @@ def test_pictures_of_two_papers_stand_side_by_side(grid: Grid, results_dir: Path
     assert len(ids) == len(set(ids))
     assert set(pictures) <= set(ids)
     assert page.words.count("Not drawn yet.") == page.words.count("Theirs") == 1
-    assert "code from outside their.module sha256:0123" in " ".join(page.words.split())
+    assert "external code their.module sha256:0123" in " ".join(page.words.split())
     write_picture(results_dir, "made_up_slider", title="Theirs")
     page = Page(report(grid, results_dir))
     assert page.attribute("src", "img") == [SOURCE] * 4

@@ -94,17 +94,6 @@ def test_the_page_has_the_papers_title_and_the_printed_number(
     assert (tmp_path / f"reports/tables/{TABLE}.csv").exists()
 
 
-def test_two_papers_share_a_page(config_dir: Path, tmp_path: Path) -> None:
-    grid = load_grid("smoke", config_dir, papers=["pointrend", NAME])
-    fill_whole_grid(tmp_path / "results", grid)
-    write_metrics(grid, tmp_path / "results")
-    write_report(grid, tmp_path / "results", tmp_path / "reports")
-    page = (tmp_path / "reports/index.html").read_text()
-    assert "<title>PointRend, Made-Up, reproduced: preset smoke</title>" in page
-    assert page.index("PointRend: Image Segmentation as Rendering") < page.index("Made up &amp;")
-    assert {path.stem for path in (tmp_path / "reports/tables").glob("*.csv")} == set(grid.tables)
-
-
 def test_results_of_any_paper_can_be_compared(config_dir: Path, results: Path) -> None:
     """And not only of those that the preset names."""
     found = compare(*read_sides(results, results, config_dir))
@@ -117,7 +106,9 @@ def test_results_of_any_paper_can_be_compared(config_dir: Path, results: Path) -
 
 def test_a_claim_about_it_is_refused(config_dir: Path) -> None:
     write(config_dir / f"papers/{NAME}/claims.yaml", {"best": claim("own", "old")})
-    with pytest.raises(UserError, match="row 'old' of table 'made_up_table1' has printed numbers"):
+    with pytest.raises(
+        UserError, match="row 'old' of table 'made_up_table1' has published numbers"
+    ):
         load_claims(config_dir, [NAME])
 
 

@@ -80,11 +80,11 @@ def test_the_files_of_config_may_hold_none(hidden: str, tmp_path: Path) -> None:
         for key in path:
             place = place[key]
         place[last] = evil
-        with pytest.raises(ValidationError, match=rf"unseen character U\+{ord(hidden):04X}"):
+        with pytest.raises(ValidationError, match=rf"invisible character U\+{ord(hidden):04X}"):
             schema.model_validate(values)
     claims = {"points_saturate": read(CLAIMS)["points_saturate"] | {"statement": evil}}
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump(claims))
-    with pytest.raises(UserError, match=r"points_saturate.*unseen character") as told:
+    with pytest.raises(UserError, match=r"points_saturate.*invisible character") as told:
         load_claims(tmp_path)
     assert str(told.value).isprintable()
 

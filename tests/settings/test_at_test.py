@@ -7,6 +7,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from config_files import config_file
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.reading import with_test
 from pointrend_repro.experiments.grid import Grid
@@ -82,7 +83,7 @@ def test_a_semantic_model_has_no_detections_to_ask_for() -> None:
 def preset_with(folder: Path, inference: dict[str, Any], overrides: dict[str, Any]) -> Grid:
     """The small preset, with such a `test` in PointRend's `res224` and in its overrides."""
     config = write_small_config(folder / "config")
-    variant = config / "variants" / f"{VARIANT}.yaml"
+    variant = config_file(f"variants/{VARIANT}", config)
     values = yaml.safe_load(variant.read_text())
     values["inference"]["res224"] = {"test": inference} if inference else {}
     variant.write_text(yaml.safe_dump(values))

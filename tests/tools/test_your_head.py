@@ -175,7 +175,7 @@ def test_the_command_says_what_holds_and_what_does_not(
         cli.main()
     assert end.value.code == 2
     said = capsys.readouterr()
-    assert "FAILED One finite square mask a box." in said.out
+    assert "FAILED One finite square mask per box." in said.out
     assert "checks failed" in said.err
 
 
@@ -185,10 +185,10 @@ def test_the_command_says_what_holds_and_what_does_not(
         ("nothing:Head", "no module 'nothing'"),
         ("heads.nothing:Head", "no module 'heads.nothing'"),
         ("heads.two_convs:TwoConHead", "did you mean 'TwoConvHead'"),
-        ("heads.two_convs:pool_rois", "no subclass of torch.nn.Module"),
+        ("heads.two_convs:pool_rois", "not a subclass of torch.nn.Module"),
         ("torch.nn:Linear", "has no losses, predict"),
         ("needy:Head", "needs module 'not_installed_anywhere'"),
-        ("two_convs", "no entry point of group pointrend_repro.mask_heads"),
+        ("two_convs", "not an entry point of group pointrend_repro.mask_heads"),
     ],
 )
 def test_a_head_that_cannot_be_found_is_one_line(head_folder: Path, name: str, told: str) -> None:

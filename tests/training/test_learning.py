@@ -74,7 +74,7 @@ def scores_on_held_out(
     held_out = read_coco(scenes / "val2017", annotations / "instances_val2017.json")
     model = train(settings, training, seed=seed, folder=folder / "run", device="cpu").eval()
     saved = SavedModel(model, settings.input, [(c.id, c.name) for c in training.categories])
-    results = predict_dataset(saved, held_out, InferenceSettings(output_resolution=56))
+    results = list(predict_dataset(saved, held_out, InferenceSettings(output_resolution=56)))
     (folder / "predictions.json").write_text(json.dumps(results))
     return evaluate_predictions(
         "coco_ap", annotations / "instances_val2017.json", folder / "predictions.json"

@@ -18,6 +18,7 @@ from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
+    PAGE_FILE,
     Cost,
     Evaluation,
     Prediction,
@@ -26,6 +27,7 @@ from pointrend_repro.experiments.nodes import (
     dataset_log_path,
     dataset_path,
     evaluation_rule,
+    page_paths,
     prediction_rule,
 )
 from pointrend_repro.experiments.loading import load_grid

@@ -16,7 +16,7 @@ rule fetch_data:
         "pointrend-repro data fetch {wildcards.download:q} --config-dir config >{log:q} 2>&1"
 
 
-# The same command: where the data lie in place, it counts them and fetches nothing.
+# The same command: if the data are already in place, it counts them and fetches nothing.
 use rule fetch_data as count_data with:
     wildcard_constraints:
         download=one_of(FOUND),
@@ -44,7 +44,7 @@ rule generate_data:
             ]
         ),
     message:
-        "Drawing the scenes of {wildcards.dataset}"
+        "Generating the scenes of {wildcards.dataset}"
     shell:
         "pointrend-repro data generate --dataset {wildcards.dataset:q}"
         " --config-dir config >{log:q} 2>&1"
@@ -69,14 +69,14 @@ rule prepare_cityscapes:
     params:
         data_root=data_root_option,
     message:
-        "Reading the instances of {wildcards.dataset}"
+        "Writing the instances of {wildcards.dataset} as COCO annotations"
     shell:
         "pointrend-repro data prepare --dataset {wildcards.dataset:q} {params.data_root:q}"
         " --config-dir config >{log:q} 2>&1"
 
 
-# LVIS annotations of the user's own are a resource, not a parameter: naming them later checks
-# nothing again.
+# The user's own LVIS annotations are a resource, not a parameter: naming them later does not check
+# the data again.
 rule check_data:
     input:
         data_records,
@@ -101,8 +101,8 @@ rule check_data:
         " {params.data_root:q} {resources.lvis:q} --config-dir config >{log:q} 2>&1"
 
 
-# What there is when the report is made, to mark the numbers that were made of other data. Nothing
-# is trained for it: days of work are not thrown away because a file has changed.
+# The data as they are when the report is made, to mark numbers that were made from other data. This
+# retrains nothing: days of work are not thrown away because a file has changed.
 rule check_data_again:
     input:
         f"{RESULTS}/{METRICS_FILE}",

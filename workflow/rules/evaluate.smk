@@ -1,5 +1,5 @@
-# The same command for each kind of predictions, a file or a folder; and for each engine, which
-# predicts with what it has trained, in an environment that has it.
+# The same command for each kind of predictions, a file or a folder, for each split, and for each
+# engine. An engine predicts with the models that it trained, in an environment that has it.
 for kind, split, (engine, ending) in itertools.product(
     PREDICTION_KINDS_MADE,
     SPLITS_MADE,
@@ -46,8 +46,8 @@ for kind, split, (engine, ending) in itertools.product(
             " --model {input.model:q} --output {output.predictions:q} >{log:q} 2>&1"
 
 
-# One process scores a prediction by all of its metrics. What a rule writes is the same for all of
-# its jobs, so there is a rule for each set of metrics that some predictions are scored by.
+# One process scores a prediction by all of its metrics. A rule must write the same files in all of
+# its jobs, so there is a rule for each set of metrics that occurs.
 for metrics, scored in GRID.scored_by.items():
 
     rule:

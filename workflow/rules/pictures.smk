@@ -26,7 +26,7 @@ rule draw_picture:
         " {params.data_root:q} --threads {threads:q} --config-dir config --output {output:q} >{log:q} 2>&1"
 
 
-# A training's log lies beside its model, undeclared: a training that was cut continues it.
+# A training's log lies beside its model, undeclared: an interrupted training continues it.
 rule thin_logs:
     input:
         [f"{RESULTS}/{training.origin_path}" for training in GRID.trainings],
@@ -43,7 +43,7 @@ rule thin_logs:
         preset=SETTINGS.preset,
         papers=SETTINGS.papers_option,
     message:
-        "Thinning the training logs out into {output}"
+        "Thinning the training logs into {output}"
     shell:
         "pointrend-repro curves --preset {params.preset:q} {params.papers:q} --config-dir config"
         " --output {output:q} >{log:q} 2>&1"

@@ -1,4 +1,4 @@
-# One rule for each metric that is counted of a model as it is configured; nothing is trained.
+# One rule for each metric that is counted from a configured model; nothing is trained.
 for metric in GRID.counted:
 
     rule:
@@ -62,7 +62,7 @@ rule report:
     input:
         f"{RESULTS}/{METRICS_FILE}",
         f"{RESULTS}/claims",
-        # To mark the numbers that were made of other data than these.
+        # To mark numbers that were made from other data.
         [data_today(dataset) for dataset in sorted(GRID.datasets)],
         expand(
             "reports/{preset}/figures/{figure}.{format}",
@@ -73,11 +73,21 @@ rule report:
         picture_files,
     output:
         page=report(
-            f"reports/{SETTINGS.preset}/index.html",
+            f"reports/{SETTINGS.preset}/{PAGE_FILE}",
             caption="../report/page.rst",
             category="The page",
             labels={"preset": SETTINGS.preset},
         ),
+        papers=[
+            report(
+                f"reports/{SETTINGS.preset}/{path}",
+                caption="../report/page.rst",
+                category="The page",
+                labels={"preset": SETTINGS.preset, "paper": paper},
+            )
+            for paper, path in page_paths(list(GRID.papers)).items()
+            if path != PAGE_FILE
+        ],
         summary=f"reports/{SETTINGS.preset}/summary.json",
         tables=[
             report(

@@ -1,7 +1,8 @@
 # Checkpoints lie beside the model, undeclared: Snakemake deletes declared outputs before it runs
-# a job again, and a training that was cut continues from them. The device, and how the command
-# is launched on how many GPUs, are resources, not parameters: others do not train anew. The text of the
-# command and the names of its parameters stay as they are, or Snakemake trains all models anew.
+# a job again, and an interrupted training continues from its checkpoints. The device, the number of
+# GPUs and how the command is launched are resources, not parameters: changing them retrains nothing.
+# The text of the command and the names of its parameters stay as they are, or Snakemake trains all
+# models anew.
 rule train:
     input:
         f"{RESULTS}/{dataset_path(TRAINED.dataset)}",

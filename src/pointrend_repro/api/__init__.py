@@ -1,1 +1,1 @@
-"""Using a model from Python, and on one picture."""
+"""Using a model from Python, and on one image."""

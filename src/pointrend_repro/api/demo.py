@@ -1,4 +1,4 @@
-"""A picture with the objects that a model finds in it: tinted masks, outlines and names."""
+"""An image with the objects that a model finds drawn over it: tinted masks, outlines and names."""
 
 import colorsys
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 
-_TINT = 0.45  # how much of a mask's colour covers the picture
+_TINT = 0.45  # opacity of a mask's colour
 _LABEL_BACKGROUND = (20, 20, 20)
-# Hues a golden angle apart: neighbours in the list are far apart in colour.
+# Hues a golden angle apart, so that neighbours in the list have clearly different colours.
 _HUE_STEP = 0.618034
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -34,24 +34,24 @@ def write_overlay(
     head: str | None = None,
     test: Mapping[str, Any] | None = None,
 ) -> None:
-    """Predict one picture and write it with its objects drawn over it.
+    """Predict one image and write it with its objects drawn over it.
 
     Args:
-        model: a name of `list_models`; none: `weights` is a file of this project's.
+        model: a name of `list_models`; none: `weights` is a file of this project.
         weights: as for `load_model`.
-        head: likewise.
-        test: likewise.
+        head: as for `load_model`.
+        test: as for `load_model`.
         score_threshold: objects below this score are left out.
 
     Raises:
-        UserError: picture, model or weights are faulty, or `output` is of no known format.
+        UserError: image, model or weights are faulty, or the format of `output` is unknown.
     """
     if output.suffix.lower() not in _FORMATS:
         raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
     pixels = read_image(image)
     if model is None:
         if not is_model_file(str(weights)):
-            raise UserError(f"{weights}: says not of which model it is; name it by --model")
+            raise UserError(f"{weights}: does not say which model it is of; name it by --model")
         loaded = load_model(weights, device=device, head=head, test=test)
     else:
         loaded = load_model(model, weights, device, test=test)
@@ -74,8 +74,8 @@ def draw_instances(
 ) -> NDArray[np.uint8]:
     """Draw objects over an RGB image (H, W, 3), the highest-scoring on top.
 
-    Each has a tinted mask, a thin outline in its full colour, and its class and score where there
-    is room. The picture itself stays visible: no boxes are drawn.
+    Each has a tinted mask, a thin outline in its full colour, and its class and score if there is
+    room. The image itself stays visible: no boxes are drawn.
     """
     drawn = image.astype(np.float32)
     shown = np.flatnonzero(instances.scores >= score_threshold)
@@ -107,7 +107,7 @@ def _line_width(image: NDArray[np.uint8]) -> int:
 
 
 def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Return the mask's own pixels that are at most `width` from outside of it."""
+    """Return the mask's own pixels that are at most `width` from its outside."""
     padded = Image.fromarray(np.pad(mask, width).astype(np.uint8) * 255)
     inner = np.array(padded.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
     return mask & ~inner[width:-width, width:-width]
@@ -116,7 +116,7 @@ def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
 def _label(
     picture: Image.Image, mask: NDArray[np.bool_], text: str, colour: tuple[int, int, int]
 ) -> None:
-    """Write beside the mask's topmost pixel, inside the picture; nothing where there is no room."""
+    """Write beside the mask's topmost pixel, inside the image; nothing if there is no room."""
     if not mask.any():
         return
     size = max(10, round(min(picture.size) / 40))

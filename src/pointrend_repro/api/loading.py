@@ -1,4 +1,4 @@
-"""The package's face: models by name, from weights of any origin, on one image at a time."""
+"""The package's Python interface: models by name, with any weights, on one image at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ from pointrend_repro.settings.of_family import AnyInferenceSettings
 
 @dataclass(frozen=True)
 class Model:
-    """A model that is ready to predict. `load_model` makes it.
+    """A model that is ready to predict; `load_model` makes it.
 
     Attributes:
         name: as in `list_models`, or the path of a file of this project.
         saved: the network, its input settings and its categories.
-        inference: how masks, or label maps, are asked for.
+        inference: how masks or label maps are predicted.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Model:
             image: uint8 RGB (H, W, 3), of any size; grey (H, W) or (H, W, 1) is taken as RGB.
 
         Returns:
-            Of a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. Of a
+            For a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
+            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. For a
             semantic model: `labels` (H, W) uint8 train ids.
 
         Raises:
-            UserError: `image` is no such array, or such models predict only whole data sets.
+            UserError: `image` is not such an array, or such models predict only whole data sets.
         """
         pixels = as_rgb(image)
         family = family_of(self.inference)
         if family.predict_image is None:
-            raise UserError(f"family {family.name}: predicts data sets, not single pictures")
+            raise UserError(f"family {family.name}: predicts data sets, not single images")
         found: Instances | LabelMap = family.function(family.predict_image)(
             self.saved, pixels, self.inference
         )
@@ -74,25 +74,24 @@ def load_model(
     """Make a model of `list_models` and load its weights, or one that was trained here.
 
     Args:
-        name: such as `pointrend_r50_fpn_coco`; or a `model.safetensors` that a training of this
-            project has written, which holds its own settings and classes.
-        weights: of a model that is named: a checkpoint of detectron2 (`.pkl`, `.pth`) or of this
-            project (`.safetensors`). None leaves the weights random: such a model has the right
-            shapes and costs, and its predictions mean nothing.
+        name: such as `pointrend_r50_fpn_coco`; or a `model.safetensors` written by a training of
+            this project, which contains its own settings and classes.
+        weights: for a named model, a checkpoint of detectron2 (`.pkl`, `.pth`) or of this project
+            (`.safetensors`). None leaves the weights random: such a model has the right shapes and
+            costs, but its predictions mean nothing.
         device: where to compute, such as `cpu` or `cuda`.
-        head: your own mask head, `module:Class`, if a file that is named has one: weights cannot
-            choose code.
-        family: likewise, the family of models from outside this package that a file may be of.
-        test: what to test with instead of the model's own settings, by the keys of `test` in an
+        head: your own mask head, `module:Class`, if the file has one: weights cannot choose code.
+        family: the family of models from outside this package, if the file is of one.
+        test: what to test with instead of the model's own settings, under the keys of `test` in an
             inference setting, such as `{"short_edge_px": 1000, "detections_per_image": 300}`.
 
     Raises:
         UserError: there is no such model or device, the file is faulty or does not fit, or `test`
-            names what this kind of model does not have.
+            has a key that this kind of model lacks.
     """
     if is_model_file(name):
         if weights is not None:
-            raise UserError(f"{name}: is a model file, which holds its weights; give no others")
+            raise UserError(f"{name}: is a model file, which has its own weights; give no others")
         saved = load_own_file(Path(name), head=head, family=family)
         inference = default_inference(saved)
     else:
@@ -103,19 +102,19 @@ def load_model(
         inference = with_test(inference, test, where="test")
     try:
         saved.model.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch: an unknown device, or one not there
+    except (RuntimeError, AssertionError) as error:  # torch: the device is unknown or missing
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r}: cannot be used ({reason})") from None
     return Model(str(name), saved, inference)
 
 
 def is_model_file(name: str | Path) -> bool:
-    """Whether a model is asked for by its file, and not by a name."""
+    """Whether a model is given as a file instead of a name."""
     return isinstance(name, Path) or Path(name).suffix == ".safetensors"
 
 
 def default_inference(saved: SavedModel) -> AnyInferenceSettings:
-    """Return the paper's way to ask a model for its predictions."""
+    """Return the paper's inference settings for a model."""
     return family_of(saved.model.settings).default_inference()
 
 
@@ -123,7 +122,7 @@ def as_rgb(image: Any) -> NDArray[np.uint8]:
     """Return an image as uint8 (H, W, 3), repeating a single channel.
 
     Raises:
-        UserError: it is no uint8 array of an image, or has no pixel.
+        UserError: it is not a uint8 array of an image, or has no pixels.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__

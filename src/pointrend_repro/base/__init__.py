@@ -1,1 +1,1 @@
-"""What everything else may use: errors, files, records. It imports nothing of the package."""
+"""What everything else may use: errors, files, records. It imports nothing else of the package."""

@@ -1,6 +1,6 @@
-"""Damaged results that steps of the pipeline find: moved aside, so that a rerun helps.
+"""Moves damaged results aside when a pipeline step finds them, so that a rerun helps.
 
-Snakemake makes anew what is not there. Nothing is removed: days of work may be in a file.
+Snakemake remakes missing files. Nothing is deleted: a file may hold days of work.
 """
 
 import contextlib
@@ -13,28 +13,28 @@ from pointrend_repro.base.errors import DamagedError, UserError
 
 @contextlib.contextmanager
 def damaged_moved_aside() -> Iterator[None]:
-    """Move what the block finds damaged to `<name>.damaged`, or `.damaged2` and so on.
+    """Rename what the block finds damaged to `<name>.damaged`, then `.damaged2` and so on.
 
     Raises:
-        UserError: the block's own; of a `DamagedError` it says what was moved, and what to do.
+        UserError: the block's own; for a `DamagedError`, what was moved and what to do.
     """
     try:
         yield
     except DamagedError as error:
         try:
             kept = [str(_move_aside(path)) for path in error.files if path.exists()]
-        except OSError:  # of a folder that one may only read
+        except OSError:  # a read-only folder
             raise error from None
         if not kept:  # another job was faster
             raise
         raise UserError(
-            f"{error.problem}; kept as {' and '.join(kept)}: run again to make it anew"
+            f"{error.problem}; kept as {' and '.join(kept)}: run again to remake it"
         ) from error
 
 
 @contextlib.contextmanager
 def made_anew(*files: Path) -> Iterator[None]:
-    """Let a reader's error in the block tell that `files` are damaged: cheaply made of others.
+    """Report a reader's error in the block as damage to `files`, which are cheap to remake.
 
     Raises:
         DamagedError: in place of the block's `UserError`.

@@ -1,8 +1,8 @@
-"""Digests of what steps make, by which the next step knows a file that is not what was made.
+"""Digests of what steps write, by which the next step notices a file that has changed since.
 
-A digest is `sha256:` and 64 hex digits of the bytes in their order, so that a file which is
-written piece by piece can be hashed on the way. It is also cheap afterwards: 200 MB take 0.2 s, and
-what has just been written is still in memory.
+A digest is `sha256:` and 64 hex digits of the bytes in order, so a file that is written piece by
+piece can be hashed as it is written. Hashing afterwards is cheap too: 200 MB take 0.2 s, and a file
+that was just written is still in memory.
 """
 
 import hashlib
@@ -37,10 +37,10 @@ def content_digest(path: Path) -> str:
 
 
 def result_digest(content: Mapping[str, Any]) -> str:
-    """Return the digest of the numbers in a metric file: of all of it but its `origin`.
+    """Return the digest of the numbers in a metric file: all of it except its `origin`.
 
-    It is that of the JSON with sorted keys and without spaces, so that a file which is only laid
-    out anew has the same.
+    The JSON is hashed with sorted keys and without spaces, so changing only its layout leaves the
+    digest as it is.
     """
     numbers = {key: value for key, value in content.items() if key != "origin"}
     text = json.dumps(numbers, sort_keys=True, separators=(",", ":"))

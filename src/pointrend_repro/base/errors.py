@@ -15,11 +15,11 @@ class UserError(Exception):
 
 
 class DamagedError(UserError):
-    """A result is not what its step has made; a step of the pipeline moves it aside.
+    """A result is not what its step wrote; the pipeline step that finds it moves it aside.
 
     Attributes:
         problem: what is wrong, without advice.
-        files: which Snakemake makes anew when they are not there.
+        files: the ones that Snakemake remakes once they are gone.
     """
 
     def __init__(self, problem: str, files: tuple[Path, ...], advice: str = "") -> None:
@@ -29,7 +29,7 @@ class DamagedError(UserError):
 
 
 class StoppedBySignal(Exception):  # noqa: N818
-    """A training that was told to stop has saved its state; the same command continues it.
+    """A training that was asked to stop has saved its state; the same command continues it.
 
     The command line prints it and exits with 75, `EX_TEMPFAIL` of sysexits.h.
     """
@@ -51,6 +51,6 @@ def suggest(name: str, names: list[str]) -> str:
 
 
 def printable_line(said: object, *, longest: int = 300) -> str:
-    """Return what a file or a library says as part of one line, with nothing a terminal obeys."""
+    """Return what a file or a library says as part of one line, without terminal control codes."""
     line = " ".join(str(said)[:longest].split())
     return "".join(c if c.isprintable() else "?" for c in line)

@@ -37,14 +37,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
             yield part
             with part.open("rb") as stream:
                 os.fsync(stream.fileno())
-            part.chmod(mode)  # safetensors puts a private file of its own in place of it
+            part.chmod(mode)  # safetensors replaces it by a private file of its own
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
-    """Remove what processes that were killed had written of files or folders named like `pattern`.
+    """Remove what killed processes left half-written of files or folders named like `pattern`.
 
     No process may still be writing one of them.
     """
@@ -57,7 +57,7 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, which takes its place when the block ends well.
+    """Yield a temporary folder beside `path`, which replaces it when the block ends well.
 
     Whatever goes wrong inside the block, the temporary folder is removed and an older `path` stays
     as it was.
@@ -117,11 +117,10 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
     """Return the JSON value in `path`.
 
     Args:
-        allow_nan: as of `parse_json`: for data of others, whose numbers are checked by who uses
-            them.
+        allow_nan: as in `parse_json`: for other people's data, whose numbers the caller checks.
 
     Raises:
-        UserError: the file is missing, is not whole JSON, or holds what cannot be meant.
+        UserError: the file is missing, truncated, or not reasonable JSON.
     """
     with reading_errors(path):
         return parse_json(path.read_bytes(), allow_nan=allow_nan)
@@ -132,7 +131,7 @@ def reading_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong in a block that reads the JSON of `path` into one line for the user.
 
     Raises:
-        UserError: the file is missing, is not whole JSON, or holds what nobody can mean.
+        UserError: the file is missing, truncated, or not reasonable JSON.
     """
     try:
         yield
@@ -153,7 +152,7 @@ def reading_errors(path: Path) -> Iterator[None]:
 
 
 def _system_error(error: Exception) -> int | None:
-    """The system's error number, also where a library in Rust (safetensors) only tells it."""
+    """The system's error number, which a library in Rust (safetensors) gives only in its text."""
     if isinstance(error, OSError):
         return error.errno
     code = re.search(r"\(os error (\d+)\)", str(error))

@@ -1,4 +1,4 @@
-"""Long JSON lists, written and read entry by entry, so that no list is ever whole in memory."""
+"""Long JSON lists, read and written entry by entry, so that no whole list is ever in memory."""
 
 import codecs
 import json
@@ -15,7 +15,7 @@ from pointrend_repro.base.json_text import (
 )
 
 _CHUNK = 1 << 20
-_LONGEST = 64 << 20  # an entry; nobody's results come near it, and a missing quote would reach it
+_LONGEST = 64 << 20  # an entry: far above any result's, and reached if a quote is missing
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _BYTE_ORDER_MARKS = {
@@ -29,7 +29,7 @@ class ListEntry(NamedTuple):
     """One entry of a list in a file.
 
     Attributes:
-        start: where its text begins in the file, in bytes.
+        start: the byte of the file at which its text begins.
         length: of its text, in bytes.
         value: the parsed entry.
     """
@@ -40,10 +40,10 @@ class ListEntry(NamedTuple):
 
 
 def write_json_list(path: Path, entries: Iterable[Any]) -> None:
-    """Write entries as one JSON list atomically: the bytes that `write_json` without indent makes.
+    """Write entries as one JSON list atomically, byte for byte as `write_json` does without indent.
 
-    Each entry is written as it comes, so that what makes them need not keep them. NaN and infinity
-    are refused: JSON has none.
+    Each entry is written as it comes, so a generator need not keep them. NaN and infinity are
+    refused: JSON has none.
     """
     with atomic_path(path) as part, part.open("w", encoding="utf-8") as stream:
         stream.write("[")
@@ -64,14 +64,14 @@ def is_json_list(path: Path) -> bool:
 
 
 def read_json_list(path: Path, *, allow_nan: bool = False) -> Iterator[ListEntry]:
-    """Yield the entries of the one list in a JSON file, in the memory of some of them.
+    """Yield the entries of a JSON file that holds one list, keeping only a few in memory.
 
     Args:
         path: in UTF-8, UTF-16 or UTF-32, laid out in any way.
-        allow_nan: as of `parse_json`.
+        allow_nan: as in `parse_json`.
 
     Raises:
-        UserError: as `read_json`, when the fault is reached; or there is no list.
+        UserError: as in `read_json`, once the fault is reached; or the file holds no list.
     """
     with reading_errors(path), path.open("rb") as stream:
         text = _Text(stream)
@@ -94,7 +94,7 @@ def encoding_of(path: Path) -> str:
 
 
 class _Text:
-    """The text of a file, of which only what is looked at is in memory.
+    """The text of a file, of which only the part being parsed is in memory.
 
     Attributes:
         codec: its encoding, without a byte order mark.
@@ -106,12 +106,12 @@ class _Text:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(self.codec)()
         self._text = self._decoder.decode(head[len(mark) :])
-        self._at = 0  # the place in `_text` that is looked at
-        self._byte = len(mark)  # that place in the file
+        self._at = 0  # the current position in `_text`
+        self._byte = len(mark)  # that position in the file
         self._at_end = False
 
     def next_character(self) -> str:
-        """Return the next character that is no space, without taking it; none at the end."""
+        """Return the next character that is not a space, without consuming it; empty at the end."""
         while True:
             space = _SPACE.match(self._text, self._at)
             self._take(space.end() if space else self._at)
@@ -120,23 +120,23 @@ class _Text:
             self._read(_CHUNK)
 
     def expect(self, character: str) -> None:
-        """Take a character that must come next, behind spaces."""
+        """Consume spaces and the character that must follow."""
         if self.next_character() != character:
             raise self.error(f"Expecting {character!r}")
         self._take(self._at + 1)
 
     def entry(self, *, allow_nan: bool) -> ListEntry:
-        """Take the JSON value that comes next."""
+        """Consume the JSON value that comes next."""
         self.next_character()
         decoder, size = entry_decoder(allow_nan=allow_nan), _CHUNK
         while True:
             try:
                 value, end = decoder.raw_decode(self._text, self._at)
-                # A number may go on: what is read of it ends in `.`, `e` or `e-` at most.
+                # A number may go on: what is read so far then ends in `.`, `e` or `e-`.
                 if end + 2 < len(self._text) or self._at_end:
                     break
             except json.JSONDecodeError as error:
-                # What is not yet read may make it whole.
+                # The part that is not read yet may complete it.
                 if self._at_end:
                     raise self.error(error.msg, error.pos - self._at) from None
                 if len(self._text) - self._at > _LONGEST:
@@ -152,7 +152,7 @@ class _Text:
         return ListEntry(start, self._byte - start, value)
 
     def error(self, problem: str, ahead: int = 0) -> ValueError:
-        """Return the error of a fault so many characters ahead."""
+        """Return the error for a fault `ahead` characters further on."""
         byte = self._byte + len(self._text[self._at : self._at + ahead].encode(self.codec))
         return ValueError(f"{problem}: byte {byte}")
 
@@ -168,7 +168,7 @@ class _Text:
 
 
 def _encoding(head: bytes) -> tuple[bytes, str]:
-    """Return the byte order mark that a file begins with and the encoding behind it."""
+    """Return the byte order mark at the beginning of a file, and the encoding of the rest."""
     name = json.detect_encoding(head)
     if name not in _BYTE_ORDER_MARKS:
         return b"", name

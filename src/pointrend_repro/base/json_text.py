@@ -1,8 +1,8 @@
-"""JSON that others may have written: taken as RFC 8259 means it, or refused in one line.
+"""JSON that others may have written: read as RFC 8259 defines it, or refused in one line.
 
-Python's own reader takes NaN, takes the last of two values for one key in silence, and ends in
-three kinds of errors on what is nested or long beyond reason. Every file, header and answer from
-outside goes through this one instead.
+Python's own reader accepts NaN, silently keeps the last of two values for one key, and raises three
+kinds of errors on input that is unreasonably nested or long. Every file, header and answer from
+outside is read by this module instead.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ import reprlib
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-# What has more cannot be meant as a number: above 308 digits not even a float holds it.
+# Longer ones make no sense as numbers: above 308 digits not even a float holds it.
 MOST_DIGITS = 100
 
-# An escaped pair of surrogates is one character; group 1 is half of one. Backslashes stand only in
-# texts, so taking them from left to right finds what an escaped backslash would hide.
+# An escaped pair of surrogates is one character; group 1 is half of one. Backslashes occur only in
+# strings, so a scan from left to right does not mistake an escaped backslash for an escape.
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -32,7 +32,7 @@ _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 80, 80
 
 
 class UnreasonableJsonError(ValueError):
-    """Whole JSON by its letters, but nothing that anybody can mean."""
+    """Well-formed JSON with a value that makes no sense."""
 
 
 def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
@@ -40,13 +40,13 @@ def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
 
     Args:
         content: as bytes in UTF-8, UTF-16 or UTF-32.
-        allow_nan: take NaN and Infinity, as tools in Python write them for a value that is
-            missing; who asks for them checks the numbers that it uses.
+        allow_nan: accept NaN and Infinity, which Python tools write for a missing value; the
+            caller then checks the numbers that it uses.
 
     Raises:
-        ValueError: in one line; `UnreasonableJsonError` where the text is whole, but is nested too
-            deeply, has a number of more than `MOST_DIGITS` digits, one key with two values, half
-            of a character, or NaN.
+        ValueError: in one line; `UnreasonableJsonError` where the text is well-formed but is nested
+            too deeply, has a number of more than `MOST_DIGITS` digits, one key with two values,
+            half of a character, or NaN.
     """
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content))
@@ -60,9 +60,9 @@ def parse_json(content: bytes | str, *, allow_nan: bool = False) -> Any:
 
 @functools.cache
 def entry_decoder(*, allow_nan: bool) -> json.JSONDecoder:
-    """Return the decoder behind `parse_json`, for who parses a longer text piece by piece.
+    """Return the decoder behind `parse_json`, for parsing a longer text piece by piece.
 
-    It raises RecursionError where a value is nested too deeply, and takes halves of characters.
+    It raises RecursionError where a value is nested too deeply, and accepts halves of characters.
     """
     return json.JSONDecoder(
         parse_int=_whole_number,
@@ -85,18 +85,18 @@ def refuse_half_characters(text: str) -> None:
 
 
 def is_finite(value: Any) -> bool:
-    """Return whether a value is a number that one can calculate with: `true` is none."""
+    """Return whether a value is a finite number; `true` is not one."""
     return type(value) in (int, float) and math.isfinite(value)
 
 
 def shown(value: Any) -> str:
-    """Return a value as it is written, cut to what fits into one line of a message."""
+    """Return a value as it is written, cut to fit into one line of a message."""
     return _SHORT.repr(value)
 
 
 @contextlib.contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """Parsing makes no circles, but millions of lists: to look for circles takes half the time."""
+    """Parsing makes millions of lists but no cycles; looking for cycles doubles the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -113,7 +113,7 @@ def _whole_number(text: str) -> int:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise UnreasonableJsonError(f"it has {name}, which JSON has not; write a number or null")
+    raise UnreasonableJsonError(f"it has {name}, which JSON does not have; write a number or null")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

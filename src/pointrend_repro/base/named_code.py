@@ -1,4 +1,4 @@
-"""Code that a configuration names: `module:name`, or an entry point of an installed package."""
+"""Code named by a configuration: `module:name`, or an entry point of an installed package."""
 
 import importlib
 import sys
@@ -13,10 +13,10 @@ from pointrend_repro.base.errors import UserError, suggest
 
 @dataclass(frozen=True)
 class NamedCode:
-    """Where something lies that a configuration names.
+    """Where the code lies that a configuration names.
 
     Attributes:
-        said: what it is and how it is named, as messages begin with it: `mask head 'a.b:C'`.
+        said: what it is and its name, as messages begin: `mask head 'a.b:C'`.
     """
 
     said: str
@@ -24,7 +24,7 @@ class NamedCode:
     attribute: str
 
     def load(self) -> Any:
-        """Import the module and return what is named.
+        """Import the module and return the named object.
 
         Raises:
             UserError: there is no such module, it needs one that is missing, or it lacks the name.
@@ -38,10 +38,10 @@ class NamedCode:
         return found
 
     def source(self) -> Path:
-        """Return the module's file, for which nothing is imported.
+        """Return the module's file, without importing anything.
 
         Raises:
-            UserError: there is no such module, or it is no file of Python's.
+            UserError: there is no such module, or it is not a Python file.
         """
         _look_here_too()
         places, spec = None, None
@@ -54,7 +54,7 @@ class NamedCode:
                 raise self._is_missing()
             places = spec.submodule_search_locations or []
         if spec is None or not str(spec.origin).endswith(".py"):
-            raise UserError(f"{self.said}: module {self.module!r} is no file of Python's")
+            raise UserError(f"{self.said}: module {self.module!r} is not a Python file")
         return Path(str(spec.origin))
 
     def _import(self) -> ModuleType:
@@ -74,12 +74,12 @@ class NamedCode:
 
 
 def named_code(name: str, *, what: str, group: str) -> NamedCode:
-    """Find out where something named lies; nothing is imported.
+    """Find where named code lies; nothing is imported.
 
     Args:
         name: `module:name`, or the name of an entry point.
-        what: what it is the name of, to begin messages with.
-        group: of entry points.
+        what: the kind of thing that is named, with which messages begin.
+        group: the group of entry points.
 
     Raises:
         UserError: there is no such entry point.
@@ -91,7 +91,7 @@ def named_code(name: str, *, what: str, group: str) -> NamedCode:
     known = entry_points(group=group)
     if name not in known.names:
         raise UserError(
-            f"{said}: is no entry point of group {group} (there are: "
+            f"{said}: is not an entry point of group {group} (there are: "
             f"{', '.join(sorted(known.names)) or 'none'}); others are named module:name"
         )
     return NamedCode(said, known[name].module, known[name].attr)

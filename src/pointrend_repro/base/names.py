@@ -1,7 +1,7 @@
-"""What a name may be: of presets, variants, data sets, tables, rows, claims and ways to predict.
+"""Valid names of presets, variants, data sets, tables, rows, claims and inference settings.
 
-Names become file names, folders, wildcards and words of a shell line; so there is one pattern for
-all of them, which nothing in those places reads as anything else.
+Names become file names, folders, wildcards and words of a shell line, so one pattern holds for all
+of them that has no special meaning in any of these places.
 """
 
 import re
@@ -13,7 +13,7 @@ from pointrend_repro.base.errors import UserError, suggest
 
 NAME_PATTERN = "[a-z0-9_]{1,100}"
 _NAME = re.compile(NAME_PATTERN)
-# A file's own name, as a server or an archive may choose it: no path, and not hidden.
+# The name of one file, as a server or an archive may choose it: no path, and not hidden.
 _FILE_NAME = re.compile("[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 _RULE = "lowercase letters, digits and underscores make a name (100 at most)"
 
@@ -24,19 +24,19 @@ def is_name(text: str) -> bool:
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text may be the name of a file that is fetched."""
+    """Whether a text may be the name of a fetched file."""
     return _FILE_NAME.fullmatch(text) is not None
 
 
 def require_name(name: str, what: str, known: list[str] | None = None) -> str:
-    """Return a name that a person has typed or a file has said.
+    """Return a name that a person typed or a file gave, if it is valid.
 
     Args:
-        what: what it is the name of, to begin the message with.
-        known: names that there are, of which the nearest is suggested.
+        what: the kind of thing that is named, with which the message begins.
+        known: the existing names, of which the nearest is suggested.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a valid name.
     """
     if not is_name(name):
         hint = suggest(name, known or [])
@@ -51,7 +51,7 @@ def _valid(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    # Every character that is not printed is escaped, so it stays one harmless line.
+    # Characters that are not printable are escaped, so it stays one harmless line.
     return repr(name if len(name) <= 80 else f"{name[:80]}...")
 
 

@@ -1,9 +1,9 @@
 """The record beside a result, `<result>.origin.json`, and whether the result is what it describes.
 
-A record holds, for each step that led to the result, the digest of what the step has made
-(`output_digest`) and of what it had read (`input_digest`), so that a number can be followed back to
-its predictions, and these to their model. Records from before digests were kept have neither: what
-they describe is taken as it is.
+A record holds, for each step that led to the result, the digest of what the step wrote
+(`output_digest`) and of what it read (`input_digest`), so that a number can be followed back to its
+predictions, and these to their model. Records from before digests were kept have neither: the files
+that they describe are accepted as they are.
 """
 
 import contextlib
@@ -22,17 +22,17 @@ from pointrend_repro.base.json_text import parse_json
 
 _log = logging.getLogger(__name__)
 
-# Under which a model's file keeps its settings.
+# The key under which a model's file keeps its settings.
 METADATA_KEY = "pointrend_repro"
 
-# The step that makes a result which another step reads.
+# The steps whose results are read by other steps.
 Maker = Literal["train", "predict"]
 _AGAIN: dict[Maker, str] = {"train": "train it again", "predict": "predict again"}
 _FIRST: dict[Maker, str] = {"train": "train the model first", "predict": "predict first"}
 
 
 class Recorded(NamedTuple):
-    """A result that is what its record describes: the record, and the result's digest."""
+    """A result that matches its record: the record, and the result's digest."""
 
     origin: dict[str, Any]
     digest: str
@@ -45,10 +45,10 @@ def origin_path(result: Path) -> Path:
 
 @contextlib.contextmanager
 def origin_written_last(result: Path, origin: Callable[[str], dict[str, Any]]) -> Iterator[None]:
-    """Let the block write `result`; if it fails, no older result is left with a false origin.
+    """Let the block write `result`; if it fails, no older result is left with the wrong record.
 
     Args:
-        origin: is given the digest of `result`.
+        origin: makes the record from the digest of `result`.
     """
     path = origin_path(result)
     path.unlink(missing_ok=True)
@@ -57,14 +57,14 @@ def origin_written_last(result: Path, origin: Callable[[str], dict[str, Any]]) -
 
 
 def require_as_recorded(result: Path, step: Maker) -> Recorded:
-    """Return the record of a result, which is checked to be what the record describes.
+    """Return the record of a result after checking that the result matches it.
 
     Args:
-        step: that has made it.
+        step: the step that made it.
 
     Raises:
-        DamagedError: the record cannot be read, or the result is not what it describes.
-        UserError: the result or its record is not there.
+        DamagedError: the record cannot be read, or the result does not match it.
+        UserError: the result or its record is missing.
     """
     path = origin_path(result)
     origin = _read(path, result, step)
@@ -88,21 +88,21 @@ def require_as_recorded(result: Path, step: Maker) -> Recorded:
 
 
 def require_as_recorded_if_known(model: Path) -> None:
-    """Refuse a trained model that is not what the record beside it describes, if it has one.
+    """Refuse a trained model that does not match the record beside it, if it has one.
 
     Raises:
-        DamagedError, UserError: as `require_as_recorded`.
+        DamagedError, UserError: as for `require_as_recorded`.
     """
     if model.is_file() and origin_path(model).is_file():
         require_as_recorded(model, "train")
 
 
 def require_model_of(model: Path, asked: Mapping[str, Any]) -> None:
-    """Refuse a model of another training than the one that is asked for.
+    """Refuse a model of another training than the requested one.
 
     Args:
-        asked: `dataset`, `variant` and the like. The trial is that of the folder `trial<k>` which
-            the model lies in, if it does.
+        asked: `dataset`, `variant` and the like. The trial is taken from a folder `trial<k>` above
+            the model, if there is one.
 
     Raises:
         DamagedError: the record cannot be read.
@@ -118,7 +118,7 @@ def require_model_of(model: Path, asked: Mapping[str, Any]) -> None:
         )
         raise UserError(
             f"{model}: is of {is_of}, not of {not_of}, by the record beside it; give the model "
-            "that is asked for, or move both files away and train it"
+            "that was asked for, or move both files away and train it"
         )
 
 
@@ -137,10 +137,10 @@ def _read(path: Path, result: Path, step: Maker) -> dict[str, Any]:
 
 
 def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
-    """Return what a glance shows to be wrong with a result; empty if nothing.
+    """Return the fault of a result that shows without a digest; empty if there is none.
 
     Args:
-        made: the record of the step that has made it.
+        made: the record of the step that made it.
     """
     if result.suffix == ".safetensors":
         try:
@@ -149,7 +149,7 @@ def _wrong_without_digest(result: Path, made: Mapping[str, Any]) -> str:
         except (safetensors.SafetensorError, OSError):
             return "is not whole"
         except (KeyError, TypeError, ValueError, RecursionError):
-            return ""  # none of ours: who loads it says so
+            return ""  # not one of ours: loading it reports that
         trained = made.get("settings")
         expected = trained.get("model", settings) if isinstance(trained, dict) else settings
         return "" if expected == settings else "is a model of other settings than its record says"

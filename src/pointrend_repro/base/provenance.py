@@ -20,7 +20,7 @@ from typing import Any
 
 from pointrend_repro.base.own_code import PACKAGE_DIR, loaded_modules, modules_digest
 
-# A cluster's names and limits are filled in by every user, and change no number.
+# Names and limits of a cluster are filled in by each user and change no number.
 _CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resources.yaml")
 
 _LIBRARIES = (
@@ -39,7 +39,7 @@ _LIBRARIES = (
 def start_record(
     *, settings: dict[str, Any], seed: int | None, device: str
 ) -> Callable[[], dict[str, Any]]:
-    """Start the clock; the returned function ends it and gives the record of this step.
+    """Start the clock; the returned function stops it and returns the record of this step.
 
     Args:
         settings: resolved settings, as plain JSON values.
@@ -93,17 +93,17 @@ _loaded_files: dict[str, str] = {}
 
 
 def record_file(module: str, path: Path) -> None:
-    """Let the records of this process tell of a file of code that is not in the package."""
+    """Add a file of code from outside the package to the records of this process."""
     _loaded_files[module] = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
 
 
 def record_version(library: str, version: str) -> None:
-    """Let the records of this process tell of a library that few of them use."""
+    """Add a library that few processes use to the records of this process."""
     _loaded_files[library] = version
 
 
 def outside_code() -> dict[str, str]:
-    """Return what `record_file` and `record_version` were told of in this process."""
+    """Return what `record_file` and `record_version` have added in this process."""
     return dict(_loaded_files)
 
 
@@ -124,7 +124,7 @@ def command_line() -> str:
 
 
 def cpu_name() -> str:
-    """Return the processor's name, or its architecture where the system does not tell."""
+    """Return the processor's name, or its architecture where the system does not give one."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -135,7 +135,7 @@ def cpu_name() -> str:
 
 
 def peak_memory_mb() -> float:
-    """Return the largest resident size that this process has had, in MB of 1e6 bytes."""
+    """Return the largest resident size that this process has had, in MB (1e6 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 

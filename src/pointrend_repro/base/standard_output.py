@@ -1,4 +1,4 @@
-"""What a process and its libraries print, sent to a file for a while."""
+"""Redirects what a process and its libraries print to a file for a while."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def standard_output_to(log: Path) -> Iterator[None]:
-    """Let all that this process and its libraries, also those in C, print go to a file."""
+    """Send everything that this process and its libraries print, also those in C, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = {number: os.dup(number) for number in (1, 2)}

@@ -1,7 +1,7 @@
-"""YAML that a person typed, or that came with a file: read without running anything, or refused.
+"""YAML that a person typed, or that came with a file: read without running code, or refused.
 
-PyYAML's safe loader makes no objects, but takes the last of two values for one key in silence, and
-ends in half a dozen kinds of errors on texts that are no YAML of anybody's.
+PyYAML's safe loader makes no objects, but silently keeps the last of two values for one key, and
+raises half a dozen kinds of errors on malformed texts.
 """
 
 from collections.abc import Hashable
@@ -13,7 +13,7 @@ from pointrend_repro.base.json_text import MOST_DIGITS
 
 MOST_CHARACTERS = 4_000_000  # the longest file of `config/` has 12 000
 
-# What PyYAML's own constructors end in: an integer of 5000 digits or a date in month 13
+# Errors of PyYAML's own constructors: an integer of 5000 digits or a date in month 13
 # (ValueError), `!!int ''` (IndexError), `!!bool x` (KeyError), `!!timestamp x` (AttributeError),
 # `1:` a thousand times before a fraction (OverflowError).
 _FAULTS = (ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
@@ -23,10 +23,10 @@ def parse_yaml(text: str) -> Any:
     """Return the value of a YAML text whose mappings have each key once.
 
     Raises:
-        ValueError: in one line, with the place where there is one.
+        ValueError: in one line, with the position if it is known.
     """
     if len(text) > MOST_CHARACTERS:
-        raise ValueError(f"{len(text)} characters, more than a person types")
+        raise ValueError(f"{len(text)} characters, far more than a person would type")
     try:
         return yaml.load(text, Loader=_StrictLoader)
     except RecursionError:
@@ -36,7 +36,7 @@ def parse_yaml(text: str) -> Any:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """The safe loader, with one kind of error, no key twice, and no number beyond reason."""
+    """The safe loader, with one kind of error, no duplicate keys, and no unreasonable numbers."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -59,7 +59,7 @@ def _construct_unique(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any
             )
         if key in seen:
             raise yaml.constructor.ConstructorError(
-                None, None, f"key {key!r} stands here twice", key_node.start_mark
+                None, None, f"key {key!r} appears twice", key_node.start_mark
             )
         seen.add(key)
     return loader.construct_mapping(node, deep=True)

@@ -1,7 +1,7 @@
-"""What a model file says of itself: its settings and classes, checked before anything is built.
+"""What a model file says about itself: its settings and classes, checked before it is built.
 
 Weights never choose code. A file may say that its mask head is a plug-in, but which class that is,
-and that its module may be imported, is said by whoever opens the file: a variant or an argument.
+and whether its module may be imported, is decided by whoever opens the file: a variant or argument.
 """
 
 from functools import cache
@@ -21,13 +21,13 @@ from pointrend_repro.settings.of_family import AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.values import Strict
 
-# Twenty thousand classes take less than one.
+# Twenty thousand classes take less than this.
 _LONGEST_METADATA = 4_000_000
 _SHOWN_DIFFERENCES = 3
 
 
 class ModelDescription(Strict):
-    """What a model is made of, how it is fed, and what its classes mean.
+    """What a model consists of, its input, and what its classes mean.
 
     `categories` are the data set's (id, name), in the order of the model's classes.
     """
@@ -52,10 +52,10 @@ def is_saved_model(path: Path) -> bool:
 
 
 def read_description(path: Path, *, family: str | None = None) -> ModelDescription:
-    """Read what a file that `save_model` wrote says of its model; builds nothing.
+    """Read a file's description of its model, as `save_model` wrote it; builds nothing.
 
     Args:
-        family: the one from outside this package that the file may be of; nothing of another is
+        family: the family from outside this package that the file may be of; no other is
             imported.
 
     Raises:
@@ -91,11 +91,11 @@ def _mapping(text: str) -> dict[str, Any]:
 def _require_family(path: Path, found: str, named: str | None) -> None:
     if found == named or FAMILIES.is_own(found):
         return
-    told = printable_line(found)
+    shown = printable_line(found)
     if named is not None:
-        raise UserError(f"{path}: is of family {told!r}, not {named!r}")
+        raise UserError(f"{path}: is of family {shown!r}, not {named!r}")
     raise UserError(
-        f"{path}: says that it is of family {told!r}, which is not of this package and which a "
+        f"{path}: says that it is of family {shown!r}, which is not of this package and which a "
         "file of weights cannot choose; name it yourself if you trust it (docs/your_family.md)"
     )
 
@@ -117,12 +117,12 @@ def require_configured(path: Path, found: AnyModelSettings, configured: AnyModel
         more = ", ..." if len(differing) > _SHOWN_DIFFERENCES else ""
         raise UserError(
             f"{path}: was trained with other settings than are configured ({reason}{more}); train "
-            "it again, or take the variant and the preset that it was trained with"
+            "it again, or choose the variant and the preset that it was trained with"
         )
 
 
 def require_own_head(path: Path, found: AnyModelSettings, head: str | None) -> None:
-    """Require that a file's mask head is of this package, or the plug-in that the caller has named.
+    """Require that a file's mask head is of this package, or the plug-in named by the caller.
 
     Raises:
         UserError: it is another plug-in.

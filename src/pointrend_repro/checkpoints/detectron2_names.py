@@ -1,7 +1,7 @@
 """Names of detectron2's parameters and of ours, both ways (detectron2 commit 02b5c4e2).
 
-Where the two projects name a module alike there is nothing to do: the trunks' `stem` and `res2` to
-`res5` are named as detectron2 names them. `_PREFIXES` lists what differs; a model that is added
+Where the two projects use the same names nothing is listed: the trunks' `stem` and `res2` to `res5`
+are named as in detectron2. `_PREFIXES` lists the differences; a model that is added
 with detectron2's names needs no entry, others add theirs. The tensors themselves are the same:
 background is the last class, deltas are (dx, dy, dw, dh) class by class, anchors are ordered by
 ratio, and RoI features are flattened as (C, H, W) in both.
@@ -31,7 +31,7 @@ _PREFIXES = (
         "box_head.fc": "roi_heads.box_head.fc",
         "box_head.cls_score.": "roi_heads.box_predictor.cls_score.",
         "box_head.bbox_pred.": "roi_heads.box_predictor.bbox_pred.",
-        # Heads that detectron2 has not are modules of its `OwnMaskHead` (engines/detectron2).
+        # Heads that detectron2 lacks are modules of its `OwnMaskHead` (engines/detectron2).
         "mask_head.": "roi_heads.mask_head.head.",
         "mask_head.deconv.": "roi_heads.mask_head.deconv.",
         "mask_head.predictor.": "roi_heads.mask_head.predictor.",
@@ -55,8 +55,8 @@ _OLD_PREFIXES = {
     "roi_heads.mask_head.coarse_head.coarse_mask_fc": "roi_heads.mask_head.coarse_head.fc",
 }
 
-# Constants that older checkpoints carry along: anchors follow from the settings. The pixels' mean
-# and standard deviation are settings here too: `reading.py` takes them from the file.
+# Constants in older checkpoints: anchors follow from the settings. The pixels' mean and standard
+# deviation are settings here too: `reading.py` takes them from the file.
 _NO_PARAMETER = re.compile(
     r"^pixel_(mean|std)$|^proposal_generator\.anchor_generator\.cell_anchors\b|num_batches_tracked$"
 )
@@ -96,7 +96,7 @@ def to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename a detectron2 state dict, PointRend's old names included, to ours.
 
-    Names that neither project knows stay as they are: comparing with a model reports them.
+    Names unknown to both projects stay as they are: comparing with a model reports them.
     """
     renamed = {}
     for name, value in semantic_from_detectron2(tensors).items():
@@ -107,7 +107,7 @@ def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 
 
 def is_caffe2(names: Iterable[str]) -> bool:
-    """Return whether these are Caffe2's names of an ImageNet classifier."""
+    """Return whether these are Caffe2's names for an ImageNet classifier."""
     return "conv1_w" in set(names)
 
 
@@ -115,9 +115,9 @@ def from_caffe2(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename a Caffe2 ImageNet classifier (MSRA's and FAIR's backbones) to a trunk's names.
 
     The classifier's last layer, the optimizer's momentum and the biases of convolutions are
-    dropped: a norm follows each convolution of a trunk, which thus has no bias. MSRA's ResNet-50
-    has one in `conv1` all the same, and Detectron's converter writes them for every convolution
-    (tests/checkpoints/published). detectron2 ignores them likewise.
+    dropped: a norm follows each convolution of a trunk, which therefore has no bias. MSRA's
+    ResNet-50 has one in `conv1` nevertheless, and Detectron's converter writes them for every
+    convolution (tests/checkpoints/published). detectron2 ignores them too.
     """
     renamed = {}
     for name, value in tensors.items():
@@ -134,10 +134,10 @@ def from_caffe2(tensors: Mapping[str, T]) -> dict[str, T]:
 
 
 def trunk_only(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Keep a trunk of a classifier that has a trunk's names already (DeepLab's R-103).
+    """Keep the trunk of a classifier whose names are a trunk's already (DeepLab's R-103).
 
-    The classifier, which is `stem.fc` or `linear` by the tool that converted the file, biases of
-    convolutions and the counters of batches are dropped.
+    The classifier (`stem.fc` or `linear`, depending on the tool that converted the file), biases
+    of convolutions and batch counters are dropped.
     """
     return {
         name: value

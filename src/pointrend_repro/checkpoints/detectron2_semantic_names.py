@@ -1,8 +1,8 @@
-"""detectron2's names of the parameters of semantic models, both ways (commit 02b5c4e2).
+"""detectron2's names for the parameters of semantic models, both ways (commit 02b5c4e2).
 
-Only what semantic models have of their own: their decoders, their point head, and DeepLabV3's
-trunk, which detectron2 has directly under `backbone`. Names of the feature pyramid are the same as
-in detectors and are left to `detectron2_names`, as are the names of all other models.
+Only what is specific to semantic models: their decoders, their point head, and DeepLabV3's trunk,
+which detectron2 has directly under `backbone`. Names of the feature pyramid are the same as in
+detectors and are left to `detectron2_names`, as are the names of all other models.
 """
 
 import re
@@ -24,7 +24,7 @@ _OUR_POOLING, _POOLING = "aspp.image_pooling.", "aspp.convs.4.1."
 
 
 def semantic_to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename the own parts of a semantic model; other models stay as they are."""
+    """Rename the specific parts of a semantic model; other models stay as they are."""
     if not _any_starts(tensors, _OUR_DECODER):
         return dict(tensors)
     decoder = _COARSE_HEAD if _any_starts(tensors, _OUR_POINT_HEAD) else _HEAD
@@ -46,7 +46,7 @@ def semantic_to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 
 
 def semantic_from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename the own parts of a detectron2 semantic model; other models stay as they are."""
+    """Rename the specific parts of a detectron2 semantic model; other models stay as they are."""
     if not _any_starts(tensors, _HEAD):
         return dict(tensors)
     has_fpn = _any_starts(tensors, "backbone.fpn_") or _any_starts(tensors, _OUR_TRUNK)
@@ -68,7 +68,7 @@ def semantic_from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 
 
 def _decoder_to_detectron2(name: str) -> str:
-    """Name inside a decoder. SemanticFPN's layers count the upsamplings between them there."""
+    """Rename inside a decoder. detectron2 also counts SemanticFPN's upsamplings as layers."""
     name = re.sub(r"^levels\.(p\d)\.convs\.(\d+)\.", lambda f: f"{f[1]}.{2 * int(f[2])}.", name)
     return _replace_start(name, _OUR_POOLING, _POOLING)
 

@@ -1,4 +1,4 @@
-"""Does a checkpoint fit a model, and if not, which model does it look like?"""
+"""Compares a checkpoint with a model and, if it does not fit, finds the most similar model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ Shape = tuple[int, ...]
 Shapes = Mapping[str, Shape]
 
 _SHOWN = 3
-# Below this share of equal tensors, a checkpoint looks like no model of ours.
+# Below this share of equal tensors, a checkpoint resembles none of our models.
 _ALIKE = 0.5
 
 
 @dataclass(frozen=True)
 class Fit:
-    """How a checkpoint differs from a model; `misshapen` has (name, is, expected)."""
+    """How a checkpoint differs from a model; `misshapen` has (name, found, expected)."""
 
     missing: list[str]
     unexpected: list[str]
@@ -28,7 +28,7 @@ class Fit:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every tensor of the model is there in its shape, and nothing else."""
+        """Whether every tensor of the model is present in its shape, and nothing else."""
         return not (self.missing or self.unexpected or self.misshapen)
 
     def __str__(self) -> str:
@@ -59,14 +59,14 @@ def compare_shapes(model: Shapes, checkpoint: Shapes) -> Fit:
 
 
 def looks_like(checkpoint: Shapes) -> str | None:
-    """Return the name in `list_models` whose tensors are most like the checkpoint's, if any is."""
+    """Return the name in `list_models` whose tensors are most similar, or None."""
     best = max(KNOWN_MODELS, key=lambda name: _likeness(known_shapes(name), checkpoint))
     return best if _likeness(known_shapes(best), checkpoint) >= _ALIKE else None
 
 
 @cache
 def known_shapes(name: str) -> dict[str, Shape]:
-    """Return names and shapes of a known model's tensors, without making them."""
+    """Return names and shapes of a known model's tensors, without allocating them."""
     known = KNOWN_MODELS[name]
     with torch.device("meta"):
         model = build_model(known.model, num_classes=len(known.categories))

@@ -1,11 +1,11 @@
-"""Starting a training from the weights of an ImageNet classifier.
+"""Initialises a training from the weights of an ImageNet classifier.
 
-Such weights belong to the pixels that they were trained on, and to one place of the stride. Both
-are settings of the variant, which are recorded with every result; so weights that contradict them
-are refused here, rather than settings changed behind the user's back.
+Such weights depend on how the pixels were normalised in their training, and on the place of the
+stride. Both are settings of the variant, which are recorded with every result; so weights that
+contradict them are refused here, instead of changing settings behind the user's back.
 
-Such files hold more than a trunk: the classifier, and in some of them biases of convolutions. What
-is left out is said in a line.
+Such files contain more than a trunk: the classifier and, in some, biases of convolutions. What is
+left out is logged in one line.
 """
 
 import logging
@@ -33,7 +33,7 @@ _PUBLISHED = {
     "resnet103": f"{_URL}DeepLab/R-103.pkl",
 }
 
-_SHOWN = 6  # so many names of what is left out; counters of batches are not worth one
+_SHOWN = 6  # names of left-out tensors to log; batch counters are not counted
 
 _BGR_MEAN = (103.530, 116.280, 123.675)
 _RGB = {
@@ -57,13 +57,13 @@ _FAIR_RESNEXT = {
 
 
 def load_trunk(model: nn.Module, settings: Any) -> None:
-    """Load what a new model's trunk, `backbone.bottom_up`, begins with, if its settings name it.
+    """Load the initial weights of a new model's trunk, `backbone.bottom_up`, if settings name any.
 
     Args:
         settings: of the model, with a `backbone`.
 
     Raises:
-        UserError: as `load_imagenet_weights`.
+        UserError: as for `load_imagenet_weights`.
     """
     if settings.backbone.weights is not None:
         trunk = model.get_submodule("backbone.bottom_up")
@@ -74,12 +74,12 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 
     The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103), or
-    a ResNet of torchvision. Names that a trunk has no place for are logged in one line.
+    a ResNet of torchvision. Names that a trunk does not have are logged in one line.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
-            the trunk, belongs to other pixels or another stride than the settings say, or holds no
-            numbers.
+            the trunk, needs other pixel values or another stride than the settings say, or
+            contains non-finite or non-numeric values.
     """
     assert settings.weights is not None
     path = Path(settings.weights)
@@ -100,15 +100,15 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
     require_weights(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
-    _tell(path, checkpoint.left_out)
+    _log_left_out(path, checkpoint.left_out)
 
 
-def _tell(path: Path, left_out: tuple[str, ...]) -> None:
-    """Log what of the file is not used, once for the processes of a machine."""
+def _log_left_out(path: Path, left_out: tuple[str, ...]) -> None:
+    """Log which parts of the file are not used, once per machine."""
     names = [name for name in left_out if not is_counter(name)]
     if names and os.environ.get("LOCAL_RANK", "0") == "0":
         shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        _log.info("%s: %d tensors that a trunk has not are left out: %s", path, len(names), shown)
+        _log.info("%s: %d tensors that a trunk lacks are left out: %s", path, len(names), shown)
 
 
 def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings) -> None:
@@ -120,11 +120,11 @@ def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings
 
 
 def _settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the settings that the weights were trained with, as far as the file tells."""
+    """Return the settings that the weights were trained with, as far as the file shows them."""
     if checkpoint.source == "caffe2":
         grouped = checkpoint.tensors.get("res2.0.conv2.weight")
         if grouped is None or grouped.ndim != 4:
-            return {}  # it will not fit
+            return {}  # it will not fit anyway
         return _FAIR_RESNEXT if grouped.shape[1] < grouped.shape[0] else _MSRA
     if checkpoint.source == "torchvision" or "stem.conv3.weight" in checkpoint.tensors:
         return _RGB
@@ -132,10 +132,10 @@ def _settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _with_statistics(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, Tensor]:
-    """Add neutral statistics where Caffe2 has folded them into scale and bias, as detectron2.
+    """Add neutral statistics where Caffe2 folded them into scale and bias, as detectron2 does.
 
     A norm divides by sqrt(variance + eps), so 1 - eps is the variance that changes nothing
-    (detectron2 commit 02b5c4e2, layers/batch_norm.py). A file that has some has to have all.
+    (detectron2 commit 02b5c4e2, layers/batch_norm.py). A file that has some must have all.
     """
     if any(name.endswith("running_var") for name in tensors):
         return tensors

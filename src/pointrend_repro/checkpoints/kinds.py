@@ -1,4 +1,4 @@
-"""What kinds of numbers a checkpoint's tensors hold, and which of them are weights."""
+"""Kinds of numbers in a checkpoint's tensors, and which of them are weights."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +10,15 @@ from pointrend_repro.base.errors import UserError
 
 
 def is_counter(name: str) -> bool:
-    """Whether a tensor counts a norm's batches: a whole number, which other tools leave out.
+    """Whether a tensor is a norm's batch counter: an integer, which other tools leave out.
 
-    Nothing reads it in inference.
+    Inference does not use it.
     """
     return name.endswith("num_batches_tracked")
 
 
 def kind_of(tensor: Tensor) -> str:
-    """Return what a tensor holds: `floating-point` is what weights are; no value is looked at."""
+    """Return what a tensor holds (`floating-point` for weights), without reading its values."""
     if tensor.is_meta:
         return "without values (on device meta)"
     if tensor.layout is not torch.strided:
@@ -37,10 +37,10 @@ def kind_of(tensor: Tensor) -> str:
 
 
 def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Require that tensors, which fit a model in name and shape, can be computed with.
+    """Require that tensors, which fit a model in name and shape, are usable as weights.
 
     Raises:
-        UserError: one is no plain floating-point tensor, or holds NaN or infinity.
+        UserError: one is not a plain floating-point tensor, or holds NaN or infinity.
     """
     for name, tensor in tensors.items():
         kind = kind_of(tensor)
@@ -48,11 +48,11 @@ def require_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
             continue
         if kind != "floating-point":
             raise UserError(f"{path}: {name} is {kind}; weights are plain floating-point tensors")
-        # Eight-bit floats cannot be asked.
+        # Eight-bit floats do not support the test.
         values = tensor.float() if tensor.itemsize == 1 else tensor
         wrong = tensor.numel() - int(torch.isfinite(values).sum())
         if wrong:
             raise UserError(
                 f"{path}: {name} holds {wrong} values of {tensor.numel()} that are NaN or "
-                "infinite: the training has failed, or the file is damaged"
+                "infinite: the training failed, or the file is damaged"
             )

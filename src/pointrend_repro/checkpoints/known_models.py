@@ -1,4 +1,4 @@
-"""The models that `load_model` knows by name: one table, and what stands behind each name.
+"""The models that `load_model` knows by name: one table, with the definition of each.
 
 A name is `<head>_<backbone>_<dataset>`. To add a model, add an entry to `KNOWN_MODELS`. This module
 imports no torch.
@@ -34,7 +34,7 @@ Categories = list[tuple[int, str]]
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A published model: what it is made of, how it is fed, and what its classes mean.
+    """A published model: what it consists of, its input, and what its classes mean.
 
     `categories` are the data set's (id, name), in the order of the model's classes.
     """
@@ -45,7 +45,7 @@ class KnownModel:
     inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
 
 
-# Images are fed as ImageNet's classifiers were: MSRA's and FAIR's from Caffe2, thus BGR
+# Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
 # (detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models"; X-101's configuration for its std).
 _BACKBONES = {
     "r50_fpn": BackboneSettings(name="resnet50"),
@@ -100,11 +100,11 @@ _R103 = BackboneSettings(
 
 
 def _semantic_models() -> dict[str, KnownModel]:
-    """Settings are those of the weights: detectron2's where it has published some.
+    """Settings are those of the weights: detectron2's where it has published weights.
 
     It trained DeepLabV3 on 512x1024 crops and their hardest pixels, lets SemanticFPN's point head
-    see the coarse prediction in its first layer only, and ranks points by logits. Nobody has
-    published DeepLabV3 with PointRend: that one is as the paper says.
+    see the coarse prediction in its first layer only, and ranks points by logits. DeepLabV3 with
+    PointRend has not been published: that one follows the paper.
     """
     r101 = BackboneSettings(name="resnet101", freeze_at=0)
     fpn = SemanticFPNSettings(kind="semantic_fpn")
@@ -142,7 +142,7 @@ KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models()
 
 
 def known_model(name: str) -> KnownModel:
-    """Return what stands behind a name.
+    """Return the definition of a known model.
 
     Raises:
         UserError: there is no such model; the message suggests one.
@@ -153,5 +153,5 @@ def known_model(name: str) -> KnownModel:
 
 
 def list_models() -> list[str]:
-    """Return the names that `load_model` takes, `<head>_<backbone>_<dataset>` each."""
+    """Return the names that `load_model` accepts, `<head>_<backbone>_<dataset>` each."""
     return list(KNOWN_MODELS)

@@ -48,13 +48,13 @@ def new_model(name: str) -> SavedModel:
 def load_known_model(name: str, path: Path) -> SavedModel:
     """Load a known model's weights from a file of any kind, ready for inference on the CPU.
 
-    A file of our own brings its settings and the names of its classes along. In other files only
-    the pixels' mean and standard deviation can stand, and win over the known model's.
+    A file of our own contains its settings and class names. Other files can only contain the
+    pixels' mean and standard deviation, which then override the known model's.
 
     Raises:
-        UserError: there is no such model, or the file is faulty, is not what the record of its
-            training beside it describes, or does not fit; the message says what is missing,
-            unexpected or misshapen, and which model the file looks like.
+        UserError: there is no such model, or the file is faulty, does not match the training's
+            record beside it, or does not fit; the message says what is missing, unexpected or
+            misshapen, and which model the file resembles.
     """
     known = known_model(name)
     if path.suffix == ".safetensors":
@@ -73,15 +73,15 @@ def load_known_model(name: str, path: Path) -> SavedModel:
 
 
 def load_own_file(path: Path, *, head: str | None = None, family: str | None = None) -> SavedModel:
-    """Load a model that was trained here, by its own settings and classes.
+    """Load a model that was trained here, with its own settings and classes.
 
     Args:
         head: the plug-in mask head that may be imported, if the model has one.
-        family: likewise, the family from outside this package that it may be of.
+        family: the family from outside this package that may be imported, if it is of one.
 
     Raises:
-        UserError: the file is missing or faulty, is not what the record of its training beside it
-            describes, or has a plug-in head that was not named.
+        UserError: the file is missing or faulty, does not match the training's record beside it, or
+            has a plug-in head that was not named.
     """
     require_as_recorded_if_known(path)
     return load_saved_model(path, head=head, family=family)
@@ -91,7 +91,7 @@ def convert(source: Path, target: Path, name: str) -> None:
     """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's).
 
     Raises:
-        UserError: as `load_known_model`, or `target` ends in neither.
+        UserError: as for `load_known_model`, or `target` ends in neither.
     """
     writers = {".safetensors": save_model, ".pkl": save_detectron2}
     if target.suffix not in writers:
@@ -102,25 +102,25 @@ def convert(source: Path, target: Path, name: str) -> None:
 def save_detectron2(path: Path, saved: SavedModel) -> None:
     """Write a model as a pickle that detectron2's `DetectionCheckpointer` loads.
 
-    The pixels' mean and standard deviation go along, as in detectron2's own early files; it takes
-    them from its configuration and mentions them as unused.
+    The pixels' mean and standard deviation are included, as in detectron2's own early files; it
+    uses those of its configuration and reports these as unused.
     """
     backbone = saved.model.settings.backbone
     tensors = to_detectron2(saved.model.state_dict())
     arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
     for key, values in (("pixel_mean", backbone.pixel_mean), ("pixel_std", backbone.pixel_std)):
         arrays[key] = np.array(values, dtype=np.float32).reshape(3, 1, 1)
-    # The names are exact: detectron2 need not guess.
+    # The names are exact, so detectron2 need not match them heuristically.
     content = {"model": arrays, "__author__": "pointrend-repro", "matching_heuristics": False}
     with atomic_path(path) as part, part.open("wb") as file:
         pickle.dump(content, file, protocol=4)
 
 
 def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) -> None:
-    """A file of ours fits its own settings; it only has to be the kind of model that was asked for.
+    """A file of ours fits its own settings; it only has to be the requested kind of model.
 
-    It may be narrower, have other classes, or the paper's value of a setting where the known model
-    has detectron2's.
+    It may be narrower, have other classes, or have the paper's value of a setting where the known
+    model has detectron2's.
     """
     expected, found = (family_of(s).architecture(s) for s in (known_model(name).model, settings))
     if expected != found:
@@ -143,7 +143,7 @@ def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
     if alike is None:
         hint = "it looks like none of the known models"
     elif alike == name:
-        hint = f"it looks most like {alike} all the same: trained for other classes, or changed?"
+        hint = f"yet it looks most like {alike}: trained for other classes, or changed?"
     else:
         hint = f"it looks like {alike}"
     raise UserError(f"{path}: does not fit {name}: {fit}; {hint}")

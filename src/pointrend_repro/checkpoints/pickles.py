@@ -1,9 +1,9 @@
-"""Opening pickles that hold arrays and plain containers, and nothing that could run.
+"""Reads pickles of arrays and plain containers, refusing anything that could run.
 
-Checkpoints need only what rebuilds NumPy arrays of plain numbers and of text. Each of the few names
-that this takes is replaced by a function of this file, and NumPy sees of a pickle only a shape, a
-type that this file has made, and bytes whose number fits both: a type's state can name sub-arrays,
-fields or flags, by which NumPy would read memory that is not the array's.
+Checkpoints need only what rebuilds NumPy arrays of plain numbers and of text. Each of the few
+allowed names is replaced by a function of this file, so NumPy gets from a pickle only a shape, a
+dtype made here, and bytes whose number fits both: a dtype's state can name sub-arrays, fields or
+flags that make NumPy read memory outside the array.
 """
 
 import math
@@ -19,7 +19,7 @@ from pointrend_repro.checkpoints.unpickling import PlainUnpickler
 
 
 def read_pickle(path: Path) -> Any:
-    """Read a pickle of NumPy arrays and plain containers, also one written by Python 2.
+    """Read a pickle of NumPy arrays and plain containers, including those written by Python 2.
 
     Raises:
         UserError: the file is missing or damaged, or asks for anything else; the message then says
@@ -45,32 +45,32 @@ def read_pickle(path: Path) -> Any:
         ) from None
 
 
-# Stands for `numpy.ndarray` in a pickle; it can be named but not called.
+# Stands for `numpy.ndarray` in a pickle: it can be named but not called.
 _NDARRAY = object()
 
-# As NumPy writes them: a kind and bytes (characters, of U), without a byte order, which is part of
-# the state. No Python objects (O), no records (V): neither is in a checkpoint.
+# As NumPy writes them: a kind and a size in bytes (characters, for U), without the byte order,
+# which is in the state. No Python objects (O) and no records (V): checkpoints have neither.
 _CODE = re.compile(r"[biufcSU][1-9][0-9]{0,8}", re.ASCII)
 _LONGEST_TEXT = 1 << 20
 
 
 class _Dtype:
-    """The type of an array in a pickle, which only this file turns into one of NumPy's."""
+    """The dtype of an array in a pickle; only this file turns it into one of NumPy's."""
 
     def __init__(self, code: Any, *_: Any) -> None:
         if not (isinstance(code, str) and _CODE.fullmatch(code)):
             raise RefusedError(f"a numpy array of {shown(code)}")
         if int(code[1:]) > _LONGEST_TEXT:
             raise RefusedError(f"a numpy array of {code}")
-        # A copy: what NumPy hands out otherwise is its one and only float32.
+        # A copy, since otherwise NumPy returns its shared float32.
         self.numpy = np.dtype(code, False, True)
 
     def set_state(self, state: Any) -> None:
-        """Take the state that NumPy writes for plain numbers and text, which is a byte order.
+        """Apply the state that NumPy writes for plain numbers and text, which is a byte order.
 
         It is (3, order, sub-array, names, fields, bytes, alignment, flags), with None and -1 for
-        what a type does not have (numpy/_core/src/multiarray/descriptor.c, arraydescr_reduce). Text
-        has its bytes and alignment there, and by NumPy's version flag 8.
+        for what a type does not have (numpy/_core/src/multiarray/descriptor.c, arraydescr_reduce).
+        For text it has the size and alignment and, depending on NumPy's version, flag 8.
         """
         is_text = self.numpy.kind in "SU"
         sizes = (self.numpy.itemsize, self.numpy.alignment) if is_text else (-1, -1)
@@ -104,7 +104,7 @@ class _ArrayUnpickler(PlainUnpickler):
         super().__init__(file, size, names)
 
     def build(self, value: Any, state: Any) -> None:
-        """Set a type's byte order, or fill in an array that is still empty."""
+        """Set a dtype's byte order, or fill in an array that is still empty."""
         if isinstance(value, _Dtype):
             value.set_state(state)
         elif isinstance(value, np.ndarray) and value.size == 0:
@@ -114,7 +114,7 @@ class _ArrayUnpickler(PlainUnpickler):
 
     def _fill(self, array: np.ndarray, state: Any) -> None:
         _, shape, dtype, is_fortran, data = require(state, tuple)
-        if isinstance(data, str):  # of Python 2, whose text was bytes
+        if isinstance(data, str):  # from Python 2, whose text was bytes
             data = data.encode("latin1")
         checked = self._array(require(data, bytes), dtype, shape)
         plain: Any = (1, checked.shape, checked.dtype, bool(is_fortran), data)
@@ -134,7 +134,7 @@ class _ArrayUnpickler(PlainUnpickler):
         return array.reshape(-1).reshape(array.shape, order="F" if order == "F" else "C")
 
     def _array(self, data: Any, dtype: Any, shape: Any) -> np.ndarray:
-        """Return a view of bytes as an array, in C's order."""
+        """Return a view of bytes as an array, in C order."""
         kind = require(dtype, _Dtype).numpy
         sides = [require(side, int) for side in require(shape, tuple)]
         if any(side < 0 for side in sides) or math.prod(sides) * kind.itemsize != len(data):

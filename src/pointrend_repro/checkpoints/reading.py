@@ -25,22 +25,22 @@ from pointrend_repro.checkpoints.torch_files import read_torch_file
 from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
-# Under which key a file keeps its weights: detectron2 and most trainers; Caffe2; others.
+# The key under which a file has its weights: detectron2 and most trainers; Caffe2; others.
 _STATE_KEYS = ("model", "blobs", "state_dict", "model_state")
 _LONGEST_NAME = 300
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a file holds.
+    """The content of a checkpoint file.
 
     Attributes:
-        tensors: by our names; names that we do not know stay as they are.
+        tensors: under our names; unknown names stay as they are.
         source: `caffe2` or `torchvision` for an ImageNet classifier of theirs, `trunk` for one
-            with a trunk's names, `model` for everything else.
-        pixel_mean: in the file's channel order, of 0 to 255, or None where the file has none.
-        pixel_std: likewise.
-        left_out: names in an ImageNet classifier's file that a trunk has no place for.
+            whose names are a trunk's, `model` for everything else.
+        pixel_mean: in the file's channel order, in 0 to 255, or None if the file has none.
+        pixel_std: in the same order and units, or None.
+        left_out: names in an ImageNet classifier's file that a trunk does not have.
     """
 
     tensors: dict[str, Tensor]
@@ -69,7 +69,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not tensors:
         raise UserError(f"{path}: holds no weights")
     if any(len(name) > _LONGEST_NAME or not name.isprintable() for name in tensors):
-        raise UserError(f"{path}: holds a tensor whose name is no name")
+        raise UserError(f"{path}: holds a tensor whose name is not text")
     return _with_our_names(path, tensors, author)
 
 
@@ -92,7 +92,7 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Chec
 def _classifier(
     tensors: dict[str, Tensor], rename: Callable[[dict[str, str]], dict[str, str]], source: str
 ) -> Checkpoint:
-    """Rename an ImageNet classifier's trunk, and say what of the file is not in it."""
+    """Rename an ImageNet classifier's trunk, and list the file's other tensors."""
     theirs = rename({name: name for name in tensors})
     kept = {ours: tensors[name] for ours, name in theirs.items()}
     left_out = tuple(sorted(set(tensors) - set(theirs.values())))
@@ -143,6 +143,6 @@ def _as_tensor(value: Any) -> Tensor | None:
         return None
     known = np.float64 if value.dtype.kind == "f" else np.complex128
     if value.dtype.kind in "fc" and value.dtype.itemsize > np.dtype(known).itemsize:
-        value = value.astype(known)  # PyTorch has no longer ones
-    # A copy in this machine's byte order: what a pickle holds cannot be written to.
+        value = value.astype(known)  # PyTorch has no wider type
+    # A copy in this machine's byte order: arrays from a pickle are read-only.
     return torch.from_numpy(value.astype(value.dtype.newbyteorder("="), copy=True))

@@ -1,4 +1,4 @@
-"""Trained models on disk: weights as safetensors, with all that is needed to use them."""
+"""Trained models on disk: weights as safetensors, with everything needed to use them."""
 
 import json
 from dataclasses import dataclass, replace
@@ -41,15 +41,15 @@ class SavedModel(Generic[Network]):
 
 
 def build_model(settings: AnyModelSettings, num_classes: int) -> Any:
-    """Make the model of some settings, with random weights."""
+    """Make the model that the settings describe, with random weights."""
     family = family_of(settings)
     return family.function(family.build)(settings, num_classes)
 
 
 def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
-    """Return a model that is tested so from now on, if an inference setting asks for no other.
+    """Set how a model is tested from now on where an inference setting asks for nothing else.
 
-    The network itself is changed, not copied; what it is saved with stays as it was trained.
+    The network itself is changed, not copied; the settings saved with it stay as trained.
     """
     test_with = getattr(saved.model, "test_with", None)
     if test_with is not None:
@@ -58,7 +58,7 @@ def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
 
 
 def save_model(path: Path, saved: SavedModel) -> None:
-    """Write a model to one file; settings and categories travel in its metadata."""
+    """Write a model to one file; settings and categories are stored in its metadata."""
     metadata = {
         "model": saved.model.settings.model_dump(mode="json"),
         "input": saved.input.model_dump(mode="json"),
@@ -79,15 +79,15 @@ def load_saved_model(
     """Read a model that `save_model` wrote, ready for inference on the CPU.
 
     Args:
-        configured: the model's settings by a variant and a preset, which must be the file's. A
-            plug-in head among them may be imported.
-        head: without them, the plug-in head that may be imported, as `mask_head.head` of a variant
-            names it. The file's own word is not enough.
-        family: likewise, the family from outside this package that the model may be of.
+        configured: the model's settings from a variant and a preset, which must equal the file's.
+            A plug-in head among them may be imported.
+        head: without `configured`, the plug-in head that may be imported, as `mask_head.head` of a
+            variant names it. What the file itself says is not enough.
+        family: without `configured`, the family from outside this package that may be imported.
 
     Raises:
         UserError: the file is missing or damaged, was not written by `save_model`, is of another
-            model than configured or of a plug-in that was not named, or its weights are no numbers.
+            model than configured or of a plug-in that was not named, or has invalid weights.
     """
     described = read_description(path, family=configured.family if configured else family)
     if configured is not None:
@@ -99,10 +99,10 @@ def load_saved_model(
 def load_described_model(
     path: Path, described: ModelDescription, *, head: str | None = None
 ) -> SavedModel:
-    """Build the model that `read_description` has found in a file, and load its weights.
+    """Build the model that `read_description` found in a file, and load its weights.
 
     Raises:
-        UserError: see `load_saved_model`.
+        UserError: as for `load_saved_model`.
     """
     require_own_head(path, described.model, head)
     try:
@@ -122,7 +122,7 @@ def load_described_model(
 
 
 def _require_shapes(path: Path, described: ModelDescription) -> None:
-    """Hold the file's shapes against a model without memory: its settings may name any size.
+    """Compare the file's shapes with a model without memory: its settings may name any size.
 
     Raises:
         RuntimeError: they differ.

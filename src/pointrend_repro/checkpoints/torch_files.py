@@ -1,8 +1,8 @@
-"""PyTorch's files, opened so that they run nothing and take no more memory than they hold.
+"""PyTorch files, opened so that they run nothing and take no more memory than they hold.
 
-`torch.load(weights_only=True)` calls no function but PyTorch's own, yet some of those make tensors
-of any size, or of memory that nobody has written to; and it unpacks whatever an archive says. So a
-file's pickle is run beforehand with stand-ins (`torch_pickles.py`), and archives are unpacked here.
+`torch.load(weights_only=True)` calls only PyTorch's own functions, yet some of those make tensors
+of any size, or of uninitialised memory; and it unpacks whatever an archive says. So a file's pickle
+is first run with stand-ins (`torch_pickles.py`), and archives are unpacked here.
 """
 
 import io
@@ -21,13 +21,13 @@ from pointrend_repro.checkpoints.limits import RefusedError
 from pointrend_repro.checkpoints.torch_pickles import check_archived_pickle, check_old_pickles
 
 _ZIP = b"PK\x03\x04"
-# `torch.save` does not compress, and what other tools compress of weights shrinks by a tenth.
+# `torch.save` does not compress, and other tools compress weights by about a tenth.
 _MOST_UNPACKED = 4
 _SPARE_BYTES = 16 << 20
 
 
 def read_torch_file(path: Path) -> Any:
-    """Read what `torch.save` wrote, in its format of today or in that before PyTorch 1.6.
+    """Read what `torch.save` wrote, in its current format or in that before PyTorch 1.6.
 
     Raises:
         UserError: the file is missing or damaged (in archives also by a wrong checksum), is another
@@ -77,9 +77,9 @@ def _load(file: BinaryIO) -> Any:
 
 
 def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
-    """Return an archive of our own with the same content, so that nobody reads it another way.
+    """Return an archive of our own with the same content, so that all readers see the same.
 
-    PyTorch finds members by other rules than Python does, and reads past wrong checksums.
+    PyTorch finds members by other rules than Python, and ignores wrong checksums.
     """
     unpacked = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(unpacked, "w") as ours:
@@ -92,7 +92,7 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
         if f"{prefix}/constants.pkl" in sizes:
             raise UserError(f"{path}: is a TorchScript program, not a file of weights")
         if f"{prefix}/data.pkl" not in sizes:
-            raise UserError(f"{path}: an archive with no data.pkl is no file of PyTorch's")
+            raise UserError(f"{path}: an archive without data.pkl is not a PyTorch file")
         storages = {name.removeprefix(f"{prefix}/data/"): n for name, n in sizes.items()}
         check_archived_pickle(archive.read(f"{prefix}/data.pkl"), storages)
         for name in sizes:

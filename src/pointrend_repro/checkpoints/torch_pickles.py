@@ -1,6 +1,6 @@
-"""The pickles in PyTorch's files, run with stand-ins for tensors to see what they would take.
+"""Runs the pickles in PyTorch files with stand-ins for tensors, to see what they would allocate.
 
-A stand-in for a storage knows its bytes, and one for a tensor that it lies inside of a storage.
+A stand-in for a storage has its size in bytes, one for a tensor was checked to lie in a storage.
 Names that only describe a tensor (types, layouts, devices) stand for nothing and cannot be called.
 """
 
@@ -18,7 +18,7 @@ from pointrend_repro.checkpoints.unpickling import PlainUnpickler
 
 @dataclass(frozen=True)
 class _Name:
-    """Something that can be named and handed on, but not called."""
+    """Something that can be named and passed on, but not called."""
 
     name: str
     bytes_per_element: int | None = None
@@ -28,20 +28,20 @@ class _Name:
 class _Storage:
     key: str
     element: int
-    """Bytes of each of its elements."""
+    """Bytes per element."""
     size: int
     """In bytes."""
 
 
 class _Tensor:
-    """A tensor, or whatever else of PyTorch's is made of tensors and numbers."""
+    """A tensor, or any other PyTorch object made of tensors and numbers."""
 
 
 class _Dry(PlainUnpickler):
-    """Admits what rebuilds tensors and plain values; counts the storages that are asked for.
+    """Allows what rebuilds tensors and plain values; records the storages that are asked for.
 
     Attributes:
-        storages: bytes by the storage's key.
+        storages: their sizes in bytes, by key.
     """
 
     def __init__(self, file: Any, size: int) -> None:
@@ -69,7 +69,7 @@ class _Dry(PlainUnpickler):
         self.storages: dict[str, int] = {}
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Count a storage: ("storage", type, key, device, elements), in old files and a view."""
+        """Record a storage: ("storage", type, key, device, elements), in old files also a view."""
         kind, storage_type, key, _, elements, *view = require(pid, tuple)
         if kind != "storage" or not isinstance(key, str) or len(view) > 1:
             raise RefusedError(f"the persistent object {shown(kind)}")
@@ -85,7 +85,7 @@ class _Dry(PlainUnpickler):
         return _Storage(f"{key}/{shown(view_key)}", element, length * element)
 
     def build(self, value: Any, state: Any) -> None:
-        """Let a parameter have its state, which before PyTorch 0.4 was that of its tensor."""
+        """Accept a parameter's state, which before PyTorch 0.4 was that of its tensor."""
         if not isinstance(value, _Tensor):
             return super().build(value, state)
         if len(require(state, tuple)) == 4:
@@ -102,7 +102,7 @@ def check_archived_pickle(content: bytes, sizes: Mapping[str, int]) -> None:
     """Check the pickle of an archive.
 
     Args:
-        sizes: bytes of each member of the archive, storages by their keys.
+        sizes: bytes of each member of the archive; storages by their keys.
 
     Raises:
         RefusedError: it asks for anything but tensors in these storages and plain values.
@@ -115,7 +115,7 @@ def check_archived_pickle(content: bytes, sizes: Mapping[str, int]) -> None:
 
 
 def check_old_pickles(file: BinaryIO, size: int) -> None:
-    """Check the pickles of a file from before PyTorch 1.6: its storages follow them.
+    """Check the pickles of a file from before PyTorch 1.6, where the storages follow them.
 
     Raises:
         RefusedError: they ask for anything but tensors in these storages and plain values.
@@ -127,7 +127,7 @@ def check_old_pickles(file: BinaryIO, size: int) -> None:
     stored = [require(key, str) for key in require(_Dry(file, size).load(), list)]
     if sorted(stored) != sorted(content.storages):
         raise RefusedError("storages that it does not hold")
-    # Before the bytes of each stands their number.
+    # The bytes of each storage are preceded by their number.
     if sum(content.storages.values()) + 8 * len(stored) > size - file.tell():
         raise RefusedError("more memory than its size explains")
 

@@ -1,4 +1,4 @@
-"""Names of torchvision's ImageNet ResNets and ResNeXts, turned into those of our trunks."""
+"""Renames torchvision's ImageNet ResNets and ResNeXts to our trunks' names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ _RENAMED = {"downsample.0.": "shortcut.", "downsample.1.": "shortcut.norm."} | {
 
 
 def is_torchvision(names: Iterable[str]) -> bool:
-    """Return whether these are torchvision's names of a ResNet."""
+    """Return whether these are torchvision's names for a ResNet."""
     return "layer1.0.conv1.weight" in set(names)
 
 
@@ -22,7 +22,7 @@ def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename a torchvision ResNet to a trunk's names.
 
     Its classifier `fc` is dropped, and so are biases of convolutions, which torchvision's ResNets
-    have not, but those that other projects made of Caffe's.
+    do not have but those that other projects converted from Caffe do.
     """
     renamed = {}
     for name, value in tensors.items():

@@ -1,12 +1,12 @@
-"""Running a pickle's program without letting it do more than put plain values together.
+"""Runs a pickle's program so that it can only put plain values together.
 
-A pickle is a program for a small machine: it may name any function of any installed module and
-have it called, change what it has been given, and make much out of little. Here names lead only to
-what the caller admits, objects are filled in only by the caller's `build`, keys are plain values,
-and the memory that a program takes is bounded by the size of its file.
+A pickle is a program for a small machine: it may name any function of any installed module and call
+it, change objects, and make large objects from small input. Here names lead only to what the caller
+allows, objects are filled in only by the caller's `build`, keys are plain values, and the memory
+that a program takes is bounded by the size of its file.
 
-The machine is the standard library's own, the one that is written in Python: that in C keeps its
-memo in an array, whose size is any number that a file of nine bytes names.
+The machine is the standard library's own, in its Python version: the C version keeps its memo in an
+array whose size is any number that a file of nine bytes names.
 """
 
 import pickle
@@ -25,21 +25,21 @@ from pointrend_repro.checkpoints.limits import (
     shown,
 )
 
-# A checkpoint of a thousand arrays takes some forty thousand.
+# A checkpoint of a thousand arrays takes about forty thousand.
 _MOST_OPERATIONS = 1_000_000
 _BYTES_PER_ENTRY = 100
 
 
 class PlainUnpickler(pickle._Unpickler):
-    """Reads plain values and containers, and what `admitted` and `build` make of the rest.
+    """Reads plain values and containers, and what `admitted` and `build` make of other names.
 
     Args:
-        file: a binary file, read from where it stands; several pickles may follow each other.
+        file: a binary file, read from its current position; several pickles may follow each other.
         size: of the whole file, in bytes.
-        admitted: what a (module, name) in the pickle stands for. What is callable may be called.
+        admitted: what a (module, name) in the pickle stands for. Callables in it may be called.
     """
 
-    # Of the machine in the standard library, which has no types.
+    # From the machine in the standard library, which is untyped.
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
@@ -58,23 +58,23 @@ class PlainUnpickler(pickle._Unpickler):
         }
 
     def find_class(self, module: str, name: str) -> Any:
-        """Look a name up among the admitted ones, and nowhere else."""
+        """Look a name up among the allowed ones, and nowhere else."""
         try:
             return self._admitted[module, name]
         except KeyError:
             raise RefusedError(f"{module}.{name}"[:LONGEST_SHOWN]) from None
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refuse objects that are kept outside of the pickle."""
+        """Refuse objects that are stored outside the pickle."""
         raise RefusedError(f"the persistent object {shown(pid)}")
 
     def build(self, value: Any, state: Any) -> None:
-        """Give an object its state; a subclass does so with what it has made itself.
+        """Give an object its state; a subclass does so for the objects that it has made.
 
-        Attributes that PyTorch hangs on its dictionaries are left out.
+        Attributes that PyTorch adds to its dictionaries are ignored.
 
         Raises:
-            RefusedError: it is none of those.
+            RefusedError: it is neither.
         """
         if not (isinstance(value, dict) and isinstance(state, dict)):
             raise RefusedError(f"a change to {shown(value)}")
@@ -83,7 +83,7 @@ class PlainUnpickler(pickle._Unpickler):
         """Count one step of the program.
 
         Raises:
-            RefusedError: there have been more than a checkpoint needs.
+            RefusedError: there were more than a checkpoint needs.
         """
         self._operations += 1
         if self._operations > _MOST_OPERATIONS:
@@ -132,12 +132,12 @@ class PlainUnpickler(pickle._Unpickler):
         self.append(frozenset(plain_keys(self.pop_mark())))
 
     def _make_bytearray(self) -> None:
-        """Read the bytes before there is room for as many as the pickle says."""
+        """Read the bytes before allocating as many as the pickle says."""
         (length,) = struct.unpack("<Q", self.read(8))
         self.append(bytearray(self.read(length)))
 
     def _refuse_instance(self) -> None:
-        """Name the class, whose name stands in the two lines to come."""
+        """Name the class, which the next two lines of the pickle give."""
         module, name = (self.readline()[:-1].decode("utf-8") for _ in range(2))
         self.find_class(module, name)
         raise RefusedError(f"an object of {module}.{name}"[:LONGEST_SHOWN])
@@ -146,7 +146,7 @@ class PlainUnpickler(pickle._Unpickler):
         raise RefusedError("a new object of a class")
 
     def _mapping(self, items: Any = ()) -> dict[Any, Any]:
-        """Stand for `OrderedDict`: a dictionary keeps its order as well."""
+        """Stand in for `OrderedDict`: a dictionary keeps its order too."""
         pairs = [require(item, tuple, list) for item in require(items, tuple, list)]
         self.budget.spend(_BYTES_PER_ENTRY * len(pairs))
         return dict(zip(plain_keys([key for key, _ in pairs]), (v for _, v in pairs), strict=True))

@@ -12,9 +12,9 @@ def bench(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="default: all")
     ] = None,
-    list_only: Annotated[bool, typer.Option("--list", help="say what there is to measure")] = False,
-    output: Annotated[Path | None, typer.Option(help="folder that gets a JSON a case")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="times that each side is measured")] = 5,
+    list_only: Annotated[bool, typer.Option("--list", help="list what can be measured")] = False,
+    output: Annotated[Path | None, typer.Option(help="folder for a JSON file per case")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="how often each side is measured")] = 5,
     device: DeviceName = Device.cpu,
     threads: Threads = 1,
 ) -> None:

@@ -42,13 +42,13 @@ def claims(
 def evidence(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
-    docs: Annotated[Path, typer.Option(help="gets evidence/ and a part of evidence.md")] = Path(
-        "docs"
-    ),
+    docs: Annotated[
+        Path, typer.Option(help="where to write evidence/ and a part of evidence.md")
+    ] = Path("docs"),
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Write a preset's numbers, judged claims and conditions as small files to be kept."""
+    """Write a preset's numbers, judged claims and conditions as small files to keep."""
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.evidence import write_evidence

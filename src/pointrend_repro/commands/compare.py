@@ -14,14 +14,14 @@ def compare(
     b: Annotated[Path, typer.Argument(help="another one: of another machine, commit or engine")],
     output: Annotated[
         Path | None,
-        typer.Option(help="a file .html, .md or .csv; - prints Markdown; none: tables to read"),
+        typer.Option(help="a .html, .md or .csv file; - prints Markdown; none: prints tables"),
     ] = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Compare two results of one preset, cell by cell, and what they were made with.
+    """Compare two results of one preset, cell by cell, and how they were made.
 
-    Exits with 0 if every cell is in both and differs by no more than its table's tolerance, with 1
-    if one is not or does, and with 2 if the two cannot be compared.
+    Exit code: 0 if every cell is in both and within its table's tolerance, 1 if one is not, 2 if
+    the two cannot be compared.
     """
     from rich.console import Console
 

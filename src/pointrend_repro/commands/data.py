@@ -25,12 +25,14 @@ def fetch(
         list[str] | None, typer.Argument(help="coco, lvis, cityscapes, imagenet, checkpoints, ...")
     ] = None,
     list_all: Annotated[
-        bool, typer.Option("--list", help="only show what there is, and whether it is there")
+        bool, typer.Option("--list", help="only list the downloads, and which are already there")
     ] = False,
-    data_dir: Annotated[Path, typer.Option(help="holds all data sets and weights")] = Path("data"),
+    data_dir: Annotated[Path, typer.Option(help="folder of all data sets and weights")] = Path(
+        "data"
+    ),
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Fetch data sets and weights; what is there is counted, not fetched again."""
+    """Fetch data sets and weights; files that are there are counted, not fetched again."""
     from pointrend_repro.data.fetch.catalogue import load_catalogue
 
     catalogue = load_catalogue(config_dir)
@@ -87,26 +89,26 @@ def prepare(
 
 @app.command("check")
 def check(
-    folder: Annotated[Path | None, typer.Argument(help="data of your own")] = None,
-    name: Annotated[str, typer.Option(help="what to call it", callback=a_name)] = "mine",
+    folder: Annotated[Path | None, typer.Argument(help="folder with your own data")] = None,
+    name: Annotated[str, typer.Option(help="name of the data set", callback=a_name)] = "mine",
     write: Annotated[bool, typer.Option("--write", help="write config/datasets/NAME.yaml")] = False,
-    train: Annotated[Path | None, typer.Option(help="its COCO file to train on")] = None,
-    val: Annotated[Path | None, typer.Option(help="its COCO file to validate on")] = None,
+    train: Annotated[Path | None, typer.Option(help="the COCO file of the training split")] = None,
+    val: Annotated[Path | None, typer.Option(help="the COCO file of the validation split")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="open so many images of each split; else all")
+        int | None, typer.Option(min=1, help="how many images of each split to open; none: all")
     ] = None,
     dataset: Annotated[
         str | None,
-        typer.Option(help="instead of a folder: a file of config/datasets", callback=a_name),
+        typer.Option(help="a file of config/datasets, instead of a folder", callback=a_name),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="gets all of it as JSON")] = None,
+    output: Annotated[Path | None, typer.Option(help="file for all findings as JSON")] = None,
     data_root: DataRoot = None,
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Check and describe a folder of yours and propose settings; or check a data set by its name.
+    """Check and describe your own folder and propose settings, or check a data set by its name.
 
-    By its name, as the pipeline does: that it is there, whole and consistent, and what it is.
+    By its name, it is checked as the pipeline does: whether it is there, complete and consistent.
     """
     from pointrend_repro.data.paths import UserData, data_paths
 
@@ -122,31 +124,31 @@ def check(
         write_json(output, describe_dataset(dataset, config, paths))
     else:
         raise UserError(
-            "name a folder, as in `data check FOLDER`; or a data set and a file for what is found, "
+            "give a folder, as in `data check FOLDER`, or a data set and a file for the findings, "
             "as in `data check --dataset NAME --output FILE`"
         )
 
 
 @app.command("mend")
 def mend(
-    folder: Annotated[Path, typer.Argument(help="data of your own, in COCO's format")],
-    out: Annotated[Path, typer.Argument(help="a new folder, which becomes the mended copy")],
-    train: Annotated[Path | None, typer.Option(help="its COCO file to train on")] = None,
-    val: Annotated[Path | None, typer.Option(help="its COCO file to validate on")] = None,
+    folder: Annotated[Path, typer.Argument(help="your own data, in COCO's format")],
+    out: Annotated[Path, typer.Argument(help="a new folder for the mended copy")],
+    train: Annotated[Path | None, typer.Option(help="the COCO file of the training split")] = None,
+    val: Annotated[Path | None, typer.Option(help="the COCO file of the validation split")] = None,
     val_share: Annotated[
-        float, typer.Option(min=0, max=1, help="of one file alone: share of images to validate on")
+        float, typer.Option(min=0, max=1, help="of a single file: share of images for validation")
     ] = 0.2,
-    seed: Annotated[int, typer.Option(help="of which images these are")] = 0,
+    seed: Annotated[int, typer.Option(help="seed that chooses these images")] = 0,
     link: Annotated[
-        bool, typer.Option("--link", help="link images instead of copying: edit one, edit both")
+        bool, typer.Option("--link", help="link images instead of copying; edit one, edit both")
     ] = False,
 ) -> None:
-    """Mend, in a copy, what annotation tools write and `data check` refuses."""
+    """Mend in a copy the annotation errors that `data check` finds."""
+    from pointrend_repro.tools.survey.inspecting import inspect_folder
     from pointrend_repro.tools.survey.mending.planning import plan_mending
     from pointrend_repro.tools.survey.mending.sources import find_sources
     from pointrend_repro.tools.survey.mending.text import to_lines
     from pointrend_repro.tools.survey.mending.writing import require_free, write_copy
-    from pointrend_repro.tools.survey.taking import take_survey
     from pointrend_repro.tools.survey.text import findings_lines, printable
 
     require_free(folder, out)
@@ -157,7 +159,7 @@ def mend(
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
     files = write_copy(plan, out, link=link)
-    survey = take_survey(out, train=files["train"], val=files["val"])
+    survey = inspect_folder(out, train=files["train"], val=files["val"])
     for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
         print(printable(line))
     if survey.faults:
@@ -175,15 +177,15 @@ def _check_folder(
 ) -> None:
     """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
     from pointrend_repro.base.files import write_json
+    from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder
     from pointrend_repro.tools.survey.mending.text import hint
-    from pointrend_repro.tools.survey.taking import as_data, take_survey
     from pointrend_repro.tools.survey.text import to_text
     from pointrend_repro.tools.survey.writing import dataset_path, next_step, write_dataset
 
     path = dataset_path(name, config_dir) if config_dir else None
     train, val = split_files
     try:
-        survey = take_survey(folder, train=train, val=val, sample=sample)
+        survey = inspect_folder(folder, train=train, val=val, sample=sample)
     except UserError as error:
         raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def figure(
     name: Annotated[str, typer.Argument(help="such as figure5")],
     preset: Preset,
-    output: Annotated[Path, typer.Option(help="the PNG; PDF and JSON are written beside it")],
+    output: Annotated[Path, typer.Option(help="the PNG; the PDF and JSON are written beside it")],
     results_dir: ResultsDir = Path("results"),
     data_root: DataRoot = None,
     threads: Threads = 1,
@@ -56,7 +56,7 @@ def picture(
     threads: Threads = 1,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Draw a picture of the page from a preset's trained models, on the CPU."""
+    """Draw an interactive picture of the page from a preset's trained models, on the CPU."""
     from pointrend_repro.experiments.loading import load_grid
 
     grid = load_grid(preset, config_dir)
@@ -76,7 +76,7 @@ def curves(
     papers: Papers = "",
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Thin out the training logs of a preset into one CSV."""
+    """Thin the training logs of a preset into one CSV."""
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.pictures.thinning import write_curves

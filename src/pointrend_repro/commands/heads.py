@@ -17,7 +17,7 @@ def check_head(
     ] = None,
     threads: Threads = 1,
 ) -> None:
-    """Run the checks that every mask head of this project passes over one of your own."""
+    """Run the checks of this project's mask heads on one of your own."""
     from pointrend_repro.settings.instances import PluginHeadSettings
 
     try:

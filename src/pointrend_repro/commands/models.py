@@ -38,7 +38,7 @@ def convert(
 
 
 def demo(
-    image: Annotated[Path, typer.Argument(help="the picture to look at")],
+    image: Annotated[Path, typer.Argument(help="the image")],
     weights: Annotated[Path, typer.Option(help="a .pkl, .pth or .safetensors")],
     output: Output,
     model: Annotated[
@@ -48,12 +48,14 @@ def demo(
     head: Annotated[
         str | None, typer.Option(help="your own head, module:Class, if the model has one")
     ] = None,
-    score_threshold: Annotated[float, typer.Option(min=0, max=1, help="objects to draw")] = 0.5,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="lowest score that is drawn")
+    ] = 0.5,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
     test: AtTest = None,
 ) -> None:
-    """Draw what a model finds over a picture."""
+    """Draw the objects that a model finds on an image."""
     asked = read_at_test(test)
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.api.demo import write_overlay
@@ -73,8 +75,8 @@ def demo(
 def export(
     model: Annotated[str, typer.Argument(help="model.safetensors of a training, or a known name")],
     output: Output,
-    form: Annotated[GraphFormat, typer.Option("--format", help="of the graph")],
-    weights: Annotated[Path | None, typer.Option(help="of a model that is named")] = None,
+    form: Annotated[GraphFormat, typer.Option("--format", help="format of the graph")],
+    weights: Annotated[Path | None, typer.Option(help="weights of a known model")] = None,
     head: Annotated[
         str | None, typer.Option(help="your own head, module:Class, if the model has one")
     ] = None,

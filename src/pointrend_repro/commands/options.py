@@ -34,11 +34,11 @@ Preset = Annotated[
     str, typer.Option(help="a file of config/presets, such as smoke", callback=a_name)
 ]
 Papers = Annotated[
-    str, typer.Option(help="folders of config/papers, with commas; none: those of the preset")
+    str, typer.Option(help="folders of config/papers, separated by commas; none: the preset's")
 ]
 DatasetName = Annotated[str, typer.Option(help="a file of config/datasets", callback=a_name)]
 VariantName = Annotated[
-    str, typer.Option(help="a model of a paper's, or a file of config/variants", callback=a_name)
+    str, typer.Option(help="a paper's model, or a file of config/variants", callback=a_name)
 ]
 InferenceName = Annotated[
     str, typer.Option(help="one of the variant's inference settings", callback=a_name)
@@ -54,15 +54,15 @@ AtTest = Annotated[
     typer.Option(
         "--test",
         metavar="KEY=VALUE",
-        help="of `test` in an inference setting, such as short_edge_px=1000; may be repeated",
+        help="a test setting, such as short_edge_px=1000; may be repeated",
     ),
 ]
 Proposals = Annotated[
     Path | None, typer.Option(help="predictions whose boxes the variant reads (proposals_from)")
 ]
 Output = Annotated[Path, typer.Option(help="the file to write")]
-ResultsDir = Annotated[Path, typer.Option(help="holds <preset>/...")]
-ReportsDir = Annotated[Path, typer.Option(help="gets <preset>/...")]
+ResultsDir = Annotated[Path, typer.Option(help="the folder with <preset>/...")]
+ReportsDir = Annotated[Path, typer.Option(help="where to write <preset>/...")]
 
 
 def read_at_test(words: list[str] | None) -> dict[str, str]:

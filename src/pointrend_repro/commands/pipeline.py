@@ -46,7 +46,7 @@ def train(
     threads: Threads = 1,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Train one model; run again, it continues from its newest checkpoint."""
+    """Train one model, continuing from its newest checkpoint if there is one."""
     from pointrend_repro.data.paths import UserData, data_paths
     from pointrend_repro.experiments.loading import load_grid_of
 
@@ -78,7 +78,7 @@ def predict(
     variant: VariantName,
     inference: InferenceName,
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
-    output: Annotated[Path, typer.Option(help="the file, or the folder of label images")],
+    output: Annotated[Path, typer.Option(help="predictions.json, or the folder of label images")],
     with_model: Annotated[
         list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
     ] = None,
@@ -128,7 +128,7 @@ def evaluate(
     predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
     output: Output,
     resamples: Annotated[
-        int, typer.Option(min=0, help="how often to score resampled images, too, for the claims")
+        int, typer.Option(min=0, help="number of resamples of the images, for the claims")
     ] = 0,
 ) -> None:
     """Score predictions with the official tool of a metric."""
@@ -144,9 +144,9 @@ def evaluate_all(
         typer.Argument(metavar="METRIC=GROUND_TRUTH...", help="such as coco_ap=annotations.json"),
     ],
     predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
-    output: Annotated[Path, typer.Option(help="the folder that gets a JSON and a log a metric")],
+    output: Annotated[Path, typer.Option(help="folder for a JSON file and a log per metric")],
     resamples: Annotated[
-        int, typer.Option(min=0, help="how often to score resampled images, too, for the claims")
+        int, typer.Option(min=0, help="number of resamples of the images, for the claims")
     ] = 0,
 ) -> None:
     """Score predictions by several metrics at once, each as `evaluate` does."""
@@ -168,9 +168,9 @@ def cost(
     inference: InferenceName,
     output: Output,
     config_dir: ConfigDir = CONFIG_DIR,
-    metric: Annotated[str, typer.Option(help="what to count, of a model as it is configured")] = (
-        "mask_head_cost"
-    ),
+    metric: Annotated[
+        str, typer.Option(help="a metric that counts instead of reading predictions")
+    ] = ("mask_head_cost"),
 ) -> None:
     """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
     from pointrend_repro.config.finding import find

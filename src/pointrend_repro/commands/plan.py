@@ -19,22 +19,22 @@ from pointrend_repro.config.folder import CONFIG_DIR
 def plan(
     preset: Preset,
     gpu: Annotated[str, typer.Option(help="a GPU of config/speeds.yaml")] = "v100",
-    gpus_per_training: Annotated[int, typer.Option(min=1, help="how many train one model")] = 8,
+    gpus_per_training: Annotated[int, typer.Option(min=1, help="GPUs that train one model")] = 8,
     gpus: Annotated[
-        int | None, typer.Option(min=1, help="how many work at a time; enough for one training")
+        int | None, typer.Option(min=1, help="GPUs in use at a time, at least one training's")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="for machines")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     results_dir: ResultsDir = Path("results"),
     reports_dir: ReportsDir = Path("reports"),
-    data_root: Annotated[Path | None, typer.Option(help="COCO, where it is yours")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="your folder with COCO")] = None,
     cityscapes_root: Annotated[
-        Path | None, typer.Option(help="Cityscapes, where it is yours")
+        Path | None, typer.Option(help="your folder with Cityscapes")
     ] = None,
     papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Tell a preset's jobs, GPU-hours, disk and downloads, and what of it is done."""
+    """Show a preset's jobs, GPU-hours, disk use and downloads, and what is done."""
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid

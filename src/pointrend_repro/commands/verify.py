@@ -14,7 +14,7 @@ def verify(
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Read all models, predictions and scores of a preset, and tell which are not as recorded."""
+    """Read a preset's models, predictions and scores; list those that are not as recorded."""
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
@@ -31,7 +31,7 @@ def verify(
     if found.problems:
         wrong = f"{len(found.problems)} of {count(found.looked_at, 'file')}"
         raise UserError(
-            f"{folder}: {wrong} not as recorded; move each away and make it anew by "
+            f"{folder}: {wrong} not as recorded; move each away and remake it by "
             "`snakemake --cores N -- FILE`"
         )
     print(f"{count(found.looked_at, 'file')} as recorded")

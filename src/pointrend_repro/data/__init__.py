@@ -1,1 +1,1 @@
-"""Data sets: on-disk layouts in, images and targets out."""
+"""Data sets: reads on-disk layouts and yields images and targets."""

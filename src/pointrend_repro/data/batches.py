@@ -1,9 +1,9 @@
 """Which images make up the batch of an iteration, as a pure function of the seed.
 
 Because the order does not depend on what has run before, a training continues exactly where it was
-interrupted, with any number of loader workers. A batch is cut into micro-batches, each of them
-what one forward pass sees, and these are dealt out to the ranks that train together; what a
-micro-batch holds does not depend on how many ranks there are.
+interrupted, with any number of loader workers. A batch is cut into micro-batches, one for each
+forward pass, and these are dealt out to the ranks that train together; what a micro-batch holds
+does not depend on the number of ranks.
 """
 
 import itertools
@@ -21,7 +21,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.records import Record
 from pointrend_repro.data.structures import Target
 
-# Objects for a detector; train ids (H, W) for a semantic model.
+# Objects for a detector; a map (H, W) of train ids for a semantic model.
 TargetLike = Target | Tensor
 
 
@@ -30,11 +30,11 @@ MakeExample = Callable[..., tuple[Tensor, TargetLike]]
 
 @dataclass(frozen=True)
 class MicroBatches:
-    """How a batch is cut into micro-batches, and which of them are this rank's.
+    """How a batch is cut into micro-batches, and which of them belong to this rank.
 
     Attributes:
-        images_per_batch: of all processes.
-        images_per_step: of a micro-batch, which one forward pass sees; the last may have fewer.
+        images_per_batch: over all processes.
+        images_per_step: per micro-batch, which is one forward pass; the last may have fewer.
         rank: of this process among those that train together.
         world_size: how many there are.
     """
@@ -46,25 +46,25 @@ class MicroBatches:
 
     @property
     def places(self) -> list[range]:
-        """The places in the batch of each micro-batch's images."""
+        """The positions in the batch of each micro-batch's images."""
         places = range(self.images_per_batch)
         return [places[i : i + self.images_per_step] for i in places[:: self.images_per_step]]
 
     @property
     def own(self) -> list[int]:
-        """The numbers of the micro-batches that are this rank's."""
+        """The numbers of this rank's micro-batches."""
         return list(range(len(self.places)))[self.rank :: self.world_size]
 
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What one forward pass sees, and all that its losses depend on beside the weights.
+    """The input of one forward pass, and all that its losses depend on besides the weights.
 
     Attributes:
         images: (3, H_n, W_n) uint8 each.
-        targets: one an image.
+        targets: one per image.
         weight: its share of the images of the batch.
-        seed: of everything that the model draws at random.
+        seed: for everything that the model draws at random.
     """
 
     images: list[Tensor]
@@ -75,11 +75,11 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class Batch:
-    """The micro-batches of one iteration that are this rank's, and the ids of all its images.
+    """This rank's micro-batches of one iteration, and the ids of all images in the batch.
 
     Attributes:
         micro_batches: of this rank.
-        image_ids: in the data set, of the images of all ranks.
+        image_ids: in the data set, of all ranks' images.
     """
 
     micro_batches: list[MicroBatch]
@@ -91,13 +91,13 @@ def batch_order(
 ) -> Iterator[list[int]]:
     """Yield the images of each iteration, without end.
 
-    Images are shuffled anew each epoch. A micro-batch holds only wide or only high images, so that
-    little of it is padding, and what is left over waits for the next; a batch is the micro-batches
-    that come next, of whatever shape. detectron2 groups in the same way what one GPU sees
+    Images are reshuffled each epoch. A micro-batch holds only wide or only tall images, so that
+    little of it is padding; left-over images wait for the next one. A batch takes the next
+    micro-batches, of either shape. detectron2 groups the images of one GPU in the same way
     (commit 02b5c4e2, data/common.py, AspectRatioGroupedDataset).
 
     Args:
-        wide: for each image, whether it is wider than high.
+        wide: for each image, whether it is wider than tall.
         micro_batches: how many images a batch and its micro-batches have.
     """
     images = _shuffled(len(wide), seed)
@@ -117,7 +117,7 @@ def _shuffled(count: int, seed: int) -> Iterator[int]:
 def _next_micro_batch(
     wide: Sequence[bool], images: Iterator[int], waiting: dict[bool, list[int]], *, size: int
 ) -> list[int]:
-    """Take images until as many of one shape wait as a micro-batch has."""
+    """Take images until enough of one shape wait to fill a micro-batch."""
     while (full := next((g for g in waiting.values() if len(g) >= size), None)) is None:
         image = next(images)
         waiting[wide[image]].append(image)
@@ -134,20 +134,20 @@ def training_batches(
     iterations: range,
     workers: int,
 ) -> Generator[Batch]:
-    """Yield this rank's part of some batches, loaded by `workers` processes (0: by this one).
+    """Yield this rank's part of each batch, loaded by `workers` processes (0: by this one).
 
-    A micro-batch is the same whichever rank computes it, and however many there are.
+    A micro-batch is the same on whichever rank, and with any number of ranks.
 
     Args:
         records: the images to train on.
-        make_example: reads and augments a record, by `rng`.
+        make_example: reads and augments a record, using `rng`.
         micro_batches: which of them are this rank's.
-        seed: seeds order, augmentation, and what the model draws.
+        seed: for the order, the augmentation, and what the model draws.
         iterations: which batches, counted from the start of the training.
-        workers: how many processes load.
+        workers: how many processes load images.
 
     Raises:
-        UserError: there is no image with an object to train on, or one cannot be read.
+        UserError: no image has an object to train on, or an image cannot be read.
     """
     if not records:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
@@ -160,7 +160,7 @@ def training_batches(
         num_workers=workers,
         collate_fn=_as_it_is,
         worker_init_fn=_outlive_signals,
-        # Its own: a loader draws a number when it starts, and a continued training starts one more.
+        # Of its own: a loader draws a number when it starts, and resuming starts one more loader.
         generator=torch.Generator(),
     )
     for batch in loader:
@@ -186,7 +186,7 @@ def _numbered(order: Iterator[list[int]], iterations: range) -> Iterator[_Number
 class _Batches(Dataset[Batch | UserError]):
     """One rank's part of each batch.
 
-    An error is handed on as a value: a worker's exception would come with a page of traceback.
+    Errors are returned as values: a worker's exception would come with a page of traceback.
     """
 
     def __init__(
@@ -224,9 +224,9 @@ class _Batches(Dataset[Batch | UserError]):
 
 def micro_batch_seed(seed: int, iteration: int, number: int) -> int:
     """Return the seed of what the model draws in one micro-batch: RoIs, points, dropout."""
-    # The last number keeps it from the augmentation's, which has three.
+    # Four numbers, so that it differs from the augmentation's seed, which has three.
     state = np.random.SeedSequence([seed, iteration, number, 1]).generate_state(1, np.uint64)
-    return int(state[0] >> np.uint64(1))  # torch wants it signed
+    return int(state[0] >> np.uint64(1))  # torch expects a signed number
 
 
 def _as_it_is(batch: Any) -> Any:
@@ -234,7 +234,7 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _outlive_signals(_: int) -> None:
-    """Leave it to the training process to stop: what signals a job signals all its processes."""
+    """Ignore signals: the training process stops its workers, although they get its signals too."""
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
 

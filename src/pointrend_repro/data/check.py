@@ -1,4 +1,4 @@
-"""What a data set on disk is: checked before anything trains on it, recorded for the report."""
+"""Checks a data set on disk before anything trains on it, and describes it for the report."""
 
 import logging
 from pathlib import Path
@@ -22,8 +22,8 @@ from pointrend_repro.data.paths import DataPaths
 
 _log = logging.getLogger(__name__)
 
-# Tiny objects draw no pixel, in the official COCO, too: a few refuse nothing here, where it has to
-# pass. `data check FOLDER` names each.
+# Tiny objects draw no pixel, in the official COCO too, so a few such masks are accepted here.
+# `data check FOLDER` names each of them.
 _TOLERATED_SHARE = 0.01
 
 
@@ -31,8 +31,8 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     """Read all annotations of a data set, and count and fingerprint them; count label images.
 
     Raises:
-        UserError: a file is missing or faulty, train and val have other categories, there are not
-            as many as the configuration says, or too many masks are nothing once they are drawn.
+        UserError: a file is missing or faulty, train and val differ in categories, the counts are
+            not those of the configuration, or too many masks are empty once drawn.
     """
     _require_folders(name, config, paths)
     train = read_coco(paths.train_images, paths.train_annotations)
@@ -56,7 +56,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     if config.layout == "cityscapes":
         fingerprints["val_label_images"] = val_label_images(paths.root)
     if config.trains_label_maps:
-        # It imports torch, which takes longer than to check annotations.
+        # This imports torch, which takes longer than checking annotations.
         from pointrend_repro.data.semantic import read_labelled_images
 
         labelled = read_labelled_images(paths.root, "train")
@@ -97,7 +97,7 @@ def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
         raise UserError(f"{paths.root}: no such folder; it should hold {config.title}: {folders}")
     if is_cityscapes and not paths.val_annotations.is_file():
         raise UserError(
-            f"{paths.val_annotations}: not made yet; say "
+            f"{paths.val_annotations}: not made yet; run "
             f"`pointrend-repro data prepare --dataset {name}`"
         )
 
@@ -113,13 +113,13 @@ def _require_classes(name: str, config: Dataset, found: list[str], paths: DataPa
 
 
 def _require_areas(val_annotations: Path) -> None:
-    """The official scorer wants `area`, and would say so only when all is trained."""
+    """The official scorer needs `area`, and would say so only after all training is done."""
     entries = read_json(val_annotations, allow_nan=True)["annotations"]
     lacking = [a["id"] for a in entries if "area" not in a]
     if lacking:
         raise UserError(
             f"{val_annotations}: annotation {lacking[0]} has no 'area' (annotations without: "
-            f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer asks for it"
+            f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer needs it"
         )
     wrong = [a for a in entries if not is_finite(a["area"])]
     if wrong:
@@ -130,7 +130,7 @@ def _require_areas(val_annotations: Path) -> None:
 
 
 def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
-    """Refuse masks that hold nothing of their object, if they are more than a few."""
+    """Refuse more than a few masks that contain nothing of their object."""
     objects = sum(not a.is_crowd for image in dataset.images for a in image.annotations)
     faults = list(drawn_faults(dataset))
     if not faults:
@@ -142,8 +142,8 @@ def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
         f"as the one of image {image} with the box {box} (x0, y0, x1, y1), whose mask is {fault}"
     )
     if len(faults) > _TOLERATED_SHARE * objects:
-        raise UserError(f"{text}; `pointrend-repro data check FOLDER` names all")
-    _log.warning("%s; nothing is learnt of them", text)
+        raise UserError(f"{text}; `pointrend-repro data check FOLDER` names them all")
+    _log.warning("%s; they are not used in training", text)
 
 
 def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:

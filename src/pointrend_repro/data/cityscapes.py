@@ -1,4 +1,4 @@
-"""Cityscapes' official folder, and its instances in COCO's format.
+"""Cityscapes' official folder, and its instances in COCO format.
 
     leftImg8bit/{train,val}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
     gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_instanceIds.png
@@ -22,23 +22,23 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.decoding import opened_picture
+from pointrend_repro.settings.values import Split
 
-Split = Literal["train", "val"]
 LabelKind = Literal["instanceIds", "labelIds"]
 
-# Official id -> name of the classes whose single objects are scored, as in the official evaluator.
+# Official id -> name of the classes with scored instances, as in the official evaluator.
 INSTANCE_CLASSES: dict[int, str] = {
     label.id: label.name for label in labels if label.hasInstances and not label.ignoreInEval
 }
 
-# Label k of a model is the class whose train id is k; its category id is the official label id.
+# Label k of a model is the class with train id k; its category id is the official label id.
 TRAIN_CLASSES: tuple[Category, ...] = tuple(
     Category(label.id, label.name)
     for label in sorted(labels, key=lambda label: label.trainId)
     if label.id >= 0 and not label.ignoreInEval
 )
 
-# Of the values in an instanceIds image. Below the first object are stuff, void and groups.
+# Values in an instanceIds image. Below the first object are stuff, void and groups.
 FIRST_OBJECT_ID = 1000
 LARGEST_ID = 1000 * max(id2label) + 999
 
@@ -46,15 +46,15 @@ IMAGE_ENDING = "_leftImg8bit.png"
 
 
 def prepare_instances(root: Path, split: Split, output: Path) -> None:
-    """Write the instances of one split as COCO annotations, once, so that all else reads COCO.
+    """Write the instances of one split as COCO annotations, so that all later steps read COCO.
 
     Masks are the visible pixels of each object, exactly as the official evaluator sees them. A
-    group is one `iscrowd` region for each class. Ids of categories are the official label ids, ids
-    of images those of `image_id`, and `file_name` is relative to `leftImg8bit/<split>`.
+    group is one `iscrowd` region per class. Category ids are the official label ids, image ids
+    those of `image_id`, and `file_name` is relative to `leftImg8bit/<split>`.
 
     Args:
         root: the official folder; nothing is written there.
-        split: which of its splits.
+        split: which split.
         output: the JSON file. The same folder gives the same bytes.
 
     Raises:
@@ -112,9 +112,9 @@ def image_files(
 
     Args:
         root: the official folder.
-        split: which of its splits.
+        split: which split.
         labelled: what `label_files` returned.
-        kind: of which kind those are.
+        kind: the kind of label images in `labelled`.
 
     Raises:
         UserError: there are none, or not exactly those that have label images.
@@ -151,10 +151,10 @@ def read_instance_ids(path: Path) -> NDArray[np.integer]:
     with opened_picture(path, otherwise="cannot be read", advice=advice) as image:
         ids = np.array(image)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
-        raise UserError(f"{path}: is no image of ids (one channel); unpack gtFine again")
+        raise UserError(f"{path}: is not an image of ids (one channel); unpack gtFine again")
     if ids.min() < 0 or ids.max() > LARGEST_ID:
         raise UserError(
-            f"{path}: has the id {ids.min() if ids.min() < 0 else ids.max()}, where instanceIds "
+            f"{path}: has the id {ids.min() if ids.min() < 0 else ids.max()}, but instanceIds "
             f"go from 0 to {LARGEST_ID}; unpack gtFine again"
         )
     return ids
@@ -164,7 +164,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """Return (height, width) of an image file in pixels, without reading its pixels.
 
     Raises:
-        UserError: it is missing or no image.
+        UserError: it is missing or not an image.
     """
     advice = "unpack its archive again"
     with opened_picture(path, otherwise="cannot be read", advice=advice) as image:
@@ -180,9 +180,9 @@ def class_of(instance_id: int) -> int:
 def image_id(name: str) -> int:
     """Return the COCO id of image `<city>_<sequence>_<frame>`.
 
-    It depends on the name alone, so predictions can never be scored against the wrong image of a
-    folder that has changed. In 48 bits two of Cityscapes' 5000 images share an id with a chance of
-    1 in 20 million, and `read_coco` would refuse them.
+    It depends only on the name, so predictions can never be scored against the wrong image of a
+    folder that has changed. In 48 bits two of Cityscapes' 5000 images share an id with a
+    probability of 1 in 20 million, and `read_coco` would refuse them.
     """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
 
@@ -193,7 +193,7 @@ def label_ending(kind: LabelKind) -> str:
 
 
 def files_by_name(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the files of one kind in the cities of a split by `<city>_<sequence>_<frame>`."""
+    """Return the files of one kind in the cities of a split, by `<city>_<sequence>_<frame>`."""
     paths = sorted(folder.glob(f"*/*{ending}"), key=lambda path: path.name)
     return {path.name.removesuffix(ending): path for path in paths}
 

@@ -20,8 +20,8 @@ from pointrend_repro.data.segmentations import Segmentation
 _log = logging.getLogger(__name__)
 
 # The faults of the official instances_train2017.json: of its 860001 annotations these two have a
-# box of height 0 (cocodataset/cocoapi issue 355 names both images). They are dropped; in any
-# other place a box of zero area is an error. Image id -> box [x, y, width, height].
+# box of height 0 (cocodataset/cocoapi issue 355 names both images). They are dropped; anywhere
+# else a box of zero area is an error. Image id -> box [x, y, width, height].
 KNOWN_EMPTY_BOXES = {
     200365: [296.65, 388.33, 1.03, 0.0],
     550395: [9.98, 188.56, 5.54, 0.0],
@@ -74,9 +74,9 @@ class CocoDataset:
 
 
 def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
-    """Read a data set in COCO's format and check all of it, without opening any image.
+    """Read a data set in COCO format and check all of it, without opening any image.
 
-    Reading is strict: a faulty annotation is an error, since leaving it out in silence changes
+    Reading is strict: a faulty annotation is an error, since dropping it silently would change
     what a model is trained on. The one exception is `KNOWN_EMPTY_BOXES`, logged as a warning.
 
     Args:
@@ -133,7 +133,7 @@ def _images(entries: list[Any], path: Path) -> dict[int, dict[str, Any]]:
 
 
 def _require_on_disk(images_dir: Path, images: dict[int, dict[str, Any]], path: Path) -> None:
-    # One listing of each folder: asking for each of COCO's 118 thousand files takes minutes on a
+    # One listing per folder: asking for each of COCO's 118 thousand files takes minutes on a
     # network disk.
     listings: dict[str, set[str]] = {}
     for image_id, image in images.items():
@@ -169,7 +169,7 @@ def _annotations(
             continue
         problem = annotation_problem(entry, sizes=sizes, category_ids=labels.keys())
         if problem is None and entry["id"] in seen:
-            problem = "has the id of another annotation; give each its own"
+            problem = "has the id of another annotation; give it one of its own"
         if problem is not None:
             problems.append(f"annotation {entry_name(entry, index)} {problem}")
             continue

@@ -1,4 +1,4 @@
-"""What an entry of a COCO file must satisfy before it is trained on, and its fault in words."""
+"""What an entry of a COCO file must satisfy to be trained on, and its fault in words."""
 
 import math
 from collections.abc import Container, Mapping, Set
@@ -8,7 +8,7 @@ from pointrend_repro.base.json_text import shown
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
-_TWICE = "its id stands there twice; give each {} its own"
+_TWICE = "its id appears twice; give each {} its own"
 
 
 def category_problem(entry: Any, seen: Container[int]) -> str | None:
@@ -31,7 +31,7 @@ def image_problem(entry: Any, seen: Container[int]) -> str | None:
 
 
 def entry_name(entry: Any, index: int) -> str:
-    """Return an entry's id, and its image if it has one; or its place in the list."""
+    """Return an entry's id, and its image if it has one; otherwise its index in the list."""
     if not isinstance(entry, dict) or "id" not in entry:
         return f"number {index} (from 0)"
     image = f" (image {_plain(entry['image_id'])})" if "image_id" in entry else ""
@@ -106,7 +106,7 @@ def compressed_runs(counts: str) -> list[int]:
     """Decode the run lengths of COCO's compressed RLE.
 
     Each character holds 5 bits, lowest first, plus 48; bit 5 says that more follow. From the
-    fourth run on, the difference to the run two before is stored (pycocotools, maskApi.c).
+    fourth run on, the difference from the run two before is stored (pycocotools, maskApi.c).
 
     Raises:
         ValueError: a character is out of range, or the text ends inside a number.
@@ -116,7 +116,7 @@ def compressed_runs(counts: str) -> list[int]:
     for character in counts:
         code = ord(character) - 48
         if not 0 <= code < 64:
-            raise ValueError(f"no RLE character: {character!r}")
+            raise ValueError(f"not an RLE character: {character!r}")
         value |= (code & 0x1F) << shift
         shift += 5
         if code & 0x20:
@@ -151,7 +151,7 @@ def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
         return f"has a broken RLE ({error}); correct it"
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
         return "has an RLE whose counts are not whole numbers from 0 up; correct it"
-    # pycocotools decodes a short RLE into memory that was never written.
+    # pycocotools decodes a run-length encoding that is too short into uninitialised memory.
     if sum(runs) != size[0] * size[1]:
         return (
             f"has an RLE of {sum(runs)} pixels where the image has {size[0] * size[1]}; correct it"
@@ -161,7 +161,7 @@ def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
 
 def _all_finite(numbers: list[Any]) -> bool:
     # One sum in C instead of a test for each of COCO's tens of millions of coordinates: NaN and
-    # infinity survive it, and what is not a number stops it.
+    # infinity propagate through it, and anything that is not a number raises.
     try:
         return math.isfinite(sum(numbers))
     except TypeError:

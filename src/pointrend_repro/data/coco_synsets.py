@@ -1,4 +1,4 @@
-"""The 80 categories of COCO and the WordNet synset that LVIS files each of them under."""
+"""The 80 categories of COCO and the WordNet synset under which LVIS lists each of them."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Random changes of an image's colours, as SSD trains with (1512.02325; its released code).
+"""Random colour changes of images, as in SSD's training (1512.02325; its released code).
 
 The numbers are those of detectron2 (commit 02b5c4e2, projects/PointRend/point_rend/
 color_augmentation.py).
@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-_BRIGHTNESS = 32.0  # at most so much is added, of 0 to 255
-_CONTRAST = (0.5, 1.5)  # what pixels are multiplied by
+_BRIGHTNESS = 32.0  # the most that is added, in 0 to 255
+_CONTRAST = (0.5, 1.5)  # factors for pixels
 _SATURATION = (0.5, 1.5)
 _HUE = 18  # of OpenCV's 180 steps
 _HUE_STEPS = 180
@@ -20,13 +20,13 @@ _VALUES: Pixels = np.arange(256, dtype=np.uint8)
 
 
 def jitter_colors(image: Pixels, rng: np.random.Generator) -> Pixels:
-    """Change brightness, contrast, saturation and hue, each with a chance of one half.
+    """Change brightness, contrast, saturation and hue, each with probability one half.
 
-    Contrast comes second or last, by the toss of a coin.
+    Contrast comes second or last, at random.
 
     Args:
         image: RGB (H, W, 3) uint8.
-        rng: decides what changes, and how much.
+        rng: decides what changes, and by how much.
     """
     image = _brightness(image, rng)
     if rng.random() < 0.5:
@@ -69,7 +69,7 @@ def _change_hsv(image: Pixels, tables: Pixels) -> Pixels:
 def _look_up(image: Pixels, table: Pixels) -> Pixels:
     """Replace each value by that of a table (256,), or (256, 3) with a column for each channel.
 
-    What is computed of a value alone is computed of the 256 there are, not of each pixel's.
+    Functions of a single value are computed for the 256 values, not for each pixel.
     """
     return np.asarray(cv2.LUT(image, table.reshape(1, 256, -1)), dtype=np.uint8)
 

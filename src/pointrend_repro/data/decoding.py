@@ -1,4 +1,4 @@
-"""Pillow on files from outside: whatever is wrong with one ends in one line that says what."""
+"""Pillow on files from outside: whatever is wrong with one is reported in one line."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,15 +11,15 @@ from pointrend_repro.base.errors import UserError
 
 @contextlib.contextmanager
 def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[ImageFile.ImageFile]:
-    """Open a picture, to be decoded in the block and nothing else.
+    """Open an image file, to be decoded in the block; do nothing else there.
 
     Args:
         otherwise: what to call a file that Pillow cannot read, such as `not a whole image`.
         advice: what to do about it.
 
     Raises:
-        UserError: the file is missing, is no picture, is damaged, or has more pixels than Pillow
-            takes for meant (twice `Image.MAX_IMAGE_PIXELS`).
+        UserError: the file is missing, not an image, damaged, or has more pixels than Pillow
+            accepts (twice `Image.MAX_IMAGE_PIXELS`).
     """
     try:
         with Image.open(path) as image:
@@ -31,7 +31,7 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
         raise UserError(
             f"{path}: has more than {most} pixels, which is not read; make it smaller"
         ) from None
-    # Its decoders tell broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
+    # Pillow's decoders report broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
     # (AVIF), NotImplementedError (DDS), struct.error and others.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,7 +1,7 @@
-"""What a mask looks like once it is drawn: where it lies, and whether anything is left of it.
+"""What a mask looks like once it is drawn: where it lies, and whether anything of it is left.
 
-A segmentation may be well written and still be nothing: coordinates of another image, fractions of
-its size, a box of another object. To draw all 860 000 of COCO's takes some 16 seconds.
+A segmentation may be well-formed and still be useless: coordinates of another image, fractions of
+its size, another object's box. Drawing all 860 000 of COCO's takes about 16 seconds.
 """
 
 import math
@@ -16,7 +16,7 @@ from pointrend_repro.data.segmentations import Segmentation, segmentation_rle
 Box = tuple[float, float, float, float]
 DrawnFault = Literal["outside its image", "less than a pixel", "outside its box"]
 
-# COCO's own outlines and boxes reach out of their images by rounding, and pixels out of their box.
+# COCO's own outlines and boxes exceed their images by rounding, and pixels exceed their box.
 _ROUNDING_PX = 1.0
 # pycocotools walks along an outline in fifths of a pixel, wherever it leads.
 _FAR_OUT = 10
@@ -26,9 +26,9 @@ class Drawn(NamedTuple):
     """A mask in pixels.
 
     Attributes:
-        rle: compressed, of pycocotools.
-        area: pixels.
-        box: (x0, y0, x1, y1) around them, in pixels; all 0 around nothing.
+        rle: compressed, as in pycocotools.
+        area: in pixels.
+        box: (x0, y0, x1, y1) around the mask, in pixels; all 0 if it is empty.
     """
 
     rle: dict[str, object]
@@ -39,7 +39,7 @@ class Drawn(NamedTuple):
 def extent(segmentation: Segmentation, size: tuple[int, int]) -> Box | None:
     """Return (x0, y0, x1, y1) around polygons or a mask, in pixels, not clipped.
 
-    None around an RLE without a pixel.
+    None for an RLE without a pixel.
     """
     if isinstance(segmentation, list):
         xs = [x for polygon in segmentation for x in polygon[::2]]
@@ -50,10 +50,10 @@ def extent(segmentation: Segmentation, size: tuple[int, int]) -> Box | None:
 
 
 def draw(segmentation: Segmentation, size: tuple[int, int]) -> Drawn | None:
-    """Draw a faultless segmentation (`segmentation_problem`) into an image of `size` (H, W).
+    """Draw a well-formed segmentation (`segmentation_problem`) into an image of `size` (H, W).
 
     Returns:
-        None where polygons lie wholly outside the image, or reach out of it without measure.
+        None where polygons lie wholly outside the image, or extend absurdly far beyond it.
     """
     if isinstance(segmentation, list):
         around = extent(segmentation, size)
@@ -63,10 +63,10 @@ def draw(segmentation: Segmentation, size: tuple[int, int]) -> Drawn | None:
 
 
 def drawn_fault(segmentation: Segmentation, box: Box, size: tuple[int, int]) -> DrawnFault | None:
-    """Return what is wrong with an object as it is drawn, or None.
+    """Return what is wrong with an object once it is drawn, or None.
 
     Args:
-        segmentation: without fault in how it is written.
+        segmentation: well-formed.
         box: (x0, y0, x1, y1) in pixels, as annotated.
         size: (H, W) of its image.
     """
@@ -79,7 +79,7 @@ def drawn_fault(segmentation: Segmentation, box: Box, size: tuple[int, int]) -> 
 
 
 def drawn_faults(dataset: CocoDataset) -> Iterable[tuple[int, Annotation, DrawnFault]]:
-    """Yield the image id and fault of each object of a data set, crowd regions left out."""
+    """Yield the image id and fault of each faulty object of a data set, except crowd regions."""
     for image in dataset.images:
         size = (image.height, image.width)
         for annotation in image.annotations:
@@ -108,7 +108,7 @@ def _mostly_within(drawn: Drawn, box: Box) -> bool:
     x1, y1 = (math.ceil(side + _ROUNDING_PX) for side in box[2:])
     left, top, right, bottom = drawn.box
     if x0 <= left and y0 <= top and right <= x1 and bottom <= y1:
-        return True  # nearly always, and found without the pixels
+        return True  # nearly always, and known without the pixels
     pixels = mask_utils.decode(drawn.rle)
     within = pixels[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)].sum()
     return bool(2 * within >= drawn.area)

@@ -1,7 +1,7 @@
-"""From a record of the data set to what the network sees: resizing, flipping, and masks.
+"""From a record of the data set to the network's input: resizing, flipping, and masks.
 
 The steps are detectron2's (commit 02b5c4e2, data/dataset_mapper.py): the image is resized by
-Pillow's bilinear filter, polygons are moved analytically and drawn at the new size.
+Pillow's bilinear filter, polygons are scaled analytically and drawn at the new size.
 """
 
 from dataclasses import replace
@@ -27,9 +27,9 @@ from pointrend_repro.settings.instances import InputSettings
 def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) -> tuple[int, int]:
     """Return (height, width) with the shorter side at `short_edge_px`, the longer at most `max_px`.
 
-    No side becomes less than one pixel, however long and thin the image is.
+    No side becomes less than one pixel, however elongated the image is.
     """
-    # detectron2's arithmetic step by step: another order of it rounds some halves another way.
+    # detectron2's arithmetic step by step: in another order some halves round differently.
     short, long = float(short_edge_px), short_edge_px / min(height, width) * max(height, width)
     shrink = min(max_px / max(short, long), 1.0)
     new_short, new_long = (max(int(side * shrink + 0.5), 1) for side in (short, long))
@@ -57,7 +57,7 @@ def read_record(record: ImageRecord) -> NDArray[np.uint8]:
     """Read a record's image, RGB (H, W, 3).
 
     Raises:
-        UserError: the image cannot be read, or has another size than its record says.
+        UserError: the image cannot be read, or its size differs from its record's.
     """
     return np.array(_open_record(record))
 
@@ -67,7 +67,7 @@ def _open_record(record: ImageRecord) -> Image.Image:
     if image.size != (record.width, record.height):
         raise UserError(
             f"{record.path}: is {image.width}x{image.height} pixels, but its annotation says "
-            f"{record.width}x{record.height}; image and annotation do not belong together"
+            f"{record.width}x{record.height}; image and annotation do not match"
         )
     return image
 
@@ -80,7 +80,7 @@ def training_example(
 ) -> tuple[Tensor, Target]:
     """Read one image with its objects, and augment both (supplement, section 1).
 
-    Crowd regions and objects of which nothing is left after resizing are dropped.
+    Crowd regions are dropped, and so are objects of which nothing is left after resizing.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image, to become those of the target.
@@ -89,7 +89,7 @@ def training_example(
         The image, (3, H, W) uint8 RGB, and its target at the same size.
 
     Raises:
-        UserError: the image cannot be read, or has another size than its record says.
+        UserError: the image cannot be read, or its size differs from its record's.
     """
     image = _open_record(record)
     height, width = resized_size(
@@ -150,7 +150,7 @@ def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Targ
 def _masks(
     windows: list[SegmentationWindow], height: int, width: int, *, flip: bool
 ) -> NDArray[np.bool_]:
-    """Put windows into masks (G, height, width), mirrored or not."""
+    """Paste windows into masks (G, height, width), mirrored or not."""
     masks = np.zeros((len(windows), height, width), dtype=bool)
     for mask, window in zip(masks, windows, strict=True):
         upright = mask[:, ::-1] if flip else mask
@@ -164,7 +164,7 @@ def _resized_window(
     annotation: Annotation, record: ImageRecord, scale: NDArray[np.float64], size: tuple[int, int]
 ) -> SegmentationWindow:
     if isinstance(annotation.segmentation, list):
-        # Polygons keep their sub-pixel outline when their vertices are moved before drawing.
+        # Polygons keep their sub-pixel outline if their vertices are scaled before drawing.
         polygons = [
             (np.array(p).reshape(-1, 2) * scale).ravel().tolist() for p in annotation.segmentation
         ]

@@ -1,15 +1,15 @@
-"""Short digests of what a step read from a data set, so that a later change of it shows.
+"""Short digests of what a step read from a data set, so that later changes are noticed.
 
-Of annotations the content counts; of images the names and sizes, since to read all of COCO's
-anew at every check would take longer than the check. An image that is altered in place without
-changing its size is not noticed.
+For annotations the content counts; for images the names and sizes, since rereading all of COCO's at
+every check would take longer than the check. An image that is altered in place without changing its
+size is not noticed.
 
-`dataset.json` holds these digests of today's data by part, and the record of each step the part
-that it read:
+`dataset.json` holds these digests of today's data, one for each part; the record of each step holds
+the one that it read:
 
 - `train`: annotations and images that a detector learns from,
 - `train_labels`: images and label images that a semantic model learns from,
-- `val_images`: images that are predicted,
+- `val_images`: images to predict,
 - `val_annotations`, `lvis_annotations`, `val_label_images`: what predictions are scored against.
 """
 
@@ -43,7 +43,7 @@ def file_sha256(path: Path) -> str:
 
 
 def names_and_sizes(files: Iterable[Path]) -> str:
-    """Return a digest of the names and sizes of files; their order and folders do not count.
+    """Return a digest of the names and sizes of files, regardless of order and folders.
 
     Raises:
         UserError: one is missing.
@@ -58,7 +58,7 @@ def training_data(dataset: Any, data: DataPaths) -> dict[str, str]:
     """Return the part of a data set that a training reads, for its record.
 
     Args:
-        dataset: the split train, as `CocoDataset` or `LabelledImages`.
+        dataset: the train split, as `CocoDataset` or `LabelledImages`.
         data: where it is.
     """
     if isinstance(dataset, CocoDataset):

@@ -1,4 +1,4 @@
-"""Reading one picture as the RGB pixels that every model starts from."""
+"""Reads an image as the RGB pixels that every model starts from."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pointrend_repro.data.decoding import opened_picture
 
 _EXIF_ORIENTATION = 274
 
-# What undoes each EXIF orientation; 1 is upright.
+# What reverses each EXIF orientation; 1 is upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -23,31 +23,31 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Pillow clips these to 255 when it converts them to RGB, which leaves a white picture.
+# Pillow clips these to 255 when it converts them to RGB, which leaves a white image.
 _DEEP_MODES = ("I", "F")
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a picture as `open_rgb` does.
+    """Read an image as `open_rgb` does.
 
     Returns:
         uint8 array (H, W, 3).
 
     Raises:
-        UserError: as of `open_rgb`.
+        UserError: as in `open_rgb`.
     """
     return np.array(open_rgb(path))
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Read a picture upright and in RGB, whatever its file holds, to work on it in Pillow.
+    """Read an image upright and in RGB, whatever its file holds, to work on it in Pillow.
 
-    Grey, CMYK and palette pictures are converted; transparency is dropped, not blended, and the
-    EXIF orientation is applied, both as detectron2's `read_image` does.
+    Grey, CMYK and palette images are converted; transparency is dropped, not blended, and the
+    EXIF orientation is applied, both as in detectron2's `read_image`.
 
     Raises:
-        UserError: the file is missing, is no picture, is truncated, has more than 8 bits a
-            channel, or more pixels than Pillow takes for meant.
+        UserError: the file is missing, not an image, truncated, has more than 8 bits per
+            channel, or more pixels than Pillow accepts.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not an image")
@@ -57,7 +57,8 @@ def open_rgb(path: Path) -> Image.Image:
     with opened_picture(path, otherwise="not a whole image", advice=advice) as image:
         if is_deep(image):
             raise UserError(
-                f"{path}: has more than 8 bits a channel (mode {image.mode}); convert it to 8 bits"
+                f"{path}: has more than 8 bits per channel (mode {image.mode}); "
+                "convert it to 8 bits"
             )
         image.load()
         upright = _upright(image)
@@ -74,23 +75,23 @@ def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Whether a picture has one channel of more than 8 bits; its pixels are not read."""
+    """Whether an image has one channel of more than 8 bits; its pixels are not read."""
     return image.mode.split(";")[0] in _DEEP_MODES
 
 
 def is_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Whether a picture that was opened, but not loaded, has 16 bits a channel in colour.
+    """Whether an image that is opened but not loaded is in colour with 16 bits per channel.
 
-    Pillow reads the upper 8 of them, which are nearly black where only 12 are in use.
+    Pillow reads the upper 8 bits, which are nearly black where only 12 are in use.
     """
     return not is_deep(image) and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 def upright_method(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns a picture upright by its EXIF orientation; None: nothing has to."""
+    """Return what turns an image upright by its EXIF orientation, or None if it is upright."""
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # broken EXIF fails in many ways and says nothing about the pixels
+    except Exception:  # broken EXIF fails in many ways and does not affect the pixels
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
 

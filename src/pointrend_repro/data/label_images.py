@@ -1,6 +1,6 @@
-"""Cityscapes' label images: each ground truth of the split val with its prediction, checked.
+"""Cityscapes' label images: pairs each ground truth of the val split with its prediction, checked.
 
-cityscapesscripts itself meets a fault by printing a line and ending the program.
+cityscapesscripts itself reacts to a fault by printing a line and ending the program.
 """
 
 import bisect
@@ -19,7 +19,7 @@ from pointrend_repro.data.decoding import opened_picture
 # Every number from 0 to 33 is an id; the one negative id, -1 (licence plate), is never drawn.
 ID_COUNT = 1 + max(label.id for label in labels)
 
-# The 19 classes that count, by label id.
+# The 19 evaluated classes, by label id.
 CLASS_NAMES: dict[int, str] = {
     label.id: label.name for label in labels if label.id >= 0 and not label.ignoreInEval
 }
@@ -37,10 +37,10 @@ class LabelPair(NamedTuple):
 
 
 def find_pairs(ground_truth: Path, predictions: Path) -> list[LabelPair]:
-    """Find the prediction of every image of the split val, as the official tool finds it.
+    """Find the prediction of every image of the val split, as the official tool does.
 
     A prediction is a file below `predictions` whose name starts with the `<city>_<seq>_<frame>` of
-    the ground truth and ends in `.png`. Other files there are left alone.
+    the ground truth and ends in `.png`. Other files there are ignored.
 
     Args:
         ground_truth: folder that holds gtFine/val/<city>/*_gtFine_labelIds.png.
@@ -80,8 +80,8 @@ def read_pair(pair: LabelPair) -> tuple[LabelIds, LabelIds]:
         Label ids 0 to 33 of the ground truth and of the prediction, both (H, W).
 
     Raises:
-        UserError: a file is no whole PNG with a single channel of label ids, or the two differ in
-            size.
+        UserError: a file is not a complete PNG with a single channel of label ids, or the two
+            differ in size.
     """
     truth, predicted = read_label_ids(pair.truth), read_label_ids(pair.prediction)
     if truth.shape != predicted.shape:
@@ -96,7 +96,7 @@ def read_label_ids(path: Path) -> LabelIds:
     """Read an image of label ids, (H, W).
 
     Raises:
-        UserError: the file is no whole PNG with a single channel, or holds an unknown id.
+        UserError: the file is not a complete PNG with a single channel, or holds an unknown id.
     """
     with opened_picture(path, otherwise="not a whole PNG", advice="make it again") as image:
         is_png = image.format == "PNG"

@@ -1,4 +1,4 @@
-"""Where the files of a data set are, given what the user has named."""
+"""Where the files of a data set are, given the user's settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pointrend_repro.declarations.metric import Layout, Truth
 
 @dataclass(frozen=True)
 class UserData:
-    """Data that the user has in places of their own."""
+    """Data that the user keeps in places of their own."""
 
     data_root: Path | None = None
     lvis_annotations: Path | None = None
@@ -19,9 +19,9 @@ class UserData:
 
 @dataclass(frozen=True)
 class DataPaths:
-    """Files and folders of a data set, whose annotations are in COCO's format.
+    """Files and folders of a data set, whose annotations are in COCO format.
 
-    Those of Cityscapes are made by `data prepare`, the others come with the data.
+    Those of Cityscapes are made by `data prepare`; the others come with the data.
     """
 
     root: Path
@@ -32,7 +32,7 @@ class DataPaths:
     lvis_annotations: Path | None
 
     def truth(self, part: Truth) -> Path | None:
-        """Return what predictions are scored against; of label images the whole data set's folder.
+        """Return what predictions are scored against; for label images the whole data set's folder.
 
         None if the data set does not have it (`has_truth`).
         """
@@ -47,7 +47,7 @@ AllPaths = dict[str, DataPaths]
 
 
 def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
-    """Return the paths of a data set; what the user names wins over its configuration.
+    """Return the paths of a data set; the user's choice overrides its configuration.
 
     Raises:
         UserError: the data set has no folder of its own and the user named none.
@@ -72,9 +72,9 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
 
 
 def has_truth(part: Truth, dataset: Dataset, user: UserData) -> bool:
-    """Whether a data set has what a metric of its layout is scored against.
+    """Whether a data set has the ground truth for a metric of its layout.
 
-    LVIS's annotations are a download of their own; all others come with the data.
+    LVIS annotations are a separate download; all others come with the data.
     """
     return part != "lvis_annotations" or bool(user.lvis_annotations or dataset.lvis_annotations)
 
@@ -85,11 +85,11 @@ def paths_of_all(
     """Return the paths of each data set of a preset.
 
     Args:
-        user: what the user named for the data set of each layout.
-        roots: folders that the user named by data set; these win.
+        user: what the user named for each layout.
+        roots: folders that the user named by data set; these take precedence.
 
     Raises:
-        UserError: what the user named would stand for two data sets.
+        UserError: one path of the user's would be used for two data sets.
     """
     for layout, data in user.items():
         sharing = sorted(name for name, each in datasets.items() if each.layout == layout)
@@ -112,13 +112,13 @@ def paths_of_all(
 
 def _shared(named: Path, names: list[str], instead: str) -> UserError:
     return UserError(
-        f"{named}: would stand for each of the data sets {', '.join(names)}, which would be "
+        f"{named}: would be used for each of the data sets {', '.join(names)}, which would be "
         f"trained or scored on the same files; {instead} instead"
     )
 
 
 def _cityscapes_paths(name: str, root: Path) -> DataPaths:
-    # Not below `root`: the official folder stays as it was unpacked, and may be read-only.
+    # Not below `root`: the official folder stays as unpacked, and may be read-only.
     prepared = Path("data") / f"{name}_instances"
     return DataPaths(
         root=root,

@@ -1,15 +1,15 @@
-"""What all data sets have, of whatever family the models are that read them."""
+"""What all data sets provide, whatever the family of the models that read them."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 
 class Record(Protocol):
-    """One image of a data set, of whatever family the model is."""
+    """One image of a data set, for models of any family."""
 
     @property
     def id(self) -> Any:
-        """Names the image in the data set."""
+        """Identifies the image in the data set."""
         ...
 
     @property
@@ -28,10 +28,10 @@ class AnyDataset(Protocol):
 
     @property
     def categories(self) -> Sequence[Any]:
-        """With `id` and `name` each, in the order of the model's classes."""
+        """Each with `id` and `name`, in the order of the model's classes."""
         ...
 
     @property
     def images(self) -> Sequence[Any]:
-        """A record an image."""
+        """One record per image."""
         ...

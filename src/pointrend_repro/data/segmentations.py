@@ -1,4 +1,4 @@
-"""Polygons and run lengths, as COCO writes an object's outline, to pixels."""
+"""From COCO's polygons and run lengths to pixels."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ Segmentation = list[list[float]] | dict[str, Any]
 
 @dataclass(frozen=True)
 class SegmentationWindow:
-    """The part of a mask that has an object in it, as pixels (h, w) bool; all else is background.
+    """The part of a mask that holds the object, as pixels (h, w) bool; all else is background.
 
     Attributes:
-        pixels: possibly none.
-        top: row of the image that the first row is.
-        left: column, likewise.
+        pixels: possibly empty.
+        top: the image row of the first row.
+        left: the image column of the first column.
     """
 
     pixels: np.ndarray
@@ -25,10 +25,10 @@ class SegmentationWindow:
 
 
 def segmentation_rle(segmentation: Segmentation, height: int, width: int) -> dict[str, Any]:
-    """Return polygons, united, or an RLE as one compressed RLE of pycocotools.
+    """Return polygons (their union) or an RLE as one compressed RLE of pycocotools.
 
     Raises:
-        ValueError: an RLE has another size.
+        ValueError: an RLE has another size than the image.
     """
     rle: dict[str, Any]
     if isinstance(segmentation, list):
@@ -45,10 +45,10 @@ def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np
     """Rasterise polygons, or decode an RLE, as pycocotools does.
 
     Returns:
-        bool array (height, width); the polygons of one object are united.
+        bool array (height, width), the union of an object's polygons.
 
     Raises:
-        ValueError: an RLE has another size.
+        ValueError: an RLE has another size than the image.
     """
     rle = segmentation_rle(segmentation, height, width)
     return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
@@ -58,10 +58,10 @@ def segmentation_window(segmentation: Segmentation, height: int, width: int) -> 
     """Return what `segmentation_mask` returns, without the background around the object.
 
     Raises:
-        ValueError: an RLE has another size.
+        ValueError: an RLE has another size than the image.
     """
     rle = segmentation_rle(segmentation, height, width)
     left, top, columns, rows = (int(v) for v in mask_utils.toBbox(rle))
     pixels = mask_utils.decode(rle)[top : top + rows, left : left + columns]
-    # A copy: the image-size array is given back, for the next object to be decoded into.
+    # A copy, so that the image-size array is freed before the next object is decoded.
     return SegmentationWindow(np.array(pixels, dtype=bool, order="C"), top, left)

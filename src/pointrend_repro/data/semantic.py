@@ -1,4 +1,4 @@
-"""Cityscapes' label images: which there are, and how one becomes a training crop.
+"""Cityscapes' label images: listing them, and turning one into a training crop.
 
     leftImg8bit/{train,val}/<city>/<city>_<sequence>_<frame>_leftImg8bit.png
     gtFine/{train,val}/<city>/<city>_<sequence>_<frame>_gtFine_labelIds.png
@@ -37,8 +37,8 @@ IGNORED = 255
 _TRAIN_IDS: LabelIds = np.full(256, IGNORED, dtype=np.uint8)  # by official id
 _TRAIN_IDS[[c.id for c in TRAIN_CLASSES]] = np.arange(len(TRAIN_CLASSES), dtype=np.uint8)
 
-# What images are padded with: the mean of ImageNet, which the network's normalisation makes zero,
-# but for rounding.
+# What images are padded with: ImageNet's mean, which the network's normalisation maps to zero, up
+# to rounding.
 _MEAN_RGB = (124, 116, 104)
 
 _CROP_TRIES = 10  # detectron2's RandomCrop_CategoryAreaConstraint
@@ -64,11 +64,11 @@ class LabelledImages:
 
 
 def read_labelled_images(root: Path, split: Split) -> LabelledImages:
-    """List the images of a split with their label images, whose headers alone are read.
+    """List the images of a split with their label images, of which only the headers are read.
 
     Args:
         root: the folder that holds leftImg8bit/ and gtFine/.
-        split: which of its splits.
+        split: which split.
 
     Raises:
         UserError: there are none, an image lacks its label image, or their sizes differ.
@@ -90,7 +90,7 @@ def read_train_ids(path: Path) -> LabelIds:
     """Read a labelIds image as train ids (H, W): 0 to 18, or 255 where a pixel does not count.
 
     Raises:
-        UserError: it is no whole image of label ids.
+        UserError: it is not a complete image of label ids.
     """
     return np.asarray(cv2.LUT(read_label_ids(path), _TRAIN_IDS), dtype=np.uint8)
 
@@ -136,12 +136,12 @@ _NO_LIMIT_PX = 2**31
 
 @dataclass(frozen=True)
 class ScaledLabels:
-    """A scaled label map, of which only the crops are made.
+    """A scaled label map of which only crops are ever computed.
 
     Attributes:
         train_ids: of the image before it was scaled.
-        rows: (H,), the row of `train_ids` that each row of the scaled map is.
-        columns: (W,), likewise.
+        rows: (H,), the row of `train_ids` for each row of the scaled map.
+        columns: (W,), its column for each column of the scaled map.
     """
 
     train_ids: LabelIds
@@ -149,7 +149,7 @@ class ScaledLabels:
     columns: NDArray[np.int32]
 
     def crop(self, corner: tuple[int, int], crop_px: tuple[int, int]) -> LabelIds:
-        """Return what is right of and below an upper left corner (y, x), at most of a size."""
+        """Return the part right of and below a corner (y, x), of at most the size `crop_px`."""
         (y, x), (height, width) = corner, crop_px
         return self.train_ids[self.rows[y : y + height]].take(self.columns[x : x + width], axis=1)
 
@@ -161,7 +161,7 @@ def scaled_labels(train_ids: LabelIds, size: tuple[int, int]) -> ScaledLabels:
 
 
 def _nearest(before: int, after: int) -> NDArray[np.int32]:
-    """Ask Pillow which of the pixels on an axis those of the scaled axis are."""
+    """Ask Pillow which pixel of an axis each pixel of the scaled axis comes from."""
     numbers = Image.fromarray(np.arange(before, dtype=np.int32)[None])
     return np.array(numbers.resize((after, 1), Image.Resampling.NEAREST))[0]
 
@@ -176,8 +176,8 @@ def choose_crop(
 
     Args:
         labels: of the scaled image.
-        crop_px: height and width; what is larger than the image is cut down to it.
-        max_share: draw anew, ten times at most, while some class has this share or more of the
+        crop_px: height and width; reduced to those of the image where it is smaller.
+        max_share: draw again, ten times at most, while one class has this share or more of the
             crop's labelled pixels (detectron2's SINGLE_CATEGORY_MAX_AREA); none: take the first.
         rng: draws the corners.
     """
@@ -226,7 +226,7 @@ def crop_of_resized(
 def _padded(
     channels: NDArray[np.uint8], train_ids: LabelIds, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Put image (3, H, W) and labels into the upper left corners of a crop of the full size."""
+    """Put image (3, H, W) and labels into the upper left corners of a full-size crop."""
     if train_ids.shape == size:
         whole = (np.ascontiguousarray(each) for each in (channels, train_ids))
         image, target = (torch.from_numpy(each) for each in whole)

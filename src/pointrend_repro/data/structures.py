@@ -1,4 +1,4 @@
-"""What goes into and comes out of a detector, one object per image."""
+"""Inputs and outputs of a detector, one object per image."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Proposals:
-    """Boxes of one image that training has matched to its ground truth.
+    """Boxes of one image, matched to its ground truth in training.
 
     Attributes:
         boxes: (R, 4), xyxy in pixels of the network's input.

@@ -1,6 +1,6 @@
-"""A family of models: its settings, its place in files, and by what it is trained and predicts.
+"""A family of models: its settings, its names in files, and the functions that train and predict.
 
-Nobody else asks what kind a model is: all that differs between families is looked up here.
+No other code asks what kind a model is: everything that differs between families is looked up here.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from pointrend_repro.settings.of_family import (
 
 
 class OfFamily(Protocol):
-    """Settings that say of which family they are."""
+    """Settings that name their family."""
 
     @property
     def family(self) -> str:
@@ -34,48 +34,48 @@ class OfFamily(Protocol):
 class Family:
     """One family of models.
 
-    Functions are named by `module:function` and imported when they are called, by `function`. A
-    record is what a data set's `images` hold, one an image.
+    Functions are named by `module:function` and imported by `function` when they are called. A
+    record is an element of a data set's `images`, one per image.
 
     Attributes:
-        name: also that of the file, or of the entry point, which declares it.
+        name: also that of the file, or of the entry point, that declares it.
         predictions: the kind of predictions that its models write.
-        model: class of the settings that decide a model.
-        training: class of those of a training, resolved.
-        inference: class of those of a prediction.
-        recipe: class of how a paper, or a data set, says that its models are trained.
-        overrides: class of what a preset changes of it.
-        default_recipe: the one of a variant that names none; None: each has to.
-        engines: who else can train it: engine -> `module:NAME` of what that engine asks of it.
+        model: class of the settings that define a model.
+        training: class of a resolved training's settings.
+        inference: class of a prediction's settings.
+        recipe: class of the settings in which a paper, or a data set, says how models are trained.
+        overrides: class of the changes that a preset makes to it.
+        default_recipe: for variants that name none; None: each has to name one.
+        engines: what else can train it: engine -> `module:NAME` of what that engine needs.
         build: makes a model, by (model settings, number of classes). The model is called with
             (images, targets) and returns named losses, has its settings as `settings`, and may
             have `start_iteration(iteration, total_iters)`, which is called before each update.
-        weights: by model settings, the file that a new model begins with, which is fetched before;
-            None: it begins at random.
-        pretrained: loads that file, by (model, its settings); None: no model begins with one.
-        read: reads a split of a data set, by (where it lies, split); the data set has `categories`
+        weights: by model settings, the file of initial weights, which is fetched before training;
+            None: initial weights are random.
+        pretrained: loads that file, by (model, its settings); None: no model has initial weights.
+        read: reads a split of a data set, by (its paths, split); the data set has `categories`
             and `images`.
-        trains_on: whether a record is trained on; None: all are.
-        make_example: makes an image and its target of a record, by (record, settings=input
+        trains_on: whether a record is used in training; None: all are.
+        make_example: makes an image and its target from a record, by (record, settings=input
             settings, rng=NumPy's generator).
-        identity: what of a record decides the weights, as JSON.
+        identity: the part of a record that decides the weights, as JSON.
         parameter_groups: what the optimizer trains, by (model, optimizer settings).
         predict: predicts a data set, by (saved model, data set, inference settings, path), and
             writes the predictions whole or not at all.
-        predict_image: predicts one picture, by (saved model, RGB pixels, inference settings).
+        predict_image: predicts one image, by (saved model, RGB pixels, inference settings).
         is_joined: whether a model takes several micro-batches in one pass, as `parts`, so that
-            batch normalisation sees all of a process's images.
+            batch normalisation uses all of a process's images.
         leaves_unused: by training settings, whether an update may leave a trainable parameter
-            without gradient; asked when several processes train.
-        architecture: by model settings, what two models must share for one to stand for the other.
+            without gradient; used when several processes train.
+        architecture: by model settings, what two models must share for one to replace the other.
         given_boxes: by model settings, those of a model that has no proposals of its own: boxes are
             given, as `proposals`, to `make_example`, (P, 4), and to `predict`, a mapping by image
             (`predictions.proposals`); None: the family takes none.
-        speed: what a training takes on published GPUs, by (speeds, training settings, layout), as
-            `pipeline.planning.speeds.model_speed` returns it; None: it is planned without times.
+        speed: how long a training takes on published GPUs, by (speeds, training settings,
+            layout), as `pipeline.planning.speeds.model_speed` returns it; None: unknown.
 
     Raises:
-        UserError: its settings say that they are of another family.
+        UserError: its settings name another family.
     """
 
     name: str
@@ -110,7 +110,7 @@ class Family:
                 raise UserError(f"family {self.name!r}: {part.__name__} says family {said!r}")
 
     def function(self, path: str) -> Any:
-        """Import a function that this declaration names, and let the records tell of its file.
+        """Import a function that this declaration names, and add its file to the records.
 
         Raises:
             UserError: there is none, or its module cannot be imported.
@@ -122,11 +122,11 @@ class Family:
         return found
 
     def default_inference(self) -> AnyInferenceSettings:
-        """Return the paper's way to ask a model for its predictions."""
+        """Return the paper's inference settings."""
         return self.inference.model_validate({})
 
     def training_records(self, dataset: Any) -> Sequence[Any]:
-        """Return the records of a data set that are trained on."""
+        """Return the records of a data set that are used in training."""
         if self.trains_on is None:
             return list(dataset.images)
         trains_on = self.function(self.trains_on)
@@ -149,15 +149,15 @@ _UNNAMED = ("mask_rcnn", "semantic")
 
 
 def family_of(settings: OfFamily) -> Family:
-    """Return the family of some settings."""
+    """Return the family of the settings."""
     return FAMILIES.find(settings.family)
 
 
 def family_in(values: Mapping[str, Any]) -> str:
-    """Return the name of the family that a variant, a saved model or a record of a training is of.
+    """Return the name of the family of a variant, a saved model or a training's record.
 
     Args:
-        values: as they stand in the file; with a `model` in them.
+        values: as in the file; with a `model` in them.
     """
     model = values.get("model")
     inside = model if isinstance(model, Mapping) else {}
@@ -168,9 +168,9 @@ def family_in(values: Mapping[str, Any]) -> str:
 
 
 def recorded_class(values: Mapping[str, Any]) -> type[BaseModel] | None:
-    """Return the class of the settings that a record of a training or a prediction holds.
+    """Return the class of the settings in a record of a training or a prediction.
 
-    None where they are neither's, or of a family that is not installed.
+    None if they are of neither, or of a family that is not installed.
     """
     if isinstance(values.get("model"), Mapping):
         name = family_in(values)

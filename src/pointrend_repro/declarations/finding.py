@@ -1,6 +1,6 @@
-"""Declarations by name: those of a folder, and those that other packages have by entry points.
+"""Declarations by name: those in a folder, and those of other packages, by entry points.
 
-To list them is to list files; only what is asked for is imported.
+Listing them only lists files; a declaration is imported when it is asked for.
 """
 
 import functools
@@ -20,7 +20,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 class Declaration(Protocol):
-    """What every declaration has."""
+    """The interface of all declarations."""
 
     @property
     def name(self) -> str:
@@ -36,11 +36,11 @@ class Declared(Generic[T]):
     """All declarations of one class.
 
     Attributes:
-        what: what one is called in messages.
+        what: the kind's name in messages.
         declaration: the class.
-        folder: the package of those of this project, a module each.
-        attribute: what a module there calls its declaration.
-        group: the entry points by which other packages declare theirs.
+        folder: the package with this project's declarations, one module each.
+        attribute: the name of the declaration in such a module.
+        group: the group of entry points by which other packages declare theirs.
     """
 
     what: str
@@ -50,7 +50,7 @@ class Declared(Generic[T]):
     group: str
 
     def names(self) -> list[str]:
-        """Return the names of all that there are, sorted; none of them is imported.
+        """Return the names of all declarations, sorted, without importing any.
 
         Raises:
             UserError: two have the same name.
@@ -58,10 +58,10 @@ class Declared(Generic[T]):
         return sorted(self._places())
 
     def find(self, name: str) -> T:
-        """Return the declaration of a name, and import no other.
+        """Return the declaration of a name, importing no other.
 
         Raises:
-            UserError: there is none of this name, two have it, or it is none.
+            UserError: there is none of this name, two have it, or it is not a declaration.
         """
         places = self._places()
         if name not in places:
@@ -77,21 +77,21 @@ class Declared(Generic[T]):
         """Import and return all declarations, by name.
 
         Raises:
-            UserError: as `find`.
+            UserError: as in `find`.
         """
         return [self.find(name) for name in self.names()]
 
     def is_own(self, name: str) -> bool:
-        """Whether this package declares it itself; nothing is imported."""
+        """Whether this package itself declares it; nothing is imported."""
         return self._places().get(name, name) is None
 
     def files(self, name: str) -> dict[str, str]:
-        """Return module and digest of the file of a declaration that is not of this package."""
+        """Return the module and digest of a declaration's file if it is not of this package."""
         place = self._places().get(name)
         return {} if place is None else outside_files([place.module])
 
     def _places(self) -> dict[str, EntryPoint | None]:
-        """By name, the entry point of each declaration; None for those of the folder."""
+        """By name, each declaration's entry point; None for those in the folder."""
         return _places(self.what, self.folder, self.group, tuple(sys.path))
 
 
@@ -109,9 +109,9 @@ def load_function(path: str) -> Any:
 
 
 def outside_files(modules: Iterable[str]) -> dict[str, str]:
-    """Return the digest of the file of each module that is imported and not of this package.
+    """Return the digest of the file of each imported module that is not of this package.
 
-    In the form in which records tell of code from outside, `sha256:` and twelve digits.
+    In the form that records use for outside code, `sha256:` and twelve digits.
     """
     found = {}
     for name in modules:
@@ -122,7 +122,7 @@ def outside_files(modules: Iterable[str]) -> dict[str, str]:
     return found
 
 
-# The path is where Python looks for packages: a test, or a head of the user's, adds to it.
+# The path is where Python looks for packages: a test, or a user's own head, adds to it.
 @functools.cache
 def _places(
     what: str, folder: str, group: str, path: tuple[str, ...]
@@ -153,10 +153,10 @@ def _load(point: EntryPoint, what: str, declaration: type[T]) -> T:
         found = point.load()
     except UserError:
         raise
-    except Exception as error:  # code of others may fail in any way
+    except Exception as error:  # other people's code may fail in any way
         raise UserError(f"{where}: cannot be imported: {printable_line(error)}") from error
     if not isinstance(found, declaration):
-        raise UserError(f"{where}: is no {declaration.__name__}; see docs/your_metric.md")
+        raise UserError(f"{where}: is not a {declaration.__name__}; see docs/your_metric.md")
     if found.name != point.name:
         raise UserError(f"{where}: calls itself {found.name!r}; give both the same name")
     return found

@@ -1,4 +1,4 @@
-"""A metric: what it reads, what numbers it has and which way is better, before anything runs."""
+"""A metric: what it reads, which numbers it has and which direction is better."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from pointrend_repro.declarations.finding import Declared, outside_files
 
 Layout = Literal["coco", "cityscapes"]
 
-# A part of a data set, as `data.fingerprint` names it: annotations of the split val, those of LVIS
-# for the same images, or the folder with Cityscapes' label images.
+# A part of a data set, as `data.fingerprint` names it: annotations of the val split, LVIS
+# annotations for the same images, or the folder with Cityscapes' label images.
 Truth = Literal["val_annotations", "lvis_annotations", "val_label_images"]
 
 PERCENT = "%"
@@ -22,25 +22,26 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: also that of the file, or of the entry point, which declares it.
-        keys: by the name that the official tool gives each number, its unit.
-        score: `module:function` of what computes it, imported then: `evaluation.score` says how
-            it is called, and `pipeline.steps.run_cost` how one that reads no predictions is.
+        name: also that of the file, or of the entry point, that declares it.
+        keys: the official tool's name of each number, with its unit.
+        score: `module:function` of the code that computes it, imported on demand:
+            `evaluation.score` defines how it is called, and `pipeline.steps.cost.run_cost` for one
+            that reads no predictions.
         reads: the kind of predictions that it scores.
-        counts: instead, that of the models of which it counts something, untrained.
+        counts: instead, the kind of predictions of models in which it counts something, untrained.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
         folder: of the results of a count, in `results/<preset>/`; none: its name.
-        title: what all of its keys are, where its file stands for several columns; none: a
+        title: what all of its keys are, where its file is used for several columns; none: each
             column's own title.
-        truth: what of a data set predictions are scored against.
-        layouts: of the data sets that have such a truth.
-        without_truth: why it is not run on a data set that lacks the truth.
-        resample: `module:function` of what makes of the scored images what their bootstrap needs
+        truth: the part of a data set that predictions are scored against.
+        layouts: of the data sets that have this ground truth.
+        without_truth: why it is not run on a data set that lacks the ground truth.
+        resample: `module:function` that prepares the scored images for the bootstrap
             (`evaluation.bootstrap.image_counts`); None: it has no interval over images.
-        lower_is_better: the keys of which less is better, such as times and errors.
+        lower_is_better: the keys for which lower is better, such as times and errors.
 
     Raises:
-        UserError: the parts do not go together.
+        UserError: its fields contradict each other.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Metric:
 
     @property
     def kind(self) -> str:
-        """The kind of predictions of the models which it is a metric of."""
+        """The kind of predictions of the models that it measures."""
         return self.reads or self.counts or ""
 
     @property
@@ -86,7 +87,7 @@ class Metric:
         return {key: unit for key, unit in self.keys.items() if unit != PERCENT}
 
     def outside_files(self) -> dict[str, str]:
-        """Return module and digest of each of its files that is used and not of this package."""
+        """Return the module and digest of each of its files that is not of this package."""
         paths = [path for path in (self.score, self.resample) if path is not None]
         return METRICS.files(self.name) | outside_files(path.partition(":")[0] for path in paths)
 

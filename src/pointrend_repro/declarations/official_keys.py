@@ -1,9 +1,9 @@
-"""Names that official tools give their numbers, where several metrics share them."""
+"""Names of numbers in official tools, where several metrics share them."""
 
-# As pycocotools' summarize() orders them, and lvis after it.
+# In the order of pycocotools' summarize(), which lvis follows.
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
-# Cityscapes' classes by official label id, as cityscapesscripts lists those that are evaluated.
+# Cityscapes' evaluated classes by official label id, as listed in cityscapesscripts.
 STUFF = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign"),
     *("vegetation", "terrain", "sky"),

@@ -1,4 +1,4 @@
-"""A kind of predictions: what a model leaves of a data set on disk, for metrics to score."""
+"""A kind of predictions: what a model writes for a data set, for metrics to score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from pointrend_repro.base.names import is_file_name
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.declarations.finding import Declared
 
-# The fewest and the most.
+# Minimum and maximum.
 Bytes = tuple[float, float]
 
 
 class PredictedSizes(Protocol):
-    """What `config/speeds.yaml` knows of the predictions of a data set, each fewest and most."""
+    """Sizes of a data set's predictions in `config/speeds.yaml`, minimum and maximum each."""
 
     @property
     def detections(self) -> tuple[float, float]:
-        """How many objects are found in an image."""
+        """How many objects are found per image."""
         ...
 
     @property
     def detection_bytes(self) -> Bytes:
-        """What one of them takes."""
+        """Bytes per object."""
         ...
 
     @property
     def label_image_bytes(self) -> Bytes:
-        """What the label map of an image takes."""
+        """Bytes of an image's label map."""
         ...
 
 
@@ -38,18 +38,18 @@ class PredictionKind:
     """One kind of predictions.
 
     Attributes:
-        name: also that of the file, or of the entry point, which declares it.
-        path: the file in a prediction's folder, or the folder in it, that holds them.
-        title: what a reader is told that they are.
-        models: the models which predict it, in words for messages.
-        image_bytes: what they take of an image on disk, fewest and most.
+        name: also that of the file, or of the entry point, that declares it.
+        path: the file, or the folder, in a prediction's folder that holds them.
+        title: what they are, for readers.
+        models: the models that predict it, in words for messages.
+        image_bytes: what they take on disk per image, minimum and maximum.
         has_boxes: whether it is a file of COCO's results with a `bbox` each, which can be given to
             other models as proposals.
-        is_folder: whether `path` is a folder, of a file an image.
+        is_folder: whether `path` is a folder with one file per image.
         rule_ending: of the name of the rule that makes them, after `predict`.
 
     Raises:
-        UserError: `path` is no name of a file.
+        UserError: `path` is not a file name.
     """
 
     name: str
@@ -63,7 +63,7 @@ class PredictionKind:
 
     def __post_init__(self) -> None:
         if not is_file_name(self.path):
-            raise UserError(f"predictions {self.name!r}: path {self.path!r} is no name of a file")
+            raise UserError(f"predictions {self.name!r}: path {self.path!r} is not a file name")
 
     @property
     def origin(self) -> str:

@@ -1,1 +1,1 @@
-"""Other projects that train and predict in our stead; results come back in our formats."""
+"""Other projects that train and predict in place of our code; results come back in our formats."""

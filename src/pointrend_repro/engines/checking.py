@@ -1,4 +1,4 @@
-"""Whether a variant's engine can do what its settings say, asked before anything is trained."""
+"""Whether a variant's engine supports its settings, checked before anything is trained."""
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
@@ -8,13 +8,13 @@ from pointrend_repro.settings.schedule import OWN_ENGINE
 def require_engine_can(
     settings: AnyTrainingSettings, inference: AnyInferenceSettings, *, where: str
 ) -> None:
-    """Refuse settings that the engine has no words for; the engine need not be installed.
+    """Refuse settings that the engine does not support; the engine need not be installed.
 
     Args:
         where: the file to name in an error.
 
     Raises:
-        UserError: it cannot; the message names all that it cannot do.
+        UserError: it does not; the message names everything unsupported.
     """
     if settings.engine != "detectron2":
         return

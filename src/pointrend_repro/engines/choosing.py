@@ -1,6 +1,6 @@
-"""Who trains and who predicts; an engine is imported when it is chosen, and not before.
+"""Chooses what trains and predicts; an engine is imported only when it is chosen.
 
-So a change of one marks no number of the other (`base/own_code.py`).
+So a change to one engine does not affect the other's records (`base/own_code.py`).
 """
 
 from collections.abc import Callable

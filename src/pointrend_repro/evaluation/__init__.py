@@ -16,15 +16,15 @@ def evaluate_predictions(
 
     Args:
         metric: one of `declarations/metrics/`, such as `coco_ap` (COCO mask AP) or
-            `lvis_ap_star` (AP*: the same predictions on the COCO classes of LVIS v0.5), or of
+            `lvis_ap_star` (AP*: the same predictions on the COCO classes of LVIS v0.5), or one from
             another package.
-        ground_truth: annotations in the data set's official format; of Cityscapes, the folder that
+        ground_truth: annotations in the data set's official format; for Cityscapes, the folder that
             holds `gtFine/`.
         predictions: predictions in the data set's official results format.
 
     Returns:
-        Numbers in percent under the official tool's names, such as `AP` and `AP50`; None where
-        the ground truth has no object that the number speaks of.
+        Numbers in percent under the official tool's names, such as `AP` and `AP50`; None if the
+        ground truth has no object to which the number applies.
 
     Raises:
         UserError: the metric is unknown, or a file is faulty.
@@ -33,16 +33,16 @@ def evaluate_predictions(
 
 
 def score(metric: str, ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `evaluate_predictions` does, and return what was found image by image as well.
+    """Score as `evaluate_predictions` does, and also return what was counted for each image.
 
-    The function that the metric names is called with the other arguments. It is imported now,
-    since the tools are slow to load and a metric should not fail for want of another's tool.
+    The function that the metric names is called with the other arguments. It is imported only now,
+    since the tools are slow to load and a metric should not fail because another's tool is missing.
 
     Args:
-        once: has what other metrics of the same predictions have read.
+        once: holds the files that other metrics of the same predictions have read.
 
     Raises:
-        UserError: as `evaluate_predictions`, or the function has returned other keys than the
+        UserError: as for `evaluate_predictions`, or the function returned other keys than the
             metric declares.
     """
     declared = require_metric(metric)
@@ -65,12 +65,12 @@ def require_declared_keys(metric: Metric, values: Mapping[str, object]) -> None:
 
 
 def require_metric(name: str) -> Metric:
-    """Return a metric that scores predictions.
+    """Return a metric that is computed from predictions.
 
     Raises:
-        UserError: there is none of this name, or it reads no predictions.
+        UserError: there is no such metric, or it reads no predictions.
     """
     metric = METRICS.find(name)
     if metric.reads is None:
-        raise UserError(f"metric {name!r} is counted of a model and reads no predictions")
+        raise UserError(f"metric {name!r} is counted on a model and reads no predictions")
     return metric

@@ -1,4 +1,4 @@
-"""The `lvis` package 0.5.3, the newest release, made to run with today's NumPy."""
+"""The `lvis` package 0.5.3, its newest release, made to run with current NumPy."""
 
 import contextlib
 import logging
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class _NumpyWithFloat:
-    """NumPy as `lvis.eval` knows it: `np.float` was another name of the built-in float.
+    """NumPy as `lvis.eval` expects it: `np.float` was an alias of the built-in float.
 
     NumPy 1.24 removed the name; lvis/eval.py uses it in two lines. Fixed in lvis-api's main branch
     (pull request 39), but not released.
@@ -24,9 +24,9 @@ class _NumpyWithFloat:
 
 @contextlib.contextmanager
 def working_lvis() -> Iterator[ModuleType]:
-    """Yield the `lvis` package with `np.float` put back for `lvis.eval` alone.
+    """Yield the `lvis` package with `np.float` restored for `lvis.eval` only.
 
-    NumPy itself is not touched, and `lvis.eval` gets it back when the block ends.
+    NumPy itself is not changed, and `lvis.eval` gets it back when the block ends.
     """
     lvis = _import_lvis()
     lvis.eval.np = _NumpyWithFloat()
@@ -37,8 +37,8 @@ def working_lvis() -> Iterator[ModuleType]:
 
 
 def _import_lvis() -> ModuleType:
-    # Importing lvis calls logging.basicConfig, which would keep a later one, that of the program,
-    # from doing anything.
+    # Importing lvis calls logging.basicConfig, which would keep the program's own later call from
+    # having any effect.
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     import lvis
@@ -46,6 +46,6 @@ def _import_lvis() -> ModuleType:
 
     root.handlers[:] = handlers
     root.setLevel(level)
-    # LVISResults warns whenever it is given a list and not a file.
+    # LVISResults warns whenever it gets a list instead of a file.
     logging.getLogger("lvis.results").setLevel(logging.ERROR)
     return lvis

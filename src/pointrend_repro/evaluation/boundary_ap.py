@@ -1,10 +1,10 @@
-"""Boundary AP (2103.16562): what COCO's AP becomes when boundaries count, by faster-coco-eval.
+"""Boundary AP (2103.16562), which makes COCO's AP sensitive to boundaries, by faster-coco-eval.
 
 The IoU of a pair is the smaller of the masks' IoU and of their boundaries' IoU; a boundary is what
-an erosion by d pixels takes off a mask, with d 2 % of the image's diagonal. The paper does not
-have this metric; the field has used it since for what the paper is about.
+an erosion by d pixels removes from a mask, with d 2 % of the image's diagonal. The paper does not
+report this metric; the field has since used it to measure what the paper improves.
 
-The authors' own tool (bowenc0221/boundary-iou-api) is not in the package index. This one keeps to
+The authors' own tool (bowenc0221/boundary-iou-api) is not in the package index. This one follows
 its definition, which the tests check against a plain implementation.
 """
 
@@ -35,7 +35,7 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
     """Score instance predictions by Boundary AP.
 
     Args:
-        ground_truth: annotations in COCO's format.
+        ground_truth: annotations in COCO format.
         predictions: predictions in COCO's results format.
 
     Returns:
@@ -43,7 +43,7 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
         number without any object.
 
     Raises:
-        UserError: a file is faulty, or the two do not belong together.
+        UserError: a file is faulty, or the two do not match.
     """
     return score_boundary_ap(ground_truth, predictions, ReadOnce()).values
 
@@ -64,8 +64,8 @@ class _Found:
 
     Attributes:
         overlaps: boundary IoU by image, (detections, objects), for images that have both.
-        image, score, area: of each detection: the image's id, and square pixels of the mask;
-            image after image, and falling by score in each.
+        image, score, area: of each detection: the image's id, and the mask's area in pixels; image
+            by image, with falling scores in each.
     """
 
     def __init__(self) -> None:
@@ -73,14 +73,14 @@ class _Found:
         self.image, self.score, self.area = array("q"), array("d"), array("d")
 
     def add(self, image_id: int, entries: list[Entry], most: int) -> None:
-        """Add the detections of an image: the highest-scoring, as many as the tool looks at."""
+        """Add an image's highest-scoring detections, as many as the tool uses."""
         for entry in sorted(entries, key=lambda entry: -entry["score"])[:most]:
             self.image.append(image_id)
             self.score.append(entry["score"])
             self.area.append(entry["area"])
 
     def entries(self, category_id: int) -> list[Entry]:
-        """Return the detections as the tool's own index of results holds them."""
+        """Return the detections in the form of the tool's own index of results."""
         columns = zip(self.image, self.score, self.area, strict=True)
         return [
             {"id": n, "image_id": i, "category_id": category_id, "score": score, "area": area}
@@ -89,7 +89,7 @@ class _Found:
 
 
 def _overlaps(truth: Truth, results: InstanceResults) -> dict[int, _Found]:
-    """Let faster-coco-eval measure overlaps, block by block, and keep them by category."""
+    """Let faster-coco-eval measure overlaps, block by block, and store them by category."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     found: dict[int, _Found] = {category_id: _Found() for category_id in truth.category_ids}
@@ -116,7 +116,7 @@ def _overlaps(truth: Truth, results: InstanceResults) -> dict[int, _Found]:
 
 
 def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
-    """Let faster-coco-eval match what overlaps, one category at a time, and sum it all up."""
+    """Let faster-coco-eval match what overlaps, one category at a time, and summarise."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     content = truth.of_images(truth.image_ids)
@@ -132,7 +132,7 @@ def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
         evaluation = COCOeval_faster(
             COCO({**one, "annotations": objects[category_id]}),
             COCO({**one, "annotations": own.entries(category_id)}),
-            iouType="bbox",  # there are no masks any more: overlaps are given
+            iouType="bbox",  # the masks are gone: overlaps are given
         )
         evaluation.computeIoU = lambda image_id, _, own=own: own.overlaps[image_id]
         evaluation.evaluate()
@@ -144,7 +144,7 @@ def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
 
 
 def _joined(parts: list[dict[str, Any]], parameters: Any) -> dict[str, Any]:
-    """Join what was accumulated for single categories; -1 stands for nothing."""
+    """Join the accumulated results of single categories; -1 stands for nothing."""
     none = (0, len(parameters.areaRng), len(parameters.maxDets))
     thresholds = len(parameters.iouThrs)
     empty = {

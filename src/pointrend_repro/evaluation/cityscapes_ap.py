@@ -1,8 +1,8 @@
 """Cityscapes' average precision of instance masks, computed by cityscapesscripts.
 
 The official evaluator (evalInstanceLevelSemanticLabeling.py) counts the pixels that each prediction
-shares with each object, and makes precision and recall of these counts. Only the counting is done
-here: the official one goes over whole images once for each pair of prediction and object, uses a
+shares with each object, and computes precision and recall from these counts. Only the counting is
+done here: the official code goes over whole images for each pair of prediction and object, uses a
 function that NumPy has removed, and leaves `matches.json` in the current folder.
 """
 
@@ -35,8 +35,8 @@ from pointrend_repro.evaluation.cityscapes_predictions import (
 from pointrend_repro.evaluation.packed_matches import Matches, PackedMatches
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
-# Values of an instanceIds image; those of single caravans and trailers (29000, ...) are not among
-# them in the official evaluator either.
+# Values in an instanceIds image; single caravans and trailers (29000, ...) are not among them in
+# the official evaluator either.
 _VOID_IDS = [label.id for label in labels if label.ignoreInEval and label.id >= 0]
 
 _Found = dict[str, Any]
@@ -46,7 +46,7 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
     """Score instance predictions by Cityscapes' AP.
 
     Args:
-        ground_truth: the folder that holds `gtFine/`; its split `val` is scored.
+        ground_truth: the folder that holds `gtFine/`; its val split is scored.
         predictions: a folder in the official layout of results, or a file in COCO's results format
             with masks at image size, ids of `data.cityscapes.image_id` and official label ids.
 
@@ -56,13 +56,13 @@ def cityscapes_ap(ground_truth: Path, predictions: Path) -> dict[str, float | No
         tool says nan.
 
     Raises:
-        UserError: a file is missing or faulty, or the two do not belong together.
+        UserError: a file is missing or faulty, or the two do not match.
     """
     return score_cityscapes_ap(ground_truth, predictions, ReadOnce()).values
 
 
 def score_cityscapes_ap(ground_truth: Path, predictions: Path, _: ReadOnce) -> Scored:
-    """Score as `cityscapes_ap` does, and return what each image's objects and predictions share."""
+    """Score as `cityscapes_ap` does, and also return the pixel counts of each image."""
     matches = match_images(ground_truth, predictions)
     return Scored(_averages(average_precisions(matches)), matches)
 
@@ -92,7 +92,7 @@ def match_image(ids: NDArray[np.integer], predicted: Iterable[PredictedInstance]
         predicted: its predictions.
 
     Returns:
-        The counts in the official form, as far as `evaluateMatches` reads it.
+        The counts in the official form, with the fields that `evaluateMatches` reads.
     """
     truth = _objects(ids)
     predictions: dict[str, list[_Found]] = {name: [] for name in _class_names()}
@@ -117,14 +117,14 @@ def match_image(ids: NDArray[np.integer], predicted: Iterable[PredictedInstance]
 
 
 def average_precisions(matches: Mapping[str, Matches]) -> NDArray[np.float64]:
-    """Let the official evaluator make AP of the counts.
+    """Let the official evaluator compute AP from the counts.
 
     Args:
         matches: by image.
 
     Returns:
-        (1, classes, IoU thresholds) in 0..1, as the official `evaluateMatches`; nan for a class
-        without any object.
+        (1, classes, IoU thresholds) in 0..1, as from the official `evaluateMatches`; nan for a
+        class without any object.
     """
     overlaps = official.args.overlaps
     found = [[_average_precision(matches, n, t) for t in overlaps] for n in _class_names()]
@@ -137,8 +137,8 @@ def _average_precision(matches: Mapping[str, Matches], class_name: str, overlap:
     try:
         return float(official.evaluateMatches(matches, settings)[0, 0, 0])
     except IndexError:
-        # The official code takes the last of no scores: there are objects, none was found, and
-        # every prediction is ignored, as lying in void or in groups.
+        # The official code fails on an empty list of scores: there are objects, none was found,
+        # and every prediction is ignored, since it lies in void or in groups.
         return 0.0
 
 
@@ -154,7 +154,7 @@ def _averages(precisions: NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def _objects(ids: NDArray[np.integer]) -> dict[str, list[_Found]]:
-    """Objects and groups of each class that is scored, as official `instances2dict` has them."""
+    """Objects and groups of each scored class, in the form of the official `instances2dict`."""
     found: dict[str, list[_Found]] = {name: [] for name in _class_names()}
     pixel_counts = np.bincount(ids.ravel())
     for instance_id in np.flatnonzero(pixel_counts).tolist():
@@ -162,7 +162,7 @@ def _objects(ids: NDArray[np.integer]) -> dict[str, list[_Found]]:
             item = {
                 "instID": instance_id,
                 "pixelCount": int(pixel_counts[instance_id]),
-                "medDist": -1,  # not known; every object then is near enough
+                "medDist": -1,  # unknown, so every object is near enough
                 "distConf": 0.0,
                 "matchedPred": [],
             }

@@ -1,7 +1,7 @@
-"""Predicted Cityscapes instances, from the official folder of results or from COCO results.
+"""Predicted Cityscapes instances, from the official results folder or from COCO results.
 
-The official layout is a text file for each image, anywhere in the folder, named
-`<city>_<sequence>_<frame>*.txt`, with one line for each instance:
+The official layout is one text file per image, anywhere in the folder, named
+`<city>_<sequence>_<frame>*.txt`, with one line per instance:
 
     path/of/mask.png labelId score
 
@@ -35,13 +35,13 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class PredictedInstance:
-    """One predicted object of a class that is scored, with at least one pixel.
+    """One predicted object of a scored class, with at least one pixel.
 
     Attributes:
         label_id: official id of its class.
-        score: the larger, the surer.
+        score: higher means more confident.
         top, left: where `mask` lies in the image, in pixels.
-        mask: bool (h, w), a part of the image that holds the whole object.
+        mask: bool (h, w), a part of the image that contains the whole object.
     """
 
     label_id: int
@@ -51,7 +51,7 @@ class PredictedInstance:
     mask: NDArray[np.bool_]
 
 
-# Image name and size -> its instances.
+# Maps an image's name and size to its instances.
 Reader = Callable[[str, Size], Iterator[PredictedInstance]]
 
 
@@ -96,7 +96,7 @@ def coco_reader(path: Path, sizes: Mapping[str, Size]) -> Reader:
         sizes: by image name.
 
     Raises:
-        UserError: the file is faulty, or speaks of other images, sizes or classes.
+        UserError: the file is faulty, or refers to other images, sizes or classes.
     """
     results = index_results(path)
     require_known(
@@ -128,19 +128,19 @@ def _read_listing(path: Path, root: Path) -> list[tuple[Path, int, float]]:
         if len(parts) != 3 or not math.isfinite(score):
             raise UserError(f"{where}: is {shown(line)}; write `mask.png labelId score`")
         if label_id not in id2label:
-            raise UserError(f"{where}: {label_id} is no label id of Cityscapes; write 24 to 33")
+            raise UserError(f"{where}: {label_id} is not a label id of Cityscapes; write 24 to 33")
         mask = Path(os.path.normpath(path.parent / name))
         if not mask.is_relative_to(root):
             raise UserError(f"{where}: {name} lies outside of {root}; move it there")
         if mask in found:
-            # The official evaluator would count the last such line only.
-            raise UserError(f"{where}: {name} stands there twice; give each object its own mask")
+            # The official evaluator would count only the last such line.
+            raise UserError(f"{where}: {name} appears twice; give each object its own mask")
         found[mask] = (mask, label_id, score)
     return list(found.values())
 
 
 def _read_mask(path: Path, size: Size, label_id: int, score: float) -> PredictedInstance | None:
-    """Read a mask image; None if it is empty or its class is not scored, as the official tool."""
+    """Read a mask image; None if it is empty or its class not scored, as in the official tool."""
     if label_id not in INSTANCE_CLASSES:
         return None
     advice = "write the mask again"

@@ -39,7 +39,7 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score instance predictions by COCO's AP.
 
     Args:
-        ground_truth: annotations in COCO's format.
+        ground_truth: annotations in COCO format.
         predictions: predictions in COCO's results format.
 
     Returns:
@@ -48,13 +48,13 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
         says -1; `AP_box` is also None if predictions come without `bbox`.
 
     Raises:
-        UserError: a file is faulty, or the two do not belong together.
+        UserError: a file is faulty, or the two do not match.
     """
     return score_coco_ap(ground_truth, predictions, ReadOnce()).values
 
 
 def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `coco_ap` does, and return what pycocotools matched masks with as well."""
+    """Score as `coco_ap` does, and also return pycocotools' matches of masks."""
     truth, results = read_coco_results(ground_truth, predictions, once)
     kinds = ("segm", "bbox") if results.has_boxes else ("segm",)
     printed = io.StringIO()
@@ -70,10 +70,10 @@ def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scor
 def read_coco_results(
     ground_truth: Path, predictions: Path, once: ReadOnce
 ) -> tuple[Truth, InstanceResults]:
-    """Read and check annotations and predictions that a COCO scorer is to compare.
+    """Read and check annotations and predictions before a COCO scorer compares them.
 
     Raises:
-        UserError: a file is faulty, or the two do not belong together.
+        UserError: a file is faulty, or the two do not match.
     """
     content, results = once(_read_checked, ground_truth, predictions, once)
     return Truth(content), results
@@ -93,7 +93,7 @@ def _read_checked(
 
 
 def percent(number: float) -> float | None:
-    """Return a scorer's fraction in percent; its -1 stands for a number without any object."""
+    """Return a scorer's fraction in percent, or None for -1: a number without any object."""
     return None if number < 0 else 100 * float(number)
 
 
@@ -122,13 +122,13 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict
 
 
 def _loaded(truth: COCO, found: list[Entry]) -> COCO:
-    # loadRes looks at the first prediction, and fails where there is none.
+    # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 
 
 def _summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
-    """Let pycocotools accumulate the matches, one category at a time, and sum them up."""
-    # Of no category: it has the shape of what there is not.
+    """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
+    # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)
     parts = [whole.eval] + [
         _accumulated(truth, [category_id], table.official(index), kind).eval
@@ -154,7 +154,7 @@ def _stats(evaluation: COCOeval) -> list[float | None]:
 
 
 def coco_index(dataset: dict[str, Any]) -> COCO:
-    """Return annotations as pycocotools reads them, without a file."""
+    """Return annotations in pycocotools' index, without a file."""
     coco = COCO()
     coco.dataset = dataset
     coco.createIndex()

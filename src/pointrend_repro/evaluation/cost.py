@@ -1,20 +1,20 @@
-"""What a mask head costs for one box: multiply-adds and activations, counted by fvcore (Table 2).
+"""The cost of a mask head per box: multiply-adds and activations, counted by fvcore (Table 2).
 
-The counts that reproduce the paper's rounding:
+These rules reproduce the paper's rounded numbers:
 
 - Activations of the convolutional heads include their RoI features (and skip features).
-- PointRend predicts every point of the 28x28 grid, and then N points at each further step; the
-  steps before are void (see `modeling.points.rendered_steps`). Its point head is counted with the
-  logits of all classes, as published; this project computes those of the box's own class only.
-- PointRend's activations are those of one step, the peak, plus the coarse head's: a step's are
-  gone when the next begins. The paper's 0.7M needs that, but a convolutional head's layers are gone
-  as well when the next but one begins, and are all counted. So heads are also counted alike, in two
-  ways that the paper does not have: `activations_summed` has all steps of PointRend, as it has all
-  layers of the others (RoI features as above), and `activations_peak` is the largest that any one
-  layer of a head reads and writes.
+- PointRend predicts every point of the 28x28 grid, and then N points at each further step; earlier
+  steps are discarded (see `modeling.points.rendered_steps`). Its point head is counted with the
+  logits of all classes, as published; this project computes only those of the predicted class.
+- PointRend's activations are those of one step, the peak, plus the coarse head's: a step's
+  activations are freed when the next begins. The paper's 0.7M needs that, but a convolutional
+  head's layers are freed as well, when the next but one begins, and are all counted. So heads are
+  also counted in two uniform ways that the paper does not have: `activations_summed` has all steps
+  of PointRend, as it has all layers of the others (RoI features as above), and `activations_peak`
+  is the most that any one layer of a head reads and writes.
 - Sampling and upsampling are not counted, nor is what all boxes of an image share: the
   SharpMask-style head's two convolutions on each of the trunk's stages.
-- A head from outside this package says which of its layers to count, on what (`cost_piece`).
+- A head from outside this package says which of its layers to count, and on what (`cost_piece`).
 """
 
 import math
@@ -38,8 +38,8 @@ from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 _SCALES = {"B": 1e9, "M": 1e6}
 
-# Operator that fvcore counts as a layer -> those of its inputs that it reads. Of one with weights
-# that is the first map; of products of any two tensors nobody can tell, so both count.
+# Operator that fvcore counts as a layer -> the inputs that it reads. For layers with weights that
+# is the first one; for products of two tensors it cannot be known, so both count.
 _READS: dict[str, Callable[[Any], Sequence[Any]]] = {
     "aten::_convolution": lambda inputs: inputs[:1],
     "aten::addmm": lambda inputs: inputs[1:2],
@@ -51,7 +51,7 @@ _READS: dict[str, Callable[[Any], Sequence[Any]]] = {
 
 
 class _Cost(NamedTuple):
-    """Plain numbers for one box; the fields are the keys of the metric."""
+    """Numbers for one box; the fields are the keys of the metric."""
 
     multiply_adds: float
     activations: float
@@ -62,7 +62,7 @@ class _Cost(NamedTuple):
 def mask_head_cost(
     settings: ModelSettings, inference: InferenceSettings, *, num_classes: int = 80
 ) -> dict[str, float]:
-    """Count the mask head of a model for one box.
+    """Count a model's mask head for one box.
 
     Args:
         num_classes: COCO's 80, as in the paper.
@@ -127,7 +127,7 @@ def _pointrend(
 
 
 class _Layers(nn.Module):
-    """A function of a head's layers, as the module that fvcore wants."""
+    """A function of a head's layers, as the module that fvcore requires."""
 
     def __init__(self, head: nn.Module, function: Callable[..., Tensor]) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ def _plugin(head: MaskHead) -> _Cost:
 
 
 def _with_inputs(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> _Cost:
-    """Count a head without steps, and what it takes from the trunk as activations, too."""
+    """Count a head without steps, with its inputs from the trunk as activations too."""
     cost = _count(head, function, *inputs)
     activations = cost.activations + sum(each.numel() for each in inputs)
     return cost._replace(activations=activations, activations_summed=activations)
@@ -169,7 +169,7 @@ def _with_inputs(head: nn.Module, function: Callable[..., Tensor], *inputs: Tens
 
 def _count(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) -> _Cost:
     """Count multiply-adds and activations (outputs of convolutions and linear layers)."""
-    # Importing fvcore takes a second, and warns of what torch will drop one day.
+    # Importing fvcore takes a second, and warns about future removals in torch.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
@@ -187,7 +187,7 @@ def _count(head: nn.Module, function: Callable[..., Tensor], *inputs: Tensor) ->
 
 
 def _noting(sizes: list[int], reads: Callable[[Any], Sequence[Any]]) -> Callable[[Any, Any], int]:
-    """Return fvcore's handle of an operator, which also notes how much a layer reads and writes."""
+    """Return fvcore's handle for an operator that also notes what each layer reads and writes."""
 
     def handle(inputs: Any, outputs: Any) -> int:
         read = sum(math.prod(tensor.type().sizes()) for tensor in reads(inputs))

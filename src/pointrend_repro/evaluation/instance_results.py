@@ -1,8 +1,8 @@
 """Instance predictions in COCO's results format, read image by image from their file.
 
-A file is gone through once: each entry is checked, and where it lies is kept, in 32 bytes. Then the
-entries of an image are read again when a scorer asks for them. So images and entries may be in any
-order, and a file of many gigabytes can be scored.
+The file is read once to check each entry and to record its position, in 32 bytes. An image's
+entries are read again when a scorer asks for them. So images and entries may be in any order, and a
+file of many gigabytes can be scored.
 """
 
 import functools
@@ -23,13 +23,13 @@ from pointrend_repro.evaluation.official_files import Entry, require_prediction
 
 _Ints = NDArray[np.int64]
 
-# What is handed to a scorer at once: its own notes are some kilobytes for each.
+# How many predictions a scorer gets at once: its own records take some kilobytes for each.
 _ENTRIES_AT_ONCE = 16384
 _IMAGES_AT_ONCE = 500
 
 
 class _Column:
-    """One number for each entry: the place of its value in `values`, which are all different."""
+    """One number per entry: the index of its value in `values`, which are all different."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
@@ -49,14 +49,14 @@ class _Column:
 
 @dataclass(frozen=True)
 class InstanceResults:
-    """Where the predictions of each image lie in a file. N predictions in the order of the file.
+    """Where each image's predictions lie in a file. N predictions in the order of the file.
 
     Attributes:
         path: the file.
         encoding: of its text.
-        start: first byte of each prediction, (N,) int64.
-        length: its bytes, (N,) int32.
-        image, category, size: its image's id, its category's and its mask's (height, width).
+        start: the first byte of each prediction, (N,) int64.
+        length: its length in bytes, (N,) int32.
+        image, category, size: its image's id, its category's id, and its mask's (height, width).
         has_boxes: whether all have a `bbox`.
     """
 
@@ -73,10 +73,10 @@ class InstanceResults:
         return len(self.start)
 
     def of_images(self, image_ids: Sequence[int]) -> list[Entry]:
-        """Read the predictions of some images: one image's after another's, in the file's order.
+        """Read the predictions of some images, image by image, in the file's order.
 
         Raises:
-            UserError: the file cannot be read any more.
+            UserError: the file can no longer be read.
         """
         found: list[Entry] = []
         with reading_errors(self.path), self.path.open("rb") as stream:
@@ -102,7 +102,7 @@ class InstanceResults:
 
     @functools.cached_property
     def _indices(self) -> dict[int, _Ints]:
-        """Places of each image's predictions, in the order of the file."""
+        """Positions of each image's predictions, in the order of the file."""
         codes = self.image.codes
         order = np.argsort(codes, kind="stable")
         counts = np.bincount(codes, minlength=len(self.image.values))
@@ -114,7 +114,7 @@ class InstanceResults:
 
 
 def index_results(path: Path) -> InstanceResults:
-    """Go through predictions in COCO's results format, and check each.
+    """Read predictions in COCO's results format once, and check each.
 
     Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
     file has it, `bbox` [x, y, width, height] in pixels.
@@ -123,7 +123,7 @@ def index_results(path: Path) -> InstanceResults:
         UserError: the file cannot be read, or an entry is faulty.
     """
     if not is_json_list(path):
-        read_json(path, allow_nan=True)  # complains if it is no JSON at all
+        read_json(path, allow_nan=True)  # raises if it is not JSON at all
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     start, length = array("q"), array("i")
     image, category, size = _Column(), _Column(), _Column()
@@ -156,7 +156,7 @@ def require_known(
     category_ids: Collection[int],
     other_images: Literal["refuse", "skip"] = "refuse",
 ) -> None:
-    """Require that predictions speak of known images, in their sizes, and of known categories.
+    """Require that predictions refer to known images, in their sizes, and to known categories.
 
     Args:
         results: the predictions.
@@ -165,7 +165,7 @@ def require_known(
         other_images: what to do about predictions in images that `sizes` lacks.
 
     Raises:
-        UserError: naming the first prediction that does not.
+        UserError: for the first prediction that does not.
     """
     if not len(results):
         return
@@ -173,8 +173,8 @@ def require_known(
     other_category = _of_values(categories, lambda value: value not in category_ids)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
-    wanted = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (wanted != found_sizes.codes) & ~other_image
+    expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
+    other_size = (expected_sizes != found_sizes.codes) & ~other_image
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size
@@ -211,14 +211,14 @@ def _problem(
 
 
 def _of_values(column: _Column, function: Callable[[Any], int]) -> NDArray[Any]:
-    """Return what a function says of each prediction's value, asked once for each value."""
+    """Return a function's result for each prediction's value, calling it once per value."""
     return np.array([function(value) for value in column.values])[column.codes]
 
 
 def blocks(
     image_ids: Sequence[int], results: InstanceResults
 ) -> Iterator[tuple[list[int], list[Entry]]]:
-    """Yield images in their order, some at once, with their predictions."""
+    """Yield consecutive images, several at once, with their predictions."""
     block: list[int] = []
     count = 0
     for image_id in image_ids:

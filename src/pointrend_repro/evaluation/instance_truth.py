@@ -1,4 +1,4 @@
-"""Annotations of objects, handed to the official tools in blocks of images."""
+"""Annotations of objects, passed to the official tools in blocks of images."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -8,11 +8,11 @@ from pointrend_repro.evaluation.official_files import Entry
 
 
 class Truth:
-    """Annotations, as scorers of blocks of images take them.
+    """Annotations in the form that scorers of blocks of images use.
 
     Attributes:
-        image_ids: in rising order, in which COCO's tools go over them.
-        category_ids: likewise.
+        image_ids: in ascending order, as COCO's tools go over them.
+        category_ids: in ascending order.
     """
 
     def __init__(self, content: dict[str, Any]) -> None:
@@ -21,8 +21,8 @@ class Truth:
         self.category_ids = sorted({category["id"] for category in content["categories"]})
         self._images = images
         self._annotations: dict[int, list[Entry]] = defaultdict(list)
-        # COCOeval marks a match by the annotation's id and takes 0 for "no match", so that an
-        # object with id 0 would never be found: number them from 1.
+        # COCOeval marks a match by the annotation's id and takes 0 for "no match", so an object
+        # with id 0 would never be found; hence numbers from 1.
         for index, entry in enumerate(content["annotations"], start=1):
             self._annotations[entry["image_id"]].append({"iscrowd": 0, **entry, "id": index})
         self._others = {
@@ -30,7 +30,7 @@ class Truth:
         }
 
     def of_images(self, image_ids: Iterable[int]) -> dict[str, Any]:
-        """Return the annotations' content for some images; scorers write into its entries."""
+        """Return the annotations of some images as a file's content; scorers modify its entries."""
         images = [self._images[image_id] for image_id in image_ids]
         entries = [entry for image in images for entry in self._annotations.get(image["id"], [])]
         return {**self._others, "images": images, "annotations": entries}
@@ -39,7 +39,7 @@ class Truth:
 def without(key: str, found: list[Entry]) -> list[Entry]:
     """Return predictions without a key.
 
-    Without `bbox`, loadRes takes a detection's area from its mask; with it, it would sort masks
-    into APs, APm and APl by the size of their boxes.
+    Without `bbox`, loadRes computes a detection's area from its mask; with it, masks would be
+    sorted into APs, APm and APl by the size of their boxes.
     """
     return [{k: entry[k] for k in entry if k != key} for entry in found]

@@ -1,9 +1,9 @@
 """AP*: predictions of COCO's classes scored on the finer annotations of LVIS v0.5.
 
 The protocol is detectron2's (datasets/prepare_cocofied_lvis.py, evaluation/lvis_evaluation.py): the
-LVIS file is cut down to COCO's 80 categories, and the `lvis` package scores the predictions under
+LVIS file is reduced to COCO's 80 categories, and the `lvis` package scores the predictions under
 LVIS's federated rules. In an image, a category counts only if LVIS annotated it there or verified
-that it is absent; where it is annotated but not exhaustively, unmatched detections are left out.
+that it is absent; where it is annotated but not exhaustively, unmatched detections are ignored.
 """
 
 import json
@@ -37,10 +37,10 @@ _REQUIRED = {
     "categories": ("id", "synset", "frequency"),
 }
 
-# As LVISEval names them; areas as in COCO, r, c and f are categories in 1-10, 11-100 and more
-# than 100 training images.
+# As LVISEval names them; areas as in COCO; r, c and f are categories in 1-10, 11-100 and more than
+# 100 training images.
 _STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
-_MAX_DETECTIONS = 300  # an image; LVIS's own limit, and what AP* is measured with
+_MAX_DETECTIONS = 300  # per image; LVIS's own limit, and the one for AP*
 
 
 def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -63,7 +63,7 @@ def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | Non
 
 
 def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `lvis_ap_star` does, and return what the `lvis` package matched as well."""
+    """Score as `lvis_ap_star` does, and also return the matches of the `lvis` package."""
     truth, results = _read(ground_truth, predictions, once)
     with working_lvis() as lvis:
         table, evaluation = _match(lvis, Truth(truth), results)
@@ -76,7 +76,7 @@ def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) ->
 def _read(
     ground_truth: Path, predictions: Path, once: ReadOnce
 ) -> tuple[dict[str, Any], InstanceResults]:
-    """Read the annotations, cut down to COCO's categories, and find the predictions."""
+    """Read the annotations, reduced to COCO's categories, and index the predictions."""
     truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
     sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
     if not sizes:
@@ -103,10 +103,10 @@ def _read(
 
 
 def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
-    """Cut LVIS annotations down to COCO's categories, under COCO's category ids.
+    """Reduce LVIS annotations to COCO's categories, under COCO's category ids.
 
-    Images stay, all of them. A category stays if it has an object, or if it is verified as absent
-    or marked as not exhaustive in some image. The input is not changed.
+    All images stay. A category stays if it has an object, or if it is verified as absent or marked
+    as not exhaustive in some image. The input is not changed.
     """
     coco_ids = {row.synset: row.id for row in COCO_CATEGORIES}
     new_ids = {
@@ -161,10 +161,10 @@ def _match(lvis: Any, truth: Truth, results: InstanceResults) -> tuple[MatchTabl
 
 def _evaluation(lvis: Any, truth: dict[str, Any], found: list[Entry]) -> Any:
     """Return the `lvis` package's evaluation of some images, before its first step."""
-    # Without its box, so that a detection's area is its mask's: LVISResults prefers the box's.
+    # Without boxes, so that a detection's area is its mask's: LVISResults prefers the box's.
     masks = without("bbox", found)
     if not masks:
-        # LVISResults fails on an empty list; of a category that it lacks LVISEval takes no notice.
+        # LVISResults fails on an empty list; LVISEval ignores a category that it lacks.
         image_id = truth["images"][0]["id"]
         masks = [{"image_id": image_id, "category_id": -1, "bbox": [0, 0, 0, 0], "score": 0}]
     with tempfile.TemporaryDirectory() as folder:
@@ -175,9 +175,9 @@ def _evaluation(lvis: Any, truth: dict[str, Any], found: list[Entry]) -> Any:
 
 
 def _summarize(evaluation: Any, table: MatchTable) -> None:
-    """Let the `lvis` package accumulate the matches, one category at a time, and sum them up."""
+    """Let the `lvis` package accumulate the matches, one category at a time, and summarise them."""
     category_ids = evaluation.params.cat_ids
-    # The first part is of no category: it has the shape of what there is not.
+    # The first part is for no category: it gives the shape of categories without results.
     parts = [_accumulated(evaluation, [], [None])] + [
         _accumulated(evaluation, [category_id], table.official(index))
         for index, category_id in enumerate(category_ids)

@@ -1,9 +1,9 @@
-"""What an official tool matched in each image, kept in some 30 bytes a detection.
+"""An official tool's matches in each image, stored in about 30 bytes per detection.
 
 pycocotools and lvis keep, for each category, size and image, a dictionary with the matches of its
-detections as 64-bit numbers: kilobytes a detection before the last image is matched. But all that
-their `accumulate` asks of a match is whether it is there. So blocks of images are matched by the
-tool, packed here, and handed back to the tool in its own form, category by category.
+detections as 64-bit numbers: kilobytes per detection before the last image is matched. But their
+`accumulate` only needs to know whether a detection is matched. So blocks of images are matched by
+the tool, packed here, and returned to the tool in its own form, category by category.
 """
 
 from collections import defaultdict
@@ -20,7 +20,7 @@ _Image = dict[str, Any]
 
 
 class Keys(NamedTuple):
-    """A tool's names of what it says of the detections and objects of one image."""
+    """A tool's keys in its results for the detections and objects of one image."""
 
     scores: str
     ids: str
@@ -34,14 +34,14 @@ LVIS_KEYS = Keys("dt_scores", "dt_ids", "dt_matches", "dt_ignore", "gt_ignore")
 
 
 class _Packed(NamedTuple):
-    """One category in the images of which the tool says something, P of them with D detections.
+    """One category in the P images for which the tool has results, with D detections.
 
     Attributes:
         image: index of each image among all, (P,) int32.
         detections: how many it has, (P,) int32.
-        objects: its objects that count, by size, (A, P) int32.
-        scores: of detections, (D,) float64, image after image and falling in each.
-        matched, ignored: bits over the T thresholds, by size, (A, ceil(T / 8), D) uint8.
+        objects: how many of its objects count, by size, (A, P) int32.
+        scores: of detections, (D,) float64, image by image, falling in each.
+        matched, ignored: bits for the T thresholds, by size, (A, ceil(T / 8), D) uint8.
     """
 
     image: NDArray[np.int32]
@@ -57,7 +57,7 @@ class MatchTable:
     """The matches of all images; the first size is all sizes.
 
     Attributes:
-        keys: names of the tool.
+        keys: the tool's.
         images: names of the N images in the tool's order.
         categories: how many there are, K.
         sizes: how many there are, A.
@@ -76,8 +76,8 @@ class MatchTable:
         """Add the next images.
 
         Args:
-            found: over categories, within each over sizes, and within these over the images.
-            images: how many these are.
+            found: over categories, within each over sizes, within these over the images.
+            images: how many images these are.
         """
         step = self.sizes * images
         for category in range(self.categories):
@@ -105,13 +105,13 @@ class MatchTable:
                     self.keys.ids: np.arange(own.start, own.stop),
                     self.keys.matches: matched[size][:, own],
                     self.keys.ignored: ignored[size][:, own],
-                    # Those that do not count are counted nowhere.
+                    # Those that do not count are recorded nowhere.
                     self.keys.ignored_objects: np.zeros(packed.objects[size, place]),
                 }
         return found
 
     def of_all_sizes(self, category: int) -> CategoryMatches:
-        """Return a category's matches as resampled images need them."""
+        """Return a category's matches in the form that resampling needs."""
         objects = np.zeros(len(self.images), dtype=np.int64)
         packed = self._of(category)
         if packed is None:

@@ -1,4 +1,4 @@
-"""Mean IoU of a confusion matrix, averaged as cityscapesscripts averages."""
+"""Mean IoU of a confusion matrix, averaged as in cityscapesscripts."""
 
 import math
 from typing import Any
@@ -13,7 +13,7 @@ def mean_iou(confusion: npt.NDArray[np.integer[Any]]) -> float | None:
     """Return the mean IoU of a confusion matrix as the official tool computes it, in percent.
 
     Args:
-        confusion: numbers of pixels, (34, 34), by label id: [ground truth, prediction].
+        confusion: pixel counts, (34, 34), by label id: [ground truth, prediction].
     """
     evaluator, settings = pixel_level_evaluator()
     evaluator.generateMatrix(settings)  # for its side effect: it lists the labels in the settings

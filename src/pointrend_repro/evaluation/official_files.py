@@ -1,6 +1,6 @@
-"""Reading the two files that a COCO or LVIS scorer takes, with complaints that name the entry.
+"""Reads the two input files of a COCO or LVIS scorer, with errors that name the entry.
 
-The scorers themselves meet a faulty entry with a KeyError, or with a number that means nothing.
+The scorers themselves react to a faulty entry with a KeyError, or with a meaningless number.
 """
 
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ Entry = dict[str, Any]
 
 
 def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:
-    """Read annotations and require the keys that the scorer is going to use.
+    """Read annotations and require the keys that the scorer will use.
 
     Args:
         path: annotations in COCO's or LVIS's format.
-        required: `images`, `annotations` and `categories` -> the keys of each of their entries.
+        required: for `images`, `annotations` and `categories`, the keys of each of their entries.
 
     Raises:
         UserError: the file cannot be read, or a list or key is missing.
@@ -38,15 +38,15 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
 
 
 def require_prediction(entry: Any, path: Path, index: int) -> None:
-    """Refuse what is no instance prediction in COCO's results format.
+    """Refuse anything but an instance prediction in COCO's results format.
 
     Args:
-        entry: that the file has.
+        entry: from the file.
         path: the file, for the message.
-        index: which of its entries it is, from 0.
+        index: of the entry, from 0.
 
     Raises:
-        UserError: a key is missing, or its value means nothing.
+        UserError: a key is missing, or its value is invalid.
     """
     where = f"{path}: prediction {index} (from 0)"
     _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)

@@ -1,8 +1,8 @@
-"""What predictions and objects of Cityscapes share, kept in some 30 bytes a prediction.
+"""The overlaps of predictions and objects of Cityscapes, in about 30 bytes per prediction.
 
-The official evaluator takes a dictionary for each object and prediction, and for each pair of them:
-gigabytes for many predictions. It looks at one image and class at a time, though, so that is what
-gets dictionaries here, for as long as it is looked at.
+The official evaluator needs a dictionary for each object, each prediction and each pair of them:
+gigabytes for many predictions. But it reads one image and class at a time, so dictionaries are made
+here only for those, while they are being read.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 _Found = dict[str, Any]
 _Ints = NDArray[np.int64]
 
-# As official `assignGt2Preds` gives it: "groundTruth" and "prediction" -> class -> what is there.
+# As from the official `assignGt2Preds`: "groundTruth" and "prediction" -> class -> entries.
 Matches = Mapping[str, Mapping[str, list[_Found]]]
 
 
@@ -24,7 +24,7 @@ class _Packed(NamedTuple):
     Attributes:
         objects: id and pixels of each object, (G, 2).
         scores: of predictions, (P,).
-        pixels: all pixels of each prediction, and those of them in void, (P, 2).
+        pixels: each prediction's pixels, and those of them in void, (P, 2).
         pairs: prediction, object and shared pixels of each pair, (M, 3).
     """
 
@@ -35,13 +35,13 @@ class _Packed(NamedTuple):
 
 
 class PackedMatches(Mapping[str, Matches]):
-    """Matches by image, in the official form while one looks at them."""
+    """Matches by image, in the official form while they are being read."""
 
     def __init__(self) -> None:
         self._images: dict[str, dict[str, _Packed]] = {}
 
     def add(self, image: str, matches: Matches) -> None:
-        """Add what is known of an image."""
+        """Add an image's matches."""
         self._images[image] = {
             name: _pack(objects, matches["prediction"][name])
             for name, objects in matches["groundTruth"].items()
@@ -63,7 +63,7 @@ class PackedMatches(Mapping[str, Matches]):
 
 
 class _OnDemand(dict[str, list[_Found]]):
-    """Classes of an image, each unpacked when it is asked for."""
+    """Classes of an image, each unpacked on demand."""
 
     def __init__(
         self, packed: dict[str, _Packed], unpack: Callable[[_Packed], list[_Found]]
@@ -117,7 +117,7 @@ def _predictions(packed: _Packed) -> list[_Found]:
 
 
 def _object(row: list[int]) -> _Found:
-    # Distances are not known; every object then is near enough.
+    # Distances are unknown, so every object is near enough.
     return {"instID": row[0], "pixelCount": row[1], "medDist": -1, "distConf": 0.0}
 
 

@@ -1,8 +1,8 @@
 """Mean IoU of semantic segmentation, computed by cityscapesscripts' pixel-level evaluator.
 
-Only pixels whose ground truth has one of the 19 evaluated classes count. On such a pixel a
-predicted id that is not evaluated is a miss of the true class, and nobody's false positive. A class
-that is neither there nor predicted there has no IoU and is left out of the mean.
+Only pixels whose ground truth is one of the 19 evaluated classes count. On such a pixel a predicted
+id that is not evaluated is a false negative of the true class and no false positive. A class that
+is neither in the ground truth nor predicted has no IoU and is left out of the mean.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ def cityscapes_miou(ground_truth: Path, predictions: Path) -> dict[str, float | 
     """Score label images by Cityscapes' mean IoU over the 19 classes.
 
     Args:
-        ground_truth: folder that holds gtFine/; the split val is scored.
+        ground_truth: folder that holds gtFine/; the val split is scored.
         predictions: folder that holds, for each image, a PNG of label ids at the image's size, with
             a name that starts with `<city>_<seq>_<frame>`.
 
@@ -33,8 +33,8 @@ def cityscapes_miou(ground_truth: Path, predictions: Path) -> dict[str, float | 
 
 
 def score_cityscapes_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `cityscapes_miou` does, and return the confusion matrix of each image as well."""
-    # First, for its complaints about a file: the tool would end the program.
+    """Score as `cityscapes_miou` does, and also return the confusion matrix of each image."""
+    # First, for its error messages about files: the tool would end the program.
     confusions = confusions_of_images(ground_truth, predictions, once)
     pairs = confusions.pairs
     evaluator, settings = pixel_level_evaluator()

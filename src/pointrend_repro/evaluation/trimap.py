@@ -2,10 +2,10 @@
 
 A pixel is in the trimap of half-width r if it has an evaluated class and the centre of some pixel
 of another evaluated class is at most r away from its own centre, both in the ground truth. Pixels
-without an evaluated class neither make a trimap nor count. docs/trimap.md has the reasons.
+without an evaluated class neither form a trimap nor count. docs/trimap.md gives the reasons.
 
-That is: the disc of radius r around the pixel holds two classes, so the largest and the smallest
-id in the disc differ. No distance is ever computed, and nothing is rounded.
+In other words: the disc of radius r around the pixel contains two classes, so the largest and the
+smallest id in the disc differ. No distance is ever computed, and nothing is rounded.
 """
 
 import math
@@ -26,7 +26,7 @@ from pointrend_repro.data.label_images import (
 from pointrend_repro.evaluation.mean_iou import mean_iou
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
-# The supplement's widths are 8 and 20: on each side of the border, or in all.
+# The supplement's widths are 8 and 20: on each side of the border, or in total.
 HALF_WIDTHS_PX = (4, 8, 10, 20)
 
 _IS_EVALUATED = np.isin(np.arange(ID_COUNT), list(CLASS_NAMES))  # by label id
@@ -36,8 +36,8 @@ def trimap_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None
     """Score label images by their mean IoU in trimaps of several widths, and over all pixels.
 
     Args:
-        ground_truth: folder that holds gtFine/; the split val is scored.
-        predictions: folder of label images, as `cityscapes_miou` takes it.
+        ground_truth: folder that holds gtFine/; the val split is scored.
+        predictions: folder of label images, as for `cityscapes_miou`.
 
     Returns:
         `mIoU@r=<r>` for each half-width r in pixels, and `mIoU`, the same as `cityscapes_miou`
@@ -51,7 +51,7 @@ def trimap_miou(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 
 def score_trimap_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `trimap_miou` does, and return the confusion matrices of each image as well."""
+    """Score as `trimap_miou` does, and also return the confusion matrices of each image."""
     confusions = once(_read_confusions, ground_truth, predictions, HALF_WIDTHS_PX)
     sums = confusions.by_image.sum(axis=0)
     values = {key: mean_iou(m) for key, m in zip(confusions.keys, sums, strict=True)}
@@ -60,11 +60,11 @@ def score_trimap_miou(ground_truth: Path, predictions: Path, once: ReadOnce) -> 
 
 @dataclass(frozen=True)
 class Confusions:
-    """Numbers of pixels of each image.
+    """Pixel counts of each image.
 
     Attributes:
         pairs: files of the N images.
-        keys: what is measured of each matrix; the last is `mIoU`, of all pixels.
+        keys: what each matrix measures; the last is `mIoU`, over all pixels.
         by_image: (N, keys, 34, 34), by label id: [ground truth, prediction].
     """
 
@@ -73,12 +73,12 @@ class Confusions:
     by_image: npt.NDArray[np.int64]
 
     def of_all_pixels(self) -> "Confusions":
-        """Return the matrices of all pixels alone."""
+        """Return only the matrices of all pixels."""
         return Confusions(self.pairs, self.keys[-1:], self.by_image[:, -1:])
 
 
 def confusions_of_images(ground_truth: Path, predictions: Path, once: ReadOnce) -> Confusions:
-    """Read and count each image, with its trimaps if they are going to be scored, too.
+    """Read and count each image, including its trimaps if they will be scored.
 
     Raises:
         UserError: an image is missing or faulty.
@@ -114,13 +114,13 @@ def trimap_confusion(
     cell = (trimaps * np.uint32(ID_COUNT) + truth) * np.uint32(ID_COUNT) + predicted
     shape = (len(half_widths_px) + 1, ID_COUNT, ID_COUNT)
     by_count = np.bincount(cell.ravel(), minlength=math.prod(shape)).reshape(shape)
-    # Each trimap holds the narrower ones: the narrowest has the pixels that are in all K, the next
-    # those in at least K - 1, and all pixels are in at least none.
+    # Each trimap contains the narrower ones: the narrowest has the pixels that are in all K, the
+    # next those in at least K - 1, and all pixels are in at least none.
     return by_count[::-1].cumsum(axis=0)
 
 
 def trimap_count(truth: LabelIds, half_widths_px: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    """Return in how many of the trimaps each pixel is.
+    """Return the number of trimaps that contain each pixel.
 
     Args:
         truth: label ids, (H, W).
@@ -132,7 +132,7 @@ def trimap_count(truth: LabelIds, half_widths_px: tuple[int, ...]) -> npt.NDArra
     if not half_widths_px:
         return np.zeros(truth.shape, dtype=np.uint8)
     is_evaluated = _IS_EVALUATED[truth]
-    # Other pixels take the value that never wins.
+    # Other pixels get the value that never wins.
     largest = _disc_filter(np.maximum, np.where(is_evaluated, truth, 0), half_widths_px, outside=0)
     smallest = _disc_filter(
         np.minimum, np.where(is_evaluated, truth, 255), half_widths_px, outside=255
@@ -146,11 +146,11 @@ def trimap_count(truth: LabelIds, half_widths_px: tuple[int, ...]) -> npt.NDArra
 def _disc_filter(
     extreme: np.ufunc, image: LabelIds, radii_px: tuple[int, ...], *, outside: int
 ) -> list[LabelIds]:
-    """Return, for each radius, the extreme of `image` in the disc around each pixel.
+    """Return, for each radius, the extreme value of `image` in the disc around each pixel.
 
-    A disc is a stack of rows: the one that is dy away from its centre reaches isqrt(r² - dy²)
-    pixels to either side. So the rows' extremes are widened pixel by pixel, once for all discs, and
-    each disc takes its rows when they have the width.
+    A disc is a stack of rows: the one at distance dy from its centre reaches isqrt(r² - dy²) pixels
+    to either side. So the rows' extremes are widened pixel by pixel, once for all discs, and each
+    disc uses its rows when they have the right width.
     """
     height, width = image.shape
     margin = max(radii_px)

@@ -21,7 +21,7 @@ def with_sources(variants: dict[str, Variant], config_dir: Path) -> dict[str, Va
         variant = waiting.pop()
         named = [other for way in variant.inference for other in together(variant, way)]
         named += [source.variant for source in variant.sources]
-        for name in set(named) - set(found):
+        for name in sorted(set(named) - set(found)):
             found[name] = load_variant(name, config_dir)
             waiting.append(found[name])
     return found

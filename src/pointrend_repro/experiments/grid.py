@@ -5,7 +5,7 @@ the same predictions share them, so each is made once.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pointrend_repro.base.errors import UserError
@@ -20,13 +20,13 @@ from pointrend_repro.config.reading import (
 )
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of, together
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.values import Split
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,30 @@ class Grid:
     def paper_of(self, table: str) -> Paper:
         """The paper that a table is of."""
         return self.papers[self.table_papers[table]]
+
+    def of_paper(self, paper: str) -> "Grid":
+        """The part of the grid that one of its papers asks for."""
+        tables = {name: t for name, t in self.tables.items() if self.table_papers[name] == paper}
+        others = {
+            name
+            for name, figure in (self.drawn.figures | self.drawn.pictures).items()
+            if figure.paper != paper
+        }
+        drawn = {
+            key: [name for name in getattr(self.preset, key) if name not in others]
+            for key in ("figures", "pictures")
+        }
+        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
+        used = {name for role, name in self.preset.datasets.items() if role in roles}
+        return replace(
+            self,
+            preset=self.preset.model_copy(update=drawn),
+            tables=tables,
+            datasets={name: dataset for name, dataset in self.datasets.items() if name in used},
+            cells=tuple(cell for cell in self.cells if cell.table in tables),
+            papers={paper: self.papers[paper]},
+            table_papers=dict.fromkeys(tables, paper),
+        )
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
@@ -99,7 +123,7 @@ class Grid:
     @cached_property
     def _steps(self) -> set[Training | Prediction]:
         scored = {e.prediction for e in self.evaluations}
-        return {step for p in scored for step in (*self.before(p), p)}
+        return {step for p in sorted(scored) for step in (*self.before(p), p)}
 
     def before(self, step: Training | Prediction) -> list[Training | Prediction]:
         """All trainings and predictions that one needs, each behind those that it needs itself."""

@@ -54,14 +54,16 @@ def load_grid(
     table_papers = tables_of(preset_name, whole, chosen, config_dir, is_choice=bool(papers))
     drawn = load_figures(config_dir)
     preset = without_others(preset_name, whole, drawn, chosen, is_choice=bool(papers))
-    datasets = {name: load_dataset(name, config_dir) for name in set(preset.datasets.values())}
+    datasets = {
+        name: load_dataset(name, config_dir) for name in sorted(set(preset.datasets.values()))
+    }
     tables = {
         name: _scored(find("table", name, config_dir), preset, datasets, config_dir)
         for name in table_papers
     }
     rows = [row for table in tables.values() for row in table.rows.values()]
     names = {row.variant for row in rows if row.variant}
-    variants = with_sources({n: load_variant(n, config_dir) for n in names}, config_dir)
+    variants = with_sources({n: load_variant(n, config_dir) for n in sorted(names)}, config_dir)
     grid = Grid(
         preset_name,
         preset,

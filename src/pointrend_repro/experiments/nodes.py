@@ -4,16 +4,18 @@ Paths are relative to `results/<preset>/`. Names of wildcards in the place of va
 patterns of the rules (`workflow/rules/common.smk`).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.origins import origin_path
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS, PredictionKind
+from pointrend_repro.settings.values import Split
 
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"
+PAGE_FILE = "index.html"
 
 
 def dataset_path(dataset: str) -> str:
@@ -178,6 +180,16 @@ class Cell:
 def evaluation_rule(metrics: tuple[str, ...]) -> str:
     """Return the name of the rule that scores predictions by these metrics."""
     return "_".join(["evaluate", *metrics])
+
+
+def page_paths(papers: Sequence[str]) -> dict[str, str]:
+    """Return the report page of each paper below `reports/<preset>/`.
+
+    One paper alone is `index.html`; of several that is the page that leads to them.
+    """
+    if len(papers) == 1:
+        return {papers[0]: PAGE_FILE}
+    return {paper: f"paper_{paper}.html" for paper in papers}
 
 
 def prediction_rule(prediction: Prediction, kind: PredictionKind) -> str:

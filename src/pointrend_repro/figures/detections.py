@@ -19,7 +19,7 @@ def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], 
         found: by window and model, highest-scoring first.
 
     Returns:
-        What to draw, and the rule in words: the sure ones, unless a model has none anywhere.
+        What to draw, and the rule in words: the confident ones, unless a model has none anywhere.
     """
     sure = [[_at(d, d.scores >= _MIN_SCORE) for d in pair] for pair in found]
     if all(any(len(d.boxes) for d in of_model) for of_model in zip(*sure, strict=True)):
@@ -32,9 +32,9 @@ def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], 
 
 
 def corresponding(boxes: Tensor, others: Tensor) -> list[int]:
-    """Number boxes (R, 4) as those of `others` (S, 4) that they overlap most, each once.
+    """Number boxes (R, 4) as those of `others` (S, 4) that they overlap most, each at most once.
 
-    Those that correspond to none get the numbers from S on.
+    Boxes that correspond to none get the numbers from S on.
     """
     iou = box_iou(boxes, others)
     numbers, free = [], set(range(len(others)))
@@ -49,7 +49,7 @@ def corresponding(boxes: Tensor, others: Tensor) -> list[int]:
 
 
 def in_view(found: Detections, view: View) -> Detections:
-    """Keep the detections of which some part lies in the window."""
+    """Keep the detections that lie at least partly in the window."""
     height, width = view.pixels.shape[:2]
     x, y = view.corner
     x1, y1 = x + width / view.scale, y + height / view.scale

@@ -1,7 +1,7 @@
 """The style that all figures share: enlarged windows of images, masks over them, and files.
 
 Masks are pasted at the resolution of print, not of the image: an object may be a few dozen pixels
-wide, and then a 28x28 and a 224x224 mask are the same after pasting.
+wide, and then a 28x28 and a 224x224 mask would be the same after pasting.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from pointrend_repro.modeling.paste import paste_mask
 
 WIDTH_IN = 7.0  # the text width of a two-column page
 _DPI = 200
-# Okabe and Ito's colours, which the colour-blind tell apart; their yellow is too pale for a line.
+# Okabe and Ito's colours, distinguishable for the colour-blind; their yellow is too pale for lines.
 COLORS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#D55E00", "#0072B2")
 _OPACITY = 0.45
 _STYLE: dict[Any, Any] = {
@@ -44,7 +44,7 @@ _STYLE: dict[Any, Any] = {
     "figure.constrained_layout.wspace": 0.0,
 }
 
-# It tells of every glyph that it writes into a PDF.
+# It logs every glyph that it writes into a PDF.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 Box = tuple[float, float, float, float]
@@ -53,7 +53,7 @@ Window = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure with its text; see `record.FigureRecord` for what each text says."""
+    """A drawn figure with its texts; `record.FigureRecord` explains each."""
 
     figure: Figure
     title: str
@@ -64,7 +64,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class PageContent:
-    """What the page moves: the texts, and what else the record of its kind holds."""
+    """The content of an interactive picture: the texts, and the other fields of its record."""
 
     title: str
     caption: str
@@ -74,7 +74,7 @@ class PageContent:
 
 @contextlib.contextmanager
 def shared_style() -> Iterator[None]:
-    """Draw and write inside of this block: the user's own matplotlib settings do not count."""
+    """Draw and write inside this block, where the user's own matplotlib settings have no effect."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_STYLE)
@@ -82,7 +82,7 @@ def shared_style() -> Iterator[None]:
 
 
 def new_figure(height_in: float) -> Figure:
-    """Return an empty figure as wide as a page, for panels of fixed aspect."""
+    """Return an empty figure as wide as a page, for panels of fixed aspect ratio."""
     return Figure(figsize=(WIDTH_IN, height_in), layout="compressed")
 
 
@@ -93,7 +93,7 @@ class View:
     Attributes:
         pixels: (H, W, 3) uint8.
         corner: upper left of the window, (x, y) in pixels of the image.
-        scale: pixels of the view a pixel of the image.
+        scale: pixels of the view per pixel of the image.
     """
 
     pixels: NDArray[np.uint8]
@@ -115,7 +115,7 @@ class View:
 def view_window(image: NDArray[np.uint8], window: Window, side_px: int) -> View:
     """Enlarge a window (xyxy) of an image so that its longer side has `side_px` pixels.
 
-    What lies beyond the image is white.
+    Pixels beyond the image are white.
     """
     x0, y0, x1, y1 = window
     scale = side_px / max(x1 - x0, y1 - y0)
@@ -143,7 +143,7 @@ def box_window(box: Box, margin: float, image_size: tuple[int, int]) -> Window:
 def square_window(box: Box, margin: float, image_size: tuple[int, int]) -> Window:
     """Return a square of whole pixels around a box, inside the image unless the box is too long.
 
-    The arguments are those of `box_window`; the margin gives way to the image's edges.
+    The arguments are those of `box_window`; the margin is reduced at the image's edges.
     """
     x0, y0, x1, y1 = box
     longer = math.ceil(max(x1 - x0, y1 - y0))
@@ -160,14 +160,14 @@ def _start(centre: float, side: int, limit: int) -> int:
 
 
 def show_view(ax: Axes, view: View) -> None:
-    """Draw a view without ticks; one unit of the axes is one pixel of it."""
+    """Draw a view without ticks; one unit of the axes is one pixel of the view."""
     height, width = view.pixels.shape[:2]
     ax.imshow(view.pixels, extent=(0, width, height, 0))
     ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
 
 
 def show_mask(ax: Axes, mask: NDArray[np.bool_], color: str, line_pt: float = 0.9) -> None:
-    """Tint a mask (H, W) and draw its outline, dark on white so that it is seen on anything."""
+    """Tint a mask (H, W) and draw its outline, dark on white so that it shows on any background."""
     if not mask.any():
         return
     height, width = mask.shape
@@ -180,20 +180,20 @@ def show_mask(ax: Axes, mask: NDArray[np.bool_], color: str, line_pt: float = 0.
 
 
 def contrasting_color(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> str:
-    """Return the colour of `COLORS` that is farthest from what (H, W, 3) shows under a mask."""
+    """Return the colour of `COLORS` farthest from the pixels (H, W, 3) under a mask."""
     under = pixels[mask] if mask.any() else pixels.reshape(-1, 3)
     mean = under.mean(axis=0) / 255
     return max(COLORS, key=lambda color: float(np.linalg.norm(np.array(to_rgb(color)) - mean)))
 
 
 def add_warning(figure: Figure, warning: str) -> None:
-    """Print a preset's warning on the figure itself, which can be taken off its page."""
+    """Print a preset's warning on the figure itself, which may be used outside its page."""
     figure.set_figheight(figure.get_figheight() + 0.2)
     figure.supxlabel(warning, fontsize=7, fontweight="bold", color="#8B1A00")
 
 
 def save_figure(figure: Figure, png: Path) -> None:
-    """Write PNG, and PDF beside it; the same figure gives the same bytes."""
+    """Write a PNG and a PDF beside it; the same figure gives the same bytes."""
     with atomic_path(png) as part:
         figure.savefig(part, format="png", dpi=_DPI, metadata={"Software": None})
     with atomic_path(png.with_suffix(".pdf")) as part:

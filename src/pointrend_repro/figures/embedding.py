@@ -1,4 +1,4 @@
-"""Views of images as raster images inside of a text: what the page embeds."""
+"""Views of images as raster images inside a text, to embed in the page."""
 
 import base64
 import io
@@ -14,7 +14,7 @@ from pointrend_repro.figures.drawing import View, show_view
 from pointrend_repro.figures.record import EmbeddedImage
 
 _DPI = 100
-# A third of the size of JPEG at the same quality of outlines.
+# A third of JPEG's size at the same quality of outlines.
 _WEBP = {"quality": 80, "method": 6}
 
 
@@ -22,7 +22,7 @@ def embed_view(view: View, alternative_text: str, draw: Callable[[Axes], object]
     """Draw something over a view, and return it in the view's own pixels.
 
     Args:
-        draw: gets axes that are filled by the view, one unit of them a pixel of it.
+        draw: gets axes filled by the view, where one unit is one pixel of it.
     """
     height, width = view.pixels.shape[:2]
     figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
@@ -34,7 +34,7 @@ def embed_view(view: View, alternative_text: str, draw: Callable[[Axes], object]
 
 
 def describe_mask(name: str, of: str, mask: NDArray[np.bool_]) -> str:
-    """Say what `drawing.show_mask` draws of a mask (H, W), in words."""
+    """Describe in words what `drawing.show_mask` draws for a mask (H, W)."""
     if not mask.any():
         return f"{name.capitalize()}; {of} is empty."
     return f"{name.capitalize()}, tinted and outlined by {of}, {mask.mean():.0%} of the picture."

@@ -1,4 +1,4 @@
-"""Importing what draws a figure, with the options that the figure sets."""
+"""Imports the code that draws a figure, with the figure's options."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, get_type_hints
@@ -18,14 +18,14 @@ T = TypeVar("T", Picture, PageContent)
 def load_draw(
     figure: PaperFigure, kind: type[T]
 ) -> Callable[[Mapping[str, SavedModel], CocoDataset], T]:
-    """Import a figure's drawing.
+    """Import the drawing function of a figure.
 
     Args:
-        kind: what it must return.
+        kind: the type that it must return.
 
     Returns:
-        A function of the models by part and the data, which raises UserError if it draws another
-        kind of thing.
+        A function of the models by part and the data, which raises UserError if it returns another
+        type.
 
     Raises:
         UserError: it cannot be imported, or an option has a wrong value.
@@ -49,7 +49,7 @@ def load_draw(
 
 
 def _checked_options(figure: PaperFigure, function: Callable[..., Any]) -> dict[str, Any]:
-    """Return a figure's options as the types that the function's annotations name."""
+    """Return a figure's options, converted to the types of the function's annotations."""
     hints, checked = get_type_hints(function), {}
     for name, value in figure.entry.options.items():
         try:

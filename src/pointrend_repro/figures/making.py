@@ -1,4 +1,4 @@
-"""A figure or a picture of a preset on disk, with a JSON of its text and its origin."""
+"""Writes a figure or a picture of a preset to disk, with its text and its origin in JSON."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ def make_figure(
 
     Raises:
         UserError: the preset does not train what the figure needs, a model is missing or does not
-            fit, or the data have nothing to show.
+            fit, or the data contain nothing to show.
     """
     with shared_style():
         picture, about = _draw(grid, figure, data, results_dir, Picture)
@@ -59,7 +59,7 @@ def make_figure(
 def make_picture(
     grid: Grid, picture: PaperFigure, data: DataPaths, *, results_dir: Path, output: Path
 ) -> None:
-    """Draw a picture of the page from a preset's trained models, on the CPU.
+    """Draw a picture for the page from a preset's trained models, on the CPU.
 
     The same models, data and code give the same bytes.
 
@@ -68,7 +68,7 @@ def make_picture(
         output: the JSON to write.
 
     Raises:
-        UserError: as of `make_figure`.
+        UserError: as in `make_figure`.
     """
     assert isinstance(picture.entry, PagePicture)
     with shared_style():
@@ -88,7 +88,7 @@ def make_picture(
 def _draw(
     grid: Grid, figure: PaperFigure, data: DataPaths, results_dir: Path, kind: type[T]
 ) -> tuple[T, dict[str, Any]]:
-    """Draw, and return what is drawn with what every record tells of it."""
+    """Draw, and return the drawing with the fields that every record has."""
     draw = load_draw(figure, kind)
     trainings = grid.trainings_shown(figure)
     models, used = load_models(grid, trainings, results_dir)
@@ -111,10 +111,10 @@ def _draw(
 def load_models(
     grid: Grid, trainings: Mapping[str, Training], results_dir: Path
 ) -> tuple[dict[str, SavedModel], list[ModelUsed]]:
-    """Load the models of trainings by the part that they play, and tell where they come from.
+    """Load the models of trainings by their part in the figure, and return their origins too.
 
     Raises:
-        DamagedError: a model is not what its record describes.
+        DamagedError: a model does not match its record.
         UserError: a model or its record is missing, of another training, or it was trained with
             other settings than the preset's.
     """
@@ -133,14 +133,14 @@ def load_models(
 
 
 def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDataset:
-    """Read the validation images that models are shown on.
+    """Read the validation images on which models are shown.
 
     Raises:
-        UserError: the data are not there, or a detector was trained for other categories.
+        UserError: the data are missing, or a detector was trained for other categories.
     """
     dataset = read_coco(data.val_images, data.val_annotations)
     for saved in models.values():
-        # Label maps are of other classes than objects.
+        # Label maps have other classes than objects.
         if family_of(saved.model.settings).predictions == "instances":
             require_same_categories(saved, dataset)
     return dataset
@@ -152,9 +152,9 @@ def _model_used(results_dir: Path, training: Training) -> ModelUsed:
     asked = {key: getattr(training, key) for key in ("dataset", "variant", "trial")}
     require_model_of(model, asked)
     origin, model_digest = require_as_recorded(model, "train")
-    told = {"file": file, "model_digest": model_digest}
+    file_and_digest = {"file": file, "model_digest": model_digest}
     try:
-        return ModelUsed.model_validate({**origin["train"], **told})
+        return ModelUsed.model_validate({**origin["train"], **file_and_digest})
     except (KeyError, TypeError, ValidationError):
         path = origin_path(model)
         raise UserError(f"{path}: not the origin of a training; train the model again") from None

@@ -1,4 +1,4 @@
-"""Which objects the figures show: chosen by the ground truth alone, never by a result."""
+"""Chooses the objects that the figures show: by the ground truth alone, never by a result."""
 
 import math
 from collections import Counter
@@ -12,7 +12,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord
 from pointrend_repro.data.segmentations import segmentation_mask
 
-# Large enough to show an outline: a share of the image's shorter edge, no stripe, no filaments.
+# Large enough to show an outline: a share of the image's shorter edge; no stripes or filaments.
 _MIN_SIDE = 0.25
 _MAX_ASPECT = 2.5
 _MIN_FILL = 0.25
@@ -20,7 +20,7 @@ _MIN_FILL = 0.25
 CHOICE = (
     "from the validation images, by the ground truth alone: large objects that lie inside the "
     "image and fill a quarter of their box, the most complex outlines first (perimeter squared by "
-    "area), one an image and, while there are, of different classes"
+    "area), one per image and, as far as possible, of different classes"
 )
 
 
@@ -46,7 +46,7 @@ class ShownObject:
 
     @cached_property
     def traced(self) -> NDArray[np.float64] | None:
-        """The outline, or None of a mask that has several, as one with a hole has."""
+        """The outline, or None for a mask that has several, such as one with a hole."""
         segmentation = self.annotation.segmentation
         if isinstance(segmentation, dict):
             mask = segmentation_mask(segmentation, self.record.height, self.record.width)
@@ -57,7 +57,7 @@ class ShownObject:
 
 
 def choose_objects(dataset: CocoDataset, count: int) -> list[ShownObject]:
-    """Return up to `count` objects of different images, as `CHOICE` says.
+    """Return up to `count` objects of different images, chosen as `CHOICE` says.
 
     Only objects whose outline is one polygon are candidates: occluders split the outlines of
     others, and crowds have none. Objects that are not large come last, so that there is
@@ -89,16 +89,16 @@ def _best_of(record: ImageRecord) -> ShownObject | None:
 
 
 def _trace(mask: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Return the outline of a mask (H, W) if it has but one."""
+    """Return the outline of a mask (H, W) if it has exactly one."""
     import cv2
 
     outlines, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    # Contours go through the centres of pixels.
+    # Contours go through pixel centres.
     return outlines[0].reshape(-1, 2).astype(np.float64) + 0.5 if len(outlines) == 1 else None
 
 
 def _rank(shown: ShownObject) -> tuple[bool, float]:
-    """Sorts the large before the others, and the complex first."""
+    """Sort key: large objects before others, complex ones first."""
     return not _is_large(shown), -_complexity(shown.outline)
 
 
@@ -112,11 +112,11 @@ def _is_large(shown: ShownObject) -> bool:
 
 
 def _complexity(outline: NDArray[np.float64]) -> float:
-    """Perimeter squared by area: 4 pi for a disc, more for everything else."""
+    """Squared perimeter divided by area: 4 pi for a disc, more for any other shape."""
     edges = np.roll(outline, -1, axis=0) - outline
     perimeter = float(np.hypot(*edges.T).sum())
     area = _area(outline)
-    # Less than a pixel of area is a slip of annotation, not an outline to show.
+    # An area below a pixel is an annotation error, not an outline to show.
     return perimeter**2 / area if area >= 1 else -math.inf
 
 

@@ -1,10 +1,10 @@
-"""What is told about a figure or a picture in its JSON: its text, its images and its origin."""
+"""The JSON record of a figure or a picture: its text, its images and its origin."""
 
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# Nothing else may get into the page's `src` attributes.
+# Nothing else may be used in the page's `src` attributes.
 DataUrl = Annotated[str, Field(pattern=r"^data:image/webp;base64,[A-Za-z0-9+/]+=*$")]
 
 
@@ -13,7 +13,7 @@ class _Frozen(BaseModel):
 
 
 class ModelUsed(_Frozen):
-    """One trained model. `file` is relative to `results/<preset>/`; the rest tells its training.
+    """One trained model. `file` is relative to `results/<preset>/`; the rest is of its training.
 
     `model_digest` is that of the file (`digests.content_digest`); older records do not have it.
     """
@@ -26,15 +26,15 @@ class ModelUsed(_Frozen):
 
 
 class Record(_Frozen):
-    """What is drawn from trained models, in words, and what it was made from.
+    """A drawing made from trained models, in words, and its origin.
 
     Attributes:
-        title: what it is, such as which figure of the paper.
+        title: what it is, such as the number of the paper's figure.
         caption: what it shows, and how that was chosen.
-        image_ids: of the validation images, in the order in which they are shown.
-        git_commit: of the code that drew it, and `code_digest` likewise.
-        outside_code: code that took part and is not of this package, as the origin of a number has
-            it among its versions; no key where there is none.
+        image_ids: of the validation images, in the order shown.
+        git_commit: of the code that drew it; `code_digest` is of the same code.
+        outside_code: code from outside this package that took part, in the form of a number's
+            versions; no key if there is none.
     """
 
     preset: str
@@ -69,7 +69,7 @@ class PictureRecord(Record):
 
 
 class EmbeddedImage(_Frozen):
-    """A raster image inside of the record, with its size in pixels."""
+    """A raster image inside the record, with its size in pixels."""
 
     source: DataUrl
     width: int
@@ -90,7 +90,7 @@ class ComparedObject(_Frozen):
 
 
 class ComparisonRecord(PictureRecord):
-    """Objects with the masks of two models each; the labels name these."""
+    """Objects with the masks of two models each, whose names are the labels."""
 
     baseline_label: str
     other_label: str = Field(alias="pointrend_label")
@@ -101,9 +101,9 @@ class SubdivisionStep(_Frozen):
     """One step of rendering a mask.
 
     Attributes:
-        side: cells a side of the grid.
+        side: cells per side of the grid.
         points: how many of its cells are predicted in this step.
-        grid: the grid before that, with the points; of the first step, what is predicted.
+        grid: the grid before that, with the points; for the first step, what is predicted.
         mask: the grid afterwards, as a mask.
     """
 

@@ -1,4 +1,4 @@
-"""What a trained model says about an annotated object: masks inside its true box, of its class."""
+"""A trained model's masks for an annotated object: inside its true box, of its true class."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from pointrend_repro.settings.instances import InferenceSettings
 
 
 def mask_logits(saved: SavedModel, shown: ShownObject, resolutions: list[int]) -> list[Tensor]:
-    """Render an object's mask at several resolutions M, with the paper's 28^2 points a step.
+    """Render an object's mask at several resolutions M, with the paper's 28^2 points per step.
 
     Returns:
         Logits (M, M) over the object's box, for each resolution.

@@ -1,4 +1,4 @@
-"""What Figures 8 and 9 share: which streets they show, and label maps in Cityscapes' colours."""
+"""What Figures 8 and 9 share: the choice of streets, and label maps in Cityscapes' colours."""
 
 import numpy as np
 from cityscapesscripts.helpers.labels import trainId2label
@@ -18,7 +18,7 @@ _PALETTE = np.array([trainId2label[k].color for k in range(19)], dtype=np.uint8)
 
 
 def choose_streets(dataset: CocoDataset, count: int) -> list[ImageRecord]:
-    """Return up to `count` images, as `STREET_CHOICE` says.
+    """Return up to `count` images, chosen as `STREET_CHOICE` says.
 
     Raises:
         UserError: there is no validation image.

@@ -1,4 +1,4 @@
-"""Anchor boxes of the region proposals, unrounded and with their corner at the cell's corner."""
+"""Anchor boxes of the region proposal network, unrounded, centred on the cells' corners."""
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ def grid_anchors(anchors: Tensor, feature_map: Tensor, stride: int) -> Tensor:
     """Repeat a cell's anchors over a feature map (N, C, H, W).
 
     The anchors of cell (i, j) are centred on image point (j * stride, i * stride), as in
-    detectron2 (offset 0) and unlike torchvision, which rounds them.
+    detectron2 (offset 0); torchvision rounds them.
 
     Returns:
         (H * W * A, 4), the anchors of a cell beside each other.

@@ -1,4 +1,4 @@
-"""Backbones: from a list of images to feature maps, of a trunk alone or of its feature pyramid."""
+"""Backbones: from a list of images to feature maps, of a trunk alone or with a feature pyramid."""
 
 from collections import OrderedDict
 
@@ -50,9 +50,9 @@ class TrunkBackbone(nn.Module):
         return features
 
     def padded_size(self, images: list[Tensor]) -> tuple[int, int]:
-        """Return a batch's largest height and width, rounded up so that all stages halve exactly.
+        """Return a batch's largest height and width, rounded up so that every stage halves exactly.
 
-        All feature maps thus cover the very same area, and a box-normalised point is the same
+        All feature maps then cover exactly the same area, and a box-normalised point is the same
         place in each.
         """
         divisor = self.bottom_up.output_stride
@@ -62,10 +62,10 @@ class TrunkBackbone(nn.Module):
         return height, width
 
     def _batch(self, images: list[Tensor]) -> Tensor:
-        """Stack into the upper left corners of one zero tensor: zero is the mean colour here.
+        """Stack images into the upper left corners of a zero tensor: zero is the mean colour here.
 
-        On a CPU with channels last, which all maps then have: the convolutions need not rearrange
-        them, and what samples them at points or in boxes reads all channels of a cell at once.
+        On a CPU the batch is channels-last, and so are all maps computed from it: convolutions need
+        not rearrange them, and sampling at points or in boxes reads all channels of a cell at once.
         """
         normal = [self._normalise(image) for image in images]
         batch = normal[0].new_zeros(len(images), 3, *self.padded_size(images))
@@ -89,10 +89,10 @@ class FPNBackbone(TrunkBackbone):
 
     Attributes:
         channels: of p2 to p6.
-        strides: image pixels per cell of each map that boxes are proposed on.
+        strides: image pixels per cell of each map on which boxes are proposed.
 
     Raises:
-        UserError: the trunk is dilated; p2 to p5 would not halve.
+        UserError: the trunk is dilated, so p2 to p5 would not halve.
     """
 
     def __init__(self, settings: BackboneSettings) -> None:

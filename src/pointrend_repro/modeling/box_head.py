@@ -1,7 +1,7 @@
 """Box head: classifies proposals and refines them, with detectron2's semantics.
 
 Source: detectron2 commit 02b5c4e2, modeling/roi_heads/{box_head,fast_rcnn,roi_heads}.py. The last
-class is background; boxes are regressed for each class, with an L1 loss.
+class is background; box deltas are predicted per class, with an L1 loss.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ class BoxHead(nn.Module):
 
     @torch.no_grad()
     def sample(self, proposals: list[Tensor], targets: list[Target]) -> list[Proposals]:
-        """Match proposals, and the ground truth itself, to the ground truth, and draw a batch."""
+        """Match proposals and the ground-truth boxes to the ground truth, and sample a batch."""
         sampled = []
         for boxes, target in zip(proposals, targets, strict=True):
             boxes = torch.cat([boxes, target.boxes])
@@ -85,7 +85,7 @@ class BoxHead(nn.Module):
         proposals: list[Proposals],
         targets: list[Target],
     ) -> dict[str, Tensor]:
-        """Return the classification and box losses, both over the number of sampled boxes."""
+        """Return the classification and box losses, both averaged over the sampled boxes."""
         labels = torch.cat([p.labels for p in proposals])
         boxes = torch.cat([p.boxes for p in proposals])
         gt_boxes = torch.cat(
@@ -119,7 +119,7 @@ class BoxHead(nn.Module):
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return each image's boxes (R, 4), scores (R,) and classes (R,), highest-scoring first.
 
-        `test` says which and how many, if not the model's own settings do.
+        `test` says which and how many; where it is silent, the model's own settings do.
         """
         settings = detector_at_test(self.settings, test)
         counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
@@ -142,6 +142,6 @@ def _suppress(
 
 
 def _matched_boxes(proposals: Proposals, target: Target) -> Tensor:
-    if len(target.boxes) == 0:  # all background: any value will do, none is looked at
+    if len(target.boxes) == 0:  # all background: these boxes are never used
         return torch.zeros_like(proposals.boxes)
     return target.boxes[proposals.matched]

@@ -1,8 +1,8 @@
-"""Boxes: encoding against a reference, matching to ground truth, and sampling of the matches.
+"""Boxes: encoding against a reference, matching to ground truth, and sampling of matches.
 
-All boxes are (N, 4) xyxy in pixels of the network's input. Conventions are detectron2's (commit
-02b5c4e2: modeling/box_regression.py, matcher.py, sampling.py); they differ from torchvision's
-defaults in places, so they stand here.
+All boxes are (N, 4) xyxy in pixels of the network's input. The conventions are detectron2's (commit
+02b5c4e2: modeling/box_regression.py, matcher.py, sampling.py), which differ from torchvision's
+defaults in places; hence this module.
 """
 
 import math
@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou, nms
 
-# A box may grow at most by this much in one step, so that exp() cannot overflow.
+# The most a box may grow in one step, so that exp() cannot overflow.
 _MAX_LOG_SCALE = math.log(1000.0 / 16)
 
-# For exported graphs: LVIS has 1230 classes, and no input is that large.
+# For exported graphs: LVIS has 1230 classes, and no input is larger than this.
 _GROUPS_IN_A_ROW = 36
 _GROUP_EXTENT_PX = 4096
 
 BoxWeights = tuple[float, float, float, float]
 
-# Height and width in pixels; as tensors in a graph that holds for any image.
+# Height and width in pixels; tensors in a graph that works for images of any size.
 ImageSize = tuple[int, int] | tuple[Tensor, Tensor]
 
 
@@ -52,12 +52,12 @@ def clip_boxes(boxes: Tensor, image_size: ImageSize) -> Tensor:
 
 
 def is_being_exported() -> bool:
-    """Return whether a graph is being made of the computation, which must hold for any sizes."""
+    """Return whether a graph is being exported, which must work for inputs of any size."""
     return torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
-    """Find the boxes that no better one of the same group overlaps by more than `iou`.
+    """Non-maximum suppression within groups: drop boxes that a better one overlaps by over `iou`.
 
     Args:
         boxes: (N, 4).
@@ -65,7 +65,7 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tenso
         groups: (N,) int64, levels or classes.
 
     Returns:
-        Indices of the boxes that stay, highest-scoring first.
+        Indices of the boxes that are kept, highest-scoring first.
     """
     if not is_being_exported():
         return batched_nms(boxes, scores, groups, iou)
@@ -73,11 +73,11 @@ def suppress(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tenso
 
 
 def _suppress_in_graph(boxes: Tensor, scores: Tensor, groups: Tensor, iou: float) -> Tensor:
-    """Do the same without batched_nms, which branches on the number of boxes.
+    """Suppress without batched_nms, which branches on the number of boxes.
 
-    Groups are laid out in a square, apart from each other: in a row their coordinates would lose
-    too many digits. torchvision tells torch.export that two boxes stay at least; so two more take
-    part, which overlap nothing and come last.
+    Groups are laid out in a square grid, apart from each other: in one row their coordinates would
+    lose too many digits. torchvision's declaration for torch.export says that at least two boxes
+    are kept, so two boxes are added that overlap nothing and come last.
     """
     places = torch.stack([groups % _GROUPS_IN_A_ROW, groups // _GROUPS_IN_A_ROW], dim=1)
     apart = boxes + (places * _GROUP_EXTENT_PX).to(boxes.dtype).repeat(1, 2)
@@ -106,8 +106,8 @@ def match_boxes(
         gt_boxes: (G, 4), possibly none.
         negative_below: IoU below which a box is background.
         positive_from: IoU from which it is foreground; in between it is ignored.
-        keep_best_of_each_gt: also call foreground the boxes that overlap some ground truth more
-            than any other box does, however little (region proposals only).
+        keep_best_of_each_gt: also mark as foreground the boxes that overlap some ground truth
+            more than any other box does, however little (region proposals only).
 
     Returns:
         Indices (N,) into `gt_boxes` (0 where there is none), and states (N,): 1 foreground,
@@ -131,8 +131,8 @@ def sample_matches(state: Tensor, count: int, positive_fraction: float) -> tuple
     """Draw foreground and background boxes at random.
 
     Args:
-        state: (N,): 1 foreground, 0 background, anything else is not drawn.
-        count: how many in all; fewer if there are not so many.
+        state: (N,): 1 foreground, 0 background; others are not drawn.
+        count: how many in all; fewer if there are not enough.
         positive_fraction: the largest share of foreground.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Where a detector is put together from its settings: which backbone, RoI layer and heads."""
+"""Builds a detector from its settings: which backbone, RoI layer and heads."""
 
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
@@ -10,7 +10,7 @@ from pointrend_repro.settings.instances import ModelSettings
 
 
 def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
-    """Make the detector of some settings, with random weights."""
+    """Make the detector that the settings describe, with random weights."""
     backbone = FPNBackbone(settings.backbone)
     channels = backbone.channels
     rpn = (

@@ -1,4 +1,4 @@
-"""Mask R-CNN: backbone, region proposals, box head and a mask head, put together in `build`."""
+"""Mask R-CNN: backbone, region proposals, box head and mask head, assembled by `build`."""
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,8 @@ class MaskRCNN(nn.Module):
         """Put a detector together.
 
         Args:
-            settings: what the parts were made from, which a file of the model keeps.
-            rpn: None of a detector that is given its proposals.
+            settings: what the parts were made from; saved in the model's file.
+            rpn: None for a detector that is given its proposals.
         """
         super().__init__()
         self.settings = settings
@@ -48,15 +48,15 @@ class MaskRCNN(nn.Module):
     def start_iteration(self, iteration: int, total_iters: int) -> None:
         """Choose what this iteration (from 0) trains: everything, unless the head has stages.
 
-        It follows from the iteration alone, so a continued training does what one that ran
-        through does. SGD leaves alone, weight decay included, what gets no gradient.
+        This depends on the iteration alone, so a resumed training does what an uninterrupted one
+        does. SGD skips parameters without a gradient, weight decay included.
         """
         start = getattr(self.mask_head, "start_iteration", None)
         if start is not None:
             start(iteration / total_iters, self._trainable)
 
     def test_with(self, test: DetectionAtTest) -> None:
-        """Choose boxes so from now on, if an inference setting asks for nothing else."""
+        """Set how boxes are chosen from now on where an inference setting asks for nothing else."""
         if self.rpn is not None:
             self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
@@ -96,7 +96,7 @@ class MaskRCNN(nn.Module):
         settings: InferenceSettings,
         proposals: list[Tensor] | None = None,
     ) -> list[Detections]:
-        """Return what is found in each image: boxes first, masks inside these boxes after.
+        """Return the detections of each image: boxes first, then masks inside these boxes.
 
         Args:
             proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
@@ -141,11 +141,11 @@ class MaskRCNN(nn.Module):
         labels: list[Tensor],
         settings: InferenceSettings,
     ) -> Tensor:
-        """Return mask logits (R, M, M) inside boxes that are given, not detected.
+        """Return mask logits (R, M, M) inside given boxes, instead of detected ones.
 
         Args:
-            boxes: (R_n, 4) an image, xyxy in pixels of that image.
-            labels: (R_n,) an image, 0-based classes.
+            boxes: N tensors (R_n, 4), xyxy in pixels of their image.
+            labels: N tensors (R_n,), 0-based classes.
         """
         return self.mask_head.predict(self.backbone(images), boxes, labels, settings)
 

@@ -13,7 +13,7 @@ def init_msra(*layers: nn.Module) -> None:
 
 
 def init_xavier(*layers: nn.Module) -> None:
-    """Uniform weights as Caffe2's XavierFill: variance one over the fan-in."""
+    """Uniform weights as in Caffe2's XavierFill: variance one over the fan-in."""
     for layer in layers:
         nn.init.kaiming_uniform_(_zero_bias(layer).weight, a=1)
 

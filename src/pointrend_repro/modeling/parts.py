@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive images of a batch whose losses do not depend on the others'.
+    """Consecutive images of a batch, one micro-batch, whose losses depend on no other image.
 
     Attributes:
         images: how many.
-        seed: of what is drawn for them (dropout, points); none: the random state as it is.
+        seed: for what is drawn for them (dropout, points); none: the random state as it is.
     """
 
     images: int

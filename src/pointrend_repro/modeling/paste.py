@@ -1,10 +1,10 @@
-"""From a mask over a box to a mask over the image, by sampling at pixel centres.
+"""Pastes a mask predicted over a box into the image, by sampling at pixel centres.
 
-The box stays in real coordinates: pixel (i, j) is foreground when the mask, interpolated at the
-pixel's centre (j + 0.5, i + 0.5), is at least one half. So does detectron2 (commit 02b5c4e2,
-layers/mask_ops.py); torchvision rounds the box to whole pixels instead, which moves boundaries.
+The box keeps its real coordinates: pixel (i, j) is foreground when the mask, interpolated at the
+pixel's centre (j + 0.5, i + 0.5), is at least one half. detectron2 does the same (commit 02b5c4e2,
+layers/mask_ops.py); torchvision rounds the box to whole pixels, which moves boundaries.
 
-Nothing here is as large as the image, unless a caller wants it so.
+Nothing here is as large as the image unless the caller asks for it.
 """
 
 import math
@@ -25,9 +25,9 @@ class MaskWindow:
 
     Attributes:
         left: column of the window's first pixel in the image.
-        top: row of it.
-        columns: (width, height) bool, one column of pixels after the other, which is the order of
-            COCO's run lengths.
+        top: row of that pixel.
+        columns: (width, height) bool, one column of pixels after another, in the order of COCO's
+            run lengths.
     """
 
     left: int
@@ -50,7 +50,7 @@ def mask_window(logits: Tensor, box: Tensor, height: int, width: int) -> MaskWin
         width: of the image.
     """
     x0, y0, x1, y1 = box.tolist()
-    # One pixel around the box: interpolation reaches half a mask cell beyond it.
+    # One pixel around the box, since interpolation reaches half a mask cell beyond it.
     left, right = max(math.floor(x0) - 1, 0), min(math.ceil(x1) + 1, width)
     top, bottom = max(math.floor(y0) - 1, 0), min(math.ceil(y1) + 1, height)
     if right <= left or bottom <= top or x1 <= x0 or y1 <= y0:
@@ -64,7 +64,7 @@ def mask_window(logits: Tensor, box: Tensor, height: int, width: int) -> MaskWin
 
 
 def paste_mask(logits: Tensor, box: Tensor, height: int, width: int) -> NDArray[np.bool_]:
-    """Paste one mask into an image, (height, width) bool; arguments as of `mask_window`."""
+    """Paste one mask into an image, (height, width) bool; arguments as for `mask_window`."""
     image = np.zeros((height, width), dtype=bool)
     mask_window(logits, box, height, width).draw(image)
     return image

@@ -1,13 +1,13 @@
-"""PointRend's section 3 as pure functions on tensors: which points, and what is sampled there.
+"""PointRend's section 3 as pure functions on tensors: selecting points and sampling at them.
 
-Shapes: R regions (boxes, or whole images), P points a region, C channels, H x W a feature map.
+Shapes: R regions (boxes, or whole images), P points per region, C channels, H x W a feature map.
 
 Frames: a point is (x, y). *Box-normalised* points lie in [0, 1] x [0, 1] of their region, where
 (0, 0) is its upper left corner and (1, 1) its lower right corner; pixel (i, j) of an H x W grid
 over the region has its centre at ((j + 0.5) / W, (i + 0.5) / H). *Image* points are in pixels of
 the image that a feature map was computed from. Every interpolation treats pixels as areas, not as
-corner points (`align_corners=False`): maps are sampled in `point_sample`, and tables of cells, as
-the layers of the point head make them, in `modeling.rows`.
+corner points (`align_corners=False`): maps are sampled by `point_sample`, and tables of cells, as
+made by the layers of the point head, in `modeling.rows`.
 
 Source: PointRend, section 3.1 (point selection) and 3.2 (point-wise representation).
 """
@@ -25,7 +25,7 @@ def point_sample(features: Tensor, points: Tensor) -> Tensor:
 
     Args:
         features: (R, C, H, W).
-        points: (R, P, 2), box-normalised over each map. Outside of [0, 1] a map counts as zero.
+        points: (R, P, 2), box-normalised over each map. Outside [0, 1] a map counts as zero.
 
     Returns:
         (R, C, P).
@@ -36,7 +36,7 @@ def point_sample(features: Tensor, points: Tensor) -> Tensor:
             f"expected features (R, C, H, W) and points (R, P, 2), "
             f"got {tuple(features.shape)} and {tuple(points.shape)}"
         )
-    grid = 2.0 * points.unsqueeze(2) - 1.0  # grid_sample's frame is [-1, 1]
+    grid = 2.0 * points.unsqueeze(2) - 1.0  # grid_sample expects [-1, 1]
     return F.grid_sample(features, grid, mode="bilinear", align_corners=False).squeeze(3)
 
 
@@ -48,7 +48,7 @@ def regular_grid(height: int, width: int, *, device: torch.device | str = "cpu")
 
 
 def image_points(points: Tensor, boxes: Tensor) -> Tensor:
-    """Move box-normalised points into their boxes.
+    """Map box-normalised points into their boxes.
 
     Args:
         points: (R, P, 2), box-normalised.
@@ -64,10 +64,10 @@ def image_points(points: Tensor, boxes: Tensor) -> Tensor:
 def point_sample_in_boxes(
     features: Tensor, points: Tensor, boxes: list[Tensor], *, stride: float
 ) -> Tensor:
-    """Sample a batch's feature map at points inside boxes, each from the map of its own image.
+    """Sample a batch's feature maps at points inside boxes, each from the map of its own image.
 
     Args:
-        features: (N, C, H, W), one map an image, `stride` image pixels a cell.
+        features: (N, C, H, W), one map per image, `stride` image pixels per cell.
         points: (R, P, 2), box-normalised, in the order of the boxes of all images.
         boxes: N tensors (R_n, 4), xyxy in image pixels; R is the sum of the R_n.
 
@@ -76,8 +76,8 @@ def point_sample_in_boxes(
     """
     if features.shape[0] != len(boxes) or points.shape[0] != sum(b.shape[0] for b in boxes):
         raise ValueError(
-            f"expected a map an image and points a box, got {features.shape[0]} maps, "
-            f"{points.shape[0]} regions of points and {[len(b) for b in boxes]} boxes an image"
+            f"expected one map per image and points for each box, got {features.shape[0]} maps, "
+            f"{points.shape[0]} regions of points and {[len(b) for b in boxes]} boxes per image"
         )
     height, width = features.shape[2:]
     sampled = []
@@ -92,10 +92,10 @@ def point_sample_in_boxes(
 
 
 def binary_uncertainty(logits: Tensor) -> Tensor:
-    """Return how unsure a foreground prediction is: 0 at probability 0.5, else negative.
+    """Return how uncertain a foreground prediction is: 0 at probability 0.5, else negative.
 
-    The paper measures |p - 0.5| (section 4); minus the absolute logit ranks points alike, does not
-    saturate, and is what detectron2 uses.
+    The paper measures |p - 0.5| (section 4); minus the absolute logit ranks points in the same
+    order, does not saturate, and is what detectron2 uses.
     """
     return -logits.abs()
 
@@ -117,9 +117,9 @@ def sample_training_points(
 
     Args:
         uncertainty_of: maps candidates (R, k * N, 2), box-normalised, to uncertainties
-            (R, k * N), larger where less sure. It must interpolate the *prediction* and measure
+            (R, k * N), larger where less certain. It must interpolate the *prediction* and measure
             uncertainty there: interpolating uncertainties hides the zero crossing between a
-            surely positive and a surely negative cell.
+            confidently positive and a confidently negative cell.
         num_regions: R.
         num_points: N.
         oversample_ratio: k, at least 1.
@@ -139,8 +139,8 @@ def sample_training_points(
 
     candidates = uniform(math.ceil(oversample_ratio * num_points))
     with torch.no_grad():
-        # A model that has diverged must reach its loss, which names the images: on a GPU, topk of
-        # NaN gives indices that end the process (detectron2 issues 1403 and 1455).
+        # A diverged model must get as far as its loss, which names the images: on a GPU, topk of
+        # NaN gives indices that crash the process (detectron2 issues 1403 and 1455).
         scores = uncertainty_of(candidates).nan_to_num()
         order = scores.topk(num_important, dim=1).indices
     important = candidates.gather(1, order.unsqueeze(2).expand(-1, -1, 2))
@@ -177,8 +177,8 @@ def rendered_steps(
 ) -> list[tuple[int, int]]:
     """Return the steps of `subdivision_steps` that decide the result.
 
-    A step that predicts a whole grid makes all before it void: the last such step comes first.
-    7 -> 224 with N = 28 * 28 gives four times 28 * 28 points, from the whole 28 x 28 grid on.
+    A step that predicts a whole grid discards all steps before it, so the last such step comes
+    first. 7 -> 224 with N = 28 * 28 gives four times 28 * 28 points, beginning with all of 28 x 28.
     """
     steps = subdivision_steps(coarse_resolution, output_resolution, points_per_step)
     whole = [i for i, (side, count) in enumerate(steps) if count == side * side]
@@ -189,7 +189,7 @@ def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor,
     """Find the most uncertain cells of a grid.
 
     Args:
-        uncertainty: (R, H, W), larger where less sure.
+        uncertainty: (R, H, W), larger where less certain.
         num_points: N, at most H * W.
 
     Returns:
@@ -216,7 +216,7 @@ def render_masks(
     """Render masks coarse to fine by adaptive subdivision (section 3.1, Inference; Figure 4).
 
     Each step doubles the grid by bilinear interpolation and predicts the N most uncertain points
-    anew. Only `rendered_steps` are carried out: the masks are those of the full procedure, with
+    again. Only `rendered_steps` are carried out: the masks are those of the full procedure, with
     fewer predictions.
 
     Args:
@@ -231,7 +231,7 @@ def render_masks(
     """
     if coarse_logits.dim() != 3 or coarse_logits.shape[1] != coarse_logits.shape[2]:
         raise ValueError(f"expected coarse logits (R, M0, M0), got {tuple(coarse_logits.shape)}")
-    # The steps are fixed, whatever a graph is made for.
+    # The steps do not depend on the data, so an exported graph may unroll them.
     regions, start = coarse_logits.shape[0], int(coarse_logits.shape[1])
     logits = coarse_logits
     for side, count in rendered_steps(start, output_resolution, points_per_step):

@@ -1,4 +1,4 @@
-"""RoI features of boxes, and how they come of a feature pyramid (detectron2's ROIPooler).
+"""RoI features of boxes, cropped from a feature pyramid (detectron2's ROIPooler).
 
 Source: detectron2 commit 02b5c4e2, modeling/poolers.py.
 """
@@ -20,7 +20,7 @@ _CANONICAL_LEVEL = 4
 
 
 class RoiLayer(Protocol):
-    """What a detector hands to its heads: crops the features of boxes."""
+    """A detector's RoI layer, as its heads call it: crops the features of boxes."""
 
     def __call__(
         self, features: dict[str, Tensor], boxes: list[Tensor], resolution: int, /
@@ -39,7 +39,7 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
     """Crop each box from the pyramid level that fits its size.
 
     RoIAlign is the aligned kind (a pixel's centre is at +0.5), with as many samples per bin as the
-    bin covers cells; torchvision's own pooler has neither.
+    bin covers cells; torchvision's own pooler does neither.
 
     Args:
         features: feature maps p2 to p5, each (N, C, H, W).
@@ -60,14 +60,14 @@ def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int)
 
 
 def _align_rois(feature: Tensor, rois: Tensor, resolution: int, stride: int) -> Tensor:
-    """The same numbers in two ways: torchvision's is for GPUs, and what other runtimes know."""
+    """The same numbers in two ways: torchvision's for GPUs and for export to other runtimes."""
     if feature.device.type == "cpu" and not is_being_exported() and len(rois):
         return roi_align_rows(feature, rois, resolution, stride)
     return roi_align(feature, rois, resolution, 1 / stride, sampling_ratio=0, aligned=True)
 
 
 def with_batch_index(boxes: list[Tensor]) -> Tensor:
-    """Return (R, 5): the image's number before each box, as torchvision's ops want it."""
+    """Return (R, 5): each box with its image's number in front, as torchvision's ops expect it."""
     numbers = [b.new_full((b.shape[0], 1), float(i)) for i, b in enumerate(boxes)]
     return torch.cat([torch.cat(numbers), torch.cat(boxes)], dim=1)
 

@@ -1,7 +1,7 @@
-"""What stays in float32 where the rest of a model computes in bfloat16 (`optimizer.precision`).
+"""Keeps parts in float32 where a model otherwise computes in bfloat16 (`optimizer.precision`).
 
-In bfloat16 are the convolutions and linear layers of trunks, pyramids, decoders and box heads.
-Their results become float32 where boxes, points or losses are made of them.
+The convolutions and linear layers of trunks, pyramids, decoders and box heads compute in bfloat16.
+Their results become float32 where boxes, points or losses are computed from them.
 """
 
 from collections.abc import Callable
@@ -19,9 +19,9 @@ Result = TypeVar("Result")
 def float32_inside(
     method: Callable[Concatenate[Module, P], Result],
 ) -> Callable[Concatenate[Module, P], Result]:
-    """Let a module's method compute in float32, as it does with autocasting off.
+    """Make a module's method compute in float32, with autocasting off.
 
-    What it is given must be float32 already.
+    Its arguments must be float32 already.
     """
 
     @wraps(method)
@@ -34,5 +34,5 @@ def float32_inside(
 
 
 def to_float32(features: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return feature maps as float32; those that are stay themselves."""
+    """Return feature maps as float32; those that are float32 already are not copied."""
     return {name: feature.float() for name, feature in features.items()}

@@ -1,7 +1,7 @@
 """ResNet trunks: a stem and the stages res2 to res5, whose outputs feed the FPN or a decoder.
 
 Module names follow detectron2's checkpoints (`stem.conv1.norm`, `res2.0.conv1`, ...), so that
-weights move between the two without a table of names.
+weights can be exchanged without a table of names.
 
 Sources: "Deep Residual Learning" (1512.03385); MSRA's variant has the stride in the first 1x1
 convolution (`stride_in_1x1`), torchvision's and ResNeXt's (1611.05431) in the 3x3. Dilation and
@@ -29,8 +29,8 @@ class TrunkShape:
     """Depth and width of a trunk.
 
     `channels` are the outputs of res2 to res5. A bottleneck block is `groups` x `group_width`
-    channels wide in res2, doubling a stage; `groups = 0` makes basic blocks of two 3x3
-    convolutions. `stem` is the class of the layers before res2.
+    channels wide in res2, and twice as wide in each further stage; `groups = 0` makes basic blocks
+    of two 3x3 convolutions. `stem` is the class of the layers before res2.
     """
 
     blocks: tuple[int, int, int, int]
@@ -60,17 +60,17 @@ class ResNet(nn.Module):
 
     Args:
         name: a key of `TRUNKS`.
-        norm: `frozen_bn`, `bn`, `sync_bn` or `gn`. Of the parts that are not trained, batch
-            normalisation is frozen too.
+        norm: `frozen_bn`, `bn`, `sync_bn` or `gn`. In untrained stages batch normalisation is
+            frozen too.
         stride_in_1x1: whether a stage's stride is in the first 1x1 convolution of its first block.
         freeze_at: 2 leaves stem and res2 untrained, 0 trains all.
         output_stride: image pixels per cell of res5 in training: 32, 16 (res5 is dilated) or 8
             (res4 too). Every 3x3 convolution of a dilated stage is dilated, the first block's
             included, as in detectron2 (commit 02b5c4e2, projects/DeepLab/deeplab/resnet.py).
-        multi_grid: what the dilation of each res5 block is multiplied by; empty: by 1.
+        multi_grid: factors of the dilation of each res5 block; empty: 1 for all.
 
     Raises:
-        UserError: `multi_grid` has not one number for each block of res5.
+        UserError: `multi_grid` does not have one number for each block of res5.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class ResNet(nn.Module):
         self.set_output_stride(output_stride)
 
     def set_output_stride(self, output_stride: int) -> None:
-        """Read the trained weights more or less densely (DeepLabV3, section 3.1).
+        """Compute features more or less densely with the trained weights (DeepLabV3, section 3.1).
 
-        A convolution reaches as far, in image pixels, as in training, so that its dilation grows by
-        as much as the map that it reads gets finer: features at the cells which both strides have
-        are the same. A stage's first block differs from the others, since it reads the map before
-        its own stride: one that was trained undilated stays so when the stride is taken out.
+        A convolution reaches as far, in image pixels, as in training, so its dilation grows as its
+        input map gets finer: features at the cells that both strides have are the same. A stage's
+        first block differs from the others, since its input has the stride before the stage's own:
+        if it was trained undilated it stays so when the stride is removed.
         """
         self.output_stride = output_stride
         for index, name in enumerate(STAGES):
@@ -144,7 +144,7 @@ def _plain_stride(stage: int) -> int:
 
 
 def _strides(stage: int, output_stride: int) -> tuple[int, int]:
-    """Return the strides of the maps that a stage reads and writes."""
+    """Return the strides of a stage's input and output maps."""
     out = min(_plain_stride(stage), output_stride)
     return (min(_plain_stride(stage - 1), output_stride) if stage else out), out
 

@@ -1,6 +1,6 @@
-"""What ResNet trunks are built of: stems, residual blocks, and convolutions with their norm.
+"""Parts of ResNet trunks: stems, residual blocks, and convolutions with normalisation.
 
-Strides and dilations have no weights, so blocks are made without them and get them by
+Strides and dilations have no weights, so blocks are made without them and get them from
 `set_geometry`, which may be called again on a trained block.
 
 Module names follow detectron2's checkpoints (`conv1.norm`, `shortcut`, ...).
@@ -41,7 +41,7 @@ class ConvNorm(nn.Conv2d):
         init_msra(self)
 
     def set_geometry(self, stride: int, dilation: int = 1) -> None:
-        """Change stride and dilation; the padding keeps output cells where input cells are."""
+        """Change stride and dilation; the padding keeps output cells aligned with input cells."""
         reach = dilation * (self.kernel_size[0] // 2)
         self.stride = (stride, stride)
         self.dilation = (dilation, dilation)
@@ -55,7 +55,7 @@ class ConvNorm(nn.Conv2d):
         return normed
 
     def _with_norm_in_weights(self, x: Tensor, norm: FrozenBatchNorm2d) -> Tensor:
-        """A frozen norm is linear: scaling the weights costs nothing beside scaling the maps."""
+        """A frozen norm is linear: scaling the weights is far cheaper than scaling the maps."""
         scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
         weight = self.weight * scale.view(-1, 1, 1, 1)
         return self._conv_forward(x, weight, norm.bias - norm.running_mean * scale)
@@ -105,7 +105,7 @@ class BasicBlock(nn.Module):
 
         Args:
             dilation: in cells of the block's output.
-            strided_dilation: of the convolution that strides, in cells of the block's input; none:
+            strided_dilation: of the strided convolution, in cells of the block's input; none:
                 `dilation`.
         """
         self.conv1.set_geometry(stride, strided_dilation or dilation)
@@ -141,7 +141,7 @@ class BottleneckBlock(nn.Module):
     def set_geometry(
         self, dilation: int, *, stride: int = 1, strided_dilation: int | None = None
     ) -> None:
-        """Change the block's stride, and the dilation of its 3x3 convolution, as `BasicBlock`'s."""
+        """Change the block's stride and the dilation of its 3x3 convolution, as in `BasicBlock`."""
         if self.stride_in_1x1:
             self.conv1.set_geometry(stride)
             self.conv2.set_geometry(1, dilation)

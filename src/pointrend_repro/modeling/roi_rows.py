@@ -1,9 +1,9 @@
-"""RoIAlign on rows: the fast way on a CPU, forwards and backwards.
+"""RoIAlign on rows: the fast way on a CPU, forward and backward.
 
-A bin is the mean of bilinear samples on a grid inside of it. Along one axis, the weight of a cell
-is thus the mean of tents around the samples, max(0, 1 - |sample - cell|), and in the plane the
+A bin is the mean of bilinear samples on a grid inside it. Along one axis, the weight of a cell is
+thus the mean of hat functions around the samples, max(0, 1 - |sample - cell|), and in the plane the
 product of both axes' weights. A bin of g x g samples reads (g + 1)^2 cells instead of 4 g^2, each
-with all of its channels, which lie side by side in maps that are channels-last.
+with all of its channels, which lie side by side in channels-last maps.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# So many RoIs of about the same number of samples have their weights made at a time.
+# How many RoIs of about the same number of samples have their weights computed at once.
 _ROIS_AT_A_TIME = 32
 
 
@@ -20,13 +20,13 @@ def roi_align_rows(feature: Tensor, rois: Tensor, resolution: int, stride: float
     """Crop RoIs as `torchvision.ops.roi_align` does, aligned and with `sampling_ratio=0`.
 
     Args:
-        feature: (N, C, H, W); channels-last, or it is copied.
+        feature: (N, C, H, W); copied unless it is channels-last.
         rois: (R, 5), the image's number and xyxy in image pixels; R >= 1.
         resolution: side S of the result.
-        stride: image pixels a cell.
+        stride: image pixels per cell.
 
     Returns:
-        (R, C, S, S), with channels last.
+        (R, C, S, S), channels-last.
     """
     channels, height, width = feature.shape[1:]
     table = feature.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
@@ -62,13 +62,13 @@ class _Tents(NamedTuple):
 
 
 def _tents(starts: Tensor, bins: Tensor, samples: Tensor, cells: int, resolution: int) -> _Tents:
-    """Weigh an axis's cells for RoIs with these starts, bin sizes and samples a bin, each (R,)."""
+    """Weigh an axis's cells for RoIs with these starts, bin sizes, samples per bin, each (R,)."""
     most = int(samples.max())
     samples = samples[:, None, None]
     sample = torch.arange(most, device=bins.device)
     in_bins = torch.arange(resolution, device=bins.device)[:, None] + (sample + 0.5) / samples
     at = starts[:, None, None] + in_bins * bins[:, None, None]
-    # Beyond one cell outside a sample counts as zero; nearer, as the cell at the edge.
+    # A sample more than one cell outside counts as zero; nearer, as the cell at the edge.
     counts = (sample < samples) & (at >= -1) & (at <= cells)
     at = at.clamp(0, cells - 1)
     near = at[..., :1].floor() + torch.arange(most + 1, device=bins.device)
@@ -78,7 +78,7 @@ def _tents(starts: Tensor, bins: Tensor, samples: Tensor, cells: int, resolution
 
 
 class _Bags(NamedTuple):
-    """What each bin sums up: `counts` of rows and weights that lie one after the other."""
+    """What each bin sums: `counts` of rows and weights, one bin after another."""
 
     cells: Tensor
     weights: Tensor

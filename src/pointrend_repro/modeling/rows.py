@@ -1,8 +1,8 @@
-"""Maps as tables, a row a cell: the fast way to sample what a linear layer has made of them.
+"""Maps as tables with a row per cell: the fast way to sample the output of a linear layer.
 
 Bilinear sampling is linear, so it commutes with linear layers: a map of few cells is projected
 once, and its many points interpolate the results. Rows keep the channels of a cell side by side,
-so that a point reads four short runs of memory, not four cells in each of C channels.
+so a point reads four short runs of memory, not four cells in each of C channels.
 
 Shapes and frames are those of `modeling.points`, whose `point_sample` gives the same numbers from
 maps (R, C, H, W).
@@ -23,7 +23,7 @@ class Neighbours(NamedTuple):
 
     Attributes:
         cells: (N, 4) int64, rows of a table.
-        weights: (N, 4), how much of each row; they sum to 1 inside of a map.
+        weights: (N, 4), of each row; they sum to 1 inside a map.
     """
 
     cells: Tensor
@@ -44,11 +44,11 @@ def sample_rows_in_boxes(
 ) -> Tensor:
     """Sample a batch's feature map at points inside boxes, in rows.
 
-    Maps that are channels-last, as on a CPU, are tables already. Others are sampled as they are:
-    to make tables of them for few points would cost more.
+    Channels-last maps, as on a CPU, are tables already. Others are sampled as they are: turning
+    them into tables for few points would cost more.
 
     Args:
-        features: (N, C, H, W), one map an image, `stride` image pixels a cell.
+        features: (N, C, H, W), one map per image, `stride` image pixels per cell.
         points: (R, P, 2), box-normalised, in the order of the boxes of all images.
         boxes: N tensors (R_n, 4), xyxy in image pixels.
 
@@ -64,10 +64,10 @@ def sample_rows_in_boxes(
 
 
 def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) -> Neighbours:
-    """Find the cells around points in a table of several maps, one after the other.
+    """Find the cells around points in a table of several maps, one after another.
 
     Args:
-        points: (R, P, 2), box-normalised over a map. Outside of [0, 1] a map counts as zero.
+        points: (R, P, 2), box-normalised over a map. Outside [0, 1] a map counts as zero.
         maps: (R,) int64, the number of each region's map.
         height: cells of a map.
         width: cells of a map.
@@ -75,7 +75,7 @@ def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) ->
     Returns:
         Neighbours of R * P points, in rows of a table (maps * height * width, C).
     """
-    # A cell's centre is at + 0.5, as align_corners=False has it.
+    # A cell's centre is at + 0.5, as with align_corners=False.
     left, right = _around(points[..., 0] * width - 0.5, width)
     top, bottom = _around(points[..., 1] * height - 0.5, height)
     first = (maps * (height * width)).unsqueeze(1)
@@ -94,7 +94,7 @@ def neighbours_in_boxes(
         points: (R, P, 2), box-normalised, in the order of the boxes of all images.
         boxes: N tensors (R_n, 4), xyxy in image pixels.
         size: height and width of a map in cells.
-        stride: image pixels a cell.
+        stride: image pixels per cell.
 
     Returns:
         Neighbours of R * P points, in rows of a table (N * height * width, C).
@@ -112,7 +112,7 @@ class _Side(NamedTuple):
 
 
 def _around(position: Tensor, cells: int) -> tuple[_Side, _Side]:
-    """Return the cells before and after positions on an axis; none is outside, or it weighs 0."""
+    """Return the cells before and after positions on an axis; those outside get weight 0."""
     before = position.floor()
     share = position - before
     return _inside(before, 1 - share, cells), _inside(before + 1, share, cells)
@@ -120,6 +120,6 @@ def _around(position: Tensor, cells: int) -> tuple[_Side, _Side]:
 
 def _inside(cell: Tensor, weight: Tensor, cells: int) -> _Side:
     inside = (cell >= 0) & (cell < cells)
-    # A model that has diverged must reach its loss, which names the images: the weight stays NaN.
+    # A diverged model must get as far as its loss, which names the images: the weight stays NaN.
     row = cell.nan_to_num().clamp(0, cells - 1)
     return _Side(row.long(), weight * inside)

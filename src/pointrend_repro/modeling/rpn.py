@@ -31,17 +31,17 @@ _POSITIVE_FRACTION = 0.5
 
 
 class RegionProposalNetwork(nn.Module):
-    """Proposes boxes on the maps of a backbone, one anchor size a map."""
+    """Proposes boxes on the maps of a backbone, with one anchor size per map."""
 
     def __init__(self, channels: int, strides: dict[str, int], settings: DetectorSettings) -> None:
-        """Make it with random weights.
+        """Make the network with random weights.
 
         Args:
             channels: of each map.
             strides: image pixels per cell of each map, by its name.
 
         Raises:
-            ValueError: there are not as many anchor sizes as maps.
+            ValueError: the numbers of anchor sizes and of maps differ.
         """
         super().__init__()
         if len(settings.anchor_sizes_px) != len(strides):
@@ -88,7 +88,7 @@ class RegionProposalNetwork(nn.Module):
         """Return each image's proposals (R, 4), highest-scoring first.
 
         The best of every level are taken before NMS, and NMS runs within a level. `test` says how
-        many, if not the model's own settings do.
+        many; where it is silent, the model's own settings do.
         """
         settings = detector_at_test(self.settings, test)
         pre_nms = settings.rpn_pre_nms_train if self.training else settings.rpn_pre_nms_test
@@ -115,7 +115,7 @@ class RegionProposalNetwork(nn.Module):
     ) -> dict[str, Tensor]:
         """Return the objectness and box losses over a random sample of anchors.
 
-        Only the sampled ones, a few hundred of hundreds of thousands, are computed with a graph:
+        Only the sampled anchors, a few hundred of hundreds of thousands, are computed with a graph:
         the backward pass of the dense convolutions would be a sixth of a training step's work.
         """
         all_anchors = torch.cat(anchors)
@@ -156,12 +156,12 @@ class RegionProposalNetwork(nn.Module):
     def _at_anchors(
         self, features: dict[str, Tensor], sampled: list[Tensor]
     ) -> tuple[Tensor, Tensor]:
-        """Return logits (S,) and deltas (S, 4) of sampled anchors, image after image.
+        """Return logits (S,) and deltas (S, 4) of sampled anchors, image by image.
 
-        They are those of `forward`.
+        They equal those of `forward`.
 
         Args:
-            sampled: (S_n,) an image, indices into the anchors of all levels.
+            sampled: N tensors (S_n,), indices into the anchors of all levels.
         """
         index = torch.cat(sampled)
         image = torch.cat([torch.full_like(s, n) for n, s in enumerate(sampled)])
@@ -187,12 +187,12 @@ class RegionProposalNetwork(nn.Module):
 
 
 class _Matches(NamedTuple):
-    """The anchors of an image that are sampled for its losses.
+    """The anchors of one image that are sampled for its losses.
 
     Attributes:
         sampled: (S,), indices of anchors, the positive ones first.
         num_positive: how many are positive.
-        matched: (num_positive,), the ground truth of each of these.
+        matched: (num_positive,), the index of the ground truth that each of these is matched to.
     """
 
     sampled: Tensor
@@ -201,7 +201,7 @@ class _Matches(NamedTuple):
 
 
 def _pad(logit: Tensor, delta: Tensor, anchor: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Add `count` anchors that are never proposed, so that a graph takes the same number always."""
+    """Add `count` anchors that are never proposed, so that a graph always takes the same number."""
     none = F.pad(logit, (0, count), value=-torch.inf)
     return none, F.pad(delta, (0, 0, 0, count)), F.pad(anchor, (0, 0, 0, count))
 
@@ -214,7 +214,7 @@ def _suppress(
     settings: DetectorSettings,
 ) -> Tensor:
     boxes = clip_boxes(boxes, image_size)
-    # A diverging training makes NaN boxes; they are no proposals, and its losses tell of it.
+    # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
     keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
     best = suppress(boxes, scores, levels, settings.rpn_nms_iou)

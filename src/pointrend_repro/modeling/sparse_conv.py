@@ -1,4 +1,4 @@
-"""A convolution's outputs at some of its cells, for losses that look at few of them."""
+"""A convolution's outputs at selected cells, for losses that use few of them."""
 
 import torch
 import torch.nn.functional as F
@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 
 def conv_at_cells(conv: nn.Conv2d, features: Tensor, cells: Tensor) -> Tensor:
-    """Compute what a convolution gives at some cells, for less when they are few.
+    """Compute a convolution at selected cells, which is cheaper when they are few.
 
     Args:
         conv: 3x3, stride 1, padding 1.
-        features: (N, C, H, W); channels-last, or it is copied.
-        cells: (S,) int64, numbers of cells, row by row in one map after the other.
+        features: (N, C, H, W); copied unless it is channels-last.
+        cells: (S,) int64, cell numbers, row by row and map after map.
 
     Returns:
         (S, C').

@@ -1,4 +1,4 @@
-"""Batch normalisation over the images of several processes on CPUs; torch's is for GPUs alone."""
+"""Batch normalisation across processes on CPUs; torch's SyncBatchNorm runs only on GPUs."""
 
 import torch
 import torch.distributed as dist
@@ -7,7 +7,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 
 def move_sync_batch_norm_to_cpu(model: nn.Module) -> None:
-    """Let a model's SyncBN normalise over CPU processes, with the same weights and state."""
+    """Replace a model's SyncBN by one for CPU processes, with the same weights and state."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.SyncBatchNorm):
@@ -19,10 +19,10 @@ def move_sync_batch_norm_to_cpu(model: nn.Module) -> None:
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """SyncBN by plain operations, so that a test needs no GPU."""
+    """SyncBN in plain tensor operations, for training on CPUs by several processes."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise (N, C, H, W) by statistics over all but the channels, of all processes."""
+        """Normalise (N, C, H, W) by each channel's statistics over the batches of all processes."""
         if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
             return super().forward(input)
         x = input.float().transpose(0, 1)  # (C, N, H, W)
@@ -34,7 +34,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         self._track(mean.detach(), variance.detach() * count / (count - 1))
         normal = centred * torch.rsqrt(variance + self.eps)[:, None]
         scaled = normal * self.weight[:, None] + self.bias[:, None]
-        # As the input lies, or dropout would fill its mask in another order than on one process.
+        # In the input's memory layout, or dropout would fill its mask in another order.
         last = input.is_contiguous(memory_format=torch.channels_last)
         order = torch.channels_last if last else torch.contiguous_format
         return scaled.view_as(x).transpose(0, 1).to(input.dtype).contiguous(memory_format=order)
@@ -51,7 +51,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """A sum over processes; all of them use it, so its gradient is the sum of theirs."""
+    """A sum over processes. Each of them uses it, so its gradient is the sum of theirs."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, values: Tensor) -> Tensor:

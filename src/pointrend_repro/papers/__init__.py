@@ -1,1 +1,1 @@
-"""Code that one paper alone needs, by the paper's name; everything else is shared."""
+"""Code that only one paper needs, by the paper's name; everything else is shared."""

@@ -1,1 +1,1 @@
-"""The steps behind the rules, what they ask for, and what a preset will take."""
+"""The steps behind the rules, their resources, and what a preset will take."""

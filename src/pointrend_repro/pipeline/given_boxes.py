@@ -6,9 +6,9 @@ from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_as_recorded
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.predictions.proposals import Proposals, read_proposals
 from pointrend_repro.settings.proposals_from import ResolvedProposals
+from pointrend_repro.settings.values import Split
 
 
 @dataclass(frozen=True)

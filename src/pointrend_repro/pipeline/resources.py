@@ -1,7 +1,7 @@
-"""What the job of each rule asks for, and how a training is launched on what it gets.
+"""The resources of each rule's jobs, and how a training is launched on them.
 
-`config/resources.yaml` says it for every rule; a cluster's own names are in `slurm/cluster.yaml`.
-None of it is a parameter of a rule: more GPUs, memory or time never train anything anew.
+`config/resources.yaml` has them for every rule; a cluster's own names are in `slurm/cluster.yaml`.
+None of them is a parameter of a rule: more GPUs, memory or time never retrain anything.
 """
 
 from dataclasses import dataclass
@@ -14,17 +14,17 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.settings.instances import PositiveInt, Strict
 
-# Slurm's signal so many seconds before the time limit. Not SIGTERM: of that `srun` would end the
-# training at once wherever Slurm signals all processes of a job and not just the first.
+# How many seconds before the time limit Slurm sends its signal. Not SIGTERM, on which `srun` would
+# end the training at once wherever Slurm signals all processes of a job and not just the first.
 _WARNING = "USR1@300"
 
-# What the training needs to finish an iteration and to save; torchrun alone would wait 30 s.
+# The time that a training needs to finish an iteration and save; torchrun's default is 30 s.
 _SHUTDOWN_S = 240
 _FORWARDED_SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
 class Job(Strict):
-    """What the jobs of a rule ask for."""
+    """The resources of a rule's jobs."""
 
     gpu: bool = Field(False, description="runs on a GPU; a training on as many as `gpus` says")
     cpus: PositiveInt = Field(1, description="for each GPU or, without GPUs, for the job")
@@ -33,14 +33,14 @@ class Job(Strict):
 
 
 class TrainingJob(Job):
-    """What a training asks for; one that reaches its time limit goes on in the next job."""
+    """The resources of a training; one that reaches its time limit resumes in the next job."""
 
-    runtime_gpus: PositiveInt = Field(1, description="how many GPUs the run times are meant for")
+    runtime_gpus: PositiveInt = Field(1, description="the number of GPUs the run times are for")
     longer: dict[str, PositiveInt] = Field({}, description="other run times, by variant")
 
 
 class Jobs(Strict):
-    """What the jobs of all rules ask for that do not run where Snakemake itself does."""
+    """The resources of all rules whose jobs do not run in Snakemake's own process."""
 
     generate_data: Job
     prepare_cityscapes: Job
@@ -68,7 +68,7 @@ class Slurm(Strict):
     account: SlurmName | None = None
     partition: SlurmName | None = Field(None, description="none: the cluster's default")
     gpu_partition: SlurmName | None = Field(None, description="none: the same as partition")
-    # Snakemake's plugin refuses other characters.
+    # Snakemake's plugin rejects other characters.
     gpu_type: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = None
     gpu_constraint: str | None = None
     qos: SlurmName | None = None
@@ -77,7 +77,7 @@ class Slurm(Strict):
 
 @dataclass(frozen=True)
 class Machines:
-    """What a training is given: `gpus` processes on each of `nodes` machines."""
+    """What a training runs on: `gpus` processes on each of `nodes` machines."""
 
     gpus: int = 1
     nodes: int = 1
@@ -89,17 +89,17 @@ class Machines:
 
 
 def machines_of(job: Job, gpus: int, nodes: int) -> Machines:
-    """Return what a training is given that asks for GPUs, or for none."""
+    """Return what a job runs on, which may need no GPUs."""
     return Machines(gpus, nodes) if job.gpu else Machines()
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the jobs of one rule ask for, as Snakemake takes it.
+    """The resources of one rule's jobs, in Snakemake's form.
 
     Attributes:
         threads: CPUs, of one machine.
-        resources: by the names of Snakemake's executor plugin for Slurm.
+        resources: under the names of Snakemake's executor plugin for Slurm.
     """
 
     threads: int
@@ -120,11 +120,11 @@ def load_resources(config_dir: Path) -> Resources:
 
 
 def ask(job: Job, machines: Machines, slurm: Slurm | None) -> Asked:
-    """Say what a rule's jobs ask for, beside the run time of trainings.
+    """Return the resources of a rule's jobs, except the run time of trainings.
 
     Args:
-        machines: of one job; what is asked for holds for each of its nodes.
-        slurm: None where Slurm is not asked.
+        machines: of one job; resources are per node.
+        slurm: None without Slurm.
     """
     count = machines.gpus if job.gpu else 1
     threads = job.cpus * count
@@ -146,7 +146,7 @@ def ask(job: Job, machines: Machines, slurm: Slurm | None) -> Asked:
 def training_runtime_min(
     job: TrainingJob, variant: str, machines: Machines, slurm: Slurm | None
 ) -> int:
-    """Return the time limit of a training's job, in minutes; fewer GPUs take longer."""
+    """Return the time limit of a training's job, in minutes; with fewer GPUs it is longer."""
     minutes = job.longer.get(variant, job.runtime_min)
     if job.gpu:
         minutes = -(-minutes * job.runtime_gpus // machines.total)
@@ -154,10 +154,10 @@ def training_runtime_min(
 
 
 def launcher(machines: Machines, threads: int, slurm: Slurm | None) -> str:
-    """Return what stands before `pointrend-repro train` to start it once for each GPU.
+    """Return the command prefix that starts `pointrend-repro train` once for each GPU.
 
-    Under Slurm it is a job step of its own. Slurm signals the first process of each step alone,
-    and in the step that Snakemake's plugin starts that is a Snakemake, which does not pass it on.
+    Under Slurm it is a job step of its own. Slurm signals only the first process of each step,
+    which in the step of Snakemake's plugin is a Snakemake that does not pass the signal on.
     """
     parts = []
     if slurm is not None:
@@ -173,14 +173,14 @@ def launcher(machines: Machines, threads: int, slurm: Slurm | None) -> str:
 
 
 def process_threads(threads: int, machines: Machines, loader_workers: int) -> int:
-    """Return how many threads each process may compute with, beside those that load images."""
+    """Return how many threads each process may compute with, besides those that load images."""
     return max(1, threads // machines.gpus - loader_workers)
 
 
 def _rendezvous(machines: Machines) -> str:
     if machines.nodes == 1:
         return "--standalone"
-    # The shell runs on the job's first node. Two jobs there get different ports.
+    # The shell runs on the job's first node. Two jobs on one node get different ports.
     port = "$((20000 + SLURM_JOB_ID % 20000))"
     return (
         f"--nnodes {machines.nodes} --rdzv-backend c10d --rdzv-id $SLURM_JOB_ID"
@@ -201,7 +201,7 @@ def _slurm_names(job: Job, slurm: Slurm) -> dict[str, int | str]:
 
 def _slurm_gpus(machines: Machines, slurm: Slurm, threads: int) -> dict[str, int | str]:
     kind = f"gpu:{slurm.gpu_type}" if slurm.gpu_type else "gpu"
-    # `gres` counts the GPUs of each node; `gpu` would count those of the job, on any of its nodes.
+    # `gres` counts GPUs per node; `gpu` would count those of the job, on any of its nodes.
     asked: dict[str, int | str] = {
         "gres": f"{kind}:{machines.gpus}",
         "nodes": machines.nodes,
@@ -209,7 +209,7 @@ def _slurm_gpus(machines: Machines, slurm: Slurm, threads: int) -> dict[str, int
         "tasks_per_gpu": 0,  # older plugins start one task for each GPU
     }
     if machines.nodes > 1:
-        # The plugin's word for "the rule's command starts its own tasks, on all nodes".
+        # The plugin's setting for "the rule's command starts its own tasks, on all nodes".
         asked |= {"mpi": "srun", "tasks": machines.nodes}
     return asked
 

@@ -1,8 +1,8 @@
-"""Snakemake's executor for Slurm, made to outlive a slurmctld that goes away and comes back.
+"""Snakemake's executor for Slurm, made to survive outages of slurmctld.
 
-Release 2.8.0 of the plugin loses jobs when Slurm does not answer. At every poll Snakemake hands it
-the jobs that run, and asks next time about those alone that it hands back. After a poll without an
-answer it hands back none, and Snakemake waits for ever. docs/slurm.md tells what else can happen.
+Release 2.8.0 of the plugin loses jobs when Slurm does not answer. At every poll Snakemake passes it
+the running jobs, and next time asks only about those that it returned. After a poll without an
+answer it returns none, and Snakemake waits forever. docs/slurm.md lists other failures.
 """
 
 import subprocess
@@ -13,14 +13,14 @@ from typing import Any
 from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-# Often, because a slurmctld that is back forgets soon which jobs had ended before.
+# Often, because after a restart slurmctld soon forgets which jobs had ended before.
 ASK_AGAIN_S = 10
-# Slurm's commands give up after MessageTimeout, 10 s by default, or say that they cannot.
+# Slurm's commands give up after MessageTimeout, 10 s by default, or report a failure.
 _COMMAND_S = 60
 
 
 class PatientExecutor(Executor):
-    """Keeps the jobs that a poll got no answer about, and submits none while nobody listens."""
+    """Keeps jobs whose poll got no answer, and submits none while slurmctld does not answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._is_leaving = threading.Event()
@@ -31,7 +31,7 @@ class PatientExecutor(Executor):
         super().__init__(*args, **kwargs)
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
-        """Yield the jobs that have not ended, as far as anybody knows."""
+        """Yield the jobs that have not ended, as far as is known."""
         self._asked_about, self._settled = active_jobs, []
         running = [job async for job in super().check_active_jobs(active_jobs)]
         answered = {id(job) for job in [*running, *self._settled]}
@@ -40,7 +40,7 @@ class PatientExecutor(Executor):
             self._note_answer(is_away=bool(forgotten))
         lost = self._lost_among(running)
         for job in lost:
-            message = f"Slurm does not know its job {job.external_jobid} any more: slurmctld came"
+            message = f"Slurm no longer knows its job {job.external_jobid}: slurmctld came"
             self.report_job_error(job, msg=f"{message} back without it. ")
         for job in [*running, *forgotten]:
             if job not in lost:
@@ -48,17 +48,17 @@ class PatientExecutor(Executor):
         self._asked_about = []
 
     def report_job_success(self, job_info: Any) -> None:
-        """Hand a good end on, and note it."""
+        """Pass on that a job succeeded, and record it."""
         self._settled.append(job_info)
         super().report_job_success(job_info)
 
     def report_job_error(self, job_info: Any, msg: Any = None, **kwargs: Any) -> None:
-        """Hand a bad end on, and note it."""
+        """Pass on that a job failed, and record it."""
         self._settled.append(job_info)
         super().report_job_error(job_info, msg=msg, **kwargs)
 
     def run_job(self, job: Any) -> None:
-        """Submit a job as soon as there is somebody to submit it to; called in a thread."""
+        """Submit a job as soon as slurmctld answers; called in a thread."""
         if _is_controller_away():
             self.logger.warning(f"slurmctld is away: job {job.jobid} is submitted when it is back.")
             while _is_controller_away():
@@ -72,11 +72,11 @@ class PatientExecutor(Executor):
         super().cancel()
 
     def cancel_jobs(self, active_jobs: list[Any]) -> None:
-        """Cancel these jobs, and those that a poll is just asking about, for up to a minute."""
+        """Cancel these jobs, and those that a poll is asking about, waiting up to a minute."""
         super().cancel_jobs([*active_jobs, *self._asked_about])
 
     def shutdown(self) -> None:
-        """Come to an end."""
+        """Shut down."""
         self._is_leaving.set()
         super().shutdown()
 
@@ -95,9 +95,9 @@ class PatientExecutor(Executor):
         self._is_away = is_away
 
     def _lost_among(self, jobs: list[Any]) -> list[Any]:
-        """The jobs that slurmctld says it has not; it is asked once for each, and after outages."""
+        """The jobs that slurmctld says it does not have; asked once for each, and after outages."""
         new = [job for job in jobs if job.external_jobid not in self._known]
-        # With a slurmctld that is away, where sacct answers, each question would take 9 s.
+        # While slurmctld is away and sacct answers, each question would take 9 s.
         if not new or _is_controller_away():
             return []
         lost = []
@@ -111,7 +111,7 @@ class PatientExecutor(Executor):
 
 
 def survive_outages() -> None:
-    """Let Snakemake use this executor where it is told to use Slurm's."""
+    """Make Snakemake use this executor in place of Slurm's."""
     ExecutorPluginRegistry().get_plugin("slurm").executor = PatientExecutor
 
 
@@ -122,7 +122,7 @@ def _is_controller_away() -> bool:
 
 
 def _scontrol(*arguments: str) -> "subprocess.CompletedProcess[str] | None":
-    """Ask slurmctld; None if nothing can be known that way."""
+    """Ask slurmctld; None if there is no answer."""
     command = ["scontrol", *arguments]
     try:
         return subprocess.run(

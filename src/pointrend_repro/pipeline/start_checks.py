@@ -1,4 +1,4 @@
-"""Asked before the first job: what Snakemake passes over in silence, or tells by its innards."""
+"""Checks before the first job: what Snakemake ignores silently, or reports with a traceback."""
 
 import argparse
 import contextlib
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError, suggest
 
-# A server's clock that is ahead of ours by minutes does no harm: it dates all files.
+# A server's clock that is minutes ahead of ours does no harm: it dates all files.
 _CLOCKS_DIFFER_S = 600
 
-# Of a clone, beside its own: Snakemake's notes, and what the rules write.
+# In a clone, besides its own files: Snakemake's metadata, and what the rules write.
 _FOLDERS = (".snakemake", "data", "logs", "reports", "results")
 
 
 def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
-    """Refuse a `--workflow-profile` that is nowhere: Snakemake would run without one.
+    """Refuse a `--workflow-profile` that does not exist: Snakemake would run without one.
 
     Args:
-        arguments: of Snakemake's command line. Of another program's, nothing is found in them.
-        snakefile: the main one, beside which Snakemake looks, too.
+        arguments: Snakemake's command line. In another program's, none is found.
+        snakefile: the main one; Snakemake also looks beside it.
 
     Raises:
         UserError: there is neither a folder nor a file of this name where Snakemake looks.
@@ -36,14 +36,14 @@ def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
     name = asked.workflow_profile
     if name in {None, "", "none"}:
         return
-    # Snakemake has looked before it changed to the folder of `--directory`.
+    # Snakemake looked before it changed to the folder of `--directory`.
     started_in = Path(os.environ.get("PWD", "") if asked.directory else "")
     folders = [started_in, started_in / "profiles", snakefile.parent / "profiles"]
     if any((folder / name).exists() for folder in folders):
         return
     found = {path.parent.name for folder in folders for path in folder.glob("*/config*.yaml")}
-    known = sorted(found - {"config"})  # the pipeline's own, which is no profile
-    # Each place once, in Snakemake's order, and as it was typed where it can be.
+    known = sorted(found - {"config"})  # the pipeline's own folder, which is not a profile
+    # Each place once, in Snakemake's order, and as it was typed if possible.
     places = {(folder / name).absolute(): str(folder / name) for folder in reversed(folders)}
     raise UserError(
         f"--workflow-profile {name}: there is neither {' nor '.join(reversed(places.values()))}, "
@@ -52,10 +52,10 @@ def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
 
 
 def require_working_folder() -> None:
-    """Refuse to plan in a folder in which Snakemake cannot work or the results are out of reach.
+    """Refuse to plan in a folder where Snakemake cannot work or the results are out of reach.
 
     Raises:
-        UserError: it is not to be written to, or what should be a folder in it is none.
+        UserError: it is not writable, or something that should be a folder in it is not one.
     """
     for folder in map(Path, _FOLDERS):
         if os.path.lexists(folder):
@@ -65,13 +65,13 @@ def require_working_folder() -> None:
 
 
 def require_places_to_write(files: Iterable[str]) -> None:
-    """Refuse to begin where a file cannot be written.
+    """Refuse to start if a file cannot be written.
 
     Args:
-        files: that the jobs will write. Folders that are not there yet will be made.
+        files: that the jobs will write. Missing folders will be made.
 
     Raises:
-        UserError: a folder is a link to nowhere, no folder, or not to be written to.
+        UserError: a folder is a broken link, not a folder, or not writable.
     """
     for folder in sorted({Path(file).parent for file in files}):
         there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
@@ -86,7 +86,7 @@ def _require_folder(path: Path) -> None:
             "remove the link"
         )
     if not path.is_dir():
-        raise UserError(f"{path}: should be a folder, and is none; move it away")
+        raise UserError(f"{path}: should be a folder, and is not; move it away")
 
 
 def _require_right(folder: Path) -> None:
@@ -100,16 +100,16 @@ def _require_right(folder: Path) -> None:
 
 
 def require_files_of_the_past(files: Iterable[str], now: float) -> None:
-    """Refuse to begin with files from the future: what is made of them would look older.
+    """Refuse to start with files from the future: files made from them would look older.
 
-    Snakemake would make it, find it outdated, and fail, each time until that day has come.
+    Snakemake would make each, find it outdated, and fail, every time until that day.
 
     Args:
-        files: that the jobs will read and nobody makes before.
+        files: that the jobs will read and that no job makes.
         now: in seconds since 1970.
 
     Raises:
-        UserError: some are dated more than some minutes after `now`.
+        UserError: some are dated several minutes or more after `now`.
     """
     dated = {file: time_s for file in files if (time_s := _modified_s(file)) is not None}
     ahead = sorted(file for file in dated if dated[file] > now + _CLOCKS_DIFFER_S)
@@ -117,18 +117,18 @@ def require_files_of_the_past(files: Iterable[str], now: float) -> None:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(dated[ahead[0]]))
         others = f", and {len(ahead) - 1} more" if len(ahead) > 1 else ""
         raise UserError(
-            f"{ahead[0]}: is dated {day}, which is to come{others}; Snakemake would call all that "
-            "is made of it outdated. Give it today's date with `touch`, or set this machine's clock"
+            f"{ahead[0]}: is dated {day}, in the future{others}; Snakemake would call everything "
+            "made from it outdated. Give it today's date with `touch`, or set this machine's clock"
         )
 
 
 def _modified_s(file: str) -> float | None:
-    """When Snakemake takes a file, a link or a folder to be made; None if it is not there."""
+    """When, for Snakemake, a file, a link or a folder was made; None if it does not exist."""
     try:
         times = [Path(file).stat().st_mtime]
     except OSError:
         return None
-    with contextlib.suppress(OSError):  # Snakemake's own mark of a folder that a rule has made
+    with contextlib.suppress(OSError):  # Snakemake's own marker of a folder made by a rule
         times = [(Path(file) / ".snakemake_timestamp").stat().st_mtime]
     if Path(file).is_symlink():
         times.append(Path(file).lstat().st_mtime)

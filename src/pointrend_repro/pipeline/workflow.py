@@ -1,4 +1,4 @@
-"""What the Snakefile needs to know: its own settings, checked, and how they reach the commands."""
+"""What the Snakefile needs to know: its own settings, checked, and their command-line options."""
 
 import shlex
 from collections.abc import Iterable
@@ -45,49 +45,49 @@ class WorkflowConfig(Strict):
         return self
 
     def asks_for_gpu(self, *, needs_gpu: bool) -> bool:
-        """Whether the jobs of a preset are to run on GPUs."""
+        """Whether the jobs of a preset run on GPUs."""
         return self.device == "cuda" or (needs_gpu and self.device == "auto")
 
     @property
     def user_data(self) -> UserData:
-        """The data in COCO's layout that the user has named."""
+        """The user's data in COCO's layout."""
         return UserData(self.data_root, self.lvis_annotations)
 
     @property
     def cityscapes_data(self) -> UserData:
-        """The data in Cityscapes' layout that the user has named."""
+        """The user's data in Cityscapes' layout."""
         return UserData(self.cityscapes_root)
 
     def root_option(self, dataset: str, layout: Layout) -> str:
-        """The command-line option that names the user's folder of a data set, as one word.
+        """The command-line option that gives the user's folder of a data set, as one word.
 
-        It is empty where the data set lies in its usual place.
+        It is empty if the data set lies in its usual place.
         """
         of_layout = self.cityscapes_root if layout == "cityscapes" else self.data_root
         return _option("--data-root", self.roots.get(dataset, of_layout))
 
     @property
     def papers_option(self) -> str:
-        """The command-line option that says the same as `papers`, as one word."""
+        """The command-line option equivalent to `papers`, as one word."""
         return f"--papers={','.join(self.papers)}" if self.papers else ""
 
     @property
     def lvis_option(self) -> str:
-        """The command-line option that says the same as `lvis_annotations`, as one word."""
+        """The command-line option equivalent to `lvis_annotations`, as one word."""
         return _option("--lvis-annotations", self.lvis_annotations)
 
     def program(self, engine: Engine) -> str:
-        """The command that starts the package where an engine is installed."""
+        """The command that starts the package in an environment that has the engine."""
         if engine == OWN_ENGINE or self.detectron2_python is None:
             return "pointrend-repro"
         return f"{shlex.quote(str(self.detectron2_python))} -m pointrend_repro"
 
     def require_engines(self, engines: Iterable[Engine], *, in_conda: bool) -> None:
-        """Refuse to plan trainings by detectron2 where no Python is known to have it.
+        """Refuse to plan trainings by detectron2 if no Python is known to have it.
 
         Args:
             engines: of all variants of a preset.
-            in_conda: whether the rules bring their environments along.
+            in_conda: whether the rules bring their own environments.
 
         Raises:
             UserError: there is none; the message says how to get it.
@@ -110,5 +110,5 @@ def read_workflow_config(config: dict[str, Any]) -> WorkflowConfig:
 
 
 def _option(name: str, value: Path | None) -> str:
-    # One word, which the rules quote: a path that begins with `-` stays a path.
+    # One word, quoted by the rules: a path that begins with `-` is still a path.
     return f"{name}={value}" if value else ""

@@ -1,1 +1,1 @@
-"""Trained models to predictions on disk: objects and label maps."""
+"""From trained models to predictions on disk: objects and label maps."""

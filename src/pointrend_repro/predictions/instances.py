@@ -1,4 +1,4 @@
-"""Running a trained model: on one image, or on a data set into COCO's results format."""
+"""Runs a trained detector on one image, or on a data set into COCO's results format."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def predict_dataset(
 
     Raises:
         UserError: the data set's categories are not those that the model was trained for, or an
-            image cannot be read or has another size than its record says.
+            image cannot be read or its size differs from its record's.
     """
     require_same_categories(saved, dataset)
     for record in track(dataset.images, "predicting"):

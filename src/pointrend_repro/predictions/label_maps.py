@@ -1,4 +1,4 @@
-"""Running a semantic model on one picture, and on a data set: a PNG of label ids an image."""
+"""Runs a semantic model on one image, or on a data set: one PNG of label ids per image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _ENDING = "_pred_labelIds.png"
 
 @dataclass(frozen=True)
 class LabelMap:
-    """What a semantic model makes of one image.
+    """A semantic model's prediction for one image.
 
     Attributes:
         labels: (H, W) uint8, train ids.
@@ -43,17 +43,17 @@ def predict_label_map(
 ) -> NDArray[np.uint8]:
     """Label every pixel of one RGB image, (H, W, 3) uint8.
 
-    Beside the network's features this takes the memory of the logits of one image, with PointRend
-    at full resolution, and of a few label maps.
+    Besides the network's features this takes the memory of one image's logits, at full resolution
+    with PointRend, and of a few label maps.
 
     Args:
         model: in evaluation mode.
-        image: the picture.
+        image: the image.
         settings: how to predict.
-        size: at which the network sees the picture, if `settings.test` asks for no other.
+        size: at which the network sees the image, unless `settings.test` asks for another.
 
     Returns:
-        Train ids (H, W) uint8, at the picture's own size.
+        Train ids (H, W) uint8, at the image's own size.
     """
     height, width = image.shape[:2]
     tensor = inference_image(image, input_at_test(size, settings.test))
@@ -80,7 +80,7 @@ def write_label_maps(
         dataset: the images; their labels are not read.
         settings: how to predict.
         folder: gets `<city>_<sequence>_<frame>_pred_labelIds.png` for each image, at its size, as
-            cityscapesscripts' evaluator reads them. It is whole or, after a failure, as before.
+            cityscapesscripts' evaluator reads them. After a failure it is as it was before.
 
     Raises:
         UserError: the model was trained for other classes, an image cannot be read, or `folder`
@@ -101,7 +101,7 @@ def write_label_images(
     folder: Path,
     train_ids_of: Callable[[LabelledImage], NDArray[np.uint8]],
 ) -> None:
-    """Write a label image for each image, as `write_label_maps` says.
+    """Write a label image for each image, as in `write_label_maps`.
 
     Args:
         train_ids_of: predicts an image's train ids, (H, W).
@@ -114,7 +114,7 @@ def write_label_images(
 
 
 def _require_own(folder: Path) -> None:
-    """Refuse to replace a folder that predictions have not made; dotfiles are the pipeline's."""
+    """Refuse to replace a folder not made by predictions; dotfiles are the pipeline's."""
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -122,6 +122,6 @@ def _require_own(folder: Path) -> None:
     for path in folder.iterdir():
         if not path.name.startswith(".") and not path.name.endswith(_ENDING):
             raise UserError(
-                f"{folder}: holds {path.name}, which is no predicted label image; "
+                f"{folder}: holds {path.name}, which is not a predicted label image; "
                 "choose another --output"
             )

@@ -1,4 +1,4 @@
-"""Masks as COCO's run lengths, encoded from the part of the image that a mask can reach."""
+"""Masks as COCO run lengths, encoded from the part of the image that a mask can reach."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from pointrend_repro.modeling.paste import MaskWindow
 def encode_window(window: MaskWindow, height: int, width: int) -> dict[str, Any]:
     """Encode a mask in an image of height x width pixels as COCO's compressed RLE.
 
-    It is what pycocotools makes of the mask of the whole image, whose pixels need not be made.
+    The result equals pycocotools' for the mask of the whole image, which need not be made.
 
     Returns:
         `size`, [height, width], and `counts`, text.
@@ -23,13 +23,13 @@ def encode_window(window: MaskWindow, height: int, width: int) -> dict[str, Any]
 
 
 def run_lengths(window: MaskWindow, height: int, width: int) -> NDArray[np.int64]:
-    """Return lengths of the runs of background and foreground, in turn, column by column.
+    """Return the lengths of alternating runs of background and foreground, column by column.
 
-    The first is of background, and may be 0.
+    The first run is of background, and may be 0.
     """
     columns, rows = window.columns.shape
-    # A row of background under the window ends each column's last run, unless the window is as
-    # high as the image: then a run goes on at the top of the next column.
+    # A row of background below the window ends each column's last run, unless the window is as
+    # high as the image: then a run continues at the top of the next column.
     stride = rows if rows == height else rows + 1
     pixels = np.zeros(columns * stride + 2, dtype=bool)
     pixels[1:-1].reshape(columns, stride)[:, :rows] = window.columns

@@ -25,7 +25,7 @@ def mark_altered(tables: Sequence[MeasuredTable], results: Results) -> list[Meas
             cell,
             altered=altered,
             status="no-claim" if judged else cell.status,
-            reason="a number is not as it was made" if judged else cell.reason,
+            reason="a number differs from its record" if judged else cell.reason,
         )
 
     return [
@@ -38,10 +38,10 @@ def in_words(results: Results) -> str:
     """Return how many of the metric files hold what their steps have made."""
     states = [result.state for result in results.values()]
     silent = states.count("no digest")
-    told = f"; {silent} made before digests were kept" if silent else ""
+    told = f"; {silent} made before digests were recorded" if silent else ""
     kinds = [
         f"{states.count(state)} {words}" for state, words in ALTERED.items() if state in states
     ]
     if not kinds:
-        return f"as their steps made them{told}"
-    return f"not as made, of {count(len(states), 'result')}: {', '.join(kinds)}{told}"
+        return f"as recorded by their steps{told}"
+    return f"not as recorded, of {count(len(states), 'result')}: {', '.join(kinds)}{told}"

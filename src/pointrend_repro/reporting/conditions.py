@@ -111,7 +111,7 @@ def _scale(grid: Grid) -> tuple[str, ...]:
     trunk = overrides.model.get("backbone", {}).get("name")
     updates = overrides.schedule.get("total_iters")
     replaced = {old: new["name"] for old, new in overrides.trunk.items() if "name" in new}
-    every = "every other" if replaced else "every"
-    lines = [f"trunk {trunk} in {every} detector"] if trunk else []
+    which = "all other" if replaced else "all"
+    lines = [f"trunk {trunk} in {which} detectors"] if trunk else []
     lines += [f"trunk {new} in place of {old}" for old, new in replaced.items()]
-    return tuple([*lines, f"{updates} updates of a detector"] if updates else lines)
+    return tuple([*lines, f"{updates} updates per detector"] if updates else lines)

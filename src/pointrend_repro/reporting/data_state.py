@@ -92,7 +92,7 @@ def in_words(results: Results) -> str:
     if not changed:
         return f"unchanged since the results were made{told}"
     return (
-        f"changed since: {changed} of {results_} made of other data than today's{told}; "
+        f"changed since: {changed} of {results_} made from other data than today's{told}; "
         "put the data back, or remove those results and run again"
     )
 

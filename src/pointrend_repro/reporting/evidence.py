@@ -93,13 +93,13 @@ def _tables(claims: Sequence[JudgedClaim], conditions: Conditions) -> str:
     )
     lines = [f"{len(claims)} claims; {', '.join(counts)}. {made}", ""]
     lines += [
-        "| claim | its weakest difference | paper | here (95 % interval) | verdict | what else |",
+        "| claim | weakest difference | paper | measured (95 % interval) | verdict | notes |",
         "|---|---|---:|---:|---|---|",
         *map(_claim_row, claims),
         "",
         "All differences:",
         "",
-        "| difference | paper | here (95 % interval) | verdict | p |",
+        "| difference | paper | measured (95 % interval) | verdict | p |",
         "|---|---:|---:|---|---|",
         *(_part_row(part) for claim in claims for part in claim.parts),
         "",

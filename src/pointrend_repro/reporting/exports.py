@@ -12,8 +12,8 @@ from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 
 _MEASURED = (
-    "Measured is the median over the trials; the spread (after ±) is the largest minus the "
-    "smallest trial."
+    "The measured number is the median over the trials; the spread (after ±) is the largest minus "
+    "the smallest trial."
 )
 _REPRODUCED = (
     "Reproduced: the median, before rounding, lies within the tolerance of the paper's number, "

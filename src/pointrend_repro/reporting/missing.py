@@ -60,10 +60,10 @@ class Absent:
         if self.log is None:
             return _NOT_RUN.get(self.step, "not run yet")
         if not self.last_line:
-            return f"{self.step} has not ended; its log is empty"
+            return f"{self.step} has not finished; its log is empty"
         if self.failed:
             return f"{self.step} failed: {self.last_line}"
-        return f"{self.step} has not ended; last line of its log: {self.last_line}"
+        return f"{self.step} has not finished; last line of its log: {self.last_line}"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The way back from a measured cell: its trials, the steps of each, and what those ran with.
 
-A training is behind many cells, and a prediction behind several; each step is told once, and the
-trials lead to it, or the page would be huge.
+Many cells share a training or a prediction, so each step is described once and trials link to it.
 """
 
 import json

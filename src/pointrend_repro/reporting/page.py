@@ -1,4 +1,4 @@
-"""The page that a reviewer opens: `index.html`, one file that needs no network."""
+"""The pages that a reviewer opens: each is one file that needs no network."""
 
 import functools
 import json
@@ -11,8 +11,10 @@ import markupsafe
 
 from pointrend_repro.base.digests import short
 from pointrend_repro.base.texts import visible_in_html
+from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
+from pointrend_repro.reporting.claims.shown import ShownClaims
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
 from pointrend_repro.reporting.exports import own_notes
 from pointrend_repro.reporting.figures import ShownFigure
@@ -42,12 +44,49 @@ class Content:
     figures: Mapping[str, ShownFigure | None]
 
 
+@dataclass(frozen=True)
+class PaperEntry:
+    """A paper on the page that leads to those of several.
+
+    Attributes:
+        path: of its own page, beside this one.
+        figure: that stands for it; None if none is drawn yet.
+    """
+
+    about: PaperFile
+    path: str
+    tables: Sequence[MeasuredTable]
+    claims: ShownClaims | None
+    figure: ShownFigure | None
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many cells have each status."""
+        return {status: sum(t.counts[status] for t in self.tables) for status in STATUSES}
+
+
+def render_first_page(grid: Grid, entries: Sequence[PaperEntry], conditions: Conditions) -> str:
+    """Return the page that leads to those of several papers, as HTML."""
+    return (
+        _environment()
+        .get_template("first_page.html.j2")
+        .render(grid=grid, entries=entries, conditions=_in_words(conditions))
+    )
+
+
 def render_page(
-    grid: Grid, content: Content, *, claims: object | None = None, pictures: object | None = None
+    grid: Grid,
+    content: Content,
+    *,
+    claims: object | None = None,
+    pictures: object | None = None,
+    has_others: bool = False,
 ) -> str:
-    """Return the page as HTML. The same results give the same text, byte for byte.
+    """Return a paper's page as HTML. The same results give the same text, byte for byte.
 
     Args:
+        grid: of one paper.
+        has_others: whether there are pages of other papers, to which `index.html` leads.
         claims: what `page_claims.html.j2` shows; None leaves it out.
         pictures: what `page_pictures.html.j2` shows; None leaves it out.
     """
@@ -55,7 +94,8 @@ def render_page(
     runs = collect_runs(content.origins)
     return template.render(
         grid=grid,
-        papers=[paper.about for paper in grid.papers.values()],
+        paper=next(iter(grid.papers.values())).about,
+        has_others=has_others,
         tables=content.tables,
         figures=content.figures,
         conditions=_in_words(content.conditions),
@@ -138,7 +178,7 @@ def _code_state(conditions: Conditions) -> str:
     if not other:
         return f"unchanged since the results were made ({conditions.code_digest})"
     return (
-        f"has changed: {other} of {formats.count(made, 'result')} made by other code "
+        f"changed: {other} of {formats.count(made, 'result')} made by other code "
         f"({', '.join(conditions.other_codes)}) than today's ({conditions.code_digest})"
     )
 

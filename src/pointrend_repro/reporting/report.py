@@ -1,4 +1,4 @@
-"""A preset's whole report: every table in three formats, a summary for machines, and the page."""
+"""A preset's whole report: every table in three formats, a summary for machines, and pages."""
 
 from pathlib import Path
 
@@ -10,18 +10,14 @@ from pointrend_repro.experiments.nodes import METRICS_FILE, Cost, Evaluation
 from pointrend_repro.reporting.altered import mark_altered
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
-from pointrend_repro.reporting.claims.shown import show_claims
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import metrics_csv, metrics_frame
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
 from pointrend_repro.reporting.exports import to_csv, to_markdown
-from pointrend_repro.reporting.figures import load_figures
 from pointrend_repro.reporting.latex import to_latex
 from pointrend_repro.reporting.missing import Absent, why_absent
-from pointrend_repro.reporting.origins import trace_origins
-from pointrend_repro.reporting.page import Content, render_page
-from pointrend_repro.reporting.pictures.load import load_pictures
+from pointrend_repro.reporting.pages import Measured, write_pages
 from pointrend_repro.reporting.results import Results, load_results
 from pointrend_repro.reporting.summary import summarize
 from pointrend_repro.reporting.tables import MeasuredTable, measure_tables
@@ -30,7 +26,7 @@ from pointrend_repro.reporting.tables import MeasuredTable, measure_tables
 def write_report(
     grid: Grid, results_dir: Path, reports_dir: Path, lvis_annotations: Path | None = None
 ) -> None:
-    """Write `tables/<table>.{csv,md,tex}`, `summary.json` and `index.html` for a preset.
+    """Write `tables/<table>.{csv,md,tex}`, `summary.json` and the pages of a preset.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`, with an up-to-date metrics.csv.
@@ -56,17 +52,8 @@ def write_report(
         claims = read_claims(grid.name, results, results_dir)
     summary = summarize(grid, tables, conditions) | {"claims": claims_as_data(claims)}
     write_json(reports_dir / "summary.json", summary)
-    origins = trace_origins(tables, results, absent, results_dir=results_dir, code=code)
-    figures = load_figures(grid, reports_dir / "figures")
-    page = render_page(
-        grid,
-        Content(tables, conditions, origins, figures),
-        claims=show_claims(claims),
-        pictures=load_pictures(
-            grid, tables, results, results_dir=results_dir, folder=reports_dir / "pictures"
-        ),
-    )
-    write_text(reports_dir / "index.html", page)
+    measured = Measured(results, absent, tables, claims)
+    write_pages(grid, measured, code, results_dir=results_dir, reports_dir=reports_dir)
 
 
 def _find_absent(

@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
+from pointrend_repro.settings.values import Split
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 # A record comes from anywhere, and these become paths.

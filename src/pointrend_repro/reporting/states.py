@@ -21,8 +21,8 @@ State = Literal["as made", "no digest", "edited", "other predictions", "other mo
 # Of those that are no longer what a step has measured; what a reader is told beside the number.
 ALTERED: dict[State, str] = {
     "edited": "edited since it was scored",
-    "other predictions": "not scored from the predictions of today",
-    "other model": "not predicted by the model of today",
+    "other predictions": "not scored from the current predictions",
+    "other model": "not predicted by the current model",
 }
 
 

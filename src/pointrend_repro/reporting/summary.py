@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Evaluation
+from pointrend_repro.experiments.nodes import Evaluation, page_paths
 from pointrend_repro.reporting.conditions import Conditions
 from pointrend_repro.reporting.tables import STATUSES, MeasuredCell, MeasuredTable
 
@@ -24,14 +24,19 @@ def summarize(
             "title": grid.preset.title,
             "warning": grid.preset.warning,
         },
+        "papers": {
+            name: {"title": grid.papers[name].about.title, "page": path}
+            for name, path in page_paths(list(grid.papers)).items()
+        },
         "conditions": asdict(conditions),
         "counts": {status: sum(t.counts[status] for t in tables) for status in STATUSES},
-        "tables": {table.name: _table(table) for table in tables},
+        "tables": {table.name: _table(table, grid.table_papers[table.name]) for table in tables},
     }
 
 
-def _table(measured: MeasuredTable) -> dict[str, Any]:
+def _table(measured: MeasuredTable, paper: str) -> dict[str, Any]:
     return {
+        "paper": paper,
         "title": measured.table.title,
         "source": measured.table.source,
         "counts": measured.counts,

@@ -52,7 +52,7 @@ def _look_at_made(grid: Grid, results_dir: Path) -> Iterator[str]:
             except UserError as error:
                 yield str(error)
         elif source in scored:
-            yield f"{path}: is not there any more, and what was made of it is"
+            yield f"{path}: is gone, but results made from it are still there"
 
 
 def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:

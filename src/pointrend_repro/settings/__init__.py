@@ -1,1 +1,1 @@
-"""Typed settings of trainings and predictions, and what of them decides a result."""
+"""Typed settings of trainings and predictions, and which of them decide a result."""

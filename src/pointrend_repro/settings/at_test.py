@@ -1,11 +1,11 @@
-"""What is decided when a trained model is tested, and needs no new training.
+"""Settings that apply when a trained model is tested and need no new training.
 
-A training's settings say how its model is tested, too; those values travel in the model's file and
-have been part of the training's identity from the beginning. An inference setting may say otherwise
-in its `test`, and so may a preset for all of its models. Neither is ever part of a training.
+A training's settings also say how its model is tested; those values are stored in the model's file
+and have been part of the training's identity from the beginning. An inference setting may replace
+them in its `test`, and so may a preset for all of its models. Neither is ever part of a training.
 
-A setting that matters at test time alone (soft-NMS, flips, several scales) belongs here, declared
-by `added`: it then leaves every digest alone until somebody sets it.
+A setting that matters only at test time (soft-NMS, flips, several scales) belongs here, declared
+with `added`: it then leaves every digest unchanged until it is set.
 
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SizeAtTest(Strict):
-    """The size at which a network sees a picture. None: as in the settings of its training."""
+    """The size at which a network sees an image. None: as in the settings of its training."""
 
     short_edge_px: ImageEdge | None = added(
         None, "the shorter side is resized to this; none: input.test_short_edge_px"
@@ -34,10 +34,10 @@ class DetectionAtTest(SizeAtTest):
     """How a detector chooses its boxes. None: as in the settings of its training."""
 
     rpn_pre_nms: PositiveInt | None = added(
-        None, "proposals of a level before NMS; none: detector.rpn_pre_nms_test"
+        None, "proposals per level before NMS; none: detector.rpn_pre_nms_test"
     )
     rpn_post_nms: PositiveInt | None = added(
-        None, "proposals of an image after NMS; none: detector.rpn_post_nms"
+        None, "proposals per image after NMS; none: detector.rpn_post_nms"
     )
     score_threshold: Fraction | None = added(None, "none: detector.score_threshold")
     nms_iou: Fraction | None = added(None, "none: detector.nms_iou")
@@ -59,23 +59,23 @@ Size = TypeVar("Size", bound=SizeAtTest)
 
 
 def input_at_test(settings: "InputSettings", test: SizeAtTest) -> "InputSettings":
-    """Return a training's input settings as they are in force at test time."""
+    """Return a training's input settings as they apply at test time."""
     return settings.model_copy(update=_asked(test, _OF_INPUT))
 
 
 def detector_at_test(settings: "DetectorSettings", test: DetectionAtTest) -> "DetectorSettings":
-    """Return a training's detector settings as they are in force at test time."""
+    """Return a training's detector settings as they apply at test time."""
     return settings.model_copy(update=_asked(test, _OF_DETECTOR))
 
 
 def in_force(
     size: "InputSettings", detector: "DetectorSettings | None", test: SizeAtTest
 ) -> dict[str, Any]:
-    """Return what a model is tested with by the keys of `test`, as JSON values.
+    """Return the values with which a model is tested, under the keys of `test`, as JSON values.
 
     Args:
         size: the training's input settings.
-        detector: the training's, if it is of a detector.
+        detector: the training's, if the model is a detector.
         test: what an inference setting asks for.
     """
     sized = input_at_test(size, test)
@@ -87,7 +87,7 @@ def in_force(
 
 
 def on_top(test: Size, over: Size) -> Size:
-    """Return `test` with what `over` asks for."""
+    """Return `test` with the values that `over` sets."""
     return test.model_copy(update=over.model_dump(exclude_none=True))
 
 

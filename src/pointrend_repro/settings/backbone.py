@@ -1,4 +1,4 @@
-"""The trunk that a model begins with, of whatever family it is.
+"""The trunk that a model begins with, whatever its family.
 
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """

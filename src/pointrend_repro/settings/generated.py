@@ -5,37 +5,37 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Split
 
 if TYPE_CHECKING:
-    import numpy as np  # every command reads these settings, and most need nothing else of it
+    import numpy as np  # every command reads these settings, and most need no numpy
 
-# Raised whenever the same settings would give other bytes: an older folder is then refused.
+# Raised whenever the same settings would give other bytes: older folders are then refused.
 RENDERER_VERSION = 2
 
-Split = Literal["train", "val"]
 ImageKind = Literal["ordinary", "empty", "crowd"]
 
 _SPLIT_SEEDS: dict[Split, int] = {"train": 0, "val": 1}
 
-# The first empty and the first crowd image of a split: among its first eight images.
+# The positions of the first empty and the first crowd image: among a split's first eight images.
 _EMPTY_OFFSET = 3
 _CROWD_OFFSET = 5
 
 
 class GeneratedSettings(BaseModel):
-    """The settings that, alone, decide every byte of a generated data set.
+    """The settings that decide every byte of a generated data set.
 
     Attributes:
         train_images: Number of training images.
         val_images: Number of validation images.
         width_px: Width of every image in pixels.
         height_px: Height of every image in pixels.
-        classes: Number of classes of annotated objects; Cityscapes has at most 8.
-        seed: The seed. Image k of a split depends on it, not on how many images there are.
+        classes: Number of classes of annotated objects; at most 8 for Cityscapes.
+        seed: The seed. Image k of a split depends on it, but not on the number of images.
         empty_image_share: Share of the images without any object.
         crowd_image_share: Share of the images with a crowd or group annotation.
-        smallest_px: Least length of an object's longer side; none: 16, or an eighth of a short
-            image's shorter side.
+        smallest_px: Least length of an object's longer side; none: 16, or an eighth of the image's
+            shorter side if that is less.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,7 +53,7 @@ class GeneratedSettings(BaseModel):
     @model_validator(mode="after")
     def _smallest_is_below_largest(self) -> "GeneratedSettings":
         low_px, high_px = self.size_range_px
-        if 2.5 * low_px > high_px:  # sizes are spread over a range, and a crowd's over a part of it
+        if 2.5 * low_px > high_px:  # sizes spread over the range, a crowd's over part of it
             raise ValueError(
                 f"smallest_px {self.smallest_px}: objects reach {high_px:g} px in images of "
                 f"{self.width_px}x{self.height_px}; choose at most 40 % of that"
@@ -72,7 +72,7 @@ class GeneratedSettings(BaseModel):
         return self.train_images if split == "train" else self.val_images
 
     def image_kind(self, index: int) -> ImageKind:
-        """Return what image `index` shows; decided by the index so that no split lacks a kind."""
+        """Return what image `index` shows; decided by index so that no split lacks a kind."""
         if _recurs(index, self.empty_image_share, _EMPTY_OFFSET):
             return "empty"
         if _recurs(index, self.crowd_image_share, _CROWD_OFFSET):
@@ -81,7 +81,7 @@ class GeneratedSettings(BaseModel):
 
 
 class ImageStreams(NamedTuple):
-    """Independent random streams of one image, so that more draws in one leave the rest alone."""
+    """Independent random streams of one image: more draws from one leave the others unchanged."""
 
     geometry: "np.random.Generator"
     texture: "np.random.Generator"

@@ -1,11 +1,11 @@
-"""What of a training's or a prediction's settings decides its result: the one place that says so.
+"""Which settings of a training or a prediction decide its result: the one place that says so.
 
-Finished results are known by a digest of these values. A setting that is added later would change
-the digest of every result that exists, although it has no effect at its default; `added` marks such
-a setting, which then counts only where it is set to something else.
+Finished results are known by a digest of these values. A setting added later would change the
+digest of every existing result, although it has no effect at its default; `added` marks such a
+setting, which then counts only where it is set to something else.
 
-What is decided when a model is tested is no part of its training: see `at_test.py`, where each such
-setting belongs to the prediction that asks for it.
+Settings that apply when a model is tested are not part of its training: see `at_test.py`, where
+each such setting belongs to the prediction that uses it.
 
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
@@ -19,14 +19,14 @@ from pointrend_repro.base.provenance import digest
 
 _ADDED = "added"
 
-# How often a training logs and saves changes no weight.
+# How often a training logs and saves does not affect the weights.
 _NO_MATTER = frozenset({"run"})
 
 
 def added(default: Any, description: str) -> Any:
-    """Declare a setting that came after results were made without it.
+    """Declare a setting that was introduced after results were made without it.
 
-    Its default must do what was done before there was the setting.
+    Its default must mean what was done before the setting existed.
     """
     return Field(default, description=description, json_schema_extra={_ADDED: True})
 
@@ -43,7 +43,7 @@ def identity(settings: BaseModel) -> dict[str, Any]:
 
 
 def settings_digest(settings: BaseModel) -> str:
-    """Return the digest by which Snakemake knows whether a result is of these settings."""
+    """Return the digest by which Snakemake knows whether a result was made with these settings."""
     return digest(identity(settings))
 
 

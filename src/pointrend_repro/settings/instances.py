@@ -1,4 +1,4 @@
-"""What a detector's training and prediction are made of: typed settings with the paper's defaults.
+"""Settings of a detector's training and prediction, typed, with the paper's defaults.
 
 Sources, cited per field: "paper" is PointRend (sections 3 and 4, appendix A in the supplement);
 "d2" is detectron2's configuration at commit 02b5c4e2, which the paper says it uses. Where the two
@@ -86,7 +86,7 @@ class PointRendHeadSettings(Strict):
     coarse_channels: PositiveInt = 1024
     coarse_resolution: PositiveInt = Field(7, description="paper: M0 = 7")
     point_channels: PositiveInt = 256
-    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points a box")
+    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points per box")
     train_selection: Literal["random", "regular_grid"] = Field(
         "random", description="paper: random, biased by k and beta; Table 4 has a regular grid too"
     )
@@ -104,7 +104,7 @@ class PointRendHeadSettings(Strict):
         if self.train_selection == "regular_grid" and math.isqrt(self.train_points) ** 2 != (
             self.train_points
         ):
-            raise ValueError(f"train_points {self.train_points} is no square, as a grid needs")
+            raise ValueError(f"train_points {self.train_points} is not square, as a grid needs")
         return self
 
 
@@ -142,7 +142,7 @@ MaskHeadSettings = Annotated[
 ]
 
 
-# Not written into files, which were known by their keys before there were families.
+# Not written to files: models were told apart by their keys before there were families.
 OwnFamily = Literal["mask_rcnn"]
 UNNAMED: Any = Field("mask_rcnn", exclude=True)
 
@@ -160,17 +160,17 @@ class ModelSettings(AnyModelSettings):
 
 
 class InferenceSettings(AnyInferenceSettings):
-    """How a trained detector is asked for boxes and masks. The 4x conv head has nothing to set."""
+    """How a trained detector predicts boxes and masks. The 4x conv head has nothing to set."""
 
     family: OwnFamily = UNNAMED
     output_resolution: PositiveInt = Field(224, description="side M of PointRend's mask")
-    points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points a step")
+    points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
     ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
 
 
 class TrainingSettings(AnyTrainingSettings):
-    """One training, resolved: what `train` needs to know beside the data set and the trial."""
+    """One training, resolved: what `train` needs to know besides the data set and the trial."""
 
     family: OwnFamily = UNNAMED
     model: ModelSettings
@@ -186,10 +186,10 @@ class DatasetRecipe(Recipe):
 
 
 class DetectorOverrides(FamilyOverrides):
-    """What a preset changes of detectors."""
+    """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
-    test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; trains nothing anew")
+    test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
     def _mask_heads_exist(self) -> "DetectorOverrides":
@@ -197,7 +197,7 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model with what is said of all, and of its kind of mask head."""
+        """Return a model's settings, changed as for all models and for its kind of mask head."""
         changed = super().of_model(model)
         head = changed["mask_head"]
         return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}

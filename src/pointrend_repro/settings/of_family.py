@@ -1,7 +1,7 @@
 """What the settings of every family of models share.
 
-A family (`declarations.family`) has classes of its own for each of these. They say in `family`
-which it is: a new one writes `family: Literal["<name>"] = "<name>"`, and all its files say so.
+A family (`declarations.family`) has classes of its own for each of these. Their field `family`
+names it: a new family writes `family: Literal["<name>"] = "<name>"`, and all its files name it too.
 
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
@@ -36,7 +36,7 @@ class AnyModelSettings(Strict):
 
 
 class AnyInferenceSettings(Strict):
-    """How a trained model is asked for its predictions."""
+    """How a trained model makes its predictions."""
 
     family: str
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
@@ -75,7 +75,7 @@ StartFromFile = Annotated[StartFrom, AfterValidator(_is_a_file)]
 
 
 class FamilyOverrides(Strict):
-    """What a preset changes of a family's models, merged over variant and recipe."""
+    """What a preset changes in a family's models, merged over variant and recipe."""
 
     model: dict[str, Any] = {}
     trunk: dict[str, dict[str, Any]] = Field({}, description="of backbone, by the variant's trunk")
@@ -83,7 +83,7 @@ class FamilyOverrides(Strict):
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
     start_from: StartFromFile | None = None
-    test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; trains nothing anew")
+    test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
     def _trunks_exist(self) -> "FamilyOverrides":
@@ -92,7 +92,7 @@ class FamilyOverrides(Strict):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings of a model, as plain values, with what is changed of it."""
+        """Return the settings of a model with the changes that apply to it, as plain values."""
         changed = merged(model, self.model)
         if self.trunk and "backbone" in model:
             own = self.trunk.get(model["backbone"]["name"], {})
@@ -101,11 +101,11 @@ class FamilyOverrides(Strict):
 
 
 def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:
-    """Refuse overrides of a kind that there is not.
+    """Refuse overrides of an unknown kind.
 
     Args:
         key: the section of the overrides, by kind.
-        union: of settings with a `kind` each.
+        union: of settings that have a `kind` each.
 
     Raises:
         ValueError: with the kind that may have been meant.

@@ -1,4 +1,4 @@
-"""How any model is trained: sizes of images, optimizer, schedule, and by whom.
+"""How any model is trained: image sizes, optimizer, schedule, and engine.
 
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
@@ -26,7 +26,7 @@ class InputSettings(Strict):
 
 
 class ScheduleSettings(Strict):
-    """How long to train, and how the learning rate falls: tenfold at times, or by a power."""
+    """How long to train, and how the learning rate decays: tenfold at steps, or by a power."""
 
     total_iters: PositiveInt
     lr_drop_iters: tuple[PositiveInt, ...] = ()
@@ -56,9 +56,9 @@ class ScheduleSettings(Strict):
 
 
 class OptimizerSettings(Strict):
-    """SGD with a linear warm-up and steps (supplement, section 1)."""
+    """SGD with a linear warm-up and a step schedule (supplement, section 1)."""
 
-    images_per_batch: PositiveInt = Field(16, description="on all GPUs together, however many")
+    images_per_batch: PositiveInt = Field(16, description="over all GPUs, however many")
     images_per_step: PositiveInt = Field(
         2,
         description="what one forward pass sees: padded to one size, each loss averaged over it; a "
@@ -79,7 +79,7 @@ class OptimizerSettings(Strict):
     )
     on_non_finite_loss: Literal["stop", "skip"] = Field(
         "stop",
-        description="stop: with the losses and the image ids; skip: leave the update out, log it, "
+        description="stop: with the losses and the image ids; skip: omit the update, log it, "
         "and stop only after max_skipped_updates",
     )
     max_skipped_updates: PositiveInt = Field(
@@ -92,7 +92,7 @@ OWN_ENGINE: Engine = "pointrend_repro"
 
 
 class RunSettings(Strict):
-    """How often a training speaks and saves. Changing these does not change the weights."""
+    """How often a training logs and saves. Changing these does not change the weights."""
 
     log_every_iters: PositiveInt = 20
     checkpoint_every_iters: PositiveInt = 5000

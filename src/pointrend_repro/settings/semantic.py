@@ -1,4 +1,4 @@
-"""What a semantic model's training and prediction are made of (section 5; supplement, section 2).
+"""Settings of a semantic model's training and prediction (section 5; supplement, section 2).
 
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
@@ -34,7 +34,7 @@ from pointrend_repro.settings.values import (
     merged,
 )
 
-# Not written into files, which were known by their keys before there were families.
+# Not written to files: models were told apart by their keys before there were families.
 OwnFamily = Literal["semantic"]
 UNNAMED: Any = Field("semantic", exclude=True)
 
@@ -49,7 +49,7 @@ class SemanticInputSettings(InputSettings):
     )
     test_short_edge_px: ImageEdge = 1024
     max_long_edge_px: ImageEdge = Field(
-        2048, description="of inference alone: training images are cropped"
+        2048, description="at inference only: training images are cropped"
     )
     crop_px: tuple[PositiveInt, PositiveInt] = Field(
         description="height and width; a smaller image is padded, with pixels that do not count"
@@ -59,7 +59,7 @@ class SemanticInputSettings(InputSettings):
     )
     crop_bootstrapping: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="a crop is drawn anew, ten times at most, while one class has this share or "
+        description="redraw a crop, ten times at most, while one class has this share or "
         "more of its labelled pixels. paper: 'crop bootstrapping' for SemanticFPN, without saying "
         "what it does; d2's configuration of that model has this, with 0.75; none: any crop",
     )
@@ -124,7 +124,7 @@ class SemanticPointRendSettings(Strict):
     """PointRend on the logits of a semantic model (paper, section 5)."""
 
     train_points: PositiveInt = Field(
-        description="an image. paper: as many as a stride 16 map of the training crop has cells, "
+        description="per image. paper: as many as a stride 16 map of the crop has cells, "
         "2304 for DeepLabV3 (768x768), 2048 for SemanticFPN (512x1024)"
     )
     channels: PositiveInt = Field(256, description="paper: 3 hidden layers of 256 channels")
@@ -162,14 +162,14 @@ class SemanticModelSettings(AnyModelSettings):
 
 
 class SemanticInferenceSettings(AnyInferenceSettings):
-    """How a trained semantic model is asked for its label maps."""
+    """How a trained semantic model predicts its label maps."""
 
     family: OwnFamily = UNNAMED
     output_stride: Literal[8, 16] | None = Field(
         None, description="paper: 8 dilates res4 of a DeepLabV3 trained at 16; none: as trained"
     )
     points_per_step: PositiveInt = Field(
-        8096, description="paper: N = 8096 points an image and subdivision step; d2: 8192"
+        8096, description="paper: N = 8096 points per image and subdivision step; d2: 8192"
     )
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
 
@@ -184,14 +184,14 @@ class SemanticTrainingSettings(AnyTrainingSettings):
 
 
 class SemanticRecipe(Recipe):
-    """How a semantic model is trained: PointRend's two on other crops and schedules."""
+    """How a semantic model is trained: PointRend's two, on other crops and schedules."""
 
     input: SemanticInputSettings
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
 
 
 class SemanticOverrides(FamilyOverrides):
-    """What a preset changes of semantic models; nothing else of it but `run` reaches them."""
+    """What a preset changes in semantic models; only `run` affects them besides."""
 
     decoder: dict[str, dict[str, Any]] = Field({}, description="by the kind of decoder")
     pointrend: dict[str, Any] = Field({}, description="of the models that have it")
@@ -202,7 +202,7 @@ class SemanticOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model with what is said of all, of its kind of decoder, and of PointRend."""
+        """Return a model's settings, changed as for all, for its decoder, and for PointRend."""
         changed = super().of_model(model)
         decoder = changed["decoder"]
         changed["decoder"] = merged(decoder, self.decoder.get(decoder["kind"], {}))

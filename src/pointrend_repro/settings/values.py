@@ -1,6 +1,6 @@
-"""What all settings share: numbers with their limits, refusing what nobody knows, and merging."""
+"""What all settings share: limits of numbers, refusing unknown keys, and merging."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,9 +8,11 @@ PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-# A file of weights brings such settings along: they must not ask for more memory than there is.
+# A downloaded weights file brings such settings too: they must not ask for absurd memory.
 ImageEdge = Annotated[int, Field(gt=0, le=16384)]
 RoiEdge = Annotated[int, Field(gt=0, le=256)]
+
+Split = Literal["train", "val"]
 
 
 class Strict(BaseModel):
@@ -20,7 +22,7 @@ class Strict(BaseModel):
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return a mapping with another one on top of it, key by key at every depth."""
+    """Return a mapping with another one merged over it, key by key at every depth."""
     found = dict(base)
     for key, value in over.items():
         old = found.get(key)

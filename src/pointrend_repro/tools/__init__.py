@@ -1,1 +1,1 @@
-"""Around the pipeline: folders of the user's, exports, benchmarks, checks of mask heads."""
+"""Tools beside the pipeline: users' data folders, exports, benchmarks, checks of mask heads."""

@@ -1,6 +1,6 @@
-"""What every mask head has to do, as checks that anybody can run over a head of their own.
+"""Checks of what every mask head must do, which can be run on a head of your own.
 
-`pointrend-repro check-head` runs them; so do the tests, over every head of this package.
+`pointrend-repro check-head` runs them; the tests run them on every head of this package.
 """
 
 import copy
@@ -31,7 +31,7 @@ from pointrend_repro.tools.head_case import (
 
 
 def masks_are_square_and_finite(case: Case) -> None:
-    """One finite square mask a box."""
+    """One finite square mask per box."""
     masks = case.head().predict(features(), BOXES, LABELS, INFERENCE)
     require(
         masks.dim() == 3 and len(masks) == 4 and masks.shape[1] == masks.shape[2],
@@ -41,7 +41,7 @@ def masks_are_square_and_finite(case: Case) -> None:
 
 
 def images_without_boxes_are_nothing_special(case: Case) -> None:
-    """An image without boxes gives no masks and changes no others."""
+    """An image without boxes gives no masks and does not change others."""
     head, maps = case.head(), features()
     second = {name: f[1:] for name, f in maps.items()}
     alone = head.predict(second, BOXES[1:], LABELS[1:], INFERENCE)
@@ -99,17 +99,17 @@ def the_same_seed_gives_the_same_numbers(case: Case) -> None:
     """The same random seed gives the same numbers."""
     head = case.head()
     first, again = (head.predict(features(), BOXES, LABELS, INFERENCE) for _ in range(2))
-    require(torch.equal(first, again), "predict gives other masks the second time")
+    require(torch.equal(first, again), "predict gives different masks the second time")
     runs = []
     for _ in range(2):
         torch.manual_seed(5)
         losses = case.head().losses(features(), *training_boxes(BOXES, LABELS))
         runs.append(torch.stack(list(losses.values())))
-    require(torch.equal(*runs), "losses gives other numbers for the same random seed")
+    require(torch.equal(*runs), "losses gives different numbers for the same random seed")
 
 
 def weights_survive_saving(case: Case) -> None:
-    """The state dict holds all that decides the masks."""
+    """The state dict holds everything that decides the masks."""
     head = case.head()
     expected = head.predict(features(), BOXES, LABELS, INFERENCE)
     weights = copy.deepcopy(head.state_dict())
@@ -120,7 +120,7 @@ def weights_survive_saving(case: Case) -> None:
 
 
 def a_few_updates_lower_the_loss(case: Case) -> None:
-    """Twenty updates on two images lower the loss by a tenth at least."""
+    """Twenty updates on two images lower the loss by at least a tenth."""
     head, maps = case.head(), features()
     proposals, targets = training_boxes(BOXES, LABELS)
     optimizer = torch.optim.Adam(head.parameters(), lr=0.01)
@@ -158,7 +158,7 @@ def its_masks_can_be_exported(case: Case) -> None:
             (boxes[:3], labels[:3]),
             dynamic_shapes={"boxes": {0: count}, "labels": {0: count}},
         ).module()
-    except Exception as error:  # of many kinds, and long
+    except Exception as error:  # of many kinds, with long messages
         first = next(iter(str(error).splitlines()), type(error).__name__)
         hint = "len() of a tensor fixes its size, .shape[0] does not"
         raise NonConformingError(f"torch.export fails: {first} ({hint})") from error

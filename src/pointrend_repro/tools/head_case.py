@@ -1,4 +1,4 @@
-"""What a mask head is checked on: two small images, boxes on them, and random weights."""
+"""The input on which mask heads are checked: two small images, boxes on them, random weights."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -18,7 +18,7 @@ BACKBONE = BackboneSettings(name="resnet18_narrow", norm="gn", freeze_at=0, fpn_
 INFERENCE = InferenceSettings(output_resolution=28, points_per_step=100)
 NO_BOXES = torch.zeros(0, 4)
 NO_LABELS = torch.zeros(0, dtype=torch.int64)
-# xyxy pixels, of two images.
+# xyxy in pixels, on two images.
 BOXES = [
     torch.tensor([[4.0, 6, 40, 50], [20, 10, 90, 60], [50, 30, 62, 44]]),
     torch.tensor([[10.5, 3.25, 70.75, 41.5]]),
@@ -27,17 +27,17 @@ LABELS = [torch.tensor([0, 3, 1]), torch.tensor([2])]
 
 
 class NonConformingError(Exception):
-    """What a head does that it must not, in one line."""
+    """What a head does wrong, in one line."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """The settings of a head to check; every check makes it anew."""
+    """The settings of a head to check; every check makes the head again."""
 
     settings: MaskHeadSettings
 
     def head(self, seed: int = 0) -> "Head":
-        """Return the head with the random weights of a seed."""
+        """Return the head with random weights from a seed."""
         torch.manual_seed(seed)
         head = build_mask_head(
             self.settings,
@@ -45,7 +45,7 @@ class Case:
             trunk_channels=TRUNKS[BACKBONE.name].channels,
             num_classes=NUM_CLASSES,
         )
-        # Predictors start near zero, where everything is equal to everything.
+        # Predictors start near zero, where all outputs are nearly equal.
         for name, parameter in cast(nn.Module, head).named_parameters():
             if name.endswith("bias") or "predict" in name:
                 nn.init.normal_(parameter, std=0.3)
@@ -53,7 +53,7 @@ class Case:
 
 
 class Head(nn.Module, MaskHead):
-    """For the type checker: a mask head is a module besides."""
+    """For the type checker: a mask head is also a module."""
 
 
 def features(images: int = 2) -> dict[str, Tensor]:
@@ -76,7 +76,7 @@ def features(images: int = 2) -> dict[str, Tensor]:
 def training_boxes(
     boxes: list[Tensor], labels: list[Tensor]
 ) -> tuple[list[Proposals], list[Target]]:
-    """Proposals that lie on objects whose left half is the mask."""
+    """Proposals on objects whose left half is the mask."""
     proposals = [Proposals(b, k, torch.arange(len(b))) for b, k in zip(boxes, labels, strict=True)]
     targets = []
     for b, k in zip(boxes, labels, strict=True):
@@ -88,13 +88,13 @@ def training_boxes(
 
 
 def require(holds: bool, problem: str) -> None:
-    """Raise `NonConformingError` with a problem, unless it `holds`."""
+    """Raise `NonConformingError` with a problem unless a condition `holds`."""
     if not holds:
         raise NonConformingError(problem)
 
 
-def require_close(got: Tensor, wanted: Tensor, problem: str) -> None:
+def require_close(got: Tensor, expected: Tensor, problem: str) -> None:
     """Raise `NonConformingError` if tensors differ in shape, or by 1e-4 or more."""
-    require(got.shape == wanted.shape, f"{problem}: {tuple(got.shape)}, {tuple(wanted.shape)}")
-    difference = float((got - wanted).abs().max().detach()) if got.numel() else 0.0
+    require(got.shape == expected.shape, f"{problem}: {tuple(got.shape)}, {tuple(expected.shape)}")
+    difference = float((got - expected).abs().max().detach()) if got.numel() else 0.0
     require(difference < 1e-4, f"{problem}, by up to {difference:.2g}")

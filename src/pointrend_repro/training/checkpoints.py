@@ -1,7 +1,7 @@
-"""Checkpoints from which a training continues exactly: one file each, whole or absent.
+"""Checkpoints from which a training resumes exactly: one file each, complete or absent.
 
 They lie in a folder that no Snakemake rule declares as output, since Snakemake deletes declared
-outputs before it runs a job again.
+outputs before it reruns a job.
 """
 
 import io
@@ -18,13 +18,13 @@ from pointrend_repro.checkpoints.torch_files import read_torch_file
 _log = logging.getLogger(__name__)
 
 _DIGEST = re.compile(r"\w{1,64}", re.ASCII)
-# The one before stays, in case the disk damages the newest.
+# The previous one is kept, in case the disk damages the newest.
 _KEEP = 2
 
 
 def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None:
     """Save the state after `iteration` updates, and remove all but the two newest checkpoints."""
-    # Through memory: torch tells a full disk by an internal error of its file format.
+    # Written to memory first: torch reports a full disk as an internal error of its file format.
     content = io.BytesIO()
     torch.save({"iteration": iteration, **state}, content)
     with atomic_path(_path(folder, iteration)) as part:
@@ -34,11 +34,11 @@ def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None
 
 
 def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | None:
-    """Return the newest state that can be read, or None where there is none.
+    """Return the newest readable state, or None if there is none.
 
-    Checkpoints of another training than that of `training_digest` are moved aside and kept: days
-    of work may be in them, and a changed setting should not need a hand to train again. What a
-    killed process had written of a checkpoint is removed.
+    Checkpoints of another training than that of `training_digest` are moved aside and kept: they
+    may hold days of work, and a changed setting should not require cleaning up by hand. What a
+    killed process left half-written is removed.
     """
     remove_leftovers(folder, "iter_*.pt")
     for path in _newest_first(folder):
@@ -68,7 +68,7 @@ def _move_aside(folder: Path, training_digest: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     state = read_torch_file(path)
     digest = state.get("training_digest") if isinstance(state, dict) else None
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it becomes a folder's name
+    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it becomes a folder name
         raise ValueError("not a checkpoint of a training")
     return state
 

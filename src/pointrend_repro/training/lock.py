@@ -1,4 +1,4 @@
-"""One training at a time in a folder: two would overwrite each other's checkpoints and log."""
+"""One training at a time per folder: two would overwrite each other's checkpoints and log."""
 
 import contextlib
 import fcntl
@@ -18,11 +18,11 @@ _log = logging.getLogger(__name__)
 def only_training_in(folder: Path) -> Iterator[None]:
     """Keep other trainings out of `folder` during the block.
 
-    The system frees the lock when this process ends, in whatever way. It holds between machines
-    wherever the disk that they share has locks; where it has none, only a warning is logged.
+    The system frees the lock when this process ends, however it ends. It also holds between
+    machines if their shared disk supports locks; otherwise only a warning is logged.
 
     Raises:
-        UserError: another training is at work there.
+        UserError: another training is running there.
     """
     path = folder / "training.lock"
     with write_errors(path):
@@ -30,7 +30,7 @@ def only_training_in(folder: Path) -> Iterator[None]:
         stream = path.open("a+", encoding="utf-8")
     with stream:
         try:
-            # Not flock: a loader's process would inherit that, and may outlive this one.
+            # Not flock: a loader process would inherit it, and may outlive this one.
             fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
             stream.seek(0)

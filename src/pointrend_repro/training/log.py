@@ -13,8 +13,8 @@ from pointrend_repro.base.json_text import parse_json
 class TrainingLog:
     """Appends to `<folder>/log.jsonl` and `<folder>/tensorboard/`.
 
-    A training that continues from a checkpoint first drops what was logged after it, so that
-    every iteration stands in the log once.
+    A training that resumes from a checkpoint first drops what was logged after it, so that every
+    iteration appears in the log once.
     """
 
     def __init__(self, folder: Path, start_iteration: int) -> None:
@@ -55,5 +55,5 @@ def _lines_before(path: Path, iteration: int) -> list[str]:
             if parse_json(line, allow_nan=True)["iteration"] < iteration:
                 kept.append(line + "\n")
         except (ValueError, KeyError, TypeError):
-            continue  # the last line of a process that was killed
+            continue  # the last line of a killed process
     return kept

@@ -43,7 +43,7 @@ from pointrend_repro.training.update import State, update
 
 @dataclass
 class _Run:
-    """A training under way."""
+    """A running training."""
 
     settings: AnyTrainingSettings
     identity: str
@@ -65,46 +65,52 @@ def train(
     start_from: Path | None = None,
     proposals: Proposals | None = None,
 ) -> nn.Module:
-    """Train a model, continuing from the newest checkpoint in `folder` if there is one.
+    """Train a model, resuming from the newest checkpoint in `folder` if there is one.
 
-    On the CPU an interrupted and continued training ends with the very weights of one that ran
-    through, given the same number of threads and processes; on other numbers of processes, with
-    the same but for rounding.
+    On the CPU an interrupted and resumed training ends with exactly the weights of an uninterrupted
+    one, given the same number of threads and processes; with other numbers of processes, with the
+    same up to rounding.
 
     Args:
         folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`, from process 0.
-        device: `cpu`, or `cuda` for one GPU a process.
-        stop: after a signal the iteration under way is the last.
+        device: `cpu`, or `cuda` for one GPU per process.
+        stop: after a signal the current iteration is the last.
         start_from: the model of the training that `settings.start_from` names, if it names one.
             It is read only where there is no checkpoint to continue from.
         proposals: the boxes that `settings.proposals_from` names, if it names any.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
-            that these processes cannot share.
+            that do not allow this number of processes.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """
     processes = Processes(device)
-    with processes.noticing_lost_ones(), contextlib.ExitStack() as stack:
+    with processes.reporting_lost_processes(), contextlib.ExitStack() as stack:
         run = _start(settings, dataset, seed, folder, processes, start_from, proposals)
-        with processes.together():
+        with processes.sharing_errors():
             log = _log_of_main(run, stack)
         batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed, proposals)))
         clock = time.monotonic()
         iterations = range(run.state.iteration, settings.schedule.total_iters)
         for iteration in track(iterations, "training", disable=not processes.is_main):
-            with processes.together():
+            with processes.sharing_errors():
                 batch = next(batches)
-            _obey(stop, run)
+            _stop_if_signalled(stop, run)
             done = _update(run, batch)
             if _is_due(run, settings.run.log_every_iters):
-                with processes.together():
-                    if log is not None:
-                        log.write(iteration, done | {"elapsed_s": time.monotonic() - clock})
+                _write_log(run, log, iteration, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
+
+
+def _write_log(
+    run: _Run, log: TrainingLog | None, iteration: int, values: dict[str, float]
+) -> None:
+    with run.processes.sharing_errors():
+        if log is not None:  # in process 0 alone
+            log.write(iteration, values)
 
 
 def training_digest(
@@ -113,7 +119,7 @@ def training_digest(
     seed: int,
     proposals: Proposals | None = None,
 ) -> str:
-    """Return a digest of all that decides the weights."""
+    """Return a digest of everything that decides the weights."""
     family = family_of(settings)
     of_image = family.function(family.identity)
     images = [of_image(image) for image in dataset.images]
@@ -131,21 +137,21 @@ def _start(
     proposals: Proposals | None,
 ) -> _Run:
     identity = training_digest(settings, dataset, seed, proposals)
-    with processes.together():
+    with processes.sharing_errors():
         micro_batches = divide(settings.optimizer, processes)
         state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
             found = load_checkpoint(folder / "checkpoints", training_digest=identity)
-    # From process 0 to all: the others may be on machines that do not see its disk.
+    # Sent by process 0: the others may run on machines that do not share its disk.
     found = processes.from_main(found)
     if found is not None:
         _restore(state, found)
     elif settings.start_from is not None:
-        with processes.together():
+        with processes.sharing_errors():
             if processes.is_main:
                 note_start(folder, settings.start_from, start_from)
-        with processes.together():
+        with processes.sharing_errors():
             start_model(state.model, settings.start_from, start_from)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
@@ -181,7 +187,7 @@ def _update(run: _Run, batch: Batch) -> dict[str, float]:
 
 
 def _start_iteration(run: _Run) -> None:
-    """Let the model choose what this iteration trains, if it has stages."""
+    """Let the model choose what this iteration trains, if its training has stages."""
     start = getattr(run.state.model, "start_iteration", None)
     if start is not None:
         start(run.state.iteration, run.settings.schedule.total_iters)
@@ -199,8 +205,8 @@ def _is_due(run: _Run, every: int) -> bool:
     return done % every == 0 or done == run.settings.schedule.total_iters
 
 
-def _obey(stop: StopSignals | None, run: _Run) -> None:
-    """End here if a signal has reached any of the processes."""
+def _stop_if_signalled(stop: StopSignals | None, run: _Run) -> None:
+    """End here if any of the processes has received a signal."""
     number = run.processes.largest(stop.received if stop else 0)
     if not number:
         return
@@ -210,14 +216,14 @@ def _obey(stop: StopSignals | None, run: _Run) -> None:
 
 
 def _save(run: _Run) -> None:
-    with run.processes.together():
+    with run.processes.sharing_errors():
         if run.processes.is_main:
             save_checkpoint(run.folder / "checkpoints", run.state.iteration, _snapshot(run))
     run.saved = run.state.iteration
 
 
 def _snapshot(run: _Run) -> dict[str, Any]:
-    """All that the coming iterations depend on: what they draw follows from their numbers."""
+    """Everything that later iterations depend on: their random draws follow from their numbers."""
     return {
         "training_digest": run.identity,
         "model": run.state.model.state_dict(),

@@ -1,4 +1,4 @@
-"""What an optimizer trains: parameters in groups, each with its weight decay and `lr_factor`."""
+"""What an optimizer trains: groups of parameters, each with its weight decay and `lr_factor`."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def alike(model: nn.Module, optimizer: OptimizerSettings) -> list[dict[str, Any]
 def with_faster_decoder(
     model: nn.Module, optimizer: SemanticOptimizerSettings
 ) -> list[dict[str, Any]]:
-    """Return groups in which `model.decoder` has a rate, and normalisation a decay, of their own.
+    """Return groups that give `model.decoder` its own rate, and normalisation its own decay.
 
     The decoder holds ASPP and the prediction convolution (supplement, section 2).
     """

@@ -1,7 +1,7 @@
-"""The processes that train one model together, as `torchrun` starts them; one alone is the usual.
+"""The processes that train one model together, started by `torchrun`; usually there is just one.
 
-Process 0 alone reads checkpoints and writes files. What happens to one of them, an error or a
-signal, all learn of at the same point of the program, so that none waits for another for ever.
+Only process 0 reads checkpoints and writes files. An error or a signal in any process reaches all
+of them at the same point of the program, so that none waits forever for another.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ class Processes:
     """This process and the others.
 
     Args:
-        device: `cpu`, or `cuda` for one GPU a process.
+        device: `cpu`, or `cuda` for one GPU per process.
 
     Attributes:
         accelerator: on the device of this process.
@@ -40,17 +40,17 @@ class Processes:
     def __init__(self, device: str) -> None:
         if device != "cpu":
             _require_gpus()
-        if "LOCAL_RANK" in os.environ:  # or accelerate chooses a number of threads of its own
+        if "LOCAL_RANK" in os.environ:  # otherwise accelerate sets a number of threads itself
             os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         self.accelerator = Accelerator(cpu=device == "cpu")
         self.rank: int = self.accelerator.process_index
         self.world_size: int = self.accelerator.num_processes
-        # Small words between the processes go by the CPU, beside whatever the GPUs do.
+        # Small messages between the processes use the CPU, whatever the GPUs are doing.
         self._group = _new_group() if self.world_size > 1 else None
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that reads checkpoints and writes files."""
+        """Whether this process reads checkpoints and writes files."""
         return self.rank == 0
 
     def prepare(
@@ -63,21 +63,21 @@ class Processes:
         """
         self.accelerator.ddp_handler = DistributedDataParallelKwargs(
             find_unused_parameters=find_unused_parameters,
-            # They are equal: frozen, or statistics over the images of all processes.
+            # Buffers are equal: frozen, or statistics over the images of all processes.
             broadcast_buffers=False,
         )
         if self.accelerator.device.type == "cpu":
             move_sync_batch_norm_to_cpu(model)
         prepared: tuple[nn.Module, torch.optim.Optimizer]
         with warnings.catch_warnings():
-            # accelerate knows `broadcast_buffers` alone, for which torch has a newer name.
+            # accelerate only has `broadcast_buffers`, for which torch has a newer name.
             warnings.simplefilter("ignore", FutureWarning)
             prepared = self.accelerator.prepare(model, optimizer)
         return prepared
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """Run a block in all processes; if one has a user's error, all end by it.
+    def sharing_errors(self) -> Iterator[None]:
+        """Run a block in all processes; if one has a user's error, all end with it.
 
         Raises:
             UserError: in process 0, the first error of any process.
@@ -94,11 +94,11 @@ class Processes:
         self.end_by(error or UserError(messages[0]))
 
     def largest(self, number: int) -> int:
-        """Return the largest of all processes' numbers."""
+        """Return the maximum of all processes' numbers."""
         if self._group is None:
             return int(number)
         value = torch.tensor(int(number))
-        with self.noticing_lost_ones():
+        with self.reporting_lost_processes():
             dist.all_reduce(value, dist.ReduceOp.MAX, group=self._group)
         return int(value)
 
@@ -109,10 +109,10 @@ class Processes:
         return values
 
     def gather(self, value: T) -> list[T]:
-        """Return the values of all processes, in their order."""
+        """Return the values of all processes, by rank."""
         values: list[Any] = [value] * self.world_size
         if self._group is not None:
-            with self.noticing_lost_ones():
+            with self.reporting_lost_processes():
                 dist.all_gather_object(values, value, group=self._group)
         return values
 
@@ -120,18 +120,18 @@ class Processes:
         """Return the value of process 0."""
         values: list[Any] = [value]
         if self._group is not None:
-            with self.noticing_lost_ones():
+            with self.reporting_lost_processes():
                 dist.broadcast_object_list(values, src=0, group=self._group)
         result: T = values[0]
         return result
 
     @contextlib.contextmanager
-    def noticing_lost_ones(self) -> Iterator[None]:
-        """Say in one line that another process has gone, which torch tells by a page of its own.
+    def reporting_lost_processes(self) -> Iterator[None]:
+        """Report in one line that another process has died, for which torch prints a page.
 
         Raises:
-            UserError: in process 0, it has.
-            SystemExit: in the others, likewise.
+            UserError: in process 0, if another process has died.
+            SystemExit: in the others, if a process has died.
         """
         try:
             yield
@@ -146,22 +146,22 @@ class Processes:
             )
 
     def stop(self, stopped: StoppedBySignal) -> NoReturn:
-        """End this process when all others are as far, process 0 by an exception that tells."""
+        """End this process once all others have come as far; process 0 raises the exception."""
         self.end()
         if self.is_main:
             raise stopped
         raise SystemExit(stopped.exit_code)
 
     def end(self) -> None:
-        """Take leave of the others, when nothing is left to do together."""
+        """Leave the process group when there is nothing left to do together."""
         if self._group is not None:
-            with self.noticing_lost_ones():
+            with self.reporting_lost_processes():
                 dist.barrier(group=self._group)
             dist.destroy_process_group()
             self._group = None
 
     def end_by(self, error: UserError) -> NoReturn:
-        """End all processes by an error that all of them have; process 0 tells of it.
+        """End all processes because of an error that all of them have; process 0 reports it.
 
         Raises:
             UserError: in process 0.
@@ -174,7 +174,7 @@ class Processes:
 
 def _new_group() -> dist.ProcessGroup:
     group = dist.new_group(backend="gloo")
-    assert isinstance(group, dist.ProcessGroup)  # all processes are in it
+    assert isinstance(group, dist.ProcessGroup)  # every process is a member
     return group
 
 

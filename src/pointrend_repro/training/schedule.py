@@ -10,9 +10,9 @@ def learning_rate(
 ) -> float:
     """Return the rate of an iteration, counted from 0.
 
-    It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and falls
-    tenfold at each of `lr_drop_iters`, or by the power `poly_power` of what is left to do. The
-    warm-up multiplies a rate that already falls, as in detectron2.
+    It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
+    tenfold at each of `lr_drop_iters`, or decays with the power `poly_power` of what remains. The
+    warm-up multiplies a rate that already decays, as in detectron2.
     """
     rate = optimizer.base_lr * _decay(iteration, schedule)
     if iteration >= optimizer.warmup_iters:

@@ -1,4 +1,4 @@
-"""Whether and how one training can be shared among processes."""
+"""Whether and how processes can share one training."""
 
 import torch
 from torch import nn
@@ -30,7 +30,7 @@ def divide(settings: OptimizerSettings, processes: Processes) -> MicroBatches:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Return whether a model normalises by statistics of the images that it is given."""
+    """Return whether a model normalises by statistics of its input images."""
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
@@ -41,7 +41,7 @@ def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined
         is_joined: whether the model takes several micro-batches in one pass.
 
     Raises:
-        UserError: its statistics would be of a part of the batch.
+        UserError: its statistics would cover only part of the batch.
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     if micro_batches.world_size > 1 and not all(isinstance(n, nn.SyncBatchNorm) for n in norms):
@@ -49,13 +49,13 @@ def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined
             f"norm bn: each of {micro_batches.world_size} processes would normalise by its own "
             "images; set backbone.norm and decoder.norm to sync_bn, or start one process"
         )
-    # A detector pads each micro-batch to a size of its own: several cannot be one pass.
+    # A detector pads each micro-batch to its own size, so several cannot be one pass.
     takes_several = len(micro_batches.places) > micro_batches.world_size
     if norms and not is_joined and takes_several:
-        together = -(-micro_batches.images_per_batch // micro_batches.world_size)
+        joined = -(-micro_batches.images_per_batch // micro_batches.world_size)
         raise UserError(
             f"backbone.norm: batch normalisation needs all {micro_batches.images_per_batch} images "
-            f"of a batch at once; set optimizer.images_per_step to {together}"
+            f"of a batch at once; set optimizer.images_per_step to {joined}"
         )
 
 

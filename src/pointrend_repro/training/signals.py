@@ -1,18 +1,18 @@
-"""Signals that ask a training to stop: a cluster's warning before it takes the machine away."""
+"""Signals that ask a training to stop: a cluster's warning before it reclaims the machine."""
 
 import signal
 from types import FrameType, TracebackType
 from typing import Any
 
-# What Slurm sends: SIGTERM on preemption and scancel, SIGUSR1 where `--signal=USR1@300` says so.
+# Slurm sends SIGTERM on preemption and scancel, and SIGUSR1 if `--signal=USR1@300` says so.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSignals:
-    """Notes a signal instead of dying of it, inside a `with` block.
+    """Records a signal instead of ending the process, inside a `with` block.
 
-    The training looks at `received` between two iterations. More signals change nothing: the
-    first one is being obeyed. Afterwards the handlers are those of before.
+    The training checks `received` between iterations. Further signals change nothing: it is already
+    stopping. Afterwards the previous handlers are restored.
     """
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class StopSignals:
         traceback: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
-            # None stands for a handler that was not set from Python, and cannot be set again.
+            # None stands for a handler that was not set from Python, and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def _note(self, number: int, _: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""One update: gradients of a batch, a micro-batch at a time, and what if they are not finite."""
+"""One update: a batch's gradients, a micro-batch at a time, and what if they are not finite."""
 
 import contextlib
 import logging
@@ -27,7 +27,7 @@ class State:
         shared: the model whose gradients are averaged over all processes.
         optimizer: of its parameters.
         iteration: how many are done.
-        skipped: updates left out because their loss was not finite.
+        skipped: how many updates were skipped because their loss was not finite.
     """
 
     model: nn.Module
@@ -43,10 +43,10 @@ def update(
     """Train on one batch, and return its losses, the same in all processes.
 
     Raises:
-        UserError: a loss is not finite, and no update, or none more, may be skipped.
+        UserError: a loss is not finite, and no update, or no further one, may be skipped.
     """
     may_skip = settings.on_non_finite_loss == "skip"
-    # The forward pass alone moves the running statistics of BN.
+    # Only the forward pass changes the running statistics of BN.
     buffers = [buffer.clone() for buffer in state.model.buffers()] if may_skip else []
     state.optimizer.zero_grad()
     numbers = _add_gradients(state, batch.micro_batches, processes, settings)
@@ -62,18 +62,18 @@ def update(
 def _add_gradients(
     state: State, micro_batches: list[MicroBatch], processes: Processes, settings: OptimizerSettings
 ) -> dict[str, float]:
-    """Add up the gradients of a batch, and return its losses, of all processes together."""
+    """Add up a batch's gradients, and return its losses over all processes."""
     accelerator = processes.accelerator
     whole = has_batch_norm(state.model)
     passes = [micro_batches] if whole else [[one] for one in micro_batches]
     totals: dict[str, Tensor] = {}
     for number, own in enumerate(passes, start=1):
-        # Gradients travel between the processes once, when the last ones are there.
+        # Gradients are exchanged between processes once, after the last micro-batch.
         waits = number < len(passes)
         weight = sum(micro_batch.weight for micro_batch in own)
         with accelerator.no_sync(state.shared) if waits else contextlib.nullcontext():
             losses = _losses(state.shared, own, accelerator.device, settings)
-            # The processes' gradients are averaged, but their weights are of the whole batch.
+            # The processes' gradients are averaged, but their weights are shares of the batch.
             total = torch.stack(list(losses.values())).sum() * (weight * processes.world_size)
             accelerator.backward(total)
         for name, loss in losses.items():
@@ -114,7 +114,7 @@ def _skip_or_stop(
     """Count an update whose loss is not finite.
 
     Raises:
-        UserError: none may be left out, or too many were.
+        UserError: none may be skipped, or too many were.
     """
     problem = (
         f"iteration {state.iteration}: the loss is not finite "

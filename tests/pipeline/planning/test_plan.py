@@ -174,7 +174,7 @@ def test_other_settings_undo_a_training_and_all_behind_it(paper: Grid, places: P
     progress = look_at(paper, places.results)
     assert progress.trainings[TRAINING].state == "other settings"
     assert not progress.predictions[PREDICTION]
-    assert "(1 of other settings)" in to_text(plan_of(paper, places))
+    assert "(1 with other settings)" in to_text(plan_of(paper, places))
 
 
 def test_a_checkpoint_shortens_what_is_left(paper: Grid, places: Places) -> None:
@@ -186,7 +186,7 @@ def test_a_checkpoint_shortens_what_is_left(paper: Grid, places: Places) -> None
     plan = plan_of(paper, places)
     saved = 8 * 0.261 * 60_000 / 3600
     assert plan.train_gpu_hours.low == pytest.approx(whole.low - saved)
-    assert "0/3 +1 begun" in to_text(plan)
+    assert "0/3 +1 started" in to_text(plan)
 
 
 def test_a_broken_origin_counts_as_not_done(paper: Grid, places: Places) -> None:
@@ -231,7 +231,7 @@ def test_json_is_the_plan(places: Places) -> None:
 def test_generated_data_have_no_hours_but_jobs(places: Places) -> None:
     text = to_text(plan_of(load_grid("smoke"), places))
     assert re.search(r"^train +0 +\d+$", text, re.M)
-    assert "no speed is published for: generated_cityscapes/" in text
+    assert "no speed is published: generated_cityscapes/" in text
     assert "Downloads" not in text
 
 

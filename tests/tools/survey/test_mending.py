@@ -25,7 +25,7 @@ from PIL import Image
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.segmentations import segmentation_mask
-from pointrend_repro.tools.survey.taking import take_survey
+from pointrend_repro.tools.survey.inspecting import inspect_folder
 
 UPRIGHT = {
     5: Image.Transpose.TRANSPOSE,
@@ -41,7 +41,7 @@ def check_mended(key: str, good: Path, tmp_path: Path) -> None:
     BROKEN[key](broken)
     before = tree(broken)
     try:
-        refused = bool(take_survey(broken).faults)
+        refused = bool(inspect_folder(broken).faults)
     except UserError:
         refused = True
     assert refused == (key not in ACCEPTED)
@@ -49,7 +49,7 @@ def check_mended(key: str, good: Path, tmp_path: Path) -> None:
     mend(broken, out)
 
     assert tree(broken) == before
-    survey = take_survey(out)
+    survey = inspect_folder(out)
     assert not survey.faults, survey.faults
     expected, found = truths(good), truths(out)
     if key in NO_CROWDS:
@@ -114,9 +114,9 @@ def test_objects_drawn_on_pictures_that_lie_on_their_side(
             exif = Image.Exif()
             exif[274] = orientation
             image.save(path, exif=exif)
-    assert take_survey(broken).faults
+    assert inspect_folder(broken).faults
     planned = mend(broken, tmp_path / "out")
-    assert not take_survey(tmp_path / "out").faults
+    assert not inspect_folder(tmp_path / "out").faults
     count = sum(len(t) for truth in truths(upright).values() for t in truth.values())
     assert planned.done["objects drawn on images before they are turned upright (EXIF)"] == count
     for split in SPLITS:
@@ -163,7 +163,7 @@ def test_pictures_of_16_bits_in_colour(
         cv2.imwrite(str(path.with_suffix(ending)), deep[:, :, ::-1])
         path.unlink()
     images(lambda e: e.update(file_name=e["file_name"].replace(".jpg", ending)))(broken)
-    survey = take_survey(broken)
+    survey = inspect_folder(broken)
     assert not survey.faults
     kinds = [f.kind for f in survey.findings]
     assert kinds.count("colour images of 16 bits a channel") == len(good)
@@ -227,7 +227,7 @@ def test_equal_pictures_are_not_on_both_sides(generated: Path, tmp_path: Path) -
         assert all(sides)
         assert sides[0].isdisjoint(sides[1])
         assert len(sides[0] | sides[1]) == 10
-        assert not take_survey(out).faults
+        assert not inspect_folder(out).faults
     splits = [tree(tmp_path / f"out{s}")["annotations/instances_val.json"] for s in range(4)]
     assert len(set(splits)) > 1  # the seed decides
     mend(broken, tmp_path / "again", seed=0)
@@ -249,7 +249,7 @@ def test_pictures_of_another_folder_than_most(generated: Path, tmp_path: Path) -
             Image.new("RGB", (128, 80), "grey").save(broken / "more" / file.name)
     coco_file(broken, "train").write_text(json.dumps(document))
     assert mend(broken, out).left == ()
-    assert not take_survey(out).faults
+    assert not inspect_folder(out).faults
     mended = json.loads(coco_file(out, "train").read_text())["images"]
     good = json.loads(coco_file(generated, "train").read_text())["images"]
     for k, (image, right) in enumerate(zip(mended, good, strict=True)):
@@ -269,5 +269,5 @@ def test_deep_pictures_that_are_named_in_a_roundabout_way(generated: Path, tmp_p
         document["images"][0]["file_name"] = document["images"][0]["file_name"].split("/")[-1]
         coco_file(broken, split).write_text(json.dumps(document))
     mend(broken / "val2017" / "..", out)
-    assert not take_survey(out).faults
+    assert not inspect_folder(out).faults
     assert truths(out) == truths(generated)

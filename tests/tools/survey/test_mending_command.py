@@ -75,7 +75,7 @@ def test_places_that_are_refused(
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for out, told in {
         root: "is there already, and not empty",
-        root / "train2017/mended": f"is inside of {root}",
+        root / "train2017/mended": f"is inside {root}",
         tmp_path / "full": "is there already, and not empty",
         tmp_path / "full/mine.txt": "is there already",
         tmp_path / "link": "is there already",

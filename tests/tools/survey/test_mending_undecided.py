@@ -12,7 +12,7 @@ from mended_folders import mend
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.tools.survey.taking import take_survey
+from pointrend_repro.tools.survey.inspecting import inspect_folder
 
 
 def scatter(root: Path) -> None:
@@ -84,10 +84,10 @@ UNDECIDED: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "names in two folders": (scatter, "may be any of a/000000000001.jpg, b/", "is not on disk"),
     "names that end alike": (two_ends, "which is another image's, too", "is not on disk"),
     "no category": (objects(lambda e: e.update(category_id=None)), "", "has category_id None"),
-    "other sizes": (images(lambda e: e.update(width=64, height=40)), "", "do not belong together"),
+    "other sizes": (images(lambda e: e.update(width=64, height=40)), "", "do not match"),
     "objects on either picture": (
         small_on_side,
-        "their objects do not tell on which they were drawn",
+        "their objects do not show on which they were drawn",
         "is 128x80 pixels, but its annotation says 80x128",
     ),
     "pictures in fractions": (to_floats, "of which nothing says what is black", "convert it to 8"),
@@ -110,7 +110,7 @@ def test_what_cannot_be_decided_stays_refused(key: str, generated: Path, tmp_pat
     assert left in "\n".join(planned.left)
     assert bool(left) == bool(planned.left)
     try:
-        told = "\n".join(f.text for f in take_survey(out).faults)
+        told = "\n".join(f.text for f in inspect_folder(out).faults)
     except UserError as error:
         told = str(error)
     assert refusal in told or "none of its images" in told

@@ -21,10 +21,10 @@ from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.settings.generated import GeneratedSettings
+from pointrend_repro.tools.survey.inspecting import Survey, as_data, inspect_folder
 from pointrend_repro.tools.survey.layout import CityscapesFolder, CocoFolder, find_layout
 from pointrend_repro.tools.survey.measuring import Shapes
 from pointrend_repro.tools.survey.proposing import propose
-from pointrend_repro.tools.survey.taking import Survey, as_data, take_survey
 from pointrend_repro.tools.survey.text import NAMED_OF_EACH_KIND, to_text
 
 Entry = dict[str, Any]
@@ -123,7 +123,7 @@ DEFECTS = {
     "image id twice": Defect(
         lambda p: p.document["images"].append(dict(p.image)),
         "wrong image entries",
-        "image {k}: its id stands there twice",
+        "image {k}: its id appears twice",
     ),
     "no box": Defect(
         lambda p: p.annotation.pop("bbox"),
@@ -251,7 +251,7 @@ def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], wher
         root = Path(folder)
         for split in ("train", "val"):
             write_split(root, split, 8, hurt if split == where else no_harm)
-        survey = take_survey(root)
+        survey = inspect_folder(root)
         accepted = is_accepted(find_layout(root))
     first = 1 if where == "train" else 501
     for k, name in enumerate(names, start=first):
@@ -280,7 +280,7 @@ def test_each_defect_alone(name: str, tmp_path: Path) -> None:
     """What the random ones may miss."""
     write_split(tmp_path, "val", 3, no_harm)
     write_split(tmp_path, "train", 4, lambda k, p: DEFECTS[name].do(p) if k == 1 else None)
-    survey = take_survey(tmp_path)
+    survey = inspect_folder(tmp_path)
     assert DEFECTS[name].kind in {f.kind for f in survey.findings}
     assert bool(survey.faults) == DEFECTS[name].must_mend
     assert DEFECTS[name].told.format(k=2) in to_text(survey)
@@ -290,7 +290,7 @@ def test_all_are_counted_though_not_all_are_printed(tmp_path: Path) -> None:
     write_split(tmp_path, "val", 2, no_harm)
     count = NAMED_OF_EACH_KIND + 3
     write_split(tmp_path, "train", count, lambda k, p: p.file.unlink() if k else None)
-    survey = take_survey(tmp_path)
+    survey = inspect_folder(tmp_path)
     text = to_text(survey)
     assert f"images that are not on disk: {count - 1}" in text
     assert text.count(".png is not on disk") == NAMED_OF_EACH_KIND
@@ -304,7 +304,7 @@ def test_categories_of_one_split_alone(tmp_path: Path) -> None:
 
     write_split(tmp_path, "train", 3, no_harm)
     write_split(tmp_path, "val", 3, rename)
-    told = [f.text for f in take_survey(tmp_path).faults]
+    told = [f.text for f in inspect_folder(tmp_path).faults]
     assert [t.split(": ")[1].split(" is")[0] for t in told] == [
         "'nut' with id 5",
         "'nail' with id 5",
@@ -327,7 +327,7 @@ def test_what_is_counted(tmp_path: Path) -> None:
     write_split(tmp_path, "val", 2, no_harm)
     (tmp_path / "train/spare.png").write_bytes(b"")
     (tmp_path / "train/notes.txt").write_text("")
-    survey = take_survey(tmp_path, sample=3)
+    survey = inspect_folder(tmp_path, sample=3)
     counts = survey.counts["train"]
     assert (counts.images, counts.images_without_objects) == (5, 2)
     assert (counts.objects, counts.crowd_regions) == (3, 1)
@@ -390,7 +390,7 @@ def test_files_are_found_wherever_they_are(name: str, tmp_path: Path) -> None:
     assert isinstance(folder, CocoFolder)
     assert folder.splits["train"].annotations == tmp_path / annotations
     assert folder.splits["train"].images_dir == tmp_path / images
-    assert not take_survey(tmp_path).faults
+    assert not inspect_folder(tmp_path).faults
 
 
 def test_equal_file_names_in_both_splits_and_subfolders_in_names(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_equal_file_names_in_both_splits_and_subfolders_in_names(tmp_path: Path)
     folder = find_layout(tmp_path)
     assert isinstance(folder, CocoFolder)
     assert [s.images_dir.name for s in folder.splits.values()] == ["train", "val"]
-    assert not take_survey(tmp_path).findings
+    assert not inspect_folder(tmp_path).findings
 
 
 def told_of(root: Path, **files: Path) -> str:
@@ -447,7 +447,7 @@ def test_links_that_go_in_a_circle(tmp_path: Path) -> None:
     (tmp_path / "real/train/again").symlink_to(tmp_path / "real")
     (tmp_path / "data").mkdir()
     (tmp_path / "data/linked").symlink_to(tmp_path / "real")
-    assert not take_survey(tmp_path / "data").findings
+    assert not inspect_folder(tmp_path / "data").findings
 
 
 # --- Cityscapes' layout ----------------------------------------------------------------------
@@ -463,7 +463,7 @@ def streets(tmp_path: Path) -> Path:
 
 
 def test_streets(streets: Path) -> None:
-    survey = take_survey(streets.parent)
+    survey = inspect_folder(streets.parent)
     assert isinstance(find_layout(streets), CityscapesFolder)
     assert (survey.root, survey.layout) == (streets, "cityscapes")
     assert not survey.faults
@@ -479,15 +479,17 @@ def test_streets_with_defects(streets: Path) -> None:
     photographs[1].unlink()
     labels[2].write_bytes(labels[2].read_bytes()[:50])
     Image.fromarray(np.full((48, 96), 40_000, np.uint16)).save(labels[3])
-    told = {f.kind: f.text for f in take_survey(streets).faults if "val" not in f.text}
+    told = {f.kind: f.text for f in inspect_folder(streets).faults if "val" not in f.text}
     assert labels[0].name in told["photographs without a label image"]
     assert photographs[1].name in told["label images without a photograph"]
-    unread = [f.text for f in take_survey(streets).faults if f.kind.startswith("label images that")]
+    unread = [
+        f.text for f in inspect_folder(streets).faults if f.kind.startswith("label images that")
+    ]
     assert str(labels[2]) in unread[0]
     assert "bring other classes in COCO's format" in unread[1]
     shutil.rmtree(streets / "gtFine/val")
     shutil.rmtree(streets / "leftImg8bit/val")
-    assert "splits are called train and val" in str(take_survey(streets).faults)
+    assert "splits are called train and val" in str(inspect_folder(streets).faults)
 
 
 # --- proposals -------------------------------------------------------------------------------
@@ -580,7 +582,7 @@ def test_objects_at_the_networks_input() -> None:
 def test_a_terminal_gets_no_codes_from_names(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_split(tmp_path, split, 2, no_harm)
-    survey: Survey = take_survey(tmp_path)
+    survey: Survey = inspect_folder(tmp_path)
     train = dataclasses.replace(
         survey.splits["train"], categories=(Category(2, "\x1b[2J\nbolt"), Category(5, "Mutter ü"))
     )
@@ -599,7 +601,7 @@ def test_a_split_in_fractions_of_the_image_is_refused_as_a_whole(tmp_path: Path)
 
     write_split(tmp_path, "train", 3, in_fractions)
     write_split(tmp_path, "val", 3, no_harm)
-    (told,) = [f.text for f in take_survey(tmp_path).faults]
+    (told,) = [f.text for f in inspect_folder(tmp_path).faults]
     assert "train.json: 3 of 3 objects; are coordinates fractions of the image?" in told
 
 
@@ -610,6 +612,6 @@ def test_images_of_both_splits(tmp_path: Path) -> None:
     document = json.loads(path.read_text())
     document["images"][1]["file_name"] = "../train/2.png"
     path.write_text(json.dumps(document))
-    told = [f.text for f in take_survey(tmp_path).findings if f.kind == "images of both splits"]
+    told = [f.text for f in inspect_folder(tmp_path).findings if f.kind == "images of both splits"]
     assert len(told) == 1
     assert "train/2.png is trained and validated on" in told[0]

@@ -1,1 +1,1 @@
-"""Data sets and weights, fetched from where they are published, or taken where they already lie."""
+"""Data sets and weights: fetched from their publishers, or used where they already lie."""

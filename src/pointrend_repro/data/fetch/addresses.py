@@ -1,4 +1,4 @@
-"""URLs of downloads: what may be shown of one, and where a server may send us."""
+"""URLs of downloads: which part of one may be shown, and where a server may redirect us."""
 
 import re
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
@@ -12,10 +12,10 @@ _LONGEST = 500
 
 
 def split_credentials(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
-    """Return a URL without user and password, and these two (RFC 7617: in UTF-8), or None.
+    """Return a URL without user and password, and these two (RFC 7617, as UTF-8) or None.
 
     Raises:
-        ValueError: it is no URL.
+        ValueError: it is not a URL.
     """
     parts = urlsplit(url)
     if "@" not in parts.netloc:
@@ -26,10 +26,10 @@ def split_credentials(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
 
 
 def public_address(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password and the values of its query.
+    """Return a URL without its possible secrets: user, password and the values of its query.
 
-    Presigned addresses and mirrors that need an account hold tokens there; records, logs and
-    messages get this instead.
+    Presigned URLs and mirrors that need an account have tokens there; records, logs and messages
+    get this instead.
     """
     try:
         parts = urlsplit(url)
@@ -43,7 +43,7 @@ def public_address(url: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Return what a library says of a failure, cut where it quotes an address."""
+    """Return a library's message about a failure, cut where it quotes a URL."""
     found = re.sub(
         r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", lambda url: public_address(url[0]), text, flags=re.I
     )
@@ -51,7 +51,7 @@ def without_secrets(text: str) -> str:
 
 
 def is_encrypted(url: str) -> bool:
-    """Return whether no one on the way can read or change what comes from there."""
+    """Return whether no one on the way can read or change the bytes: https, or this machine."""
     parts = urlsplit(url)
     return parts.scheme == "https" or parts.hostname in _LOCAL_HOSTS
 
@@ -60,25 +60,25 @@ def next_address(answer: requests.Response, *, has_hash: bool) -> str:
     """Return where a redirect leads.
 
     Args:
-        has_hash: wrong bytes would be noticed, so that an open line may lead to another.
+        has_hash: wrong bytes would be noticed, so an unencrypted URL may redirect to another one.
 
     Raises:
-        ValueError: in words, where it leads nowhere, or where nothing may be fetched from.
+        ValueError: in words, if it leads nowhere or to a URL that nothing may be fetched from.
     """
     here = answer.url
     # Servers send UTF-8; the header is read as Latin-1 (as in requests' own redirects).
     location = answer.headers.get("Location", "").encode("latin-1", "replace").decode("utf-8")
     if not location.strip():
-        raise ValueError(f"{answer.status_code} without a place to go on")
+        raise ValueError(f"{answer.status_code} without a redirect address")
     there = urljoin(here, requote_uri(location))
     scheme = urlsplit(there).scheme
     if scheme not in {"http", "https"} or not urlsplit(there).hostname:
-        raise ValueError(f"on to {public_address(there)}, which is no place on the web")
+        raise ValueError(f"on to {public_address(there)}, which is not a web address")
     if urlsplit(here).scheme == "https" and scheme != "https":
-        raise ValueError(f"from https on to {public_address(there)}, over an open line")
+        raise ValueError(f"from https on to {public_address(there)}, which is not encrypted")
     if not has_hash and not is_encrypted(there):
         raise ValueError(
-            f"on to {public_address(there)}, over an open line, and no hash would tell wrong bytes"
+            f"on to {public_address(there)}, not encrypted, and no hash would reveal wrong bytes"
         )
     return there
 
@@ -86,7 +86,7 @@ def next_address(answer: requests.Response, *, has_hash: bool) -> str:
 def is_same_server(one: str, other: str) -> bool:
     """Return whether credentials for the first address may be sent to the second.
 
-    Also where only http has become https, at the ports that go without saying.
+    This includes an upgrade from http to https, at the default ports.
     """
     before, after = _server(urlsplit(one)), _server(urlsplit(other))
     return before == after or (

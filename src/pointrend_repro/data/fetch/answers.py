@@ -1,4 +1,4 @@
-"""What a server's answer says of a file: status, length and range, read without trusting it."""
+"""A server's response about a file: status, length and range, read without trusting it."""
 
 import email.utils
 import re
@@ -13,12 +13,12 @@ from pointrend_repro.data.fetch.request import FileRequest, TransientError
 LONGEST_WAIT_S = 300.0
 _WORTH_ANOTHER_TRY = {408, 425, 429}
 _REDIRECTS = range(300, 400)
-# Up to a thousand petabytes; \d would take digits of any script.
+# Up to a thousand petabytes; \d would also match digits of other scripts.
 _NUMBER = "[0-9]{1,18}"
 
 
 def check_status(answer: requests.Response, request: FileRequest) -> None:
-    """Let pass what brings bytes (200, 206) or says that there are no more (416).
+    """Accept a response that brings bytes (200, 206) or says that there are no more (416).
 
     Raises:
         UserError: the server refuses.
@@ -39,11 +39,11 @@ def check_status(answer: requests.Response, request: FileRequest) -> None:
 
 
 def asked_wait_s(answer: requests.Response, now: float) -> float:
-    """Return how long a server wants to be left alone, in s, 300 at most; 0 if it does not say.
+    """Return how long a server asks us to wait, in s, at most 300; 0 if it does not say.
 
     Args:
-        now: in s since 1970, for a date (RFC 9110, 10.2.3) in an answer that has none itself:
-            the server's clock may be another than ours.
+        now: in s since 1970, to interpret a date (RFC 9110, 10.2.3) in a response without a date of
+            its own; the server's clock may differ from ours.
     """
     wish = answer.headers.get("Retry-After", "").strip()
     if re.fullmatch("[0-9]+", wish):
@@ -56,22 +56,22 @@ def asked_wait_s(answer: requests.Response, now: float) -> float:
 
 
 def says_complete(answer: requests.Response, have: int) -> bool:
-    """Return whether an answer says that the whole file has as many bytes as we have."""
+    """Return whether a response says that the whole file has as many bytes as we have."""
     found = re.fullmatch(rf"bytes \*/({_NUMBER})", answer.headers.get("Content-Range", "").strip())
     return found is not None and int(found[1]) == have
 
 
 def offered(answer: requests.Response, request: FileRequest) -> tuple[int, int | None]:
-    """Return at which byte the answer starts, and how many the whole file has, if it says.
+    """Return the byte at which the response starts, and the size of the whole file if it says.
 
-    The start is -1 where the answer is a part and does not say which.
+    The start is -1 where the response is a part and does not say which.
 
     Raises:
         UserError: more bytes than the file may have.
-        TransientError: another number of bytes than the file has, or no number.
+        TransientError: another number of bytes than the file has, or not a number.
     """
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise TransientError("the file is compressed on its way, though that was not asked for")
+        raise TransientError("the file is compressed in transit, though that was not asked for")
     start, total = _range(answer) if answer.status_code == 206 else (0, _length(answer))
     if total is not None and request.size_bytes is not None and total != request.size_bytes:
         raise TransientError(
@@ -103,7 +103,7 @@ def _length(answer: requests.Response) -> int | None:
 
 
 def _seconds(date: str) -> float | None:
-    """Return an HTTP date in s since 1970, or None if it is none."""
+    """Return an HTTP date in s since 1970, or None if it is not one."""
     try:
         return email.utils.parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError, IndexError):

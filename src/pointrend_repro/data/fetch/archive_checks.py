@@ -1,6 +1,6 @@
-"""Why a ZIP archive must not be unpacked: found out before its first file is written.
+"""Reasons not to unpack a ZIP archive, found before its first file is written.
 
-An archive from elsewhere may name paths outside the folder, links, devices, one path twice, or
+An untrusted archive may name paths outside the folder, links, devices, or one path twice, or may
 unpack to far more than it should.
 """
 
@@ -15,13 +15,13 @@ from pointrend_repro.base.json_text import shown
 
 MAX_MEMBERS = 500_000  # COCO's largest has 118288
 MAX_RATIO = 100  # annotations in JSON shrink to a fifth; nothing of ours to a hundredth
-MAX_FOLDERS = 100  # one in the other; Cityscapes has four
+MAX_FOLDERS = 100  # nested in each other; Cityscapes has four
 MAX_NAME_BYTES = 255  # of a file or folder on ext4, XFS, Btrfs, ZFS, NFS, Lustre and APFS
 TOO_MANY = f"has more than {MAX_MEMBERS} members"
 
 
 def problem_of(members: Iterable[zipfile.ZipInfo]) -> str | None:
-    """Return why an archive must not be unpacked, by its list of contents, or None."""
+    """Return why an archive must not be unpacked, judging by its list of contents, or None."""
     files: set[str] = set()
     folders: set[str] = set()
     for number, member in enumerate(members, start=1):
@@ -41,11 +41,11 @@ def problem_of(members: Iterable[zipfile.ZipInfo]) -> str | None:
 
 
 def _file_and_folder(files: set[str], folders: set[str]) -> str | None:
-    """Return a path that is a file and named as a folder, or has something below it."""
+    """Return a path that is both a file and a folder, or a file with something below it."""
     for path in sorted(files & folders):
         return path
-    # What lies below a path follows it at once, sorted so; to keep all folders of all paths
-    # instead would take gigabytes for an archive that is made for it.
+    # When sorted this way, whatever lies below a path follows it directly; keeping all folders of
+    # all paths instead would take gigabytes for a malicious archive.
     for path, following in pairwise(sorted(f"{path}/" for path in files | folders)):
         if following.startswith(path) and path[:-1] in files:
             return path[:-1]
@@ -55,7 +55,7 @@ def _file_and_folder(files: set[str], folders: set[str]) -> str | None:
 def size_problem(
     members: Sequence[zipfile.ZipInfo], archive_bytes: int, max_bytes: int
 ) -> str | None:
-    """Return why these members are too much to unpack, by what the archive says, or None."""
+    """Return why these members are too much to unpack, by their declared sizes, or None."""
     total = sum(member.file_size for member in members)
     if total > max_bytes:
         return f"unpacks to {total} bytes where at most {max_bytes} are expected"
@@ -77,7 +77,7 @@ def _name_problem(name: str) -> str | None:
     if len(parts) > MAX_FOLDERS:
         return f"has a path of more than {MAX_FOLDERS} folders"
     if any(len(part.encode()) > MAX_NAME_BYTES for part in parts):
-        return f"has a name of more than {MAX_NAME_BYTES} bytes, which no disk takes"
+        return f"has a name of more than {MAX_NAME_BYTES} bytes, which no file system takes"
     return None
 
 
@@ -91,5 +91,5 @@ def _kind_problem(member: zipfile.ZipInfo) -> str | None:
 
 
 def _disk_name(name: str) -> str:
-    """What is one and the same path on some disk: macOS ignores case and normalises."""
+    """Return a path as macOS compares it, ignoring case and normalising."""
     return unicodedata.normalize("NFC", name.removesuffix("/")).casefold()

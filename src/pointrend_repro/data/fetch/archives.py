@@ -1,7 +1,7 @@
-"""ZIP archives, unpacked next to their place and then renamed; unsafe ones are refused whole.
+"""ZIP archives, unpacked beside their destination and then renamed; unsafe ones are refused whole.
 
-What the list of contents gives away is looked for before the first file is written
-(`archive_checks`), and the bytes are counted again while they are.
+The list of contents is checked before the first file is written (`archive_checks`), and bytes are
+counted again as they are unpacked.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ from pointrend_repro.data.fetch import archive_checks
 from pointrend_repro.data.fetch.archive_checks import problem_of, size_problem
 from pointrend_repro.data.fetch.request import Report
 
-# A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA takes memory by
-# what the archive says.
+# A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA allocates as much
+# memory as the archive says.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -40,10 +40,10 @@ _DAMAGE = (
 )
 _CHUNK_BYTES = 1 << 20
 _SUFFIX = ".unpacking"
-# COCO's largest archive has 100 bytes a member in its list of contents.
+# COCO's largest archive has 100 bytes per member in its list of contents.
 _MAX_LIST_BYTES = 512 * archive_checks.MAX_MEMBERS
 _ENTRY = b"PK\x01\x02"  # how each member's entry in it begins (APPNOTE.TXT 4.3.12)
-# What a disk says to a name that it cannot have.
+# The errors of a file system for a name that it cannot store.
 _NAME_ERRORS = {errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}
 
 
@@ -60,21 +60,21 @@ def unpack(
     report: Report,
     check: Callable[[Path], str | None],
 ) -> None:
-    """Put some folders or files of an archive below `into`; those already there stay as they are.
+    """Put some folders or files of an archive below `into`; existing ones stay as they are.
 
     Args:
-        places: paths in the archive; each appears at once and whole, or not at all.
-        max_bytes: no more than this is unpacked.
-        check: takes the folder that everything was unpacked into, before anything is put in
+        places: paths in the archive; each appears whole, or not at all.
+        max_bytes: the most that is unpacked.
+        check: takes the folder that everything was unpacked into, before anything is moved to its
             place, and returns what is wrong with it, or None.
 
     Raises:
         UnsafeArchiveError: the archive is damaged or unsafe, or lacks one of `places`; nothing was
             put in place.
-        UserError: the disk is full, or not to be written to.
+        UserError: the disk is full or cannot be written to.
     """
     with (
-        _told_as_damaged(archive),
+        _reporting_damage(archive),
         _ListBounded(archive) as stream,
         zipfile.ZipFile(stream) as opened,
     ):
@@ -94,8 +94,8 @@ def unpack(
 
 
 @contextlib.contextmanager
-def _told_as_damaged(archive: Path) -> Iterator[None]:
-    """Turn what `zipfile` and its decompressors end in into one line."""
+def _reporting_damage(archive: Path) -> Iterator[None]:
+    """Turn the errors of `zipfile` and its decompressors into one line."""
     try:
         yield
     except OSError as error:
@@ -112,10 +112,10 @@ def _refuse_damaged(archive: Path, error: Exception) -> NoReturn:
 
 
 class _ListBounded(io.BufferedReader):
-    """An archive's file that does not hand out a list of contents beyond reason.
+    """An archive's file that refuses to return an unreasonably long list of contents.
 
-    `zipfile` asks for the whole list at once, and makes an object of each member before anybody
-    can look at them: a gigabyte for a list of 50 MB.
+    `zipfile` reads the whole list at once, and makes an object for each member before they can
+    be checked: a gigabyte for a list of 50 MB.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -157,7 +157,7 @@ def _unpack_members(
     total, done = sum(m.file_size for m in members), 0
     for member in members:
         target = folder / member.filename
-        with _bad_names_told(opened, member):
+        with _naming_bad_names(opened, member):
             (target if member.is_dir() else target.parent).mkdir(parents=True, exist_ok=True)
             if not member.is_dir():
                 done += _unpack_file(opened, member, target)
@@ -165,8 +165,8 @@ def _unpack_members(
 
 
 @contextlib.contextmanager
-def _bad_names_told(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[None]:
-    """Name the archive and the member where the disk only says that a name is too long for it."""
+def _naming_bad_names(opened: zipfile.ZipFile, member: zipfile.ZipInfo) -> Iterator[None]:
+    """Name the archive and the member where the system only says that a name is too long."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""One request for one file, followed to where the server sends us, if that is safe.
+"""One request for one file, with redirects followed if that is safe.
 
-requests' own redirects go anywhere, over an open line too, read each answer on the way to its end,
-however long, and end in a ValueError for an address that is none.
+requests' own redirects go anywhere, also unencrypted, read each response on the way to its end,
+however long, and raise ValueError for an invalid address.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ from pointrend_repro.data.fetch.addresses import (
 )
 from pointrend_repro.data.fetch.request import FileRequest, TransientError
 
-TIMEOUT_S = (20, 60)  # to connect; between two pieces
+TIMEOUT_S = (20, 60)  # to connect; between two chunks
 MOST_REDIRECTS = 20
 _TALKERS = ("urllib3.connection", "urllib3.connectionpool")
 _REDIRECTS = {301, 302, 303, 307, 308}
 
 
 class OneStepSession(requests.Session):
-    """A session that hands out a redirect instead of following it, its body unread."""
+    """A session that returns a redirect instead of following it, its body unread."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Tell requests that there is nothing to follow."""
@@ -40,12 +40,12 @@ class OneStepSession(requests.Session):
 def asked(
     session: OneStepSession, request: FileRequest, headers: dict[str, str]
 ) -> Iterator[requests.Response]:
-    """Ask for a file, and yield the answer of the place that has it; `url` of it says which.
+    """Request a file, and yield the response that has it; its `url` says from where.
 
     Failures of the connection inside the block are reported like those before it.
 
     Raises:
-        UserError: the address leads nowhere, or to where nothing may be fetched from.
+        UserError: the address leads nowhere, or to one that nothing may be fetched from.
         TransientError: the connection fails.
     """
     with contextlib.ExitStack() as open_answers, _no_secrets_in_the_log():
@@ -58,7 +58,7 @@ def asked(
 
 @contextlib.contextmanager
 def _no_secrets_in_the_log() -> Iterator[None]:
-    """Cut the queries that urllib3 quotes, as a warning where a header is none."""
+    """Cut the queries of URLs that urllib3 quotes when it warns about a malformed header."""
 
     def cut(record: logging.LogRecord) -> bool:
         message = " ".join(record.getMessage().split())
@@ -114,7 +114,7 @@ def _answer(
         raise _leads_nowhere(request, error) from None
     except RequestException:
         raise
-    except ValueError as error:  # a port or a host that is none
+    except ValueError as error:  # an invalid port or host
         raise _leads_nowhere(request, error) from None
 
 
@@ -131,7 +131,7 @@ def _leads_nowhere(request: FileRequest, error: Exception) -> UserError:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason: what libraries wrap around it names the URL again, at length."""
+    """The innermost reason: the errors wrapped around it repeat the URL at length."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {without_secrets(' '.join(str(error).split()))[:120]}"

@@ -1,4 +1,4 @@
-"""`config/downloads.yaml`: what can be fetched, from where, and how to know that it is right."""
+"""`config/downloads.yaml`: what can be fetched, from where, and how to recognise the right file."""
 
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -41,16 +41,16 @@ class Unpack(Strict):
     places: list[RelativePath] = Field(
         min_length=1, description="folders or files of the archive, put below the download's `into`"
     )
-    max_bytes: PositiveInt = Field(description="no more than this is unpacked")
+    max_bytes: PositiveInt = Field(description="the most that is unpacked")
 
 
 class RemoteFile(Strict):
-    """One file on a server: an archive that is unpacked, or a file that stays as it is."""
+    """One file on a server: an archive to unpack, or a file that stays as it is."""
 
     urls: list[Url] = Field([], description="the first that works is taken")
-    package: str | None = Field(None, description="Cityscapes' name of it, in place of `urls`")
+    package: str | None = Field(None, description="Cityscapes' name for it, in place of `urls`")
     size_bytes: PositiveInt | None = Field(None, description="where its size is published")
-    max_bytes: PositiveInt | None = Field(None, description="the most it may have, where it is not")
+    max_bytes: PositiveInt | None = Field(None, description="the most it may have otherwise")
     sha256: Sha256 | Literal["pin at first download"]
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     md5_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{6,31}$")
@@ -70,7 +70,7 @@ class RemoteFile(Strict):
         if (self.size_bytes is None) == (self.max_bytes is None):
             raise ValueError("give either size_bytes or max_bytes")
         if not is_file_name(self.name):
-            raise ValueError(f"{self.name!r}: letters, digits, _, . and - make a file's name")
+            raise ValueError(f"{self.name!r}: a file's name has letters, digits, _, . and - only")
         return self
 
     @property
@@ -80,12 +80,12 @@ class RemoteFile(Strict):
 
     @property
     def most_bytes(self) -> int:
-        """Its size or, where that is not published, what it may have at most."""
+        """Its size or, where that is not published, the most that it may have."""
         return self.size_bytes or self.max_bytes or 0
 
     @property
     def has_published_hash(self) -> bool:
-        """Whether wrong bytes would be noticed at the first download."""
+        """Whether wrong bytes would be noticed even at the first download."""
         return self.sha256 != PIN or bool(self.md5 or self.md5_prefix)
 
     @property
@@ -100,7 +100,7 @@ class Download(Strict):
     title: Text
     group: Name | None = Field(None, description="a name that fetches all of its members")
     into: RelativePath = Field(description="folder below data/")
-    site: Url | None = Field(None, description="of Cityscapes' packages, which need an account")
+    site: Url | None = Field(None, description="for Cityscapes' packages, which need an account")
     terms: Text = Field(description="the licence, or where to read it")
     files: list[RemoteFile] = Field(min_length=1)
 
@@ -117,7 +117,7 @@ class Catalogue(Strict):
     downloads: dict[Name, Download]
 
     def expand(self, names: list[str]) -> list[str]:
-        """Return names of downloads, once each, for names of downloads and of groups.
+        """Resolve names of downloads and groups to names of downloads, each once.
 
         Raises:
             UserError: there is no such download or group.

@@ -1,10 +1,10 @@
 """Cityscapes' packages, which need an account: the protocol of cityscapesscripts' `csDownload`.
 
-Only the protocol: the library's own login asks at the terminal, where a batch job would hang, and
-deletes the user's credentials when they are refused. Source: cityscapesscripts 2.3.0,
+Only the protocol: the library's own login prompts at the terminal, where a batch job would hang,
+and deletes the user's credentials if they are refused. Source: cityscapesscripts 2.3.0,
 `cityscapesscripts/download/downloader.py`.
 
-The credentials are sent to the site and nowhere else: no file, log or message of ours has them.
+The credentials are sent to the site and nowhere else: none of our files, logs or messages has them.
 """
 
 import os
@@ -30,14 +30,14 @@ _MOST_BYTES = 4_000_000  # of a page of the site; its list of packages has 8000
 
 @dataclass(frozen=True)
 class Credentials:
-    """Of an account at the site; never shown."""
+    """Credentials of an account at the site; never shown."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
 
 
 def credentials_file() -> Path:
-    """Return where `csDownload` keeps the credentials, if its user has let it."""
+    """Return where `csDownload` stores the credentials, if its user has allowed it."""
     return Path(appdirs.user_data_dir("cityscapesscripts", "cityscapes")) / "credentials.json"
 
 
@@ -60,7 +60,7 @@ def find_credentials() -> Credentials | None:
         content = parse_json(path.read_bytes())
         return Credentials(str(content["username"]), str(content["password"]))
     except (OSError, ValueError, KeyError, TypeError):
-        # Not what is wrong with it: that might quote what it holds.
+        # The parser's message is left out: it might quote the file's content.
         raise UserError(
             f'{path}: is not readable JSON with "username" and "password"; correct or remove it'
         ) from None
@@ -76,7 +76,7 @@ def login(site: str, credentials: Credentials) -> OneStepSession:
     if not is_encrypted(site):
         raise UserError(f"{place}: is not https, so no password is sent there; correct `site`")
     session = OneStepSession()
-    session.trust_env = False  # a .netrc of the user's must not answer for them
+    session.trust_env = False  # the user's .netrc must not replace these credentials
     session.proxies = requests.utils.get_environ_proxies(site)
     form = {"username": credentials.username, "password": credentials.password, "submit": "Login"}
     _ask(session, "GET", f"{site}/login")
@@ -90,7 +90,7 @@ def login(site: str, credentials: Credentials) -> OneStepSession:
 
 
 def package_url(site: str, session: OneStepSession, package: str) -> str:
-    """Return from where a session fetches a package.
+    """Return the URL from which a session fetches a package.
 
     Raises:
         UserError: the account may not have it, or the site answers something else.
@@ -100,7 +100,7 @@ def package_url(site: str, session: OneStepSession, package: str) -> str:
     try:
         numbers = {str(e["name"]): _package_id(e["packageID"]) for e in parse_json(answer)}
     except (ValueError, KeyError, TypeError):
-        raise UserError(f"{place}: answers no list of packages; is the site down?") from None
+        raise UserError(f"{place}: returns no list of packages; is the site down?") from None
     if package not in numbers:
         raise UserError(
             f"{place}: this account has no access to {package}; ask for it at "
@@ -110,7 +110,7 @@ def package_url(site: str, session: OneStepSession, package: str) -> str:
 
 
 def _package_id(value: Any) -> int:
-    """Return a package's number, which the site writes as a text."""
+    """Return a package's number, which the site writes as a string."""
     if not re.fullmatch("[0-9]{1,9}", str(value)):
         raise ValueError
     return int(value)
@@ -119,7 +119,7 @@ def _package_id(value: Any) -> int:
 def _ask(
     session: OneStepSession, method: str, url: str, form: dict[str, str] | None = None
 ) -> tuple[int, bytes]:
-    """Return an answer's status and body, of which no more is read than a page can have."""
+    """Return a response's status and body, reading no more than a page can have."""
     place = public_address(url)
     try:
         with session.request(method, url, data=form, stream=True, timeout=TIMEOUT_S) as answer:
@@ -132,5 +132,5 @@ def _ask(
             f"{place}: the site does not answer as it should{status}; try again later"
         ) from None
     if len(content) > _MOST_BYTES:
-        raise UserError(f"{place}: answers more than {_MOST_BYTES} bytes; try again later")
+        raise UserError(f"{place}: returns more than {_MOST_BYTES} bytes; try again later")
     return answer.status_code, content

@@ -1,4 +1,4 @@
-"""Is everything there? The numbers of images, label images and annotations that are published."""
+"""Checks the published numbers of images, label images and annotations."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pointrend_repro.data.fetch.catalogue import RemoteFile
 
 
 def count(into: Path, file: RemoteFile) -> tuple[dict[str, int], str | None]:
-    """Count what a file of the catalogue leaves below `into`.
+    """Count what a file of the catalogue puts below `into`.
 
     Returns:
         The numbers by pattern or list, and the first that is wrong, in words, or None.

@@ -1,4 +1,4 @@
-"""Fetch downloads of the catalogue: only what is not there, checked before it is put in place."""
+"""Fetches downloads of the catalogue: only missing ones, checked before they are put in place."""
 
 import contextlib
 import fcntl
@@ -31,22 +31,22 @@ _PATIENT = Patience()
 
 
 class _WrongBytesError(Exception):
-    """What was fetched is not what was published, or not what was fetched before."""
+    """The fetched bytes are not the published ones, or not those of the first download."""
 
 
 def fetch(
     names: list[str], catalogue: Catalogue, data: Path, patience: Patience = _PATIENT
 ) -> None:
-    """Fetch downloads, or take what is there; a second call finds nothing to do.
+    """Fetch downloads that are not there yet; a second call finds nothing to do.
 
     Args:
         names: of downloads or groups.
         data: the folder that holds all data sets and weights.
-        patience: with the server of each file.
+        patience: with each file's server.
 
     Raises:
-        UserError: a disk is too small, a server refuses, the bytes or the counts are wrong, or an
-            archive is unsafe. What is finished stays, and the next call continues.
+        UserError: a disk is too small, a server refuses, bytes or counts are wrong, or an archive
+            is unsafe. Finished files are kept, and the next call continues.
     """
     jobs = {
         name: [Job(data, name, catalogue.downloads[name], file, patience) for file in files]
@@ -67,7 +67,7 @@ def fetch(
 
 
 def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
-    """Make one file be in its place, and return its record."""
+    """Put one file in its place, and return its record."""
     if job.is_in_place:
         return _taken(job)
     if job.given.exists():
@@ -86,12 +86,12 @@ def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
 
 
 def _taken(job: Job) -> dict[str, Any]:
-    """The record of what lies in place: that of its download, or a new one of what was found."""
+    """The record of the files in place: from their download, or a new one of what was found."""
     record = records.read_record(job.record)
     if record is not None and not _has_changed(job, record):
         return record
     counts = _required_counts(job)
-    Part(job.part).discard()  # of a run that was killed after it had put everything in place
+    Part(job.part).discard()  # left by a run killed after it had put everything in place
     path = job.into / job.file.places[0]
     digests = None
     if job.file.unpack is None:
@@ -107,7 +107,7 @@ def _taken(job: Job) -> dict[str, Any]:
 
 
 def _has_changed(job: Job, record: dict[str, Any]) -> bool:
-    """Whether a file's size is another than recorded; of folders the counts tell."""
+    """Whether a file's size differs from its record; folders are judged by their counts."""
     if job.file.unpack is None:
         path = job.into / job.file.name
         return bool(path.stat().st_size != record.get("bytes"))
@@ -186,7 +186,7 @@ def _recorded(job: Job, digests: Digests, source: Source) -> dict[str, Any]:
     counts = _required_counts(job)
     first = records.read_record(job.record)
     if first is not None and first.get("sha256") == digests.sha256:
-        return first  # the same bytes once more: what depends on the record need not run again
+        return first  # the same bytes again: steps that depend on the record need not rerun
     record = records.new_record(job.file, source, digests=digests, counts=counts)
     write_json(job.record, record)
     return record
@@ -199,7 +199,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _problem(job: Job, path: Path, found: Digests) -> str | None:
-    """Return why these are not the bytes of the catalogue or of the first download, or None."""
+    """Return why these bytes differ from the catalogue's or the first download's, or None."""
     if problem := wrong_bytes(path, job.file, found):
         return problem
     first = records.read_record(job.record)
@@ -214,7 +214,7 @@ def _problem(job: Job, path: Path, found: Digests) -> str | None:
 
 @contextlib.contextmanager
 def _only_one(data: Path, name: str) -> Iterator[None]:
-    """Keep a second process from writing the same files; it goes free when this one ends."""
+    """Keep a second process from writing the same files; the lock ends with this process."""
     path = data / records.FOLDER / f"{name}.lock"
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""One file to fetch: where it goes, what is there of it, and what is known of it."""
+"""One file to fetch: where it goes, how much of it is there, and what is recorded of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,27 +30,27 @@ class Job:
 
     @property
     def part(self) -> Path:
-        """The part that has arrived, in the folder of its places: a rename needs one disk."""
+        """The partial download, in the folder of its places, since a rename cannot cross disks."""
         return self.into / f".{self.file.name}.part"
 
     @property
     def given(self) -> Path:
-        """Where users put what they have fetched by other means; it stays there."""
+        """Where users put a file that they got by other means; it stays there."""
         return self.data / _GIVEN_FOLDER / self.file.name
 
     @property
     def record(self) -> Path:
-        """What is known of it, and its pin."""
+        """Its record, which also pins its hash."""
         return records.file_record(self.data, self.name, self.file)
 
     @property
     def is_in_place(self) -> bool:
-        """Whether all that it leaves on disk is there; nothing is counted."""
+        """Whether everything that it puts on disk is there, without counting."""
         return all((self.into / place).exists() for place in self.file.places)
 
     @property
     def advice(self) -> str:
-        """What a person can do who cannot fetch it."""
+        """What to do if it cannot be fetched."""
         return (
             f"get {self.file.name} by other means, put it at {self.given} and run "
             "the same command again"
@@ -71,7 +71,7 @@ def missing_files(data: Path, download: Download) -> list[RemoteFile]:
 
 
 def space_needed(job: Job) -> Need:
-    """Return what fetching a file will take on its disk."""
+    """Return the disk space that fetching a file will take."""
     to_come = 0 if job.given.exists() else max(job.file.most_bytes - Part(job.part).size, 0)
     if job.file.unpack is None:
         return Need(job.into, stays_bytes=to_come)
@@ -79,7 +79,7 @@ def space_needed(job: Job) -> Need:
 
 
 def require_no_broken_link(folder: Path) -> None:
-    """Refuse a folder that is, or lies behind, a link to nowhere.
+    """Refuse a folder that is, or lies behind, a broken link.
 
     Raises:
         UserError: there is such a link.

@@ -1,7 +1,7 @@
-"""The part of a file that has arrived, and beside it, in JSON, what is known of its origin.
+"""A partial download and, beside it in JSON, what is known of its origin.
 
-The bytes grow in a `.part` file, which is never followed as a link: whoever may write to the folder
-could have it end in any file of ours.
+The bytes are appended to a `.part` file, which is never followed as a link: anyone who can write to
+the folder could make it point to any file of ours.
 """
 
 import os
@@ -15,10 +15,10 @@ from pointrend_repro.data.fetch.addresses import public_address
 
 
 class Part:
-    """A file that is not whole yet.
+    """A file that is not complete yet.
 
     Raises:
-        UserError: something else than a file of its own has its name.
+        UserError: its name is taken by something other than a file of its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,20 +27,20 @@ class Part:
 
     @property
     def size(self) -> int:
-        """Its bytes; 0 where there is none."""
+        """Its bytes; 0 if there is none."""
         status = _status(self.path)
         return status.st_size if status else 0
 
     @property
     def exists(self) -> bool:
-        """Whether there is one, be it empty."""
+        """Whether it exists, even if empty."""
         return _status(self.path) is not None
 
     def open(self) -> BinaryIO:
-        """Open it to go on writing.
+        """Open it for appending.
 
         Raises:
-            UserError: it is not a file of its own any more.
+            UserError: it is no longer a file of its own.
             OSError: it cannot be written.
         """
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -55,22 +55,22 @@ class Part:
         return stream
 
     def discard(self) -> None:
-        """Remove it, since it is proven wrong or done with, and what is known of it."""
+        """Remove it and its notes, since it is wrong or finished."""
         self.path.unlink(missing_ok=True)
         self._note_path.unlink(missing_ok=True)
 
     def etag(self, url: str) -> str | None:
-        """Return the version that the server of this very address has named, or None."""
+        """Return the version that the server named for exactly this URL, or None."""
         etag = self._note(url).get("etag")
         return etag if isinstance(etag, str) else None
 
     def reached(self, url: str) -> list[str]:
-        """Return the places that its bytes came from, without secrets."""
+        """Return the addresses that its bytes came from, without secrets."""
         places = self._note(url).get("reached")
         return [str(place) for place in places] if isinstance(places, list) else []
 
     def note(self, url: str, etag: str | None, reached: str) -> None:
-        """Remember which version the bytes that follow are of, and where they come from."""
+        """Record the version and the origin of the bytes that follow."""
         known = self.reached(url) if self.size else []
         places = known if public_address(reached) in known else [*known, public_address(reached)]
         write_json(self._note_path, {"url": public_address(url), "etag": etag, "reached": places})
@@ -101,7 +101,7 @@ def _require_plain(path: Path, status: os.stat_result | None) -> None:
         return
     what = "a link" if stat.S_ISLNK(status.st_mode) else "a second name of another file"
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
-        what = "no plain file"
+        what = "not a plain file"
     raise UserError(
         f"{path}: is {what}, so nothing is written to it; remove it and run the same command again"
     )

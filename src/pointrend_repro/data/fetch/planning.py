@@ -1,4 +1,4 @@
-"""What the pipeline has to fetch, by the paths that it needs: for the Snakefile, without network.
+"""What the pipeline has to fetch for the paths it needs; for the Snakefile, without network.
 
 Rules name a download's record as their input, never its folder: Snakemake deletes declared outputs
 before it runs a job.
@@ -17,7 +17,7 @@ DATA = Path("data")
 
 @dataclass(frozen=True)
 class DownloadPlan:
-    """Which downloads the pipeline uses, and which of them are already there.
+    """The downloads that the pipeline uses, and which of them are already there.
 
     Attributes:
         catalogue: all downloads.
@@ -28,10 +28,10 @@ class DownloadPlan:
     data: Path = DATA
 
     def record(self, path: str | Path | None) -> list[str]:
-        """Return the record that has to be there before `path` is used; none for others' paths.
+        """Return the record that must exist before `path` is used; none for users' own paths.
 
-        None, either, for Cityscapes without an account or the data: the step that needs
-        them says so.
+        None, either, for Cityscapes without an account or the data: the step that needs them
+        reports that.
         """
         name = self.catalogue.provider(Path(path), self.data) if path else None
         if name is None or (self.catalogue.downloads[name].site and not self._can_have(name)):
@@ -39,14 +39,14 @@ class DownloadPlan:
         return [str(records.download_record(self.data, name))]
 
     def found(self) -> list[str]:
-        """Return the downloads that lie in place without having been fetched: counted only.
+        """Return the downloads that are in place without having been fetched: only counted.
 
-        Once there is a record it tells by which rule it was made, so that it stays that rule's.
+        An existing record says which rule made it, and the download stays with that rule.
         """
         return [name for name in self.catalogue.downloads if self._is_found(name)]
 
     def fetched(self) -> list[str]:
-        """Return all others."""
+        """Return all other downloads."""
         return [name for name in self.catalogue.downloads if not self._is_found(name)]
 
     def _is_found(self, name: str) -> bool:
@@ -67,11 +67,11 @@ class DownloadPlan:
         try:
             return cityscapes.find_credentials() is not None
         except UserError:
-            return True  # somebody means to; the rule that fetches says what is wrong
+            return True  # the user intends to; the rule that fetches reports what is wrong
 
 
 def listing(catalogue: Catalogue, data: Path) -> list[str]:
-    """Return a line for each download: its name, size, whether it is there, and what it is."""
+    """Return a line for each download: its name, size, whether it is there, and its title."""
     rows = []
     for name, download in catalogue.downloads.items():
         exact = all(file.size_bytes for file in download.files)

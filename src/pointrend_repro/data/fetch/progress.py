@@ -1,4 +1,4 @@
-"""How far a download is: a bar for a person, a line a minute for a log."""
+"""Progress of a download: a bar on a terminal, a line per minute in a log."""
 
 import contextlib
 import logging
@@ -23,7 +23,7 @@ _LOG_EVERY_S = 60.0
 
 @contextlib.contextmanager
 def shown(title: str) -> Iterator[Report]:
-    """Yield a function that takes bytes done and bytes in all, if known, and shows them."""
+    """Yield a function that shows bytes done and, if known, bytes in all."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _logged(title)

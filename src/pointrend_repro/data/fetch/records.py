@@ -29,7 +29,7 @@ def file_record(data: Path, name: str, file: RemoteFile) -> Path:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Return a record, or None if there is none.
+    """Return a record, or None if it does not exist.
 
     Raises:
         UserError: it is not a record.
@@ -38,7 +38,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     record = read_json(path)
     if not isinstance(record, dict):
-        raise UserError(f"{path}: is no record of a download; remove it")
+        raise UserError(f"{path}: is not the record of a download; remove it")
     return record
 
 
@@ -48,8 +48,8 @@ class Source:
 
     Attributes:
         kind: `fetched` over the network, `given` as an archive, or `found` in its place.
-        place: the URL without secrets, or the path of what was given or found.
-        reached: the places, also without secrets, that a URL led to and whose bytes these are.
+        place: the URL without secrets, or the path of the given or found file.
+        reached: the addresses, also without secrets, that the URL redirected to for these bytes.
     """
 
     kind: str
@@ -63,7 +63,7 @@ def new_record(
     """Describe one file.
 
     Args:
-        digests: none for folders that were found: their archive was never seen.
+        digests: none for folders that were found, whose archive is unknown.
     """
     return {
         "file": file.name,
@@ -81,9 +81,9 @@ def new_record(
 
 
 def write_download_record(data: Path, name: str, title: str, files: list[dict[str, Any]]) -> None:
-    """Write the record of a whole download; one that says the same is not touched.
+    """Write the record of a whole download; an equal one is left untouched.
 
-    Snakemake would run everything that depends on it again.
+    Otherwise Snakemake would rerun everything that depends on it.
     """
     path = download_record(data, name)
     fetched = any(entry["origin"] != FOUND for entry in files)

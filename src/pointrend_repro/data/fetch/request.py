@@ -12,11 +12,11 @@ class FileRequest:
     """A request for one file.
 
     Attributes:
-        url: may hold a password or a token: `public_address` hides it.
+        url: may hold a password or a token, which `public_address` removes.
         size_bytes: its size, or None where it is not published.
-        max_bytes: no more than this is written.
+        max_bytes: the most that is written.
         has_published_hash: wrong bytes will be noticed; otherwise a part is continued only if the
-            server promises that it is of the same version, and nothing is taken over an open line.
+            server promises the same version, and nothing is fetched unencrypted.
         advice: what to do when the server refuses, as the end of a message.
         needs_login: a redirect means that the login is missing, and is not followed.
     """
@@ -31,13 +31,13 @@ class FileRequest:
 
 @dataclass(frozen=True)
 class Patience:
-    """How often to try without getting any further, how long to wait, and how slow is too slow.
+    """How many failures in a row to accept, how long to wait, and how slow is too slow.
 
     Attributes:
-        attempts: in a row that bring nothing.
-        first_wait_s: before the second; twice as long each time.
-        lowest_bytes_per_s: on the mean of `slow_for_s`; a server that sends less is left.
-        slow_for_s: no shorter than what a disk or a router takes to come back.
+        attempts: in a row that bring no bytes.
+        first_wait_s: before the second attempt; doubled each time.
+        lowest_bytes_per_s: averaged over `slow_for_s`; a slower server is given up.
+        slow_for_s: at least as long as a disk or a router takes to recover.
     """
 
     attempts: int = 6
@@ -46,16 +46,16 @@ class Patience:
     slow_for_s: float = 60.0
 
     def wait_s(self, failures: int) -> float:
-        """Return twice as long each time, give or take a half: not all ask again at once."""
+        """Return a wait that doubles each time, varied by a half so that clients spread out."""
         return min(self.first_wait_s * 2.0 ** (failures - 1), 60) * random.uniform(0.5, 1.5)
 
 
 class TransientError(Exception):
-    """A failure that another try may mend.
+    """A failure that another attempt may overcome.
 
     Attributes:
-        wait_s: how long the server wants to be left alone.
-        is_slow: what arrived is no reason to go on without end.
+        wait_s: how long the server asks us to wait.
+        is_slow: the bytes that arrived do not justify more attempts.
     """
 
     def __init__(self, problem: str, *, wait_s: float = 0.0, is_slow: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Where a file comes from: its URLs, or a site that somebody has to log in to."""
+"""Where a file comes from: its URLs, or a site that requires a login."""
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import cityscapes
@@ -8,16 +8,16 @@ from pointrend_repro.data.fetch.jobs import Job
 
 
 class Sessions:
-    """Opens the session of a download when it is first needed: most runs need none."""
+    """Opens a download's session when it is first needed: most runs need none."""
 
     def __init__(self) -> None:
         self._session: OneStepSession | None = None
 
     def sources(self, job: Job) -> tuple[OneStepSession, list[str]]:
-        """Return a session and the URLs that it can fetch a file from.
+        """Return a session and the URLs from which it can fetch a file.
 
         Raises:
-            UserError: the login fails, or the file is not for this account.
+            UserError: the login fails, or the account has no access to the file.
         """
         site = job.download.site
         if site is None or job.file.package is None:
@@ -31,7 +31,7 @@ def require_credentials(job: Job) -> cityscapes.Credentials:
     """Return the credentials that a file needs.
 
     Raises:
-        UserError: there are none; the message says how to give them, or to do without.
+        UserError: there are none; the message says how to provide them, or do without.
     """
     found = cityscapes.find_credentials()
     if found is None:

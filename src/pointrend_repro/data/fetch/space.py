@@ -11,11 +11,11 @@ from pointrend_repro.base.errors import UserError
 
 @dataclass(frozen=True)
 class Need:
-    """What one file will take in a folder.
+    """The space that one file will take in a folder.
 
     Attributes:
-        stays_bytes: what lies there in the end.
-        passes_bytes: what lies there only until it is unpacked.
+        stays_bytes: what is left there in the end.
+        passes_bytes: what is there only until it is unpacked.
     """
 
     folder: Path
@@ -24,10 +24,10 @@ class Need:
 
 
 def require_space(needs: Iterable[Need]) -> None:
-    """Refuse if a disk cannot hold what will be fetched, one file after the other.
+    """Refuse if a disk cannot hold the files to be fetched, one after another.
 
     Raises:
-        UserError: a disk is too small; quotas are not seen here.
+        UserError: a disk is too small; quotas are not checked.
     """
     by_disk: dict[int, list[Need]] = defaultdict(list)
     for need in needs:

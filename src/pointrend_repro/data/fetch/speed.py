@@ -1,4 +1,4 @@
-"""Does a server send fast enough to be waited for?"""
+"""Gives up a server that sends too slowly."""
 
 from collections.abc import Callable
 
@@ -13,10 +13,10 @@ class SpeedWatch:
         self._since, self._bytes = clock(), 0
 
     def count(self, number: int) -> None:
-        """Take notice of bytes.
+        """Count bytes that have arrived.
 
         Raises:
-            TransientError: for `slow_for_s` they have come more slowly than `lowest_bytes_per_s`.
+            TransientError: for `slow_for_s` they arrived more slowly than `lowest_bytes_per_s`.
         """
         self._bytes += number
         passed, lowest = self._clock() - self._since, self._patience.lowest_bytes_per_s

@@ -1,6 +1,6 @@
-"""One file over HTTP: continues what was cut, tries again, never mixes two versions of a file.
+"""One file over HTTP: resumes partial downloads, retries, never mixes two versions of a file.
 
-Beside the part that has arrived lies the server's ETag, so that a later request continues only the
+The server's ETag is kept beside the partial download, so that a later request continues only the
 same version (RFC 9110, sections 13.1.5 and 14).
 """
 
@@ -30,11 +30,11 @@ _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\xff]*"')  # RFC 9110, 8.8.3
 
 @dataclass(frozen=True)
 class Arrived:
-    """How a file has come.
+    """How a file arrived.
 
     Attributes:
-        in_one_piece: all bytes are of one answer.
-        reached: the places that they came from, after redirects, without secrets.
+        in_one_piece: all bytes are from one response.
+        reached: the addresses that they came from, after redirects, without secrets.
     """
 
     in_one_piece: bool
@@ -43,7 +43,7 @@ class Arrived:
 
 @dataclass(frozen=True)
 class _Receiver:
-    """What looks on while bytes arrive: who shows it, and who finds it too slow."""
+    """What follows the arriving bytes: the progress display and the speed check."""
 
     report: Report
     patience: Patience
@@ -59,14 +59,14 @@ def download(
     patience: Patience,
     clock: Callable[[], float] = time.monotonic,
 ) -> Arrived:
-    """Fetch a file into the part at `path`, continuing what is there.
+    """Fetch a file into the partial download at `path`, continuing what is there.
 
     Args:
         clock: in s, for the lowest speed.
 
     Raises:
-        UserError: the server refuses, fails too often, or offers another file; or something else
-            than a file is at `path`. What was fetched is kept for the next try, unless it is wrong.
+        UserError: the server refuses, fails too often, or offers another file; or `path` is not a
+            plain file. What was fetched is kept for the next try, unless it is wrong.
     """
     receiver, place = _Receiver(report, patience, clock), public_address(request.url)
     part = Part(path)
@@ -113,9 +113,9 @@ def _attempt(
 
 
 def _range_headers(request: FileRequest, part: Part) -> dict[str, str]:
-    """Ask for the rest of a part, after dropping one that cannot be continued."""
+    """Ask for the rest of a partial download, after dropping one that cannot be continued."""
     etag = part.etag(request.url) or ""
-    # A weak one, W/"...", promises the same meaning and not the same bytes.
+    # A weak one, W/"...", promises equivalent content but not the same bytes.
     is_strong = _STRONG_ETAG.fullmatch(etag) is not None
     too_long = part.size > (request.size_bytes or request.max_bytes)
     if too_long or not (is_strong or request.has_published_hash):
@@ -127,13 +127,13 @@ def _range_headers(request: FileRequest, part: Part) -> dict[str, str]:
 
 
 def _continues(answer: requests.Response, request: FileRequest, part: Part, start: int) -> bool:
-    """Whether a part of the file begins where ours ends, and is of the same version."""
+    """Whether the response begins where our part ends, and is of the same version."""
     if start != part.size:
         return False
     known, etag = part.etag(request.url), answer.headers.get("ETag")
     if request.has_published_hash:
         return known is None or etag is None or known == etag
-    # A server that does not name the version may not have looked at our condition, either.
+    # A server that does not name the version may have ignored our condition, too.
     return start == 0 or known == etag
 
 
@@ -159,7 +159,7 @@ def _receive(
     most, have = request.max_bytes if total is None else total, start
     speed = SpeedWatch(receiver.patience, receiver.clock)
     with part.open() as stream:
-        # Not iter_content: it fills a chunk, and loses what it has of one when the line is cut.
+        # Not iter_content: it fills whole chunks, and loses a partial one if the connection breaks.
         while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=False):
             have += len(chunk)
             if have > most:

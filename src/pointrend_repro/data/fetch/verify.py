@@ -1,4 +1,4 @@
-"""Are these the right bytes? Size, hashes, and, where no hash is published, is the file whole?"""
+"""Checks bytes: size, hashes and, where no hash is published, whether the file is complete."""
 
 import hashlib
 import zipfile
@@ -22,7 +22,7 @@ class Digests:
 
 
 def digests_of(path: Path, report: Report) -> Digests:
-    """Read a file once, piece by piece.
+    """Read a file once, chunk by chunk.
 
     Raises:
         UserError: it cannot be read.
@@ -43,7 +43,7 @@ def digests_of(path: Path, report: Report) -> Digests:
 
 
 def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
-    """Return what shows that `path` does not hold the file that was published, or None."""
+    """Return the evidence that `path` is not the published file, or None."""
     if file.size_bytes is not None and found.size_bytes != file.size_bytes:
         return f"has {found.size_bytes} bytes, not {file.size_bytes}"
     if file.sha256 != PIN and found.sha256 != file.sha256:
@@ -58,7 +58,7 @@ def _not_whole(path: Path, file: RemoteFile) -> str | None:
     if file.unpack is not None:
         try:
             is_whole = zipfile.is_zipfile(path)
-        except zipfile.BadZipFile:  # one of several volumes
+        except zipfile.BadZipFile:  # a multi-volume archive
             is_whole = False
         return None if is_whole else "is not a whole ZIP archive"
     if file.name.endswith(".pkl"):

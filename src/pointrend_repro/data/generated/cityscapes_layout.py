@@ -18,24 +18,25 @@ from pointrend_repro.data.generated.polygons import keyhole_ring
 from pointrend_repro.data.generated.rendering import light_direction, paint, to_uint8
 from pointrend_repro.data.generated.street_background import StreetObject
 from pointrend_repro.data.generated.street_scenes import sample_street
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
-# Towns that are on no map, so that nobody takes these images for photographs.
+# Made-up towns, so that these images are not taken for photographs.
 _CITIES: dict[Split, tuple[str, ...]] = {
     "train": ("gridstadt", "pointburg", "renderau"),
     "val": ("edgeheim", "fineberg"),
 }
 _FRAME = "000019"
 
-# PIL also fills the pixels that the outline itself runs through: about this much too far out.
+# PIL also fills the pixels that the outline itself runs through, which is about this much too far.
 _PIL_GROWTH_PX = 0.4
 
 
 def generate_cityscapes(root: Path, settings: GeneratedSettings) -> None:
     """Write leftImg8bit/ and gtFine/, each with train/ and val/, under `root`.
 
-    The label images are made by the functions of cityscapesscripts. A folder that the same settings
-    made before is kept as it is.
+    The label images are made by functions of cityscapesscripts. A folder made before with the
+    same settings is kept as it is.
 
     Raises:
         UserError: `root` holds something else, or cannot be written.
@@ -62,7 +63,7 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
             scene = sample_street(settings, split, index)
             rng = image_streams(settings.seed, split, index).texture
             rendered = Image.fromarray(_render(scene, settings, rng))
-            # Fast rather than small: the textures hardly compress.
+            # Fast rather than small: textures hardly compress.
             rendered.save(images / city / f"{stem}_leftImg8bit.png", compress_level=1)
             _write_labels(scene, settings, prefix=f"{labels / city / stem}_gtFine")
 
@@ -100,7 +101,7 @@ def _write_labels(scene: list[StreetObject], settings: GeneratedSettings, *, pre
     write_json(Path(polygons), annotation, indent=None)
     json2labelImg(polygons, f"{prefix}_labelIds.png", "ids")
     json2labelImg(polygons, f"{prefix}_labelTrainIds.png", "trainIds")
-    # json2instanceImg, but for the last step: Pillow 13 no longer writes its 32-bit image as PNG.
+    # json2instanceImg without its last step: Pillow 13 no longer writes its 32-bit image as PNG.
     parsed = Annotation()
     parsed.fromJsonFile(polygons)
     instances = np.asarray(createInstanceImage(parsed, "ids")).astype(np.uint16)
@@ -108,14 +109,14 @@ def _write_labels(scene: list[StreetObject], settings: GeneratedSettings, *, pre
 
 
 def label_polygon(outline: Polygon, settings: GeneratedSettings) -> list[list[int]]:
-    """Return an outline as Cityscapes has it: points on the centres of pixels, in whole numbers.
+    """Return an outline as in Cityscapes: points at pixel centres, in whole numbers.
 
     Args:
         outline: The outline in image pixels, with pixel edges at whole numbers.
-        settings: Gives the size of the image, which the points do not leave.
+        settings: Gives the size of the image, which contains the points.
     """
     inner = outline.buffer(-_PIL_GROWTH_PX, join_style="mitre")
-    # Parts thinner than a pixel would be lost: such an outline stays as it is.
+    # Parts thinner than a pixel would be lost, so such an outline stays as it is.
     is_intact = inner.geom_type == "Polygon" and len(inner.interiors) == len(outline.interiors)
     ring = keyhole_ring(inner if is_intact and not inner.is_empty else outline)
     most = (settings.width_px - 1, settings.height_px - 1)

@@ -15,13 +15,13 @@ class ShapeClass(NamedTuple):
     Attributes:
         name: The class name of COCO, or of LVIS where COCO lacks it.
         coco_id: COCO's category id; None for a class that only LVIS has.
-        synset: The WordNet synset by which LVIS and the COCO-to-LVIS table know the class.
-        supercategory: COCO's group of classes.
+        synset: The WordNet synset that identifies the class in LVIS and the COCO-to-LVIS table.
+        supercategory: COCO's supercategory.
         definition: LVIS's `def`.
         outline: Draws one outline of the class.
-        turn_deg: An object is turned by at most this angle to either side.
+        turn_deg: The largest angle by which an object is rotated to either side.
         color: The usual colour.
-        patterns: The textures that objects of this class come in.
+        patterns: The textures that objects of this class can have.
     """
 
     name: str
@@ -59,7 +59,7 @@ COCO_CLASSES = (
                shapes.broccoli, 60, (72, 128, 52), ("mottled", "spots")),
 )  # fmt: skip
 
-# Drawn in every data set and annotated in LVIS alone: AP* has to leave it out.
+# Drawn in every data set but annotated only in LVIS: AP* has to leave it out.
 LVIS_ONLY_CLASS = ShapeClass(
     "starfish", None, "starfish.n.01", "animal", "a sea animal with five arms",
     shapes.starfish, 180, (196, 92, 116), ("spots", "mottled"),
@@ -70,7 +70,7 @@ _BY_SYNSET = sorted(shape.synset for shape in (*COCO_CLASSES, LVIS_ONLY_CLASS))
 
 
 def coco_classes(count: int) -> tuple[ShapeClass, ...]:
-    """Return the `count` classes that COCO annotates in a data set of so many classes."""
+    """Return the classes that COCO annotates in a data set of `count` classes."""
     return COCO_CLASSES[:count]
 
 
@@ -80,5 +80,5 @@ def lvis_classes(count: int) -> tuple[ShapeClass, ...]:
 
 
 def lvis_id(shape: ShapeClass) -> int:
-    """Return the LVIS category id: in the order of the synsets, and above all ids of COCO."""
+    """Return the LVIS category id: ordered by synset, and above all COCO ids."""
     return _FIRST_LVIS_ID + _BY_SYNSET.index(shape.synset)

@@ -23,7 +23,8 @@ from pointrend_repro.data.generated.polygons import (
 )
 from pointrend_repro.data.generated.rendering import render_scene
 from pointrend_repro.data.generated.scenes import MIN_VISIBLE_AREA_PX, SceneObject, sample_scene
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 _FIRST_IMAGE_ID: dict[Split, int] = {"train": 1, "val": 2_000_001}
 _JPEG_QUALITY = 92
@@ -32,7 +33,7 @@ _JPEG_QUALITY = 92
 def generate_coco(root: Path, settings: GeneratedSettings) -> None:
     """Write train2017/, val2017/ and annotations/ (COCO 2017 and LVIS v0.5) under `root`.
 
-    A folder that the same settings made before is kept as it is.
+    A folder made before with the same settings is kept as it is.
 
     Raises:
         UserError: `root` holds something else, or cannot be written.
@@ -100,7 +101,7 @@ def _image_record(settings: GeneratedSettings, split: Split, index: int) -> dict
     return {
         "license": 1,
         "file_name": file_name,
-        # No web address: the official tools would fetch a photograph in its place.
+        # No web address: the official tools would download a photograph instead.
         "coco_url": f"{split}2017/{file_name}",
         "height": settings.height_px,
         "width": settings.width_px,
@@ -113,7 +114,7 @@ def _image_record(settings: GeneratedSettings, split: Split, index: int) -> dict
 def _annotations(
     settings: GeneratedSettings, scene: list[SceneObject], rng: np.random.Generator
 ) -> list[dict[str, Any]]:
-    """Return the COCO annotations of a scene, without their own and the image's id."""
+    """Return the COCO annotations of a scene, without annotation and image ids."""
     size = {"width_px": settings.width_px, "height_px": settings.height_px}
     annotations = []
     for item in scene:
@@ -139,7 +140,7 @@ def _annotations(
 def _crowd_annotation(
     members: list[SceneObject], *, width_px: int, height_px: int
 ) -> dict[str, Any]:
-    """Return the one annotation of a group of objects: a mask in run lengths."""
+    """Return the single annotation of a group of objects: a mask in run lengths."""
     region = unary_union([item.visible for item in members])
     polygons = exact_polygons(region)
     encoded = encode(polygons, width_px=width_px, height_px=height_px)

@@ -1,4 +1,4 @@
-"""A generated folder is whole, with a record of what made it, or absent."""
+"""A generated folder is either complete, with a record of what made it, or absent."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ RECORD_NAME = "generated.json"
 def generate_folder(
     root: Path, *, layout: str, settings: GeneratedSettings, fill: Callable[[Path], None]
 ) -> None:
-    """Let `fill` write the files of `root`, unless the same settings made them before.
+    """Let `fill` write the files of `root`, unless the same settings already made them.
 
     Args:
-        root: The folder to make. Files appear in it all at once, when `fill` is done.
+        root: The folder to make. Its files appear all at once, when `fill` is done.
         layout: The name of the layout, for the record.
         settings: The settings, for the record.
-        fill: Writes all files below the folder that it is given.
+        fill: Writes all files into the folder that it gets.
 
     Raises:
         UserError: `root` holds something else, or cannot be written.
@@ -61,7 +61,7 @@ def progress(count: int, description: str) -> Iterator[int]:
 
 
 def _is_kept(root: Path, record: dict[str, object]) -> bool:
-    """Whether `root` already is what `record` describes; False if there is nothing yet."""
+    """Whether `root` already is what `record` describes; False if it has no files yet."""
     if not root.exists() or (root.is_dir() and _file_count(root) == 0):
         return False
     if not (root / RECORD_NAME).is_file():
@@ -75,7 +75,7 @@ def _is_kept(root: Path, record: dict[str, object]) -> bool:
             f"{root}: was generated with other settings (see {RECORD_NAME}); "
             "remove it or choose another folder"
         )
-    # Other files, such as a pipeline's time stamps, do no harm; lost ones do.
+    # Extra files, such as a pipeline's time stamps, do no harm; missing ones do.
     if _file_count(root) < file_count + 1:
         raise UserError(f"{root}: some of its generated files are gone; remove it and run again")
     return True
@@ -85,13 +85,13 @@ def _is_kept(root: Path, record: dict[str, object]) -> bool:
 def _whole_folder(root: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `root`, renamed to `root` when the block ends well."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    # One level further down, so that the folder gets the usual rights and not those of mkdtemp.
+    # One level further down, so that the folder gets the usual permissions, not those of mkdtemp.
     outer = Path(tempfile.mkdtemp(prefix=f".{root.name}.", suffix=".part", dir=root.parent))
     try:
         part = outer / root.name
         part.mkdir()
         yield part
-        # Whoever asked for the files may have made empty folders; rmdir spares all others.
+        # The caller may have made empty folders; rmdir leaves all others.
         for folder, _, _ in os.walk(root, topdown=False):
             Path(folder).rmdir()
         part.rename(root)

@@ -8,8 +8,8 @@ from pointrend_repro.data.generated.classes import lvis_classes, lvis_id
 from pointrend_repro.data.generated.polygons import bounding_box
 from pointrend_repro.data.generated.scenes import SceneObject
 
-# Shares of the absent classes that an image is checked for, and of the classes with several
-# objects of which some are left out.
+# Shares of the absent classes for which an image is checked, and of the classes with several
+# objects of which some are not annotated.
 _NEGATIVE_SHARE = 0.6
 _NOT_EXHAUSTIVE_SHARE = 0.25
 
@@ -18,11 +18,11 @@ _MOST_IMAGES = {"r": 10, "c": 100}
 
 
 class LvisAnnotations:
-    """Collects the annotations of one image after the other.
+    """Collects annotations image by image.
 
-    In the federated LVIS, an image says which categories it is annotated for: those that occur
-    in it (positive), those that are known not to (negative), and among the positive ones those of
-    which some objects are not annotated (not exhaustive).
+    In the federated LVIS, an image says for which categories it is annotated: those that occur
+    in it (positive), those known to be absent (negative), and among the positive ones those with
+    some objects not annotated (not exhaustive).
     """
 
     def __init__(self, coco_class_count: int) -> None:
@@ -51,7 +51,7 @@ class LvisAnnotations:
         self._images.append(
             coco_image
             | {
-                # The name that COCO's images had in 2014, as in the official v0.5 file.
+                # The name of COCO's images in 2014, as in the official v0.5 file.
                 "file_name": f"COCO_val2014_{coco_image['file_name']}",
                 "neg_category_ids": sorted(negative),
                 "not_exhaustive_category_ids": sorted(not_exhaustive),

@@ -1,7 +1,7 @@
-"""Building blocks of outlines: a polygon with exact geometry, of any size and around any centre.
+"""Building blocks of outlines: polygons with exact geometry, of any size and around any centre.
 
-All outlines have x to the right and y down, as in an image. Placing an object scales its outline,
-so the unit of length is the outline's own.
+All outlines have x to the right and y down, as in an image. Objects are scaled when they are
+placed, so each outline has its own unit of length.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,7 +54,7 @@ def tapered(points: Points, half_widths: Sequence[float] | npt.NDArray[np.float6
 def arc(
     x: float, y: float, radius: float, *, start_deg: float, stop_deg: float, count: int = 32
 ) -> npt.NDArray[np.float64]:
-    """Return `count` points (count, 2) on a circle around (x, y), from angle to angle."""
+    """Return `count` points (count, 2) on a circle around (x, y), between two angles."""
     angle = np.deg2rad(np.linspace(start_deg, stop_deg, count))
     return np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=1)
 
@@ -74,13 +74,13 @@ def union(*parts: Polygon) -> Polygon:
 
 
 def largest(geometry: Polygon) -> Polygon:
-    """Return the largest polygon of a geometry, or an empty polygon where it has none."""
+    """Return the largest polygon of a geometry, or an empty polygon if it has none."""
     polygons = polygon_parts(geometry)
     return max(polygons, key=lambda polygon: polygon.area) if polygons else Polygon()
 
 
 def polygon_parts(geometry: Polygon) -> list[Polygon]:
-    """Return the polygons that `geometry` consists of; points and lines are left out."""
+    """Return the polygons that make up `geometry`; points and lines are dropped."""
     if geometry.geom_type == "Polygon":
         return [] if geometry.is_empty else [geometry]
     if not hasattr(geometry, "geoms"):

@@ -16,10 +16,10 @@ from pointrend_repro.data.generated.outlines import polygon_parts
 
 FlatPolygon = list[float]
 
-# Smaller slivers of a visible part are not worth a polygon of their own.
+# Slivers of a visible part that are smaller than this get no polygon.
 MIN_PART_AREA_PX = 4.0
 
-# How coarse the COCO annotators are, in pixels and as shares of the square root of the area.
+# The coarseness of COCO annotations, in pixels and as shares of the square root of the area.
 _GAP_SHARE = 0.03
 _TOLERANCE_PX, _TOLERANCE_SHARE = 0.5, 0.025
 _JITTER_PX, _JITTER_SHARE = 0.2, 0.01
@@ -28,14 +28,14 @@ _JITTER_PX, _JITTER_SHARE = 0.2, 0.01
 def keyhole_ring(polygon: Polygon) -> npt.NDArray[np.float64]:
     """Return one closed ring (N, 2) that runs around the polygon and its holes.
 
-    A seam without width joins each hole to the outside. It is walked once in each direction, so
+    A seam of zero width joins each hole to the outside. It is walked once in each direction, so
     the even-odd rule of polygon rasterisers leaves the holes open.
     """
     ring = np.asarray(polygon.exterior.coords)[:, :2]
     holes = list(polygon.interiors)
     while holes:
         line = LineString(ring)
-        # The shortest seam of all cannot cross another hole: that one would be nearer.
+        # The shortest seam cannot cross another hole, since that hole would be nearer.
         nearest = min(holes, key=line.distance)
         holes.remove(nearest)
         on_ring, on_hole = nearest_points(line, nearest)
@@ -46,7 +46,7 @@ def keyhole_ring(polygon: Polygon) -> npt.NDArray[np.float64]:
 
 
 def _start_at(ring: npt.NDArray[np.float64], point: Point) -> npt.NDArray[np.float64]:
-    """Return the closed `ring`, turned to start and end at `point`, which lies on it."""
+    """Return the closed `ring`, rotated to start and end at `point`, which lies on it."""
     lengths = np.linalg.norm(np.diff(ring, axis=0), axis=1)
     distance = LineString(ring).project(point)
     segment = int(np.searchsorted(np.cumsum(lengths), distance))
@@ -56,7 +56,7 @@ def _start_at(ring: npt.NDArray[np.float64], point: Point) -> npt.NDArray[np.flo
 
 
 def exact_polygons(visible: Polygon) -> list[FlatPolygon]:
-    """Return the visible part of an object as COCO polygons [x0, y0, x1, ...], holes cut."""
+    """Return the visible part of an object as COCO polygons [x0, y0, x1, ...], holes cut out."""
     parts = [part for part in polygon_parts(visible) if part.area >= MIN_PART_AREA_PX]
     return [_flat(keyhole_ring(part)) for part in parts]
 
@@ -68,7 +68,7 @@ def coarse_polygons(
 
     Args:
         visible: The exact visible part, in image pixels.
-        width_px: Width of the image, to which the polygons are cut.
+        width_px: Width of the image, to which the polygons are clipped.
         height_px: Height of the image.
         rng: Moves the points.
     """

@@ -68,7 +68,7 @@ def paint(
 
     Args:
         image: Changed in place.
-        outline: The whole object in image pixels; it may reach out of the image.
+        outline: The whole object in image pixels; it may extend beyond the image.
         color: The colour, from which the texture deviates.
         pattern: The kind of texture.
         light: The direction (x, y) in which the light falls.
@@ -77,8 +77,8 @@ def paint(
     """
     left, top, right, bottom = outline.bounds
     reach_px = max(2, round(0.04 * max(right - left, bottom - top)))
-    # Room for the shadow and the blur. The window may leave the image: shading does not change
-    # where the image ends.
+    # Room for the shadow and the blur. The window may extend beyond the image, so that shading does
+    # not change at the image's edge.
     window = _window(outline, margin_px=3 * reach_px if relief > 0 else 0)
     coverage = coverage_in(outline, window)
     texture = object_texture(
@@ -117,7 +117,7 @@ def _window(outline: Polygon, *, margin_px: int) -> Window:
 def _overlap(
     window: Window, image_shape: tuple[int, ...]
 ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the pixels (rows, columns) of the image in the window, in either's own frame."""
+    """Return the pixels (rows, columns) where the image and the window overlap, in both frames."""
     top, bottom = max(window.top, 0), min(window.bottom, image_shape[-2])
     left, right = max(window.left, 0), min(window.right, image_shape[-1])
     rows = slice(top - window.top, bottom - window.top)
@@ -126,7 +126,7 @@ def _overlap(
 
 
 def _look(item: SceneObject, rng: np.random.Generator) -> tuple[RGB, Pattern]:
-    """Return the class's colour or, now and then, any: colour alone must not tell the class."""
+    """Return the class's colour or, now and then, any: colour alone must not reveal the class."""
     pattern = item.shape.patterns[rng.integers(len(item.shape.patterns))]
     if rng.random() < _RANDOM_COLOR_SHARE:
         red, green, blue = rng.integers(30, 230, 3).tolist()
@@ -140,7 +140,7 @@ def _unit(coverage: Image.Image) -> npt.NDArray[np.float32]:
 
 
 def _shifted(values: npt.NDArray[np.float32], x: int, y: int) -> npt.NDArray[np.float32]:
-    """Return `values` (H, W) moved by whole pixels; what leaves on one side is gone."""
+    """Return `values` (H, W) moved by whole pixels; what leaves on one side is dropped."""
     moved = np.zeros_like(values)
     height, width = values.shape
     source = values[max(-y, 0) : height - max(y, 0), max(-x, 0) : width - max(x, 0)]

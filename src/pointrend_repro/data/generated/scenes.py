@@ -1,4 +1,4 @@
-"""Which objects stand where in an image, and what of each can be seen.
+"""Which objects stand where in an image, and which part of each is visible.
 
 All geometry is in image pixels, with pixel edges at whole numbers.
 """
@@ -21,7 +21,8 @@ from pointrend_repro.data.generated.polygons import (
     exact_polygons,
     mask_area_px,
 )
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 MIN_VISIBLE_AREA_PX = 12.0
 _MIN_VISIBLE_SHARE = 0.12
@@ -34,11 +35,11 @@ class SceneObject(NamedTuple):
 
     Attributes:
         shape: The class.
-        outline: The whole object, which may reach out of the image.
-        visible: What of it lies in the image and behind no other object.
+        outline: The whole object, which may extend beyond the image.
+        visible: The part that lies in the image and behind no other object.
         polygons: `visible` as exact polygons.
         area_px: The number of visible pixels.
-        in_crowd: Whether COCO annotates it as a part of a crowd only.
+        in_crowd: Whether COCO annotates it only as part of a crowd.
     """
 
     shape: ShapeClass
@@ -64,7 +65,7 @@ def sample_scene(settings: GeneratedSettings, split: Split, index: int) -> list[
     count = _count(settings, rng)
     candidates = [_sample_object(settings, rng, is_first=i == 0) for i in range(count)]
     if kind == "crowd":
-        # Behind the first object, which may hide a part of the crowd.
+        # Behind the first object, which may hide part of the crowd.
         candidates[1:1] = _sample_crowd(settings, rng)
     return _without_hidden(candidates, settings.width_px, settings.height_px)
 
@@ -82,7 +83,7 @@ def place(
     center_px: tuple[float, float],
     turn_deg: float,
 ) -> Polygon:
-    """Return an outline, turned and foreshortened, whose longer side has `size_px`."""
+    """Return an outline, rotated and foreshortened, whose longer side is `size_px`."""
     polygon = outline(rng)
     mirror = rng.choice([-1.0, 1.0])
     polygon = affinity.scale(polygon, mirror, rng.uniform(0.8, 1.0))
@@ -91,7 +92,7 @@ def place(
     left, top, right, bottom = polygon.bounds
     scale = size_px / max(right - left, bottom - top)
     x, y = center_px[0] - scale * (left + right) / 2, center_px[1] - scale * (top + bottom) / 2
-    # A twentieth of a pixel cannot be seen; fewer points make everything after this faster.
+    # A twentieth of a pixel is invisible; fewer points make everything after this faster.
     return affinity.affine_transform(polygon, [scale, 0, 0, scale, x, y]).simplify(0.05)
 
 
@@ -108,7 +109,7 @@ def _sample_object(
     if not is_first and rng.random() < _LVIS_ONLY_SHARE:
         shape = LVIS_ONLY_CLASS
     low_px, high_px = settings.size_range_px
-    # Nothing hides the first object: it is large enough that no scene but the empty ones is empty.
+    # Nothing hides the first object, which is large enough that only the empty scenes are empty.
     size_px = sample_size_px(rng, np.sqrt(low_px * high_px) if is_first else low_px, high_px)
     center = (
         _coordinate(rng, settings.width_px, size_px),
@@ -119,7 +120,7 @@ def _sample_object(
 
 
 def _coordinate(rng: np.random.Generator, extent_px: int, size_px: float) -> float:
-    """Return a centre with at most a fifth of the object out of the image."""
+    """Return a centre such that at most a fifth of the object lies outside the image."""
     margin_px = min(0.3 * size_px, extent_px / 2)
     return float(rng.uniform(margin_px, extent_px - margin_px))
 
@@ -144,7 +145,7 @@ def _sample_crowd(settings: GeneratedSettings, rng: np.random.Generator) -> list
 
 
 def visible_part(outline: Polygon, *, frame: Polygon, covered: Polygon) -> Polygon:
-    """Return what of `outline` lies in `frame` and not in `covered`; empty if it is too little."""
+    """Return the part of `outline` in `frame` and outside `covered`; empty if it is too small."""
     visible = outline.intersection(frame).difference(covered)
     parts = [part for part in polygon_parts(visible) if part.area >= MIN_PART_AREA_PX]
     area_px = sum(part.area for part in parts)
@@ -156,7 +157,7 @@ def visible_part(outline: Polygon, *, frame: Polygon, covered: Polygon) -> Polyg
 def _without_hidden(
     candidates: list[_Candidate], width_px: int, height_px: int
 ) -> list[SceneObject]:
-    """Return the objects, front to back, without those of which too little can be seen."""
+    """Return the objects, front to back, without those of which too little is visible."""
     frame, covered = box(0, 0, width_px, height_px), Polygon()
     kept: list[SceneObject] = []
     for shape, outline, in_crowd in candidates:

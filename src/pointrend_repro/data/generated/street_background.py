@@ -1,6 +1,6 @@
 """The stuff of a street scene: all of Cityscapes' 19 evaluated classes that have no instances.
 
-And the bonnet of the car with the camera, whose pixels do not count.
+It also draws the bonnet of the car with the camera, whose pixels do not count.
 """
 
 import itertools
@@ -16,12 +16,12 @@ from pointrend_repro.data.generated.classes import RGB, Pattern
 from pointrend_repro.data.generated.outlines import Outline, largest
 from pointrend_repro.data.generated.scenes import place
 
-# Of the images, for each thing that does not stand in all of them.
+# The share of images that have each of the optional things.
 _BESIDE_SHARE = 0.7
 
 
 class StreetObject(NamedTuple):
-    """One entry of a Cityscapes annotation, and what is drawn for it.
+    """One entry of a Cityscapes annotation, and how it is drawn.
 
     Attributes:
         label: The Cityscapes label.
@@ -43,7 +43,7 @@ class StreetObject(NamedTuple):
 def sample_background(
     rng: np.random.Generator, *, width_px: int, height_px: int, horizon_px: float
 ) -> list[StreetObject]:
-    """Return the stuff of a scene from the back to the front; the first covers the image."""
+    """Return the stuff of a scene from back to front; the first entry covers the image."""
     frame = box(0, 0, width_px, height_px)
     vanishing_x = width_px * rng.uniform(0.35, 0.65)
     kerb_left, kerb_right = rng.uniform(-0.15, 0.2), rng.uniform(0.8, 1.15)
@@ -54,7 +54,7 @@ def sample_background(
             (kerb_left * width_px, height_px),
         ]
     )
-    # A stream of its own: what stands beside the road was added later, and moves nothing else.
+    # A stream of its own: these things were added later, and must not move anything else.
     (beside,) = rng.spawn(1)
     stuff = [
         _surface("sky", frame, (150, 185, 215), "plain"),
@@ -106,7 +106,7 @@ def _trees(rng: np.random.Generator, width_px: int, horizon_px: float) -> list[S
 def _barriers(
     rng: np.random.Generator, width_px: int, height_px: int, horizon_px: float
 ) -> list[StreetObject]:
-    """Return a wall with a stepped top and a fence with a pointed one, or one, or neither."""
+    """Return a wall with a stepped top, a fence with a pointed one, both, or neither."""
     items = []
     looks: list[tuple[str, RGB, Pattern]] = [
         ("wall", (142, 118, 104), "stripes"),

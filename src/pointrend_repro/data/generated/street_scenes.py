@@ -19,7 +19,8 @@ from pointrend_repro.data.generated.scenes import (
     visible_part,
 )
 from pointrend_repro.data.generated.street_background import StreetObject, sample_background
-from pointrend_repro.settings.generated import GeneratedSettings, Split, image_streams
+from pointrend_repro.settings.generated import GeneratedSettings, image_streams
+from pointrend_repro.settings.values import Split
 
 _CAMERA_HEIGHT_M = 1.6
 _GROUP_MEMBERS = 5
@@ -31,7 +32,7 @@ class StreetClass(NamedTuple):
     Attributes:
         label: The Cityscapes label.
         outline: Draws one outline.
-        length_m: The longer side of its outline in the world, which tells its distance.
+        length_m: The longer side of its outline in the world, which determines its distance.
         color: The usual colour.
         pattern: The usual texture.
     """
@@ -57,14 +58,14 @@ STREET_CLASSES = (
 
 
 class _Candidate(NamedTuple):
-    nearness_px: float  # pixels per metre: the larger, the nearer
+    nearness_px: float  # pixels per metre: larger means nearer
     item: StreetObject
 
 
 def sample_street(settings: GeneratedSettings, split: Split, index: int) -> list[StreetObject]:
-    """Return what image `index` of `split` shows, from the back to the front.
+    """Return what image `index` of `split` shows, from back to front.
 
-    Each object's `outline` is cut to the image; what is drawn later hides what was drawn before.
+    Each object's `outline` is clipped to the image; later objects hide earlier ones.
     """
     rng = image_streams(settings.seed, split, index).geometry
     width_px, height_px = settings.width_px, settings.height_px
@@ -100,7 +101,7 @@ def _sample_instance(
     cycle_px = nearness * cycle.length_m
     wheels = _standing(cycle, rng, size_px=cycle_px, x=x, base_px=base)
     person = _standing(kind, rng, size_px=size_px, x=x, base_px=base - 0.18 * size_px)
-    # The rider is a little nearer, hence in front of the bicycle.
+    # The rider is slightly nearer, hence in front of the bicycle.
     return [
         _Candidate(nearness, _instance(cycle, wheels, rng)),
         _Candidate(nearness * 1.0001, _instance(kind, person, rng)),
@@ -110,7 +111,7 @@ def _sample_instance(
 def _sample_group(
     settings: GeneratedSettings, rng: np.random.Generator, horizon_px: float
 ) -> _Candidate:
-    """Return a row of overlapping objects that is annotated as one group."""
+    """Return a row of overlapping objects, annotated as one group."""
     kind = STREET_CLASSES[rng.integers(2)]
     low_px, high_px = settings.size_range_px
     size_px = sample_size_px(rng, 1.5 * low_px, np.sqrt(low_px * high_px))
@@ -154,11 +155,11 @@ def _instance(kind: StreetClass, outline: Polygon, rng: np.random.Generator) -> 
 
 
 def _without_hidden(items: list[StreetObject], width_px: int, height_px: int) -> list[StreetObject]:
-    """Return the objects, front to back, cut to the image, without the hidden ones."""
+    """Return the objects, front to back, clipped to the image, without the hidden ones."""
     frame, covered = box(0, 0, width_px, height_px), Polygon()
     kept = []
     for item in items:
-        # One polygon an object: what the image's edge cuts off a second time is not drawn.
+        # One polygon per object: a second piece, cut off by the image's edge, is not drawn.
         outline = largest(item.outline.intersection(frame))
         if visible_part(outline, frame=frame, covered=covered).is_empty:
             continue

@@ -90,7 +90,7 @@ def person(rng: np.random.Generator) -> Polygon:
 
 
 def rider(rng: np.random.Generator) -> Polygon:
-    """A person who sits and leans forward to a handlebar."""
+    """A person sitting and leaning forward to a handlebar."""
     lean = rng.uniform(0.3, 0.5)
     trunk = tapered([(0, 0.1), (lean * 0.5, -0.25), (lean, -0.62)], [0.16, 0.17, 0.15])
     leg = stroke([(0.02, 0.08), (0.42, 0.25), (0.3, 0.72), (0.42, 0.75)], 0.085)

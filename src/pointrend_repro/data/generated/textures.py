@@ -18,7 +18,7 @@ _BACKGROUNDS: tuple[Pattern, ...] = ("mottled", "mottled", "stripes", "spots", "
 def object_texture(
     rng: np.random.Generator, *, height_px: int, width_px: int, color: RGB, pattern: Pattern
 ) -> FloatImage:
-    """Return the surface of an object: one pattern in two shades of about `color`."""
+    """Return the surface of an object: one pattern in two shades close to `color`."""
     base = _clip(np.asarray(color) + rng.normal(0, 16, 3))
     other = _clip(base * rng.uniform(0.55, 0.8) + rng.normal(0, 12, 3))
     return _pattern_image(
@@ -27,7 +27,7 @@ def object_texture(
 
 
 def background_texture(rng: np.random.Generator, *, height_px: int, width_px: int) -> FloatImage:
-    """Return a background of one or two surfaces with a bent edge, under light and shade."""
+    """Return a background of one or two surfaces with a bent edge, in light and shade."""
     image = _surface(rng, height_px, width_px)
     if rng.random() < _TWO_SURFACES_SHARE:
         slope, offset = rng.uniform(-0.5, 0.5), rng.uniform(-0.3, 0.3)
@@ -68,7 +68,7 @@ def smooth_noise(
 
 
 def grain(rng: np.random.Generator, height_px: int, width_px: int) -> npt.NDArray[np.float32]:
-    """Return fine noise (H, W) around 0: a small tile, repeated, because draws are slow."""
+    """Return fine noise (H, W) around 0: a small tile, repeated, because drawing is slow."""
     tile = rng.normal(0, 1, (97, 89)).astype(np.float32)
     repeats = (height_px // tile.shape[0] + 1, width_px // tile.shape[1] + 1)
     return np.tile(tile, repeats)[:height_px, :width_px]

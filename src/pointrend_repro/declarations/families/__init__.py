@@ -1,1 +1,1 @@
-"""Families of models, a file each."""
+"""Families of models, one file each."""

@@ -13,9 +13,9 @@ from pointrend_repro.settings.instances import (
 
 
 def _leaves_unused(settings: TrainingSettings) -> bool:
-    """Our heads without any box to look at still give gradients: their losses keep the graph.
+    """Without any box our heads still give gradients, since their losses keep the graph.
 
-    Of heads from outside nobody knows.
+    This is unknown for heads from outside.
     """
     head = settings.model.mask_head
     if isinstance(head, SharpMaskHeadSettings):

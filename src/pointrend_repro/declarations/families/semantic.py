@@ -12,7 +12,7 @@ from pointrend_repro.settings.semantic import (
 
 
 def _leaves_unused(settings: SemanticTrainingSettings) -> bool:
-    decoder = settings.model.decoder  # of a pyramid whose p2 it does not look at
+    decoder = settings.model.decoder  # of a pyramid whose p2 it does not use
     return isinstance(decoder, SemanticFPNSettings) and decoder.finest_level != "p2"
 
 

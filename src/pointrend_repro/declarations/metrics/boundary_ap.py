@@ -10,5 +10,5 @@ METRIC = Metric(
     layouts=("coco", "cityscapes"),
     keys=percent(*COCO_KEYS),
     score="pointrend_repro.evaluation.boundary_ap:score_boundary_ap",
-    resample=None,  # it is in no claim of the paper
+    resample=None,  # no claim of the paper uses it
 )

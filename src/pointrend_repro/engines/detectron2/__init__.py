@@ -1,7 +1,7 @@
 """detectron2 and its PointRend project as an engine (docs/detectron2.md).
 
-`config.py` says our settings in detectron2's words and needs no detectron2; all else here runs it.
+`config.py` translates our settings to detectron2's and does not need it; everything else here does.
 """
 
-# What the translation was written and tested against; see docs/detectron2.md for how to build it.
+# The commit that the translation was written for and tested with; docs/detectron2.md: how to build.
 COMMIT = "02b5c4e295e990042a714712c21dc79b731e8833"

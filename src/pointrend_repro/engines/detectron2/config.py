@@ -1,9 +1,9 @@
-"""Our settings in the words of detectron2's configuration, each key with its source.
+"""Our settings translated to detectron2's configuration, each key with its source.
 
 Everything here is a pure function of settings: a dry run translates, and refuses, without
-detectron2. A key that is not named keeps detectron2's default (config/defaults.py and
+detectron2. Keys not named here keep detectron2's default (config/defaults.py and
 projects/PointRend/point_rend/config.py, commit 02b5c4e2). What detectron2 cannot do is refused: a
-number must not carry a setting that it was not made with.
+number must not be recorded with a setting that it was not made with.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def training_config(settings: AnyTrainingSettings, *, num_classes: int, seed: in
     """Translate one training.
 
     Raises:
-        UserError: detectron2 cannot do what the settings say; the message names all of it.
+        UserError: detectron2 does not support the settings; the message names all such settings.
     """
     words = _words(settings)
     _require_none(
@@ -56,7 +56,7 @@ def inference_config(
     """Translate one prediction with a trained model.
 
     Raises:
-        UserError: detectron2 cannot do what the settings say; the message names all of it.
+        UserError: detectron2 does not support the settings; the message names all such settings.
     """
     words = _words(model)
     tested = words.as_tested(model, inference)
@@ -79,5 +79,5 @@ def _require_none(problems: Sequence[str]) -> None:
 
 
 def _last_of_each(keys: list[Key]) -> list[Key]:
-    """What a head sets wins over what the detector has set before it."""
+    """Keys set by a head override those set by the detector before it."""
     return list({key.name: key for key in keys}.values())

@@ -1,4 +1,4 @@
-"""Mask R-CNN and its mask heads in detectron2's words.
+"""Mask R-CNN and its mask heads as keys of detectron2's configuration.
 
 4x conv and PointRend are detectron2's own heads; SharpMask's and any from outside the package are
 ours, registered with detectron2 (`own_heads.py`) and named here by their settings.
@@ -35,14 +35,14 @@ def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         *_proposal_keys(settings.detector),
         *_box_keys(settings.detector, num_classes),
         Key("MODEL.MASK_ON", True, "model.mask_head"),
-        # Ours are full-size bit masks, too; polygons could not be mixed with run lengths.
+        # Our masks are full-size bit masks too; polygons could not be mixed with run lengths.
         Key("INPUT.MASK_FORMAT", "bitmask", _POINTREND_BASE),
         *_mask_head_keys(settings, num_classes),
     ]
 
 
 def detector_problems(settings: ModelSettings) -> list[str]:
-    """Say what of a detector detectron2 has not."""
+    """Return the settings of a detector that detectron2 does not support."""
     problems = backbone_problems(settings.backbone)
     match settings.mask_head:
         case PointRendHeadSettings() as head:
@@ -56,7 +56,7 @@ def detector_problems(settings: ModelSettings) -> list[str]:
 
 
 def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings) -> list[Key]:
-    """Translate how a mask head is asked for its masks."""
+    """Translate how a mask head predicts its masks."""
     if isinstance(head, Conv4HeadSettings):
         return []
     if not isinstance(head, PointRendHeadSettings):
@@ -73,17 +73,17 @@ def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings)
 
 
 def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
-    """Say which inference settings of PointRend detectron2 has not."""
+    """Return PointRend's inference settings that detectron2 does not support."""
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)
     if doublings < 0 or doublings != int(doublings):
         return [
-            f"inference.output_resolution {settings.output_resolution}, which is no doubling of "
+            f"inference.output_resolution {settings.output_resolution}, which is not a doubling of "
             f"{head.coarse_resolution}"
         ]
-    # It doubles its first grid as long as all points of the next fit into a step, and fails
-    # where that is past the resolution asked for.
+    # It doubles its first grid as long as all points of the next one fit into a step, and fails if
+    # that goes beyond the requested resolution.
     if 4 * settings.output_resolution**2 <= settings.points_per_step:
         return [
             f"inference.points_per_step {settings.points_per_step} for masks of "
@@ -198,7 +198,7 @@ def _own_head_keys(head: MaskHeadSettings) -> list[Key]:
     own = "model.mask_head"
     text = json.dumps(head.model_dump(mode="json"), sort_keys=True)
     return [
-        # The trunk's stages, which SharpMask's skip features come from, beside the pyramid's.
+        # The trunk's stages, which SharpMask's skip features come from, besides the pyramid's.
         Key("MODEL.BACKBONE.NAME", "build_pyramid_and_trunk", own),
         Key("MODEL.ROI_HEADS.NAME", "HeadsWithOwnMaskHead", own),
         Key("MODEL.ROI_MASK_HEAD.NAME", "OwnMaskHead", own),

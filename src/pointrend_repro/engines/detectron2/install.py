@@ -1,4 +1,4 @@
-"""Whether detectron2 is there, and which one it is."""
+"""Whether detectron2 is installed, and which version."""
 
 import importlib.metadata
 import importlib.util
@@ -14,10 +14,10 @@ _COMMIT_DIGITS = 12
 
 
 def require_detectron2() -> None:
-    """Refuse to begin without detectron2; its PointRend project comes with it.
+    """Refuse to start without detectron2; its PointRend project comes with it.
 
     Raises:
-        UserError: this Python has none; the message says how to get it.
+        UserError: this Python does not have it; the message says how to get it.
     """
     if importlib.util.find_spec("detectron2") is None:
         raise UserError(
@@ -28,19 +28,19 @@ def require_detectron2() -> None:
 
 
 def detectron2_version() -> str:
-    """Return version and commit, such as `0.6 at 02b5c4e295e9`; the version alone says little."""
+    """Return version and commit, such as `0.6 at 02b5c4e295e9`; the version alone is not enough."""
     version = importlib.metadata.version("detectron2")
     commit = _commit()
     return f"{version} at {commit[:_COMMIT_DIGITS]}" if commit else f"{version} at unknown commit"
 
 
 def is_tested_commit() -> bool:
-    """Whether it is the commit that the translation was written for."""
+    """Whether it is the commit for which the translation was written."""
     return _commit() == COMMIT
 
 
 def _commit() -> str | None:
-    """The commit that pip noted, of a repository or of a folder that is one."""
+    """The commit recorded by pip, from a repository or a folder that is one."""
     text = importlib.metadata.distribution("detectron2").read_text("direct_url.json")
     source = json.loads(text) if text else {}
     if "vcs_info" in source:

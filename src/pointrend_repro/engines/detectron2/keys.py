@@ -7,7 +7,7 @@ from pointrend_repro.settings.instances import BackboneSettings
 
 BASE = "detectron2's configs/Base-RCNN-FPN.yaml"
 
-# Depth, groups and channels a group. The narrow trunk is ours; R-103 is of its DeepLab project.
+# Depth, groups and channels per group. The narrow trunk is ours; R-103 is from its DeepLab project.
 _TRUNKS = {
     "resnet50": (50, 1, 64),
     "resnet101": (101, 1, 64),
@@ -26,7 +26,7 @@ class Key:
     Attributes:
         name: such as `SOLVER.BASE_LR`.
         value: a plain value; lists where detectron2 has tuples.
-        source: the setting of ours that it is from, or the file of detectron2's.
+        source: our setting, or detectron2's file, that it comes from.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Key:
 
 
 def backbone_keys(settings: BackboneSettings) -> list[Key]:
-    """Translate a trunk with its feature pyramid, and the pixels that it sees."""
+    """Translate a trunk with its feature pyramid, and the normalisation of its input."""
     depth, groups, width = _TRUNKS[settings.name]
     own = "model.backbone"
     return [
@@ -57,7 +57,7 @@ def backbone_keys(settings: BackboneSettings) -> list[Key]:
 
 
 def backbone_problems(settings: BackboneSettings) -> list[str]:
-    """Say what of a trunk detectron2 has not."""
+    """Return the settings of a trunk that detectron2 does not support."""
     problems = []
     if settings.name not in _TRUNKS:
         problems.append(f"model.backbone.name {settings.name} (it has {', '.join(_TRUNKS)})")

@@ -1,4 +1,4 @@
-"""detectron2's models from translated settings, and weights between theirs and ours."""
+"""detectron2's models from translated settings, and conversion of weights in both directions."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,19 +19,19 @@ _OPTIONAL = "num_batches_tracked"
 
 
 def make_config(keys: Iterable[Key], *, device: str) -> CfgNode:
-    """Return detectron2's defaults, PointRend's among them, with our keys on top.
+    """Return detectron2's defaults, including PointRend's, overridden by our keys.
 
     Raises:
         KeyError: detectron2 has no such key.
     """
     cfg = get_cfg()
     add_pointrend_config(cfg)
-    cfg.MODEL.ROI_MASK_HEAD.OWN_SETTINGS = ""  # of heads that are ours
+    cfg.MODEL.ROI_MASK_HEAD.OWN_SETTINGS = ""  # for our own heads
     cfg.MODEL.ROI_MASK_HEAD.OWN_INFERENCE = ""
     for key in keys:
         _set(cfg, key.name, key.value)
     cfg.MODEL.DEVICE = device
-    cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ()  # data sets are handed over, not named
+    cfg.DATASETS.TRAIN = cfg.DATASETS.TEST = ()  # data sets are passed, not named
     cfg.freeze()
     return cfg
 
@@ -68,5 +68,5 @@ def _set(cfg: CfgNode, name: str, value: Any) -> None:
 def _load(model: nn.Module, tensors: dict[str, Any]) -> None:
     missing, unexpected = model.load_state_dict(tensors, strict=False)
     wrong = [name for name in [*missing, *unexpected] if not name.endswith(_OPTIONAL)]
-    if wrong:  # the translation and the names disagree: a bug, not the user's
+    if wrong:  # the translation and the names disagree: our bug, not the user's
         raise RuntimeError(f"weights do not fit between detectron2 and us: {wrong[:5]}")

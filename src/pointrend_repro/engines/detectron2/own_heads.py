@@ -1,6 +1,6 @@
-"""Our mask heads inside detectron2's Mask R-CNN: whatever is a `MaskHead`, registered by name.
+"""Our mask heads inside detectron2's Mask R-CNN: any `MaskHead`, registered by name.
 
-Importing this needs detectron2, and registers three names with it.
+Importing this module needs detectron2, and registers three names with it.
 """
 
 import json
@@ -32,7 +32,7 @@ _SETTINGS: TypeAdapter[MaskHeadSettings] = TypeAdapter(MaskHeadSettings)
 
 
 class PyramidAndTrunk(FPN):
-    """detectron2's feature pyramid, with the trunk's stages beside its levels."""
+    """detectron2's feature pyramid, together with the trunk's stages."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -42,7 +42,7 @@ class PyramidAndTrunk(FPN):
     def forward(self, x: Tensor) -> dict[str, Tensor]:
         """Return p2 to p6 and res2 to res5."""
         levels: dict[str, Tensor] = super().forward(x)
-        stages, self._stages = self._stages, {}  # keep no batch alive
+        stages, self._stages = self._stages, {}  # keep no reference to a batch
         return {**levels, **stages}
 
     def output_shape(self) -> dict[str, ShapeSpec]:
@@ -68,11 +68,11 @@ def build_pyramid_and_trunk(cfg: CfgNode, input_shape: ShapeSpec) -> PyramidAndT
 
 @ROI_HEADS_REGISTRY.register()
 class HeadsWithOwnMaskHead(StandardROIHeads):
-    """detectron2's box head and our mask head, which crops features by itself."""
+    """detectron2's box head and our mask head, which crops features itself."""
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> dict[str, Any]:
-        """Let the mask head say which boxes it is trained on."""
+        """Let the mask head choose the boxes it is trained on."""
         arguments: dict[str, Any] = super().from_config(cfg, input_shape)
         head = arguments["mask_head"].head
         return {**arguments, "train_on_pred_boxes": head.train_on_refined_boxes}
@@ -88,7 +88,7 @@ class HeadsWithOwnMaskHead(StandardROIHeads):
 
 @ROI_MASK_HEAD_REGISTRY.register()
 class OwnMaskHead(nn.Module):
-    """Hands boxes and masks from detectron2 to a `MaskHead`, and its losses or masks back."""
+    """Passes boxes and masks from detectron2 to a `MaskHead`, and returns its losses or masks."""
 
     def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class OwnMaskHead(nn.Module):
     def forward(
         self, features: dict[str, Tensor], instances: list[Instances]
     ) -> dict[str, Tensor] | list[Instances]:
-        """Return losses in training, else the instances with masks (R, 1, M, M) of 0 to 1."""
+        """Return losses in training, otherwise the instances with masks (R, 1, M, M) in 0 to 1."""
         if self.training:
             return self.head.losses(
                 features, [_proposals(x) for x in instances], [_target(x) for x in instances]

@@ -35,10 +35,10 @@ def predict(
 
     Args:
         saved: the model, on the device to compute on.
-        path: gets COCO's results format or, of a semantic model, is a folder of label images.
+        path: for COCO's results format or, for a semantic model, the folder of label images.
 
     Raises:
-        UserError: settings that detectron2 cannot do, or other categories than the model's.
+        UserError: detectron2 does not support the settings, or the categories are not the model's.
     """
     require_same_categories(saved, dataset)
     record_version("detectron2", detectron2_version())
@@ -63,7 +63,7 @@ def _find_all(
 
 
 def _label(model: nn.Module, cfg: CfgNode, path: Path) -> Any:
-    """Return train ids (H, W) uint8, at the picture's own size."""
+    """Return train ids (H, W) uint8, at the image's own size."""
     logits: Tensor = _output(model, cfg, path)["sem_seg"]
     return logits.argmax(dim=0).to(torch.uint8).cpu().numpy()
 

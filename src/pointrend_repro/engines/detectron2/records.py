@@ -1,4 +1,4 @@
-"""Our data sets as detectron2's trainer takes them: a list of plain records and a mapper."""
+"""Our data sets as input of detectron2's trainer: a list of plain records and a mapper."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,13 +47,13 @@ def semantic_records(images: Sequence[LabelledImage]) -> list[dict[str, Any]]:
 
 
 def instance_mapper(cfg: CfgNode) -> Mapper:
-    """Return detectron2's own mapper: resized, flipped, with bit masks."""
+    """Return detectron2's own mapper: it resizes and flips, and makes bit masks."""
     mapper: Mapper = DatasetMapper(cfg, is_train=True)
     return mapper
 
 
 class SemanticMapper:
-    """Crops and colours as detectron2's PointRend project trains SemanticFPN.
+    """Crops and changes colours as detectron2's PointRend project does to train SemanticFPN.
 
     Labels are looked up from the official ids, as in `data.semantic`.
     """

@@ -1,4 +1,4 @@
-"""Which checkpoint detectron2 may go on from: it unpickles whatever its folder names."""
+"""Which checkpoint detectron2 may resume from: it unpickles whatever its folder names."""
 
 from pathlib import Path
 
@@ -7,21 +7,21 @@ from pointrend_repro.checkpoints.torch_files import read_torch_file
 
 
 def require_own_checkpoint(folder: Path, named: str) -> None:
-    """Require that the checkpoint which `last_checkpoint` names is one of this training's.
+    """Require that the checkpoint named by `last_checkpoint` is one of this training's.
 
-    detectron2 takes a path or an address for it as well, and of a `.pkl` runs what is in it.
+    detectron2 also accepts a path or an address there, and runs the code in a `.pkl`.
 
     Args:
         folder: that of the training.
         named: the path that detectron2 would load.
 
     Raises:
-        UserError: it lies elsewhere, is no `.pth`, or holds more than tensors and plain values.
+        UserError: it lies elsewhere, is not a `.pth`, or holds more than tensors and plain values.
     """
     path = Path(named)
     if path.parent != folder or path.suffix != ".pth":
         raise UserError(
-            f"{folder / 'last_checkpoint'}: names {named!r}, which is no checkpoint of this "
-            "training; remove the file to begin anew, or write the name of one in this folder"
+            f"{folder / 'last_checkpoint'}: names {named!r}, which is not a checkpoint of this "
+            "training; remove the file to start again, or write the name of one in this folder"
         )
     read_torch_file(path)

@@ -1,4 +1,4 @@
-"""SemanticFPN, with and without PointRend, in detectron2's words."""
+"""SemanticFPN, with and without PointRend, as keys of detectron2's configuration."""
 
 from pointrend_repro.engines.detectron2.keys import Key, backbone_keys, backbone_problems
 from pointrend_repro.settings.semantic import (
@@ -14,7 +14,7 @@ _LEVELS = ["p2", "p3", "p4", "p5"]
 _STRIDES = {"p2": 4, "p3": 8}
 _DOUBLINGS = {"p2": 2, "p3": 3}
 
-# From this width on, ours is normalised in 32 groups as well.
+# From this width on, ours has 32 normalisation groups as well.
 _MIN_CHANNELS = 128
 
 
@@ -38,7 +38,7 @@ def semantic_keys(settings: SemanticModelSettings, num_classes: int) -> list[Key
 
 
 def semantic_problems(settings: SemanticModelSettings) -> list[str]:
-    """Say what of a semantic model detectron2 has not."""
+    """Return the settings of a semantic model that detectron2 does not support."""
     decoder, pointrend = settings.decoder, settings.pointrend
     if not isinstance(decoder, SemanticFPNSettings):
         with_points = " with PointRend" if pointrend else ""
@@ -69,7 +69,7 @@ def semantic_input_keys(settings: SemanticInputSettings) -> list[Key]:
 def semantic_inference_keys(
     model: SemanticModelSettings, settings: SemanticInferenceSettings
 ) -> list[Key]:
-    """Translate how PointRend goes from the decoder's stride to the image's resolution."""
+    """Translate how PointRend refines from the decoder's stride to the image's resolution."""
     if model.pointrend is None:
         return []
     steps = _DOUBLINGS[_semantic_fpn(model).finest_level]
@@ -85,7 +85,7 @@ def semantic_inference_keys(
 
 
 def semantic_inference_problems(settings: SemanticInferenceSettings) -> list[str]:
-    """Say which inference settings detectron2 has not."""
+    """Return the inference settings that detectron2 does not support."""
     if settings.output_stride is None:
         return []
     return [f"inference.output_stride {settings.output_stride}"]

@@ -1,6 +1,6 @@
 """Training by detectron2's own trainer: its loader, model, losses, optimizer and schedule.
 
-Ours are the data set, the settings, the log, and what comes out: one of our models.
+Ours are the data set, the settings, the log, and the result: one of our models.
 """
 
 import logging
@@ -52,24 +52,24 @@ def train(
     device: str,
     stop: StopSignals | None = None,
 ) -> nn.Module:
-    """Train a model with detectron2, continuing from its newest checkpoint if there is one.
+    """Train a model with detectron2, resuming from its newest checkpoint if there is one.
 
-    Arguments and results are those of `training.loop.train`. A continued training draws other
-    images than one that ran through: detectron2 does not save where it was in the data.
+    Arguments and results are those of `training.loop.train`. A resumed training draws other images
+    than an uninterrupted one: detectron2 does not save its position in the data.
 
     Args:
         folder: gets `detectron2/<digest>/` with configuration and checkpoints, and `log.jsonl` and
-            `tensorboard/`, from process 0. Other settings have another digest, and begin anew.
+            `tensorboard/`, from process 0. Other settings have another digest, and start afresh.
 
     Raises:
-        UserError: settings that detectron2 cannot do, nothing to train on, ImageNet weights that
-            are missing or do not fit, or a loss that is not finite.
+        UserError: unsupported settings, nothing to train on, ImageNet weights that are missing or
+            do not fit, or a loss that is not finite.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """
     processes = Processes(device)
     own = folder / "detectron2" / training_digest(settings, dataset, seed)
-    with processes.together():
+    with processes.sharing_errors():
         cfg = _configuration(settings, len(dataset.categories), seed, processes, own)
         records, mapper = _data(settings, dataset, cfg)
         if processes.is_main:
@@ -78,7 +78,7 @@ def train(
     if processes.world_size > 1:
         comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
     seed_all_rng(seed + processes.rank)
-    with processes.together():
+    with processes.sharing_errors():
         trainer = Trainer(cfg, records, mapper, settings.model.backbone)
     _run(trainer, settings, folder, processes, stop)
     return our_model(settings.model, len(dataset.categories), trainer.bare_model)
@@ -139,9 +139,9 @@ def _run(
         name = signal.Signals(stopped.signal_number).name
         processes.stop(StoppedBySignal(name, stopped.iteration))
     except FloatingPointError as error:
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
         processes.end_by(
             UserError(
-                f"detectron2: {told}; lower optimizer.base_lr or lengthen optimizer.warmup_iters"
+                f"detectron2: {message}; lower optimizer.base_lr or lengthen optimizer.warmup_iters"
             )
         )

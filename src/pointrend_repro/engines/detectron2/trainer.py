@@ -1,4 +1,4 @@
-"""detectron2's trainer with our data, our log, and our way to stop."""
+"""detectron2's trainer with our data, our log, and our way of stopping."""
 
 import time
 from pathlib import Path
@@ -21,7 +21,7 @@ from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
 
-_KEEP = 2  # checkpoints, as our own engine does
+_KEEP = 2  # checkpoints, as in our own engine
 
 # detectron2's name of a loss -> ours, where they differ; the report draws curves by ours.
 OUR_LOSSES = {
@@ -32,7 +32,7 @@ OUR_LOSSES = {
 
 
 class Stopped(BaseException):
-    """A signal has come. No `Exception`: detectron2 logs a page for each of these."""
+    """A signal has arrived. Not an `Exception`, for which detectron2 logs a page."""
 
     def __init__(self, signal_number: int, iteration: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Stopped(BaseException):
 
 
 class Trainer(DefaultTrainer):
-    """Its loop, model, loader and optimizer; no evaluation, which is another rule's."""
+    """detectron2's loop, model, loader and optimizer, without evaluation, which is another rule."""
 
     def __init__(
         self,
@@ -57,15 +57,15 @@ class Trainer(DefaultTrainer):
 
     @property
     def bare_model(self) -> nn.Module:
-        """The model without what averages its gradients."""
+        """The model without the wrapper that averages its gradients."""
         model: nn.Module = self._trainer.model
         return model.module if isinstance(model, DistributedDataParallel) else model
 
     def build_model(self, cfg: CfgNode) -> Any:
-        """Make the model, and read its ImageNet weights by our reader.
+        """Make the model, and read its ImageNet weights with our reader.
 
-        It takes the same tensors from the same files as detectron2's, but runs no code from them,
-        and refuses those that were trained on other pixels than the settings say.
+        It takes the same tensors from the same files as detectron2, but runs no code from them, and
+        refuses weights trained with another normalisation than the settings say.
         """
         model = build_model(cfg)
         if self._backbone.weights is not None:
@@ -73,7 +73,7 @@ class Trainer(DefaultTrainer):
         return model
 
     def build_train_loader(self, cfg: CfgNode) -> Any:
-        """Make detectron2's loader of our records."""
+        """Make detectron2's loader for our records."""
         return build_detection_train_loader(
             self._records,
             mapper=self._mapper,
@@ -84,7 +84,7 @@ class Trainer(DefaultTrainer):
         )
 
     def build_hooks(self) -> list[HookBase]:
-        """Schedule and checkpoints; `train_with` adds what we write."""
+        """Return hooks for schedule and checkpoints; `train_with` adds those for our files."""
         found = [hooks.IterationTimer(), hooks.LRScheduler()]
         if comm.is_main_process():
             period = self.cfg.SOLVER.CHECKPOINT_PERIOD
@@ -95,7 +95,7 @@ class Trainer(DefaultTrainer):
         """Load the newest checkpoint, if there is one.
 
         Raises:
-            UserError: it is none of this training's.
+            UserError: it is not one of this training's.
         """
         if self.checkpointer.has_checkpoint():
             named = self.checkpointer.get_checkpoint_file()
@@ -108,16 +108,16 @@ class Trainer(DefaultTrainer):
         """Train to the end.
 
         Args:
-            log: of process 0.
-            every: how many iterations lie between two lines of it.
+            log: in process 0.
+            every: how many iterations lie between two of its lines.
 
         Raises:
-            Stopped: after a signal, saved.
+            Stopped: after a signal, once saved.
             FloatingPointError: a loss is not finite.
         """
         own: list[HookBase] = [_Stop(processes, stop)]
         if log is not None:
-            # Not its printer, too: that fails where a training ends in its first iterations.
+            # Without its printer, which fails where a training ends in its first iterations.
             own = [_Log(log, every), *own]
         self.register_hooks(own)
         self.train()

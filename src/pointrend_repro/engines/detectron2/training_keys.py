@@ -1,4 +1,4 @@
-"""Input, optimizer and schedule in detectron2's words, of all models."""
+"""Input, optimizer and schedule of all models as keys of detectron2's configuration."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ def solver_keys(settings: AnyTrainingSettings, norm_decay: tuple[float, str]) ->
     """Translate optimizer and schedule.
 
     Args:
-        norm_decay: the weight decay of normalisation, and the setting it is from.
+        norm_decay: the weight decay of normalisation, and the setting that it comes from.
     """
     optimizer, schedule = settings.optimizer, settings.schedule
     factor = min(optimizer.warmup_start_lr / optimizer.base_lr, 1.0)
@@ -65,10 +65,10 @@ def inference_input_keys(settings: InputSettings) -> list[Key]:
 
 
 def training_problems(settings: AnyTrainingSettings, of_optimizer: Sequence[str]) -> list[str]:
-    """Say what of input, optimizer and schedule detectron2 has not.
+    """Return settings of input, optimizer and schedule that detectron2 does not support.
 
     Args:
-        of_optimizer: what it has not of an optimizer of this family.
+        of_optimizer: the unsupported optimizer settings of this family.
     """
     optimizer, schedule = settings.optimizer, settings.schedule
     problems = []
@@ -83,7 +83,7 @@ def training_problems(settings: AnyTrainingSettings, of_optimizer: Sequence[str]
         problems.append("schedule.poly_power, which is of its DeepLab project")
     if optimizer.warmup_iters > schedule.total_iters:  # it would shorten the warm-up
         problems.append("optimizer.warmup_iters past schedule.total_iters")
-    # Its warm-up ends at the rate of its last iteration, ours multiplies a rate that falls.
+    # Its warm-up ends at the rate of its last iteration; ours multiplies a decaying rate.
     if any(drop <= optimizer.warmup_iters for drop in schedule.lr_drop_iters):
         problems.append("schedule.lr_drop_iters during optimizer.warmup_iters")
     return problems

@@ -1,4 +1,4 @@
-"""What differs between families of models when their settings are put into detectron2's words."""
+"""What differs between families of models when their settings are translated for detectron2."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from pointrend_repro.engines.detectron2.keys import Key
 
 @dataclass(frozen=True)
 class Translation:
-    """One family's words. Functions of problems say what detectron2 has not.
+    """One family's translation. Functions of problems return what detectron2 does not support.
 
     Attributes:
         model_keys: by (model settings, number of classes).
         model_problems: by (model settings).
         input_keys: by (input settings).
         optimizer_problems: by (optimizer settings).
-        norm_decay: the weight decay of normalisation, and the setting it is from, by (optimizer
-            settings).
-        as_tested: the model settings with which inference settings test, by (both).
+        norm_decay: the weight decay of normalisation, and the setting that it comes from, by
+            (optimizer settings).
+        as_tested: the model settings as changed by inference settings, by (both).
         inference_keys: by (model settings, inference settings).
         inference_problems: by the same.
     """

@@ -22,7 +22,7 @@ from pointrend_repro.settings.at_test import detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.semantic import SemanticInputSettings, SemanticOptimizerSettings
 
-# Of semantic models' scaled images before they are cropped: ours have no limit.
+# The limit for semantic models' scaled images before they are cropped: ours have none.
 _NO_LIMIT_PX = 2**31
 
 
@@ -49,8 +49,8 @@ DETECTORS = Translation(
     model_problems=detector_problems,
     input_keys=lambda settings: training_input_keys(settings, settings.max_long_edge_px),
     optimizer_problems=_no_problems,
-    # Instance models decay all parameters alike; detectron2's default is 0 for normalisation, of
-    # which a detector with frozen BN has none to train.
+    # Instance models decay all parameters equally; detectron2's default for normalisation is 0, but
+    # a detector with frozen BN has none to train.
     norm_decay=lambda settings: (settings.weight_decay, "optimizer.weight_decay"),
     as_tested=_detector_as_tested,
     inference_keys=lambda model, asked: detector_inference_keys(model.mask_head, asked),

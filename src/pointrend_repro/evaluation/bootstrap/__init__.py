@@ -1,12 +1,12 @@
-"""The paired bootstrap over images: how much a metric owes to which images are the validation set.
+"""The paired bootstrap over images: how much a metric depends on which images are in the val set.
 
 The official tool matches predictions to objects (or counts pixels) image by image, once. From these
-matches a metric is computed again for other weights of the images, a thousand times, by code of
-our own, which gives the official number where every image weighs 1.
+matches our own code recomputes the metric for other weights of the images, a thousand times; it
+gives the official number where every image weighs 1.
 
-Weights depend on an image's name alone (`weights.py`). So any two metric files of one preset are
-paired: the k-th values of both are of the same images, whatever the models and whatever the
-metric. docs/claims.md has the reasons.
+Weights depend only on an image's name (`weights.py`). So any two metric files of one preset are
+paired: the k-th values of both are of the same sample of images, for any models and metrics.
+docs/claims.md gives the reasons.
 """
 
 from typing import Any, Protocol
@@ -19,12 +19,12 @@ from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation.bootstrap.weights import SEED, image_weights
 from pointrend_repro.evaluation.scoring import Scored
 
-# Our sums run in another order than the official ones: in percent, far below any digit shown.
+# Our sums run in another order than the official ones; in percent, far below any digit shown.
 _AGREEMENT = 1e-6
 
 
 class ImageCounts(Protocol):
-    """What a metric needs of each image, and the metric for any weights of the images."""
+    """What a metric needs from each image, and the metric for any weights of the images."""
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -32,7 +32,7 @@ class ImageCounts(Protocol):
         ...
 
     def score(self, weights: NDArray[np.int64]) -> dict[str, float]:
-        """Return numbers in percent under the official names, nan where there is nothing to score.
+        """Return numbers in percent under the official names, nan if there is nothing to score.
 
         Args:
             weights: how often each image is in the sample, (N,).
@@ -41,12 +41,12 @@ class ImageCounts(Protocol):
 
 
 def image_counts(metric: str, scored: Scored) -> ImageCounts | None:
-    """Return what a metric needs of each image; None for a metric that cannot be resampled.
+    """Return what a metric needs from each image; None for a metric that cannot be resampled.
 
-    The function that the metric names for it is given what `evaluation.score` kept of each image.
+    The metric's own function makes it from what `evaluation.score` kept of each image.
 
     Args:
-        scored: by this metric; the official tool's matches of it are taken, and not made again.
+        scored: by this metric; the official tool's matches in it are reused.
     """
     function = METRICS.find(metric).resample
     if function is None:
@@ -61,8 +61,8 @@ def resample(
     """Return a metric's values on resampled images, as JSON.
 
     Args:
-        counts: of each image.
-        official: the official tool's numbers on the images as they are.
+        counts: of all images.
+        official: the official tool's numbers on the original images.
         resamples: how many times to draw the images.
 
     Returns:
@@ -70,7 +70,7 @@ def resample(
         in percent (None: nothing to score) for each resample.
 
     Raises:
-        RuntimeError: on the images as they are, ours is not the official number.
+        RuntimeError: on the original images, our number is not the official one.
     """
     ones = np.ones(len(counts.images), dtype=np.int64)
     for key, value in counts.score(ones).items():

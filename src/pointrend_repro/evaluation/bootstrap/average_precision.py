@@ -1,9 +1,9 @@
-"""COCO's average precision as a function of the images' weights, vectorised.
+"""COCO's average precision as a function of image weights, vectorised.
 
 pycocotools' and lvis' `accumulate` sort a category's detections by score and walk down the list.
-What an image's matches are does not depend on other images, so for other weights only the counts
-along the list change. Precision has its maxima at true positives, and recall changes only there, so
-it is enough to look at those: of COCO's half a million detections at most 36,000 a threshold.
+The matches in an image do not depend on other images, so other weights change only the counts along
+the list. Precision has its maxima at true positives, and recall changes only there, so only those
+are used: of COCO's half a million detections at most 36,000 per threshold.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,14 +21,14 @@ _Ints = NDArray[np.int64]
 
 
 class CategoryMatches(NamedTuple):
-    """The detections of one category in all images, D of them at T thresholds of IoU.
+    """The detections of one category in all images, D of them at T IoU thresholds.
 
     Attributes:
-        image: index of the image of each, (D,), in the order in which the tool goes over images.
+        image: index of each detection's image, (D,), in the tool's order of images.
         score: (D,).
-        matched: whether a detection is given an object, (T, D).
-        ignored: whether it does not count, (T, D).
-        objects: how many objects that count each of the N images has, (N,).
+        matched: whether a detection is matched to an object, (T, D).
+        ignored: whether a detection does not count, (T, D).
+        objects: the number of objects that count in each of the N images, (N,).
     """
 
     image: _Ints
@@ -40,10 +40,11 @@ class CategoryMatches(NamedTuple):
 
 @dataclass(frozen=True)
 class PrecisionCounts:
-    """What AP needs of each image. Detections are sorted by category, then by falling score.
+    """What AP needs from each image. Detections are sorted by category, then by falling score.
 
-    A list is one category at one threshold, K * T in all. `tp_*` has an entry for each true
-    positive, sorted by list and place in it; `ignored_image` likewise for ignored detections.
+    A list is one category at one threshold, K * T in all. `tp_*` has one entry per true positive,
+    sorted by list and position in it; `ignored_image` has one per ignored detection, in the same
+    order.
 
     Attributes:
         images: names of the N images.
@@ -53,8 +54,8 @@ class PrecisionCounts:
         tp_image: of each true positive.
         tp_list: its list.
         tp_list_start: index of the first true positive of its list.
-        tp_place: how many detections there are up to and with it, of all categories.
-        tp_category_start: how many of those are of earlier categories.
+        tp_place: how many detections there are up to and including it, in all categories.
+        tp_category_start: how many of those are in earlier categories.
         ignored_image: of each ignored detection.
         tp_ignored: how many ignored detections there are before it, in all lists.
         tp_ignored_start: how many of those are in earlier lists.
@@ -82,7 +83,7 @@ class PrecisionCounts:
         return {"AP": 100 * float(best[totals > 0].mean())}
 
     def _best_precisions(self, weights: _Ints, totals: _Ints) -> NDArray[np.float64]:
-        """The largest precision from each recall on, the highest recall first: (K * T, 101)."""
+        """The highest precision from each recall on, highest recall first: (K * T, 101)."""
         best = np.zeros((self.objects.shape[1] * self.thresholds, len(RECALLS)))
         if not len(self.tp_image):
             return best

@@ -1,9 +1,9 @@
-"""Cityscapes' average precision as a function of the images' weights, vectorised.
+"""Cityscapes' average precision as a function of image weights, vectorised.
 
-What an image adds to the official precision-recall curve does not depend on other images: scores
-of true and of false positives, and objects that nobody found. The curve itself is
-`evaluateMatches` of evalInstanceLevelSemanticLabeling.py with weights: a threshold at each
-score, and steps that are half those on both sides of a point.
+What an image adds to the official precision-recall curve does not depend on other images: scores of
+true and of false positives, and objects that were not found. The curve itself is `evaluateMatches`
+of evalInstanceLevelSemanticLabeling.py with weights: a threshold at each score, and steps that are
+half of those on both sides of a point.
 """
 
 import functools
@@ -31,7 +31,7 @@ _FIRST_OBJECT = 1000  # ids below it are of groups
 
 @dataclass(frozen=True)
 class CurveCounts:
-    """What AP needs of each image.
+    """What AP needs from each image.
 
     A list is one class at one threshold of overlap, C * T in all. An entry is a true or false
     positive; entries are sorted by list and then by rising score. A group is the entries of a list
@@ -74,7 +74,7 @@ class CurveCounts:
             sums[places.end_entry] - sums[self.group_start]
             for sums in (running_sum(entries), running_sum(entries * self.is_true))
         )
-        # No entry of this score or a higher one is in the sample: the curve's first point, at 1.
+        # No entry with this score or a higher one is in the sample: the curve's first point, at 1.
         precision = np.where(counted > 0, true / np.maximum(counted, 1), 1.0)
         found = true[places.first] + (weights @ self.missed)[places.lists]
         recall = true / np.repeat(np.maximum(found, 1), places.sizes)
@@ -98,7 +98,7 @@ class CurveCounts:
 
 
 class _Places(NamedTuple):
-    """Where the lists lie among the groups; a list without an entry is not among them.
+    """Where the lists lie among the groups; lists without entries are left out.
 
     Attributes:
         lists: numbers of the lists.
@@ -116,7 +116,7 @@ class _Places(NamedTuple):
 
 
 class _Entries:
-    """The entries of one list, while they are collected: 13 bytes each."""
+    """The entries of one list while they are collected, at 13 bytes each."""
 
     def __init__(self) -> None:
         self._scores, self._images, self._true = array("d"), array("i"), array("b")
@@ -187,12 +187,12 @@ def _scores_over(item: dict[str, Any], threshold: float) -> list[float]:
 
 
 def _is_false(prediction: dict[str, Any], threshold: float) -> bool:
-    """Whether a prediction overlaps nothing, and does not mostly lie on what is left out."""
+    """Whether a prediction overlaps no object and is not mostly in ignored regions."""
     ignored = prediction["voidIntersection"]
     for item in prediction["matchedGt"]:
         if _overlap(item, prediction, item["intersection"]) > threshold:
             return False
-        # As the official code: of a group that is small both times.
+        # As in the official code: a group that is small counts both times.
         ignored += item["intersection"] * (item["instID"] < _FIRST_OBJECT)
         ignored += item["intersection"] * (item["pixelCount"] < _LEAST_PIXELS)
     return ignored / prediction["pixelCount"] <= threshold

@@ -1,4 +1,4 @@
-"""Mean IoU as a function of the images' weights: sums of the images' own counts of pixels."""
+"""Mean IoU as a function of image weights: weighted sums of each image's pixel counts."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ _CLASSES = list(CLASS_NAMES)
 
 @dataclass(frozen=True)
 class PixelCounts:
-    """What the mean IoU of the 19 classes needs of each image.
+    """What the mean IoU of the 19 classes needs from each image.
 
     Attributes:
         images: names of the N images.
@@ -33,7 +33,7 @@ class PixelCounts:
 
 
 def pixel_counts(confusions: Confusions) -> PixelCounts:
-    """Return what the mean IoUs of some confusion matrices need of each image."""
+    """Return what the mean IoUs of the confusion matrices need from each image."""
     valid = confusions.by_image[:, :, _CLASSES]
     true = np.diagonal(valid[:, :, :, _CLASSES], axis1=2, axis2=3)
     predicted = valid.sum(axis=2)[:, :, _CLASSES]

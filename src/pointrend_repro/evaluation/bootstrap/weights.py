@@ -1,10 +1,10 @@
-"""How often each image is in each resample: Poisson weights that depend on its name alone.
+"""How often each image is in each resample: Poisson weights that depend only on its name.
 
 A bootstrap draws N images out of N with replacement; how often one of them is drawn is binomial,
-and nearly Poisson with mean 1. Drawing each image's count by itself (the Poisson bootstrap) needs
-no list of all images. So AP on COCO's annotations and AP* on those of LVIS, which may not list the
-same images, are resampled together, and so is everything else on one data set. That the size of
-the sample varies, too, does not matter to metrics that are ratios.
+and nearly Poisson with mean 1. Drawing each image's count independently (the Poisson bootstrap)
+needs no list of all images. So AP on COCO's annotations and AP* on those of LVIS, which may not
+list the same images, are resampled together, as is everything else on one data set. That the
+sample size varies too does not matter for metrics that are ratios.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 SEED = 0
 
-# P(weight <= k) in 64-bit steps; beyond the last the probability is below 2^-64.
+# P(weight <= k) in units of 2^-64; beyond the last the probability is below 2^-64.
 _STEPS = np.array(
     [
         min(round(2**64 * sum(math.exp(-1) / math.factorial(i) for i in range(k + 1))), 2**64 - 1)
@@ -29,8 +29,8 @@ _STEPS = np.array(
 def image_weights(images: Sequence[str], resamples: int) -> Iterator[NDArray[np.int64]]:
     """Yield the weights (N,) of N images for each resample.
 
-    The numbers are the same on every machine and with every version of NumPy, which promises that
-    of a generator's bits, and not of its Poisson numbers.
+    The numbers are the same on every machine and with every version of NumPy, which guarantees a
+    generator's bits but not its Poisson numbers.
     """
     weights = np.empty((resamples, len(images)), dtype=np.uint8)
     for index, name in enumerate(images):

@@ -1,8 +1,8 @@
 """Mask heads: one file each, behind one small interface.
 
-To add a head of your own, see docs/your_head.md: nothing in this package changes. One that is to
-stay here gets its module, a settings class with its own `kind` in `settings/instances.py`, and a
-line in `build_mask_head`.
+To add a head of your own, see docs/your_head.md: nothing in this package changes. A head that is to
+be part of the package gets a module here, a settings class with its own `kind` in
+`settings/instances.py`, and a line in `build_mask_head`.
 """
 
 from typing import Protocol, cast
@@ -26,15 +26,15 @@ from pointrend_repro.settings.instances import (
 
 
 class MaskHead(Protocol):
-    """What the detector asks of a mask head. Every head is a `torch.nn.Module` besides."""
+    """The interface of a mask head. Every head is also a `torch.nn.Module`."""
 
     train_on_refined_boxes: bool
-    """Whether training crops the boxes that the box head has refined, not the proposals."""
+    """Whether training crops the boxes refined by the box head instead of the proposals."""
 
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
-        """Return named losses over foreground proposals; zero, with a graph, if there are none."""
+        """Return named losses over foreground proposals; if there are none, zero with a graph."""
         ...
 
     def predict(

@@ -1,4 +1,4 @@
-"""PointRend's coarse head: a light mask of every class in every box (section 4).
+"""PointRend's coarse head: a lightweight mask of every class in every box (section 4).
 
 Shapes: R boxes of all images, K classes, C channels of p2.
 """

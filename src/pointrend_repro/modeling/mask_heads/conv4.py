@@ -1,7 +1,7 @@
 """The default mask head of Mask R-CNN, "4x conv" in the paper's tables.
 
 Four 3x3 convolutions on RoI features, a 2x2 deconvolution that doubles the resolution, and a 1x1
-convolution to one mask a class (PointRend, footnote 2; Mask R-CNN 1703.06870, Figure 4).
+convolution to one mask per class (PointRend, footnote 2; Mask R-CNN 1703.06870, Figure 4).
 """
 
 import torch
@@ -65,7 +65,7 @@ class Conv4Head(GridMaskHead):
         return self.hidden(self.roi_layer(features, boxes, self.roi_resolution))
 
     def hidden(self, roi_features: Tensor) -> Tensor:
-        """Map RoI features (R, C, S, S) to what the predictor sees, (R, C', 2 S, 2 S)."""
+        """Map RoI features (R, C, S, S) to the predictor's input, (R, C', 2 S, 2 S)."""
         x = roi_features
         for conv in self.convs:
             x = F.relu(conv(x))

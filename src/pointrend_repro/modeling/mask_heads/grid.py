@@ -1,4 +1,4 @@
-"""What mask heads have in common that predict a mask on one fixed grid in each box."""
+"""What mask heads share that predict a mask on one fixed grid in each box."""
 
 import torch
 from torch import Tensor, nn
@@ -9,12 +9,12 @@ from pointrend_repro.settings.instances import InferenceSettings
 
 
 class GridMaskHead(nn.Module):
-    """A mask head that says in `forward` what it predicts; its loss and its masks follow."""
+    """A mask head defined by its `forward`; its loss and its masks follow from it."""
 
     train_on_refined_boxes = False
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return mask logits (R, K, S, S) of all classes, or (R, 1, S, S) of one mask for all.
+        """Return mask logits (R, K, S, S) of all classes, or (R, 1, S, S) if class-agnostic.
 
         Args:
             features: p2 to p5 and res2 to res5 of a batch, each (N, C, H, W).
@@ -39,6 +39,6 @@ class GridMaskHead(nn.Module):
     ) -> Tensor:
         """Return mask logits (R, S, S) of each box's class.
 
-        `settings` says nothing to such a head: its resolution is built in.
+        `settings` has no effect on such a head: its resolution is fixed.
         """
         return of_class(self(features, boxes), torch.cat(labels))

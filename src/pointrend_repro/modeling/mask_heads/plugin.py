@@ -24,10 +24,10 @@ def build_plugin_head(
 ) -> nn.Module:
     """Make the mask head that `settings.head` names.
 
-    The class is called with the three sizes and its own settings, all as keywords.
+    The class is called with the three sizes and its own settings, all as keyword arguments.
 
     Raises:
-        UserError: there is no such class, it is no mask head, or its settings do not fit.
+        UserError: there is no such class, it is not a mask head, or its settings do not fit.
     """
     head_class = find_head(settings.head)
     sizes = {
@@ -47,11 +47,11 @@ def find_head(name: str) -> type[nn.Module]:
         name: `module:Class`, or the name of an entry point.
 
     Raises:
-        UserError: there is no such class, or it is no mask head.
+        UserError: there is no such class, or it is not a mask head.
     """
     found: Any = named_code(name, what="mask head", group=ENTRY_POINT_GROUP).load()
     if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        raise UserError(f"mask head {name!r}: is no subclass of torch.nn.Module")
+        raise UserError(f"mask head {name!r}: is not a subclass of torch.nn.Module")
     lacking = [part for part in _REQUIRED if not hasattr(found, part)]
     if lacking:
         raise UserError(f"mask head {name!r}: has no {', '.join(lacking)}; see docs/your_head.md")

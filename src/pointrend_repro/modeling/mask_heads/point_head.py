@@ -1,12 +1,12 @@
 """PointRend's point head: an MLP with weights shared by all points (section 3.3).
 
-Each of its layers sees the coarse logits of all classes beside the layer before; the first sees
-fine-grained features too. All that a layer makes of the coarse logits it makes of a map of 7 x 7
-cells a box, so the layers' coarse halves are applied to these cells, and the points interpolate
-the results: the same logits as those of the layers applied to each point's own concatenated
-inputs, for less than two thirds of the multiply-adds.
+Each layer takes the coarse logits of all classes beside the previous layer's output; the first
+takes fine-grained features too. A layer's coarse half acts on a map of 7 x 7 cells per box, so
+it is applied to these cells, and the points interpolate the results: the logits equal those of the
+layers applied to each point's own concatenated inputs, for less than two thirds of the
+multiply-adds.
 
-Shapes: R boxes of all images, P points a box, K classes, C channels of the fine-grained features.
+Shapes: R boxes of all images, P points per box, K classes, C channels of the fine-grained features.
 """
 
 from typing import NamedTuple, cast
@@ -22,18 +22,18 @@ _HIDDEN_LAYERS = 3
 
 
 class ProjectedCoarse(NamedTuple):
-    """What each layer makes of the coarse logits, biases included. The cells are S x S a box.
+    """Each layer's projection of the coarse logits, biases included, in S x S cells per box.
 
     Attributes:
-        hidden: a table (R * S * S, width) a hidden layer.
-        own_class: a table (R * S * S, 1): the predictor's, for each box's class.
+        hidden: a table (R * S * S, width) for each hidden layer.
+        box_class: a table (R * S * S, 1): the predictor's, for each box's class.
         predictor: (R, width), the other half of the predictor's weights for that class.
-        side: S, two more than the coarse logits have: a ring of zeros is around them, as sampling
-            reads them, so that a bias is one everywhere.
+        side: S, two more than the coarse logits have: sampling reads a ring of zeros around them,
+            where the bias applies too.
     """
 
     hidden: list[Tensor]
-    own_class: Tensor
+    box_class: Tensor
     predictor: Tensor
     side: int
 
@@ -58,7 +58,7 @@ class PointHead(nn.Module):
         return weight[:, : weight.shape[1] - self.predictor.out_channels]
 
     def project_coarse(self, coarse: Tensor, labels: Tensor) -> ProjectedCoarse:
-        """Apply the layers' coarse halves to coarse logits (R, K, M0, M0), for classes (R,)."""
+        """Apply the layers' coarse halves to coarse logits (R, K, M0, M0), given classes (R,)."""
         classes = coarse.shape[1]
         cells = F.pad(coarse, (1, 1, 1, 1)).flatten(2).transpose(1, 2)
         hidden = [
@@ -76,9 +76,9 @@ class PointHead(nn.Module):
         """Predict each point's logit for its box's class, and for no other class.
 
         Args:
-            fine: what `fine_weight` makes of the features at the points, (R * P, width). It is
+            fine: `fine_weight` applied to the features at the points, (R * P, width). It is
                 overwritten.
-            coarse: of `project_coarse`.
+            coarse: from `project_coarse`.
             points: (R, P, 2), box-normalised.
 
         Returns:
@@ -90,7 +90,7 @@ class PointHead(nn.Module):
         for (weight, _), table in zip(self._linear_layers()[1:], coarse.hidden[1:], strict=True):
             own_half = weight[:, : x.shape[1]].to(x.dtype)
             x = sample_rows(table, around).addmm_(x, own_half.t()).relu_()
-        own = sample_rows(coarse.own_class, around).view(points.shape[:2])
+        own = sample_rows(coarse.box_class, around).view(points.shape[:2])
         return own + _each_with_its_own(x.view(*points.shape[:2], x.shape[1]), coarse.predictor)
 
     def _linear_layers(self) -> list[tuple[Tensor, Tensor | None]]:
@@ -98,14 +98,14 @@ class PointHead(nn.Module):
         return [(conv.weight.squeeze(2), conv.bias) for conv in convs]
 
     def hidden(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Return what the predictor sees, layer by layer as published; its cost is counted on it.
+        """Return the predictor's input, layer by layer as published; its cost is counted on this.
 
         Args:
             fine: features (R, C, P).
             coarse: coarse logits of all classes at the points, (R, K, P).
 
         Returns:
-            The last layer's output beside the coarse logits, (R, width + K, P).
+            The last layer's output concatenated with the coarse logits, (R, width + K, P).
         """
         x = fine
         for layer in self.layers:
@@ -114,8 +114,8 @@ class PointHead(nn.Module):
 
 
 def _each_with_its_own(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply (R, P, C) with a vector (R, C) of each box: (R, P).
+    """Multiply (R, P, C) by one vector (R, C) per box: (R, P).
 
-    As a product and a sum: a batch of matrices times vectors (`bmm`) takes MKL eight times as long.
+    A product and a sum: as a batch of matrices times vectors (`bmm`) MKL takes eight times as long.
     """
     return (x * weight.unsqueeze(1)).sum(dim=2)

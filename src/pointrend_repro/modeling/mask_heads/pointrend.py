@@ -1,6 +1,6 @@
-"""PointRend as a mask head (section 4): a light coarse head, and a point head that refines it.
+"""PointRend as a mask head (section 4): a lightweight coarse head, refined by a point head.
 
-Shapes: R boxes of all images, P points a box, K classes, C channels of p2. Points are
+Shapes: R boxes of all images, P points per box, K classes, C channels of p2. Points are
 box-normalised (see `modeling.points`).
 """
 
@@ -34,15 +34,15 @@ from pointrend_repro.modeling.rows import (
 )
 from pointrend_repro.settings.instances import InferenceSettings, PointRendHeadSettings
 
-# Points whose features are held at a time: a few MB a thread, which a CPU's cache holds, and
-# enough for a GPU to be busy with.
+# How many points have their features in memory at once: a few MB per thread, which fit a CPU's
+# cache, and enough to keep a GPU busy.
 _POINTS_A_THREAD = 2**12
 _POINTS_A_GPU = 2**17
 
-# So many boxes read the coarse head's weights once, 70 MB of them.
+# How many boxes share one read of the coarse head's weights, which take 70 MB.
 _COARSE_BOXES_AT_A_TIME = 128
 
-# From points (R, P, 2) in boxes an image to (R * P, width).
+# Maps points (R, P, 2) in each image's boxes to (R * P, width).
 FineLayer = Callable[[Tensor, list[Tensor]], Tensor]
 
 
@@ -81,8 +81,8 @@ class PointRendHead(nn.Module):
     ) -> Tensor:
         """Return mask logits (R, M, M) of each box's class, by adaptive subdivision.
 
-        A few boxes at a time: what is computed at their points fits a cache, and the memory that
-        it takes does not grow with the boxes.
+        A few boxes at a time: what is computed at their points fits a cache, and memory does not
+        grow with the number of boxes.
         """
         if is_being_exported():
             return self._predict_in_graph(features, boxes, labels, settings)
@@ -117,8 +117,8 @@ class PointRendHead(nn.Module):
     ) -> Tensor:
         """Return the masks of `predict`, all boxes at once and layer by layer.
 
-        A graph for any number of boxes has no loop over them, and other runtimes know
-        `grid_sample`, but not the lookups of `modeling.rows`.
+        A graph for any number of boxes cannot loop over them, and other runtimes support
+        `grid_sample` but not the lookups of `modeling.rows`.
         """
         classes = torch.cat(labels)
         coarse = self.coarse_head(features, boxes)
@@ -140,7 +140,7 @@ class PointRendHead(nn.Module):
     def prepare(
         self, features: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor]
     ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Return what rendering starts from and asks, both for each box's class.
+        """Return the coarse logits and the point predictor to render with, for each box's class.
 
         Returns:
             The coarse logits (R, M0, M0), and a function from points (R, P, 2), box-normalised,
@@ -167,11 +167,11 @@ class PointRendHead(nn.Module):
         )
 
     def _fine_layer(self, p2: Tensor, num_points: int) -> FineLayer:
-        """Return what applies the point head's first layer to p2 at points, (R * P, width).
+        """Return the function that applies the point head's first layer to p2 at points.
 
-        Projecting a cell costs what projecting a point does, and sampling a point of a map costs
-        about as much again; sampling a point of a table costs little. So a map is projected first
-        if `num_points`, which are to come, are more than half of its cells.
+        It gives (R * P, width). Projecting a cell costs as much as projecting a point, sampling
+        a point from a map about as much again, and sampling a point from a table little. So the
+        whole map is projected first if `num_points` is more than half of its cells.
         """
         weight = self.point_head.fine_weight
         size = p2.shape[2], p2.shape[3]
@@ -192,7 +192,7 @@ class PointRendHead(nn.Module):
     def _point_logits(
         self, fine_layer: FineLayer, boxes: list[Tensor], labels: Tensor, coarse: Tensor
     ) -> Callable[[Tensor], Tensor]:
-        """Return the one way from points (R, P, 2) to logits (R, P), in training or not."""
+        """Return the function from points (R, P, 2) to logits (R, P), in training and inference."""
         projected = self.point_head.project_coarse(coarse, labels)
 
         def logits_at(points: Tensor) -> Tensor:
@@ -204,7 +204,7 @@ class PointRendHead(nn.Module):
     def _point_loss(
         self, logits: Tensor, points: Tensor, proposals: list[Proposals], targets: list[Target]
     ) -> Tensor:
-        """Binary cross-entropy against the masks interpolated at the points (soft labels)."""
+        """Return the cross-entropy against masks interpolated at the points (soft labels)."""
         if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
             return logits.sum()
         target = _masks_at_points(points, proposals, targets)
@@ -219,12 +219,12 @@ def _points_at_a_time(device: torch.device) -> int:
 
 
 def _parts(count: int, at_a_time: int) -> list[slice]:
-    """Return slices that make up a range; where there is nothing, one of nothing."""
+    """Return slices that cover a range; for an empty range, one empty slice."""
     return [slice(i, min(i + at_a_time, count)) for i in range(0, max(count, 1), at_a_time)]
 
 
 def _boxes_in(boxes: list[Tensor], part: slice) -> list[Tensor]:
-    """Return a part of the boxes of all images, still a tensor an image."""
+    """Return the boxes in a slice of all images' boxes, still one tensor per image."""
     first, last = part.start, part.stop
     parts = []
     for of_image in boxes:
@@ -238,7 +238,7 @@ def _masks_at_points(points: Tensor, proposals: list[Proposals], targets: list[T
     values = []
     parts = points.split([len(p.boxes) for p in proposals])
     for part, proposal, target in zip(parts, proposals, targets, strict=True):
-        # A box at a time: a copy of a full-size mask per box would be the largest thing in memory.
+        # One box at a time: copies of the full-size masks would be the largest thing in memory.
         for one_box, box, index in zip(part, proposal.boxes, proposal.matched, strict=True):
             mask = target.masks[index].to(points.dtype)[None, None]
             values.append(point_sample_in_boxes(mask, one_box[None], [box[None]], stride=1.0)[:, 0])

@@ -5,17 +5,17 @@ fully connected bottleneck; four refinement modules each double its resolution a
 channels, each adding skip features from the trunk's stage of its own resolution: res5 at 7x7, res4
 at 14x14, res3 at 28x28, res2 at 56x56. A last convolution makes the mask at 112x112.
 
-SharpMask segments image patches of one size. What it leaves open for boxes is decided so:
+SharpMask segments image patches of one size. What it leaves open for boxes is decided as follows:
 
-- **What the bottleneck sees:** the box's 7x7 RoI features from the FPN, as the box head's; then as
-  in section 5.1 a 1x1 convolution to 128 channels, and 512 numbers without a ReLU (DeepMask.lua).
+- **The bottleneck's input:** the box's 7x7 RoI features from the FPN, as for the box head; then, as
+  in section 5.1, a 1x1 convolution to 128 channels, and 512 numbers without a ReLU (DeepMask.lua).
 - **Skip features** S^i come from two 3x3 convolutions with ReLUs over the whole image (first to 64
   channels everywhere, section 5.2), so boxes share them, and are cropped by RoIAlign at module i's
   resolution, always from its own stage: at 224 pixels a box's bins are that stage's cells.
 - **Figure 7 and the crop:** conv(concat(M, S)) is conv_M(M) + conv_S(S) only on one grid, which for
-  a box of any size is that of its bins. So conv_S comes after the crop, and the two forms are equal
-  for every box. The two convolutions that make S, nearly all of the work, stay shared; conv_S costs
-  0.2 M multiply-adds a box and module.
+  boxes of any size is the grid of their bins. So conv_S comes after the crop, and the two forms are
+  equal for every box. The two convolutions that make S, nearly all of the work, stay shared; conv_S
+  costs 0.2 M multiply-adds per box and module.
 - **One mask for all classes**, as in SharpMask. Mask R-CNN calls that "nearly as effective": 29.7
   AP against 30.3 with a mask for each class (section 4.2 of 1703.06870).
 - **Zero padding**, as in the rest of Mask R-CNN. SharpMask pads by reflection because it trains on
@@ -31,8 +31,8 @@ channels, and pads by repeating the border.
 
 **Training** is joint by default. With `coarse_stage_share` it has the two stages of section 3.3:
 first a linear layer on the 512 numbers predicts a coarse mask of 28x28 (DeepMask's has 56x56), and
-all is trained but the refinement; then only the refinement is trained, with the layer that makes
-M^1. Both stages run through the one learning-rate schedule.
+everything except the refinement is trained; then only the refinement is trained, with the layer
+that makes M^1. Both stages share one learning-rate schedule.
 """
 
 from typing import Literal
@@ -106,7 +106,7 @@ class Refinement(nn.Module):
     ) -> None:
         super().__init__()
         k = settings.encoding_channels
-        # Coarse to fine, as the modules go; schedule (b) of section 5.2 halves the channels.
+        # From coarse to fine; schedule (b) of section 5.2 halves the channels.
         self.stages = tuple(reversed(TRUNK_STRIDES))
         self.widths = widths = [k // 2**i for i in range(len(self.stages))]
         self.encoding = nn.Linear(settings.bottleneck_channels, k * ENCODING_RESOLUTION**2)
@@ -166,7 +166,7 @@ class SharpMaskHead(GridMaskHead):
     def start_stage(self, progress: float) -> Stage:
         """Set, and return, what is trained at this share (0 to 1) of the iterations.
 
-        `coarse` trains all of the model but `refinement`, `refine` only `refinement`, `joint` all.
+        `coarse` trains all but `refinement`, `refine` only `refinement`, `joint` everything.
         """
         if self.coarse_stage_share is not None:
             self.stage = "coarse" if progress < self.coarse_stage_share else "refine"

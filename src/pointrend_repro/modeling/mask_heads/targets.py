@@ -11,7 +11,7 @@ from pointrend_repro.data.structures import Proposals, Target
 def crop_masks(proposals: list[Proposals], targets: list[Target], resolution: int) -> Tensor:
     """Return the matched masks inside each box on an S x S grid, (R, S, S) float of 0 and 1.
 
-    A cell is foreground where at least half of it is, by RoIAlign of the full-size mask as in
+    A cell is foreground if at least half of it is, by RoIAlign of the full-size mask as in
     detectron2's BitMasks.crop_and_resize (commit 02b5c4e2, structures/masks.py).
     """
     crops = []
@@ -31,7 +31,7 @@ def grid_loss(
     """Return the mean binary cross-entropy of each box's class over an S x S grid.
 
     Args:
-        logits: (R, K, S, S), or (R, 1, S, S) of a mask for all classes.
+        logits: (R, K, S, S), or (R, 1, S, S) if class-agnostic.
         labels: (R,), classes.
     """
     if len(logits) == 0:  # keep the graph, so that every parameter has a gradient
@@ -41,7 +41,7 @@ def grid_loss(
 
 
 def of_class(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return each box's logits (R, ...) of its class, from (R, K, ...) or (R, 1, ...) for all."""
+    """Return the logits of each box's class, (R, ...), from (R, K, ...) or (R, 1, ...) for all."""
     if logits.shape[1] == 1:
         return logits.squeeze(1)
     return logits[torch.arange(labels.shape[0], device=labels.device), labels]

@@ -1,7 +1,7 @@
 """DeepLabV3's decoder: atrous spatial pyramid pooling on res5, and a 1x1 prediction.
 
 Source: "Rethinking Atrous Convolution" (1706.05587, section 3.3), with the details of detectron2
-(commit 02b5c4e2, projects/DeepLab and layers/aspp.py) that its reported mIoU rests on.
+(commit 02b5c4e2, projects/DeepLab and layers/aspp.py) with which it reports its mIoU.
 """
 
 import torch
@@ -14,7 +14,7 @@ from pointrend_repro.modeling.semantic.losses import hard_pixel_cross_entropy, m
 from pointrend_repro.modeling.semantic.upsampling import upsample
 from pointrend_repro.settings.semantic import DeepLabV3Settings
 
-# The output stride that ASPP's dilations are given for.
+# The output stride for which ASPP's dilations are given.
 _PLAIN_STRIDE = 16
 
 
@@ -28,7 +28,7 @@ class ASPP(nn.Module):
         self.convs = nn.ModuleList(
             ConvNorm(in_channels, channels, side, norm=norm) for side in (1, 3, 3, 3)
         )
-        # No norm: in training this branch has one value an image and channel.
+        # No norm: in training this branch has one value per image and channel.
         self.image_pooling = nn.Conv2d(in_channels, channels, 1)
         self.project = ConvNorm(5 * channels, channels, 1, norm=norm)
         init_xavier(*self.convs, self.image_pooling, self.project)
@@ -50,10 +50,10 @@ class ASPP(nn.Module):
         return projected
 
     def _window_means(self, x: Tensor) -> Tensor:
-        """Average over a window that slides by one cell; it is no larger than the map.
+        """Average over a window that slides by one cell and is no larger than the map.
 
-        Rows first and columns after: the same means, at the sum of the window's sides instead of
-        their product.
+        Rows first and columns after: the same means, at a cost of the sum of the window's sides
+        instead of their product.
         """
         height, width = x.shape[2:]
         if self.settings.image_pooling_px is not None:
@@ -77,7 +77,7 @@ class DeepLabV3Decoder(nn.Module):
         init_normal(self.predictor, std=0.001)
 
     def set_output_stride(self, output_stride: int) -> None:
-        """Follow a trunk whose output stride has changed (DeepLabV3: rates double at 8)."""
+        """Follow a change of the trunk's output stride (DeepLabV3: rates double at 8)."""
         self.aspp.set_output_stride(output_stride)
 
     def forward(self, features: dict[str, Tensor]) -> Tensor:
@@ -85,12 +85,12 @@ class DeepLabV3Decoder(nn.Module):
         return self.predict(self.hidden(features))
 
     def hidden(self, features: dict[str, Tensor]) -> Tensor:
-        """Return what the prediction is made of, (N, C, H, W): all that batch statistics enter."""
+        """Return the predictor's input, (N, C, H, W): the last that batch statistics affect."""
         hidden: Tensor = self.aspp(features["res5"])
         return hidden
 
     def predict(self, hidden: Tensor) -> Tensor:
-        """Return logits (N, K, H, W), of `hidden`."""
+        """Return logits (N, K, H, W) from `hidden`."""
         logits: Tensor = self.predictor(self.dropout(hidden))
         return logits
 

@@ -1,9 +1,9 @@
-"""A doubled map of logits, a few rows at a time, for what does not need the whole of it.
+"""Doubles a map of logits a few rows at a time, for uses that do not need the whole of it.
 
-Of a doubling with areas for cells (`align_corners=False`) every result is 3/4 of its own cell and
-1/4 of the next one, on either axis. So the even and the odd rows and columns are four maps of the
-size of the map before, each made by whole-map arithmetic, and need not be interleaved before a
-single channel is left of them: `interpolate` takes four times as long for less.
+In a doubling that treats cells as areas (`align_corners=False`) every result is 3/4 of its own cell
+and 1/4 of the next one, on either axis. So the even and odd rows and columns are four maps of the
+original size, each computed by whole-map arithmetic, and they need not be interleaved until only
+one channel is left: `interpolate` takes four times as long and does less.
 
 Shapes: N images, K classes, H x W cells before the doubling.
 """
@@ -17,13 +17,13 @@ from torch import Tensor
 
 from pointrend_repro.modeling.semantic.ranking import most_likely
 
-# So many cells at a time and thread: all classes of them stay in the cache. On a GPU, whose calls
-# cost more than its cache saves, only memory matters.
+# How many cells at a time, per thread: all of their classes stay in the cache. On a GPU, where a
+# call costs more than its cache saves, only memory matters.
 _CELLS_A_THREAD, _CELLS_ON_A_GPU = 2**13, 2**19
 
 
 class Doubled(NamedTuple):
-    """What is kept of doubled logits.
+    """What is kept from doubled logits.
 
     Attributes:
         uncertainty: (N, 2H, 2W).
@@ -35,7 +35,7 @@ class Doubled(NamedTuple):
 
 
 def doubled(logits: Tensor, uncertainty: Callable[[Tensor], Tensor]) -> Doubled:
-    """Double logits (N, K, H, W), and keep how unsure they are of which class.
+    """Double logits (N, K, H, W), and keep their uncertainty and the most likely classes.
 
     Args:
         logits: of at most 255 classes.
@@ -55,7 +55,7 @@ def doubled(logits: Tensor, uncertainty: Callable[[Tensor], Tensor]) -> Doubled:
 
 
 def _strips(logits: Tensor) -> Iterator[Tensor]:
-    """Yield the doubled logits of some rows after the other: (N, K, 2, 2, rows, W)."""
+    """Yield the doubled logits a few rows at a time: (N, K, 2, 2, rows, W)."""
     height, width = logits.shape[2:]
     on_cpu = logits.device.type == "cpu"
     cells = _CELLS_A_THREAD * torch.get_num_threads() if on_cpu else _CELLS_ON_A_GPU
@@ -63,7 +63,7 @@ def _strips(logits: Tensor) -> Iterator[Tensor]:
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         inside = logits[:, :, max(top - 1, 0) : bottom + 1]
-        # Beyond its borders a map goes on as it is there.
+        # Beyond its borders a map repeats its outermost cells.
         beyond = (1, 1, int(top == 0), int(bottom == height))
         yield _doubled_inside(F.pad(inside, beyond, mode="replicate"))
 

@@ -1,6 +1,6 @@
 """Pixel losses of semantic segmentation. Pixels labelled 255 do not count (Cityscapes' train ids).
 
-With nothing but such pixels every loss is zero, with a graph to all of the logits.
+Where all pixels are such, every loss is zero, with a graph to all logits.
 """
 
 import torch.nn.functional as F
@@ -23,8 +23,8 @@ def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
 def hard_pixel_cross_entropy(logits: Tensor, labels: Tensor, fraction: float) -> Tensor:
     """Return the mean cross-entropy over the worst pixels of a batch.
 
-    As detectron2's DeepLab (commit 02b5c4e2, projects/DeepLab/deeplab/loss.py), `fraction` is of
-    all pixels, those that do not count included: they rank last, with loss zero.
+    As in detectron2's DeepLab (commit 02b5c4e2, projects/DeepLab/deeplab/loss.py), `fraction` is of
+    all pixels, including those that do not count: they rank last, with loss zero.
 
     Args:
         logits: (N, K, H, W).

@@ -28,7 +28,7 @@ class SemanticModel(nn.Module):
     Images are (3, H, W) RGB tensors of 0 to 255, of any sizes; label maps are (H, W), of train ids
     0 to K - 1 and 255 where a pixel does not count.
 
-    `decoder` holds what learns at another rate than the trunk in DeepLabV3's recipe: ASPP and the
+    `decoder` holds what DeepLabV3's recipe trains at another rate than the trunk: ASPP and the
     prediction convolution (supplement, section 2).
     """
 
@@ -61,8 +61,8 @@ class SemanticModel(nn.Module):
         Args:
             images: N tensors (3, H_n, W_n).
             labels: N label maps (H_n, W_n), of any integer type.
-            parts: what losses are averaged over, and hard pixels ranked in, before the mean of
-                all images is taken; none: all images at once.
+            parts: micro-batches within which losses are averaged and hard pixels ranked, before the
+                mean over all images is taken; none: all images at once.
         """
         features = self.backbone(images)
         hidden = self.decoder.hidden(features)
@@ -123,8 +123,8 @@ class SemanticModel(nn.Module):
     ) -> list[RefinementStep]:
         """Return PointRend's prediction step by step (Figure 9), the coarse one first.
 
-        The coarse step has no points; a model without PointRend has no other. All steps are held
-        in memory, the last at the resolution of the padded batch.
+        The coarse step has no points; a model without PointRend has only this one. All steps are
+        held in memory, the last at the resolution of the padded batch.
         """
         with self._at_output_stride(settings.output_stride):
             return list(self._steps(images, settings))
@@ -139,7 +139,7 @@ class SemanticModel(nn.Module):
         return self.refiner.labels(coarse, fine, size, points_per_step=settings.points_per_step)
 
     def _logits(self, images: list[Tensor], settings: SemanticInferenceSettings) -> Tensor:
-        """Return the last step's logits (N, K, h, w); those before it are dropped on the way."""
+        """Return the last step's logits (N, K, h, w), keeping none of those before it."""
         for step in self._steps(images, settings):
             logits = step.logits
         return logits
@@ -160,7 +160,7 @@ class SemanticModel(nn.Module):
 
     @contextmanager
     def _at_output_stride(self, output_stride: int | None) -> Iterator[None]:
-        """Predict at another output stride than the model was trained at, with its weights."""
+        """Predict at another output stride than the model was trained at, with the same weights."""
         trained = self.settings.backbone.output_stride
         if output_stride is None or output_stride == trained:
             yield
@@ -181,7 +181,7 @@ class SemanticModel(nn.Module):
 
 
 def _pad_labels(labels: list[Tensor], size: Size) -> Tensor:
-    """Stack into the upper left corners of one map (N, H, W) int64 of pixels that do not count."""
+    """Stack into the upper left corners of (N, H, W) int64; all other pixels do not count."""
     batch = labels[0].new_full((len(labels), *size), IGNORED, dtype=torch.int64)
     for slot, one in zip(batch, labels, strict=True):
         slot[: one.shape[0], : one.shape[1]] = one

@@ -31,7 +31,7 @@ class SemanticPointHead(nn.Module):
         init_normal(self.predictor, std=0.001)
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        """Return logits (N, K, P), of features (N, C, P) and coarse logits (N, K, P)."""
+        """Return logits (N, K, P) from features (N, C, P) and coarse logits (N, K, P)."""
         x = torch.cat([fine, coarse], dim=1)
         for layer in self.layers:
             x = F.relu_(_at_each_point(layer, x))
@@ -41,7 +41,7 @@ class SemanticPointHead(nn.Module):
 
 
 def _at_each_point(layer: nn.Module, x: Tensor) -> Tensor:
-    """Apply a 1x1 convolution to (N, C, P): as a product, two thirds of a CPU's convolution."""
+    """Apply a 1x1 convolution to (N, C, P) as a product: two thirds of the time on a CPU."""
     assert isinstance(layer, nn.Conv1d)
     assert layer.bias is not None
     weight = layer.weight.squeeze(2).expand(x.shape[0], -1, -1)

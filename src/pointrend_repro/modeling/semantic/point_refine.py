@@ -1,4 +1,4 @@
-"""PointRend for whole images (section 5): an image is the one region, a point has K logits.
+"""PointRend for whole images (section 5): the image is the one region, a point has K logits.
 
 Shapes: N images, K classes, P points, C channels of the fine-grained features. Points are
 box-normalised over the padded image (see `modeling.points`).
@@ -24,17 +24,17 @@ from pointrend_repro.modeling.semantic.selection import uncertain_cells
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
 from pointrend_repro.settings.semantic import SemanticPointRendSettings
 
-# So many grid cells at a time have their uncertainty measured: it needs some copies of them.
+# How many grid cells have their uncertainty measured at once, which needs several copies of them.
 _CELLS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True)
 class RefinementStep:
-    """What one subdivision step leaves.
+    """The result of one subdivision step.
 
     Attributes:
         logits: (N, K, H, W), twice the resolution of the step before.
-        points: (N, P, 2), box-normalised: the cells that were predicted anew.
+        points: (N, P, 2), box-normalised: the cells that were predicted again.
     """
 
     logits: Tensor
@@ -88,7 +88,7 @@ class PointRefiner(nn.Module):
         )
 
     def labels(self, coarse: Tensor, fine: Tensor, size: Size, *, points_per_step: int) -> Tensor:
-        """Return the most likely class (N, H, W) uint8 of what `steps` ends with."""
+        """Return the most likely class (N, H, W) uint8 at the end of `steps`."""
         return refined_labels(
             coarse,
             lambda points: self._point_logits(coarse, fine, points),
@@ -98,10 +98,10 @@ class PointRefiner(nn.Module):
         )
 
     def _point_logits(self, coarse: Tensor, fine: Tensor, points: Tensor) -> Tensor:
-        """Return logits (N, K, P): the one way to them, in training or not."""
+        """Return logits (N, K, P): the same computation in training and inference."""
         parts = _parts(points)
         if parts > 1:
-            # A CPU samples each image by one thread: one image is taken for as many as it has.
+            # On a CPU one thread samples one image: split the points to make use of all threads.
             coarse, fine = (x.expand(parts, -1, -1, -1) for x in (coarse, fine))
             points = points.view(parts, -1, 2)
         logits: Tensor = self.point_head(point_sample(fine, points), point_sample(coarse, points))
@@ -109,7 +109,7 @@ class PointRefiner(nn.Module):
 
 
 def _parts(points: Tensor) -> int:
-    """Return how many parts of the same size to make of points (N, P, 2)."""
+    """Return into how many equal parts to split points (N, P, 2)."""
     one_image = points.shape[0] == 1 and points.device.type == "cpu"
     threads = torch.get_num_threads()
     if not one_image or torch.is_grad_enabled() or points.shape[1] % threads:
@@ -127,15 +127,15 @@ def refinement_steps(
 ) -> Iterator[RefinementStep]:
     """Adaptive subdivision of a whole image (section 3.1, Inference; section 5).
 
-    A step that predicts a whole grid makes all before it void, so the last such step comes first:
-    the logits are those of the full procedure, with fewer predictions.
+    A step that predicts a whole grid discards all steps before it, so the last such step comes
+    first: the logits are those of the full procedure, with fewer predictions.
 
     Args:
         coarse: logits (N, K, h, w).
         predict_points: maps points (N, P, 2) to logits (N, K, P).
         size: height and width to reach: h and w times a power of two.
         points_per_step: the paper's N, for each image.
-        uncertainty: maps logits (N, K, ...) to (N, ...), larger where less sure.
+        uncertainty: maps logits (N, K, ...) to (N, ...), larger where less certain.
 
     Raises:
         ValueError: `size` is not h and w times one power of two.
@@ -165,10 +165,10 @@ def refined_labels(
 ) -> Tensor:
     """Return the most likely class of each cell after the last of `refinement_steps`.
 
-    The logits of that step, which take most of the time and memory of all, are not kept.
+    The logits of that step, which take most of the time and memory, are not kept.
 
     Returns:
-        (N, H, W) uint8. Of equal logits the lower class wins.
+        (N, H, W) uint8. If logits are equal, the lower class wins.
     """
     sizes = [(coarse.shape[2], coarse.shape[3])]
     sizes += _doublings(sizes[0], size)
@@ -199,7 +199,7 @@ def labels_at_points(labels: Tensor, points: Tensor) -> Tensor:
 
 
 def _by_strips(uncertainty: Callable[[Tensor], Tensor], logits: Tensor) -> Tensor:
-    """Measure the uncertainty of a few rows at a time: it needs copies of what it measures."""
+    """Measure uncertainty a few rows at a time, since it needs copies of its input."""
     rows = max(1, _CELLS_AT_A_TIME // logits.shape[3])
     return torch.cat([uncertainty(strip) for strip in logits.split(rows, dim=2)], dim=1)
 

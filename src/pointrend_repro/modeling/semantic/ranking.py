@@ -1,7 +1,7 @@
-"""The best class, the second best, and how far apart: of logits (N, K, ...), class by class.
+"""The best class, the second best, and their difference, in logits (N, K, ...), class by class.
 
-The classes are compared one after the other, each a whole map: a CPU does this several times as
-fast as `topk`, `max` or `argmax` over the classes of each cell, which they read one by one.
+The classes are compared one after another, each as a whole map: on a CPU this is several times as
+fast as `topk`, `max` or `argmax` over the classes of each cell, which read cell by cell.
 """
 
 import torch
@@ -19,9 +19,9 @@ def top_two(scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def most_likely(scores: Tensor) -> Tensor:
-    """Return the class with the largest of scores (N, K, ...), (N, ...) uint8.
+    """Return the class with the highest of scores (N, K, ...), as (N, ...) uint8.
 
-    Of equal scores the lower class wins.
+    If scores are equal, the lower class wins.
     """
     first, *rest = scores.unbind(1)
     labels = torch.zeros(first.shape, device=scores.device, dtype=torch.uint8)
@@ -32,7 +32,7 @@ def most_likely(scores: Tensor) -> Tensor:
 
 
 def raise_labels(labels: Tensor, where: Tensor, label: int) -> Tensor:
-    """Put a label higher than all so far at the true places; `masked_fill_` takes three times it.
+    """Write a label above all others so far where true; `masked_fill_` takes three times as long.
 
     Args:
         labels: uint8, overwritten.
@@ -49,7 +49,7 @@ def probability_uncertainty(logits: Tensor) -> Tensor:
     (section 5): 0 where two classes tie, -1 where one is certain.
     """
     first, second = top_two(logits)
-    # Softmax's denominator, with the first class's exponential at 1; the softmax is not needed.
+    # Softmax's denominator, scaled so that the first class contributes 1; no softmax is needed.
     total = sum((each - first).exp_() for each in logits.unbind(1))
     return (second - first).expm1().div(total)
 
@@ -57,7 +57,7 @@ def probability_uncertainty(logits: Tensor) -> Tensor:
 def logit_uncertainty(logits: Tensor) -> Tensor:
     """Return second largest minus largest logit, (N, ...) of logits (N, K, ...).
 
-    What detectron2 uses (commit 02b5c4e2, projects/PointRend/point_rend/semantic_seg.py).
+    This is what detectron2 uses (commit 02b5c4e2, projects/PointRend/point_rend/semantic_seg.py).
     """
     first, second = top_two(logits)
     return second - first

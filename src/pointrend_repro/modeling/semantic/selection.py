@@ -1,9 +1,9 @@
-"""The most uncertain cells of a large grid, in the order in which they lie in memory."""
+"""Selects the most uncertain cells of a large grid, in the order in which they lie in memory."""
 
 import torch
 from torch import Tensor
 
-# A threshold is taken from one cell of so many.
+# A threshold is estimated from one cell in this many.
 _SAMPLED = 64
 _LARGE = 2**16
 
@@ -11,11 +11,11 @@ _LARGE = 2**16
 def uncertain_cells(uncertainty: Tensor, num_points: int) -> tuple[Tensor, Tensor]:
     """Find the most uncertain cells of grids, as `points.most_uncertain_points` does.
 
-    They come row by row: sampled in this order, neighbours read the same memory, which makes a
+    They come row by row: sampled in this order, neighbours read the same memory, which takes a
     third of the time.
 
     Args:
-        uncertainty: (N, H, W), larger where less sure.
+        uncertainty: (N, H, W), larger where less certain.
         num_points: P, at most H * W.
 
     Returns:
@@ -33,13 +33,13 @@ def uncertain_cells(uncertainty: Tensor, num_points: int) -> tuple[Tensor, Tenso
 def _largest(values: Tensor, count: int) -> Tensor:
     """Return the indices of the `count` largest of many values (n,).
 
-    `topk` is slow where there are many: first what is below a threshold is left out, one that
-    twice as many values as are needed are likely to pass.
+    `topk` is slow for many values, so values below a threshold are dropped first; the threshold is
+    chosen so that about twice as many values as needed pass it.
     """
     if len(values) >= _LARGE and values.device.type == "cpu":
         sample = values[::_SAMPLED]
         passing = min(2 * count // _SAMPLED + 1, len(sample))
         left = (values >= sample.topk(passing).values[-1]).nonzero().squeeze(1)
-        if len(left) >= count:  # else the sample was not like the rest
+        if len(left) >= count:  # else the sample was not representative
             return left[values[left].topk(count, sorted=False).indices]
     return values.topk(count, sorted=False).indices

@@ -22,7 +22,7 @@ class _ConvGroupNorm(nn.Conv2d):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
-        # At least four channels a group, as 128 have: one alone has no spread on a 1x1 map.
+        # At least four channels per group, as 128 have: a single one has no spread on a 1x1 map.
         self.norm = nn.GroupNorm(min(_MAX_NORM_GROUPS, out_channels // 4), out_channels)
         init_msra(self)
 
@@ -72,12 +72,12 @@ class SemanticFPNDecoder(nn.Module):
         return self.predict(self.hidden(features))
 
     def hidden(self, features: dict[str, Tensor]) -> Tensor:
-        """Return what the prediction is made of, (N, C, H, W)."""
+        """Return the predictor's input, (N, C, H, W)."""
         total: Tensor = sum(head(features[level]) for level, head in self.levels.items())
         return total
 
     def predict(self, hidden: Tensor) -> Tensor:
-        """Return logits (N, K, H, W), of `hidden`."""
+        """Return logits (N, K, H, W) from `hidden`."""
         logits: Tensor = self.predictor(hidden)
         return logits
 

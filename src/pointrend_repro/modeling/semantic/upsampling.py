@@ -1,4 +1,4 @@
-"""Logits at a higher resolution, and the label maps that they give."""
+"""Upsamples logits and turns them into label maps."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ Size = tuple[int, int]
 
 
 def upsample(logits: Tensor, size: Size) -> Tensor:
-    """Interpolate (N, K, h, w) bilinearly to (N, K, H, W), cells taken as areas."""
+    """Interpolate (N, K, h, w) bilinearly to (N, K, H, W), treating cells as areas."""
     if logits.shape[2:] == size:
         return logits
     return F.interpolate(logits, size=size, mode="bilinear", align_corners=False)
@@ -19,9 +19,9 @@ def upsample(logits: Tensor, size: Size) -> Tensor:
 def label_map(logits: Tensor, *, padded_size: Size, input_size: Size, output_size: Size) -> Tensor:
     """Return the most likely class of each pixel of one image.
 
-    The logits are brought to the network's padded input, the padding is cut off, and what is left
-    is brought to the output size; all in one class at a time, so that the memory taken is that of a
-    few output maps whatever the number of classes.
+    The logits are upsampled to the network's padded input, the padding is cut off, and the rest is
+    resized to the output size, one class at a time, so that memory stays at a few output maps
+    whatever the number of classes.
 
     Args:
         logits: (K, h, w), of the padded input; K at most 255.
@@ -30,7 +30,7 @@ def label_map(logits: Tensor, *, padded_size: Size, input_size: Size, output_siz
         output_size: height and width of the map to return.
 
     Returns:
-        (H, W) uint8 train ids. Of equal logits the lower class wins.
+        (H, W) uint8 train ids. If logits are equal, the lower class wins.
     """
     best = torch.full(output_size, -torch.inf, device=logits.device, dtype=logits.dtype)
     labels = torch.zeros(output_size, device=logits.device, dtype=torch.uint8)

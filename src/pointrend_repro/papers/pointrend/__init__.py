@@ -1,1 +1,1 @@
-"""Code that PointRend's paper alone needs."""
+"""Code that only PointRend's paper needs."""

@@ -41,20 +41,20 @@ def estimate_disk(
         for name in sorted(grid.datasets)
         if name in sizes
     ]
-    items.append(DiskItem("models", Range(weights, weights), "4 bytes a parameter"))
+    items.append(DiskItem("models", Range(weights, weights), "4 bytes per parameter"))
     items.append(
         DiskItem(
             "checkpoints",
             Range(weights * per_training, weights * per_training),
             f"the {CHECKPOINTS_KEPT} newest of each training, weights and momentum; "
-            "they may be deleted once it is done",
+            "can be deleted when the training is done",
         )
     )
     items.append(
         DiskItem(
             "predictions",
             total(predictions),
-            "detections an image times bytes of their masks, or label images, of each prediction",
+            "for each prediction: detections per image times bytes per mask, or label images",
         )
     )
     return [item for item in items if item.bytes.high > 0]

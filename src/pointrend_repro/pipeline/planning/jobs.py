@@ -8,10 +8,12 @@ from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
+    PAGE_FILE,
     Evaluation,
     data_today_path,
     dataset_path,
     evaluation_rule,
+    page_paths,
     prediction_rule,
 )
 from pointrend_repro.pipeline.planning.progress import Progress
@@ -110,13 +112,18 @@ def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[
     others = [name for name, dataset in grid.datasets.items() if not dataset.generate]
     checked = [collected and (places.results / data_today_path(d)).is_file() for d in others]
     judged = collected and (places.results / "claims").is_dir()
-    reported = judged and all(checked) and (places.reports / "index.html").is_file()
+    reported = judged and all(checked) and _are_written(grid, places.reports)
     return {
         "collect": [collected],
         "check_data_again": checked,
         "judge_claims": [judged],
         "report": [reported],
     }
+
+
+def _are_written(grid: Grid, folder: Path) -> bool:
+    pages = {PAGE_FILE, *page_paths(list(grid.papers)).values()}
+    return all((folder / page).is_file() for page in pages)
 
 
 def _is_prepared(dataset: str) -> bool:

@@ -6,10 +6,10 @@ from itertools import groupby
 from pydantic import BaseModel, ConfigDict
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
+from pointrend_repro.pipeline.planning import gpu_time
 from pointrend_repro.pipeline.planning.disk import DiskItem, estimate_disk, free_bytes
 from pointrend_repro.pipeline.planning.downloads import (
     DownloadedFile,
@@ -17,13 +17,7 @@ from pointrend_repro.pipeline.planning.downloads import (
     list_downloads,
     wanted_paths,
 )
-from pointrend_repro.pipeline.planning.gpu_time import (
-    Machine,
-    longest,
-    prediction_hours,
-    training_hours,
-    wall_hours,
-)
+from pointrend_repro.pipeline.planning.gpu_time import Machine, longest
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
 from pointrend_repro.pipeline.planning.progress import Progress, checked_images, look_at
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
@@ -34,11 +28,12 @@ from pointrend_repro.pipeline.planning.speeds import (
     load_speeds,
     model_speed,
 )
+from pointrend_repro.settings.values import Split
 
 ASSUMPTIONS = (
-    "More or fewer GPUs share the work without loss; one GPU predicts.",
-    "Evaluations, counts, figures and tables run on CPUs and are not in the hours.",
-    "Done is what is on disk, made with today's settings; `snakemake -n` has the last word.",
+    "Assumed: time is inversely proportional to the number of GPUs; a prediction uses one GPU.",
+    "Evaluations, counts, figures and tables run on CPUs and are not included in the hours.",
+    "Done means on disk and made with today's settings; `snakemake -n` is authoritative.",
 )
 
 
@@ -127,7 +122,7 @@ def make_plan(
         trainings=tuple(reckoning.lines()),
         train_gpu_hours=total(hours) * gpus_per_training,
         predict_gpu_hours=predicting,
-        wall_hours=wall_hours(hours, predicting, machine, longest=together),
+        wall_hours=gpu_time.wall_hours(hours, predicting, machine, longest=together),
         longest_training_hours=together,
         not_estimated=reckoning.not_estimated(),
         disk=reckoning.disk(),
@@ -142,7 +137,7 @@ def _machine(speeds: Speeds, gpu: str, gpus_per_training: int, gpus: int) -> Mac
     if gpus < gpus_per_training:
         raise UserError(
             f"--gpus {gpus}: one training takes {gpus_per_training} "
-            "(--gpus-per-training); name at least as many"
+            "(--gpus-per-training); give at least as many"
         )
     return machine
 
@@ -203,7 +198,7 @@ class _Reckoning:
             for training in prediction.trainings:
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
-                    hours.append(prediction_hours(model, images, self.machine))
+                    hours.append(gpu_time.prediction_hours(model, images, self.machine))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:
@@ -244,7 +239,7 @@ class _Reckoning:
         model = self.models[training.dataset, training.variant]
         if model is None:
             return None
-        return training_hours(model, updates, self.machine, self.speeds.measured_gpus)
+        return gpu_time.training_hours(model, updates, self.machine, self.speeds.measured_gpus)
 
     def _updates(self, training: Training) -> int:
         settings = self.grid.training_settings(training.dataset, training.variant)

@@ -134,7 +134,7 @@ def gpu_speed(speeds: Speeds, name: str) -> Gpu:
     """
     if name.lower() not in speeds.gpus:
         raise UserError(
-            f"--gpu {name}: no speed of it is known "
+            f"--gpu {name}: no speed is known for it "
             f"(known: {', '.join(speeds.gpus)}; more go into config/speeds.yaml)"
         )
     return speeds.gpus[name.lower()]

@@ -42,7 +42,7 @@ def _heading(plan: Plan) -> str:
     return (
         f"Plan of preset {plan.preset}: {plan.title}\n"
         f"GPU {plan.gpu}: {span(plan.gpu_speed)} times a V100 ({plan.gpu_source});\n"
-        f"{plan.gpus_per_training} a training, {plan.gpus} at a time"
+        f"{plan.gpus_per_training} GPUs per training, {plan.gpus} in use at a time"
     )
 
 
@@ -73,8 +73,10 @@ def _trainings(plan: Plan) -> str:
 
 
 def _unfinished(line: TrainingLine) -> str:
-    started = f" +{line.started} begun" if line.started else ""
-    return started + (f" ({line.other_settings} of other settings)" if line.other_settings else "")
+    started = f" +{line.started} started" if line.started else ""
+    return started + (
+        f" ({line.other_settings} with other settings)" if line.other_settings else ""
+    )
 
 
 def _time(plan: Plan) -> str:
@@ -86,21 +88,23 @@ def _time(plan: Plan) -> str:
         f"the longest training takes {span(plan.longest_training_hours, 'h')}",
     ]
     if plan.not_estimated:
-        lines.append(f"Not in these, no speed is published for: {', '.join(plan.not_estimated)}")
+        lines.append(
+            f"Not included, because no speed is published: {', '.join(plan.not_estimated)}"
+        )
     return "\n".join(lines)
 
 
 def _disk(plan: Plan) -> str:
     if not plan.disk:
         return ""
-    rows = [["Disk", "in all", ""]]
+    rows = [["Disk", "total", ""]]
     lines = table([*rows, *([i.what, size(i.bytes), ""] for i in plan.disk)]).splitlines()
     told = [lines[0], *(f"{line}  {i.how}" for line, i in zip(lines[1:], plan.disk, strict=True))]
     whole = NOTHING
     for item in plan.disk:
         whole = whole.plus(item.bytes)
     free = "" if plan.disk_free is None else f"; free here: {plan.disk_free / 1e9:.0f} GB"
-    return "\n".join([*told, f"Together {size(whole)}{free}"])
+    return "\n".join([*told, f"Total {size(whole)}{free}"])
 
 
 def _downloads(plan: Plan) -> str:
@@ -108,7 +112,7 @@ def _downloads(plan: Plan) -> str:
     if not plan.downloads:
         return ""
     if not missing:
-        return f"Downloads: none; all {len(plan.downloads)} are here"
+        return f"Downloads: none; all {len(plan.downloads)} are already here"
     rows = [["Downloads", "bytes"]]
     rows += [[f"{d.download}: {d.file}", _bytes(d)] for d in missing]
     known = sum(d.bytes or 0 for d in missing)
@@ -116,7 +120,7 @@ def _downloads(plan: Plan) -> str:
     here = len(plan.downloads) - len(missing)
     text = table([*rows, ["published sizes together", f"{known}"]])
     return f"{text}\nAt most {most / 1e9:.1f} GB" + (
-        f"; {here} more files are here" if here else ""
+        f"; {here} more files are already here" if here else ""
     )
 
 

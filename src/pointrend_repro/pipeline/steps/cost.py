@@ -1,4 +1,4 @@
-"""What is counted, and for which nothing is trained."""
+"""Counts that need no training."""
 
 from functools import reduce
 from operator import getitem
@@ -22,7 +22,7 @@ def run_cost(
     *,
     output: Path,
 ) -> None:
-    """Count something of a variant's models and write it with its origin.
+    """Count something in a variant's models and write it with its origin.
 
     Args:
         name: of the metric, whose function is called with `model` and `inference`.

@@ -1,4 +1,4 @@
-"""What a step computes on, in words."""
+"""The device of a step, in words."""
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import cpu_name
@@ -8,7 +8,7 @@ def device_name(device: str) -> str:
     """Return a device in words, such as `cpu (AMD EPYC, 2 threads)`.
 
     Raises:
-        UserError: a GPU is asked for and there is none.
+        UserError: a GPU was asked for and there is none.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""From predictions to numbers: one metric, or all of a prediction at once."""
+"""From predictions to numbers: one metric, or all metrics of a prediction at once."""
 
 import sys
 import traceback
@@ -27,26 +27,26 @@ def run_evaluation(
     resamples: int = 0,
     once: ReadOnce | None = None,
 ) -> None:
-    """Score predictions and write the numbers with their whole origin.
+    """Score predictions and write the numbers with their full origin.
 
     Args:
         resamples: how many times to score resampled images as well (evaluation/bootstrap/).
-        once: what other metrics of the same predictions have read.
+        once: the files that other metrics of the same predictions have read.
 
     Raises:
-        DamagedError: the predictions are not what their record describes.
+        DamagedError: the predictions do not match their record.
         UserError: the metric is unknown, or a file is faulty.
     """
     declared = require_metric(metric)
     once = once or ReadOnce([metric])
     origin, predictions_digest = _predicted(predictions, once)
     remove_leftovers(output.parent, output.name)
-    # No scorer needs torch, and to import it would take longer than most of them do.
+    # No scorer needs torch, whose import takes longer than most of them.
     finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
     scored = score(metric, ground_truth, predictions, once)
     counts = image_counts(metric, scored) if resamples else None
     resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}
-    assert declared.truth is not None  # nor would it read predictions
+    assert declared.truth is not None  # otherwise it would read no predictions
     units = {"units": declared.other_units} if declared.other_units else {}
     record = finish() | {
         "data": scored_data(declared.truth, ground_truth),
@@ -62,16 +62,16 @@ def run_evaluations(
 ) -> None:
     """Score predictions by several metrics, each file read once.
 
-    What `run_evaluation` writes goes to `<metric>.json`, and what it says to `<metric>.log`. A
-    metric that fails does not keep the others from being scored.
+    Each metric's result goes to `<metric>.json`, and its output to `<metric>.log`. A metric that
+    fails does not keep the others from being scored.
 
     Args:
         ground_truths: by metric, in the order in which to score.
         folder: gets the files.
 
     Raises:
-        DamagedError: the predictions are not what their record describes.
-        UserError: a metric is unknown or, when the others are written, one has failed.
+        DamagedError: the predictions do not match their record.
+        UserError: a metric is unknown or, once the others are written, one has failed.
     """
     for metric in ground_truths:
         require_metric(metric)
@@ -80,7 +80,7 @@ def run_evaluations(
     folder.mkdir(parents=True, exist_ok=True)
     logs = {metric: folder / f"{metric}.log" for metric in ground_truths}
     for log in logs.values():
-        log.write_text("")  # an older one would tell of another run
+        log.write_text("")  # an older one would be of another run
     _predicted(predictions, once)
     failed = []
     for metric, ground_truth in ground_truths.items():
@@ -94,8 +94,8 @@ def run_evaluations(
                 traceback.print_exc()
                 failed.append(metric)
     if failed:
-        told = ", ".join(str(logs[metric]) for metric in failed)
-        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {told}")
+        failed_logs = ", ".join(str(logs[metric]) for metric in failed)
+        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {failed_logs}")
 
 
 def _predicted(predictions: Path, once: ReadOnce) -> Recorded:

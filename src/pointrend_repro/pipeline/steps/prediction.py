@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import start_record
-from pointrend_repro.data.cityscapes import Split
 from pointrend_repro.data.fingerprint import predicted_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
@@ -15,6 +14,7 @@ from pointrend_repro.pipeline.steps.devices import device_name
 from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+from pointrend_repro.settings.values import Split
 
 if TYPE_CHECKING:
     from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -42,11 +42,11 @@ def run_prediction(
         others: the models of `settings.ensemble.variants` in their order, each with its settings.
         boxes: the predictions whose boxes the model is given, if it is given any.
         split: whose images to predict; those of training are for other trainings to read.
-        output: a file in COCO's results format or, of a semantic model, a folder of label images.
+        output: a file in COCO's results format or, for a semantic model, a folder of label images.
 
     Raises:
-        DamagedError: a model, or what it is given, is not what its record describes.
-        UserError: a model or the data are not there, or faulty.
+        DamagedError: a model, or what it is given, does not match its record.
+        UserError: a model or the data are missing or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
     from pointrend_repro.checkpoints.saved_models import load_saved_model
@@ -59,10 +59,8 @@ def run_prediction(
     finish = start_record(settings=values, seed=None, device=device_name(device))
     saved = load_saved_model(model, configured=configured, family=settings.family)
     saved.model.to(device)
-    family = family_of(settings)
-    dataset = family.function(family.read)(data, split)
-    used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest}
-    used["data"] = predicted_data(dataset) if split == "val" else training_data(dataset, data)
+    dataset, read = _read_split(settings, data, split)
+    used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest} | read
     options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
     predicting, together = put_together(saved, settings, others or {}, device)
 
@@ -73,6 +71,16 @@ def run_prediction(
 
     with origin_written_last(output, record):
         predict(predicting, dataset, settings, output, **options)
+
+
+def _read_split(
+    settings: AnyInferenceSettings, data: DataPaths, split: Split
+) -> tuple[Any, dict[str, Any]]:
+    """Read a split, and return what the record says of it as well."""
+    family = family_of(settings)
+    dataset = family.function(family.read)(data, split)
+    used = predicted_data(dataset) if split == "val" else training_data(dataset, data)
+    return dataset, {"data": used}
 
 
 def _engine_of(origin: dict[str, Any]) -> Engine:

@@ -61,7 +61,7 @@ def _train(
     stack: contextlib.ExitStack,
     given: "_Given",
 ) -> None:
-    """Train, and hold the folder's lock until `stack` is left."""
+    """Train, holding the folder's lock until `stack` closes."""
     from pointrend_repro.checkpoints.saved_models import SavedModel
     from pointrend_repro.engines.choosing import trainer_of
     from pointrend_repro.training.lock import only_training_in
@@ -69,14 +69,11 @@ def _train(
 
     seed = int(experiment["trial"])
     processes = Processes(device)
-    with processes.together():
+    with processes.sharing_errors():
         train = trainer_of(settings.engine)
-    finish = start_record(
-        settings=settings.model_dump(mode="json"),
-        seed=seed,
-        device=_count_equal(processes.gather(device_name(device))),
-    )
-    with processes.together():
+    values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
+    finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
+    with processes.sharing_errors():
         if processes.is_main:
             stack.enter_context(only_training_in(output.parent))
         family = family_of(settings)
@@ -96,7 +93,7 @@ def _train(
     )
     categories = [(c.id, c.name) for c in dataset.categories]
     saved = SavedModel(model, _of_inference(settings.input), categories)
-    with processes.together():
+    with processes.sharing_errors():
         if processes.is_main:
             record = finish() | {"world_size": processes.world_size, "data": used}
             record |= told | _started_from(settings, output.parent)
@@ -146,13 +143,13 @@ def _save(
 
 
 def _count_equal(names: list[str]) -> str:
-    """Return names in words, such as `4 x A, 4 x B`; one name alone as it is."""
+    """Return names with their counts, such as `4 x A, 4 x B`; a single name as it is."""
     if len(names) == 1:
         return names[0]
     return ", ".join(f"{count} x {name}" for name, count in Counter(names).items())
 
 
 def _of_inference(settings: InputSettings) -> InputSettings:
-    """What a saved model needs: crops and the like are of the training alone."""
+    """What a saved model needs: crops and the like are only for training."""
     values = settings.model_dump()
     return InputSettings(**{key: values[key] for key in InputSettings.model_fields})

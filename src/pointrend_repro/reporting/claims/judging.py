@@ -140,10 +140,10 @@ def _reason(known: Sequence[Interval], *, has_images: bool) -> str:
     if len(known) == 2:
         return ""
     if has_images:
-        return "a single trial: other trainings are not accounted for"
+        return "a single trial: the variation between trainings is not accounted for"
     if known:
-        return "not resampled: other images are not accounted for"
-    return "a single trial, not resampled: by the medians alone"
+        return "not resampled: the choice of images is not accounted for"
+    return "a single trial, not resampled: judged by the medians only"
 
 
 def _whole(

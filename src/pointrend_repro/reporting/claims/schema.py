@@ -176,7 +176,7 @@ def _check_cells(claim: Claim, table: Table, where: str) -> None:
     for name in claim.rows:
         if table.rows[name].runs is None:
             raise UserError(
-                f"{where}: row {name!r} of table {claim.table!r} has printed numbers alone, so "
+                f"{where}: row {name!r} of table {claim.table!r} has published numbers only, so "
                 "there is nothing to judge by"
             )
     units = {table.columns[name].unit for name in claim.columns}

@@ -19,8 +19,8 @@ VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
 }
 
 METHOD_WORDS: dict[Method, str] = {
-    "symmetric": "intervals over images: symmetric around the measured difference",
-    "percentile": "intervals over images: percentiles, by an older version; judge the claims again",
+    "symmetric": "image intervals: symmetric around the measured difference",
+    "percentile": "image intervals: percentiles, from an older version; judge the claims again",
 }
 
 WIDTH_PX, HEIGHT_PX = 176, 22
@@ -175,11 +175,13 @@ def _plot(part: JudgedPart, low: float, high: float) -> Plot | None:
 def _in_words(part: JudgedPart, interval: Interval) -> str:
     words = [f"95 % interval from {signed(interval.low)} to {signed(interval.high)}"]
     if part.images and part.trainings:
-        words.append(f"by the images alone {signed(part.images.low)} to {signed(part.images.high)}")
+        words.append(
+            f"from the images alone {signed(part.images.low)} to {signed(part.images.high)}"
+        )
         low, high = part.trainings
-        words.append(f"by the trainings alone {signed(low)} to {signed(high)}")
+        words.append(f"from the trainings alone {signed(low)} to {signed(high)}")
     if part.shift is not None:
-        words.append(f"the middle of the resamples lies off by {signed(part.shift)}")
+        words.append(f"the resamples are shifted by {signed(part.shift)}")
     if interval.low <= 0 < interval.high:
-        words.append("zero is inside")
+        words.append("contains zero")
     return "; ".join(words)

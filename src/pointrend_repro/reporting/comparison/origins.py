@@ -35,7 +35,7 @@ def origin_facts(a: Side, b: Side) -> list[OriginFact]:
     first, second = _facts(a), _facts(b)
     names = [*first, *(name for name in second if name not in first)]
     facts = [OriginFact(name, first.get(name, ()), second.get(name, ())) for name in names]
-    altered = OriginFact("numbers not as made", *(_altered(side) for side in (a, b)))
+    altered = OriginFact("numbers not as recorded", *(_altered(side) for side in (a, b)))
     facts += [altered] if altered.a or altered.b else []
     return [*facts, *_settings_facts(a, b)]
 

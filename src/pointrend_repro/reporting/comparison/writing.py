@@ -111,7 +111,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             *texts, status = (_for_terminal(text) for text in _texts(cell))
             table.add_row(*texts, f"[{_COLOURS[cell.status]}]{status}[/]")
         console.print(table)
-    origins = Table(title="What differs in their origins", title_justify="left", box=SIMPLE_HEAD)
+    origins = Table(title="Differences in their origins", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("", "A", "B"):
         origins.add_column(heading)
     for fact in comparison.facts:
@@ -133,7 +133,7 @@ def _summary(comparison: Comparison) -> list[str]:
     return [
         f"A: {a.folder}",
         f"B: {b.folder}",
-        f"Cells: {', '.join(counts)}. The same: B − A is within the table's tolerance.",
+        f"Cells: {', '.join(counts)}. Same means that B − A is within the table's tolerance.",
         f"All numbers: {numbers.identical} identical, {numbers.different} different, "
         f"{numbers.only_a} only in A, {numbers.only_b} only in B.",
         f"Origins: {count(len(differing), 'difference')}"

@@ -100,13 +100,13 @@ def lay_out_costs(
     plots = [
         _plot(
             "operations",
-            "multiply-adds of the mask head for a box, in billions",
+            "multiply-adds of the mask head per box, in billions",
             [(h, h.count.measured) for h in heads],
             logarithmic=True,
         ),
         _plot(
             "time",
-            "wall time of predicting an image, in seconds",
+            "wall time per image, in seconds",
             [(h, h.seconds) for h in heads],
             logarithmic=False,
         ),

@@ -18,15 +18,15 @@ _TICKS = {"loss": 4, "parts": 2, "rate": 0}
 
 # What the log calls the parts of the loss, in the order in which the page lists them.
 PARTS = {
-    "loss_rpn_objectness": "proposals: object or not",
-    "loss_rpn_box": "proposals: box",
-    "loss_cls": "class",
+    "loss_rpn_objectness": "RPN objectness",
+    "loss_rpn_box": "RPN box",
+    "loss_cls": "box class",
     "loss_box": "box",
     "loss_mask": "mask (of PointRend: coarse)",
-    "loss_mask_coarse": "mask before refinement",
+    "loss_mask_coarse": "coarse mask",
     "loss_mask_point": "mask at points",
-    "loss_sem_seg": "labels",
-    "loss_sem_seg_point": "labels at points",
+    "loss_sem_seg": "semantic labels",
+    "loss_sem_seg_point": "semantic labels at points",
 }
 
 
@@ -138,7 +138,7 @@ def _variant(grid: Grid, curves: list[Curve]) -> VariantCurves:
         description=_describe(title, rows, planned),
         plots=[
             _plot("loss", "loss", curves, updates, [("loss", "total")]),
-            _plot("parts", "its parts", curves, updates, parts),
+            _plot("parts", "loss terms", curves, updates, parts),
             _plot("rate", _rate_title(rows), curves, updates, [("lr", "rate")]),
         ],
         ticks=linear_ticks(updates, 4),
@@ -196,6 +196,6 @@ def _describe(title: str, rows: list[Row], planned: int) -> str:
     to = f"{last[0]:.3g}" if last[0] == last[-1] else f"{last[0]:.3g} to {last[-1]:.3g}"
     return (
         f"Loss of {title}, {trials}: from {rows[0].first_loss:.3g} to {to} after "
-        f"{max(row.updates for row in rows):,} updates. Below it the parts of the loss and the "
+        f"{max(row.updates for row in rows):,} updates. Below: the loss terms and the "
         "learning rate."
     )

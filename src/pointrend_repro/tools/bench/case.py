@@ -1,4 +1,4 @@
-"""What is measured: one task, and several sides that do it."""
+"""What is measured: one task, and several implementations ("sides") of it."""
 
 import ast
 import importlib.util
@@ -12,26 +12,27 @@ from pointrend_repro.base.errors import UserError, suggest
 
 BENCHMARKS_DIR = Path(__file__).resolve().parents[4] / "benchmarks"
 
-# `tiny` is for tests, and to load what a library loads when it is first used.
+# `tiny` is for tests, and to trigger what a library loads when it is first used.
 Size = Literal["full", "tiny"]
 
 
 class NotInstalled(Exception):  # noqa: N818
-    """A side cannot be measured because its library is not there; the message names it."""
+    """A side cannot be measured because its library is not installed; the message names it."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One task and the sides that do it.
+    """One task and the sides that perform it.
 
     Attributes:
-        settings: what is measured, in JSON values.
-        sides: a name -> what prepares it, and returns the function to measure. The first one is
-            ours, which the others are compared with. Preparing may raise `NotInstalled`.
-        compare: how the outputs of ours and of another side differ, in numbers with names.
+        settings: what is measured, as JSON values.
+        sides: for each name, a function that prepares the side and returns the function to
+            measure. The first one is ours, with which the others are compared. Preparing may raise
+            `NotInstalled`.
+        compare: how the outputs of ours and of another side differ, as named numbers.
 
     Raises:
-        AssertionError: by `compare`, of outputs that differ too much to be of the same task.
+        AssertionError: from `compare`, if outputs differ too much to be of the same task.
     """
 
     settings: dict[str, Any]
@@ -40,10 +41,10 @@ class Case:
 
 
 def choose_cases(names: list[str] | None, folder: Path = BENCHMARKS_DIR) -> list[str]:
-    """Return the names of cases that there are: those wanted, or all.
+    """Return the names of existing cases: the given ones, or all.
 
     Raises:
-        UserError: one of them is not there, or none at all is.
+        UserError: one of them does not exist, or there are none at all.
     """
     there = sorted(p.stem for p in (folder / "cases").glob("*.py") if p.stem != "__init__")
     if not there:

@@ -1,4 +1,4 @@
-"""The memory that a side takes on top of its inputs, measured in a process of its own.
+"""The memory that a side takes in addition to its inputs, measured in a process of its own.
 
 python -m pointrend_repro.tools.bench.memory FOLDER CASE SIZE DEVICE THREADS SIDE
 """
@@ -29,7 +29,7 @@ METHOD = {
 
 
 def method(device: str) -> str:
-    """Say how `additional_peak_mb` measures here."""
+    """Return in words how `additional_peak_mb` measures on this system."""
     if device != "cpu":
         return METHOD["cuda"]
     return METHOD["linux" if sys.platform == "linux" else "other"]
@@ -38,7 +38,7 @@ def method(device: str) -> str:
 def additional_peak_mb(
     folder: Path, name: str, size: Size, *, device: str, threads: int, side: str
 ) -> float:
-    """Return what one run of a side takes beyond its prepared inputs, in MB of 1e6 bytes."""
+    """Return what one run of a side takes beyond its prepared inputs, in MB (1e6 bytes)."""
     arguments = [str(folder), name, size, device, str(threads), side]
     done = subprocess.run(
         [sys.executable, "-m", "pointrend_repro.tools.bench.memory", *arguments],
@@ -60,9 +60,9 @@ def main() -> None:
 
 
 def peak_mb_of(run: Callable[[], Any], device: str) -> float:
-    """Return what one run takes beyond what is there, in MB, of this process.
+    """Return what one run takes beyond what this process already uses, in MB.
 
-    A process that has already run something larger cannot tell on every system.
+    On some systems this fails if the process has already run something larger.
     """
     gc.collect()
     measure = _on_cpu if device == "cpu" else _on_gpu
@@ -90,7 +90,7 @@ def _on_cpu(run: Callable[[], Any]) -> float:
 
 
 def _give_freed_memory_back() -> None:
-    """Without it, a run could use what an earlier one has freed, and seem to need nothing."""
+    """Without this, a run could reuse what an earlier one freed, and seem to need nothing."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
     if trim is not None:
         trim(0)

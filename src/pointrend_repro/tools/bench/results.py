@@ -1,4 +1,4 @@
-"""From a case to the JSON that says what was measured, on what, and how much faster ours is."""
+"""From a case to JSON: what was measured, on which machine, and how much faster ours is."""
 
 import importlib.metadata
 import os
@@ -27,17 +27,17 @@ def run_case(
     """Measure the sides of a case against each other.
 
     Args:
-        name: of a file of `folder / "cases"`.
-        size: `tiny` measures nothing worth reading.
+        name: of a file in `folder / "cases"`.
+        size: with `tiny` the numbers are meaningless.
         device: cpu or cuda.
-        threads: CPU threads that torch may use; the caller has set them.
+        threads: CPU threads that torch may use; set by the caller.
         rounds: how often each side is measured.
         folder: holds `cases/`.
 
     Returns:
-        A record as JSON: `sides` with seconds and memory of each, and `ratios`, in which another
+        A record as JSON: `sides` with the seconds and memory of each, and `ratios`, where another
         side's seconds are divided by ours of the same round, and its memory by ours. `cpu_time` is
-        the ratio of CPU times, which says more where other processes share the machine.
+        the ratio of CPU times, which is more reliable when other processes share the machine.
     """
     case = make_case(name, size, device, folder)
     finish = start_record(settings=case.settings, seed=None, device=_device_name(device))

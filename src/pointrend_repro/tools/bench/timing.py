@@ -1,4 +1,4 @@
-"""Interleaved timings of a case's sides, and how their outputs differ."""
+"""Interleaved timings of a case's sides, and the differences of their outputs."""
 
 import statistics
 import time
@@ -13,14 +13,14 @@ from pointrend_repro.tools.bench.case import Case, NotInstalled
 
 @dataclass
 class Timings:
-    """What a case's sides took, round by round.
+    """The times of a case's sides, round by round.
 
     Attributes:
         seconds: a side's name -> seconds of each round.
-        cpu_seconds: the same in CPU time of this process, which other processes on a busy machine
-            add little to.
+        cpu_seconds: the same in CPU time of this process, which depends little on other processes
+            on a busy machine.
         differences: a side's name -> how its output differs from ours.
-        left_out: a side's name -> the library that it wants and that is not installed.
+        left_out: a side's name -> the library that it needs and that is not installed.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Timings:
 
 
 def measure_times(case: Case, *, rounds: int, device: str) -> Timings:
-    """Let the sides take turns, once unmeasured, when their outputs are compared, then `rounds`.
+    """Run the sides in turn, once unmeasured to compare their outputs, then `rounds` times.
 
     Raises:
         AssertionError: the outputs differ too much.

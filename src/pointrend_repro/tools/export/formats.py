@@ -1,4 +1,4 @@
-"""One function a format: from a detector's graph to a file."""
+"""One function per format: from a detector's graph to a file."""
 
 import warnings
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from pointrend_repro.tools.export.graph import (
 
 Format = Literal["onnx", "torchscript", "pt2"]
 
-# The first with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
+# The first opset with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
 _ONNX_OPSET = 20
 _MAX_SIDE_PX = 4096
 
@@ -42,13 +42,13 @@ def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
         "pt2": _write_pt2,
     }
     with torch.no_grad(), warnings.catch_warnings(), atomic_path(path) as part:
-        # The tracers warn of every shape that they take for a constant; all of these are.
+        # The tracers warn about every shape that they treat as a constant; these all are.
         warnings.simplefilter("ignore")
         try:
             writers[form](graph.eval(), part)
         except (ImportError, UserError):
             raise
-        except Exception as error:  # torch's exporters raise of many kinds, and at length
+        except Exception as error:  # torch's exporters raise many kinds, with long messages
             first = next(iter(str(error).splitlines()), "")
             kind = graph.model.settings.mask_head.kind
             raise UserError(
@@ -68,7 +68,7 @@ def _write_torchscript(graph: DetectorGraph, path: Path) -> None:
 
 def _write_onnx(graph: DetectorGraph, path: Path) -> None:
     try:
-        import onnxscript  # noqa: F401  what torch.onnx needs, told before minutes have passed
+        import onnxscript  # noqa: F401  torch.onnx needs it: report its absence at once
     except ImportError:
         raise UserError(
             "export as onnx needs the packages onnx and onnxscript: "

@@ -10,16 +10,16 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings
 
 SIZE_DIVISOR = STRIDES["p5"]
-# torch.export takes a map of one cell for a case of its own; p6 has 64 pixels a cell.
+# torch.export treats a map of one cell as a special case; p6 has 64 pixels per cell.
 MIN_SIDE_PX = 3 * SIZE_DIVISOR
 INPUTS = ["image", "size"]
 OUTPUTS = ["boxes", "scores", "labels", "mask_logits"]
 
 
 class DetectorGraph(nn.Module):
-    """What `MaskRCNN.detect` does with one image, without what no graph can hold.
+    """`MaskRCNN.detect` for one image, without what a graph cannot express.
 
-    Padding is the caller's: a graph's image has sides that all strides divide.
+    The caller pads: a graph's image has sides that are multiples of all strides.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -31,13 +31,13 @@ class DetectorGraph(nn.Module):
         """Find the objects of one image.
 
         Args:
-            image: (3, H, W) float32, RGB of 0 to 255, at the network's input size; H and W are
-                multiples of 32, 96 at least. What lies beyond `size` does not matter.
+            image: (3, H, W) float32, RGB in 0 to 255, at the network's input size; H and W are
+                multiples of 32 and at least 96. Pixels beyond `size` do not matter.
             size: (2,) int64, height and width of the image before it was padded.
 
         Returns:
             `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and
-            `mask_logits` (R, M, M) over each box, the highest-scoring object first.
+            `mask_logits` (R, M, M) over each box; highest-scoring first.
         """
         model, test = self.model, self.settings.test
         limits = (size[0], size[1])
@@ -58,7 +58,7 @@ class DetectorGraph(nn.Module):
             image = image.flip(0)
         rows = torch.arange(image.shape[1], device=image.device) < size[0]
         columns = torch.arange(image.shape[2], device=image.device) < size[1]
-        # Zero is the mean colour, with which the backbone pads.
+        # Zero is the mean colour, as in the backbone's padding.
         normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
         trunk: dict[str, Tensor] = backbone.bottom_up(normal.unsqueeze(0))
         maps = backbone.fpn(OrderedDict(trunk))
@@ -66,7 +66,7 @@ class DetectorGraph(nn.Module):
 
 
 def padded_image(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a graph's two inputs for an image (3, H, W) of the network's input size."""
+    """Return a graph's two inputs for an image (3, H, W) at the network's input size."""
     height, width = image.shape[1:]
     below, right = _padding(height), _padding(width)
     padded = nn.functional.pad(image.float(), (0, right, 0, below))

@@ -1,4 +1,4 @@
-"""`pointrend-repro export`: the graph of a trained model, and beside it what its numbers mean."""
+"""`pointrend-repro export`: writes the graph of a trained model, and what its numbers mean."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ def export_model(
     """Write a detector as a graph, and `<output>.json` with its inputs, outputs and classes.
 
     Args:
-        model: a `model.safetensors` of a training, or a name of `list_models`.
-        weights: of a model that is named; None for a file.
+        model: the `model.safetensors` of a training, or a name of `list_models`.
+        weights: for a named model; None for a file.
         head: the plug-in head that the file's model may have, as a variant names it.
 
     Raises:
-        UserError: there is no such model, its file is faulty or is not what the record beside it
-            describes, or it cannot be exported.
+        UserError: there is no such model, its file is faulty or does not match the record beside
+            it, or it cannot be exported.
     """
     finish = start_record(settings=settings.model_dump(mode="json"), seed=None, device="cpu")
     saved = _load(model, weights, head)

@@ -1,4 +1,4 @@
-"""A folder of data that no configuration names yet: found, checked, described, and set up.
+"""Inspects a folder of data that is not configured yet, and proposes settings for it.
 
-`taking.py` goes through all of it; the other modules know nothing of each other's work.
+`inspecting.py` runs everything; the other modules do not know of each other.
 """

@@ -1,4 +1,4 @@
-"""All entries of a COCO file, where `read_coco` would stop at the first that is wrong."""
+"""Reads all entries of a COCO file, where `read_coco` would stop at the first wrong one."""
 
 import os
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from pointrend_repro.tools.survey.masks import empty_split, mask_findings, round
 
 @dataclass
 class _Reading:
-    """What has been read of one file, and what was wrong with it."""
+    """What has been read from one file, and what was wrong with it."""
 
     path: Path
     findings: list[Finding] = field(default_factory=list)
@@ -36,7 +36,7 @@ class _Reading:
 
 
 def read_entries(name: Split, found: CocoSplit) -> tuple[SplitContent, list[Finding]]:
-    """Read a COCO file to its end; what `read_coco` refuses is a fault, and so is more.
+    """Read a COCO file to its end; everything that `read_coco` refuses, and more, is a fault.
 
     No image is opened.
     """
@@ -93,7 +93,7 @@ def _images(found: CocoSplit, reading: _Reading) -> dict[int, ImageRecord]:
 def _on_disk(
     images_dir: Path, images: dict[int, ImageRecord], reading: _Reading
 ) -> tuple[list[int], int]:
-    """The images that are not there, and how many files lie beside the others unlisted."""
+    """Return the images that are missing on disk, and how many unlisted files lie beside others."""
     listed: dict[Path, set[str]] = defaultdict(set)
     for image in images.values():
         listed[image.path.parent].add(image.path.name)
@@ -114,7 +114,7 @@ def _on_disk(
 def _files(folder: Path) -> set[str]:
     try:
         return {path.name for path in folder.iterdir()}
-    except (OSError, ValueError):  # such as a zero byte in the name
+    except (OSError, ValueError):  # such as a null byte in the name
         return set()
 
 
@@ -146,7 +146,7 @@ def _objects(
 
 def _more_wrong(entry: dict[str, Any], seen: set[int]) -> str | None:
     if entry["id"] in seen:
-        return "has the id of another annotation; give each its own"
+        return "has the id of another annotation; give it one of its own"
     if type(entry.get("area")) not in (int, float):
         return (
             f"has area {shown(entry.get('area'))}; write the pixels of its mask: COCO's scorer asks"

@@ -1,4 +1,4 @@
-"""One split of a data set as far as it can be read, whatever else is wrong with it."""
+"""One split of a data set, as far as it can be read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 class SurveyedObject(NamedTuple):
-    """An annotation without fault.
+    """An annotation without faults.
 
     Attributes:
-        image_id: of its image.
+        image_id: its image's.
         category_id: as in the file.
         box: (x0, y0, x1, y1) in pixels of the image.
-        area: of the mask in square pixels, as annotated.
+        area: of the mask in pixels, as annotated.
         is_crowd: whether it is a region of many objects.
         form: how its mask is written.
     """
@@ -34,13 +34,13 @@ class SurveyedObject(NamedTuple):
 
 @dataclass(frozen=True)
 class SplitContent:
-    """What a split holds. Entries with a fault are left out.
+    """The content of a split. Faulty entries are left out.
 
     Attributes:
-        annotations: where they stand: a COCO file, or gtFine's folder.
-        images: by id, without their annotations; those missing on disk are there, too.
+        annotations: where they are: a COCO file, or the gtFine folder.
+        images: by id, without their annotations, including those missing on disk.
         missing: ids of the images that are not on disk.
-        unlisted: how many image files lie beside the listed ones without being listed.
+        unlisted: how many image files lie beside the listed ones.
     """
 
     name: Split

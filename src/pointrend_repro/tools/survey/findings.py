@@ -1,4 +1,4 @@
-"""What is wrong, or odd, in a data set: each named, and counted by kind."""
+"""Faults and oddities of a data set: each described, and counted by kind."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ class Finding:
     """One fault or oddity.
 
     Attributes:
-        kind: what it is, in the plural: "images that are not on disk".
+        kind: what is wrong, in the plural: "images that are not on disk".
         text: one line that names the file or the entry.
-        must_mend: whether the pipeline refuses it, or would learn nonsense from it.
+        must_mend: whether the pipeline refuses it, or would be trained on wrong data.
     """
 
     kind: str
@@ -20,12 +20,12 @@ class Finding:
 
 
 def fault(kind: str, text: str) -> Finding:
-    """Return what must be mended before anything can be trained."""
+    """Return a finding that must be corrected before anything can be trained."""
     return Finding(kind, text, must_mend=True)
 
 
 def oddity(kind: str, text: str) -> Finding:
-    """Return what can be trained on, but is worth a look."""
+    """Return a finding that does not prevent training, but should be checked."""
     return Finding(kind, text, must_mend=False)
 
 

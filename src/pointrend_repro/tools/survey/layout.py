@@ -1,4 +1,4 @@
-"""Which layout a folder has: Cityscapes' two folders, or COCO files with images somewhere."""
+"""Recognises a folder's layout: Cityscapes' two folders, or COCO files with images somewhere."""
 
 import os
 import re
@@ -17,13 +17,13 @@ from pointrend_repro.tools.survey.content import SPLITS, Split
 
 _WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
 _LISTS = ("images", "annotations", "categories")
-# To find where the images lie, so many of a file's entries are looked up.
+# How many of a file's entries are looked up to find where the images lie.
 _LOOKED_UP = 1000
 
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """A COCO file, what it holds, and the folder that its file names are relative to."""
+    """A COCO file, its content, and the folder that its file names are relative to."""
 
     annotations: Path
     content: dict[str, list[Any]]
@@ -32,7 +32,7 @@ class CocoSplit:
 
 @dataclass(frozen=True)
 class CocoFolder:
-    """A folder with a COCO file for each split."""
+    """A folder with one COCO file per split."""
 
     root: Path
     splits: dict[Split, CocoSplit]
@@ -48,14 +48,14 @@ class CityscapesFolder:
 def find_layout(
     root: Path, *, train: Path | None = None, val: Path | None = None
 ) -> CocoFolder | CityscapesFolder:
-    """Find out what a folder holds.
+    """Recognise the layout of a folder.
 
     Args:
         root: the folder.
-        train, val: the COCO files of the splits, where their names do not tell them.
+        train, val: the COCO files of the splits, if their names do not show which is which.
 
     Raises:
-        UserError: it holds neither layout, or it cannot be told which file is which split's.
+        UserError: it has neither layout, or it is unclear which file belongs to which split.
     """
     root = existing_folder(root)
     folders = list(folders_below(root))
@@ -72,10 +72,10 @@ def find_layout(
 
 
 def existing_folder(root: Path) -> Path:
-    """Return a folder by a path without `..`, which file names may have: ends are compared.
+    """Return a folder's path without `..`, since the ends of paths are compared with file names.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such folder.
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
@@ -90,10 +90,10 @@ def json_files(folders: Sequence[tuple[Path, list[str]]]) -> list[Path]:
 def split_files(
     root: Path, jsons: Sequence[Path], *, train: Path | None, val: Path | None
 ) -> dict[Split, Path]:
-    """Return the COCO file of each split: the one that is named, or that its name tells.
+    """Return the COCO file of each split: the given one, or the one whose name fits.
 
     Raises:
-        UserError: it cannot be told, or one would be both.
+        UserError: it is unclear, or one file would be both.
     """
     chosen = {"train": train, "val": val}
     paths = {split: chosen[split] or _file_of(split, jsons, root) for split in SPLITS}
@@ -106,7 +106,7 @@ def split_files(
 
 
 def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield all folders with their files, sorted; links are followed, but in no circle."""
+    """Yield all folders with their files, sorted; links are followed, but never in a circle."""
     seen = set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -119,11 +119,11 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
-    """The COCO file whose name, or folder's, has one of the words of a split; the first word's."""
+    """The COCO file whose name, or folder's, has one of a split's words; earlier words win."""
     for word in _WORDS[split]:
         by_folder = [path for path in jsons if _has_word(path.relative_to(root), word)]
         named = [path for path in by_folder if _has_word(path.name, word)] or by_folder
-        # COCO's own folder has captions and key points of the same split, too.
+        # COCO's own folder also has captions and keypoints for the same split.
         instances = [path for path in named if _has_word(path.name, "instances")]
         found = instances or [path for path in named if is_coco(path)]
         if len(found) > 1:
@@ -156,10 +156,10 @@ def is_coco(path: Path) -> bool:
 
 
 def read_lists(path: Path) -> dict[str, list[Any]]:
-    """Return a COCO file, whose lists may hold anything.
+    """Return the content of a COCO file, whose lists may hold anything.
 
     Raises:
-        UserError: it is none.
+        UserError: it is not a COCO file.
     """
     content = read_json(path, allow_nan=True)
     for key in _LISTS:
@@ -169,7 +169,7 @@ def read_lists(path: Path) -> dict[str, list[Any]]:
 
 
 def images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
-    """Return, for each name of a picture, the folders that hold one."""
+    """Return, for each image file name, the folders that have one."""
     Image.init()
     endings = set(Image.EXTENSION)
     found = defaultdict(list)
@@ -187,7 +187,7 @@ def images_dir_of(
     images: dict[str, list[Path]],
     split: Split,
 ) -> Path:
-    """Return the folder below which most of a file's images lie; of several, the one named like it.
+    """Return the folder below which most of a file's images lie; in a tie, the one named like it.
 
     Raises:
         UserError: there is none.
@@ -212,7 +212,7 @@ def images_dir_of(
 
 
 def _folders_of(file_name: str, images: dict[str, list[Path]]) -> Iterator[Path]:
-    """The folders relative to which there is an image of this name, with its subfolders."""
+    """The folders relative to which an image of this name, with its subfolders, exists."""
     parts = PurePath(os.path.normpath(file_name)).parts
     for folder in images.get(parts[-1], ()):
         path = folder / parts[-1]

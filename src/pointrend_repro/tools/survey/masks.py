@@ -1,4 +1,4 @@
-"""Whether an object's mask, as it is drawn, is one, and whether its box is the mask's."""
+"""Whether an object's mask, once drawn, is usable, and whether its box fits it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,28 +10,28 @@ from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 
 _NO_PIXEL = "masks without a pixel"
 
-# COCO's own boxes reach out of their images by rounding.
+# COCO's own boxes exceed their images by rounding.
 _ROUNDING_PX = 1.0
-# Tools that write boxes in whole pixels round them by no more.
+# Tools that write boxes in whole pixels round them by no more than this.
 _EXACT_PX = 0.5
-# A box and the extent of its mask that share less than this do not belong together.
+# A box and the extent of its mask that overlap less than this do not belong together.
 _SAME_IOU, _OTHER_IOU = 0.9, 0.5
 
 
 def mask_findings(
     found: SurveyedObject, segmentation: Any, size: tuple[int, int], name: str
 ) -> Iterator[Finding]:
-    """Draw an object, and yield what is wrong or odd.
+    """Draw an object, and yield its faults and oddities.
 
     Args:
-        segmentation: without fault in how it is written.
+        segmentation: well-formed.
         size: (H, W) of its image in pixels.
         name: the file and the annotation, for the text.
     """
     wrong = drawn_fault(segmentation, found.box, size)
     around = extent(segmentation, size)
     if around is None or wrong == "less than a pixel":
-        yield oddity(_NO_PIXEL, f"{name} covers less than a pixel: nothing is learnt of it")
+        yield oddity(_NO_PIXEL, f"{name} covers less than a pixel: not used in training")
     elif wrong == "outside its image":
         yield fault(
             "masks outside their image",
@@ -54,11 +54,11 @@ def mask_findings(
 
 
 def empty_split(findings: Sequence[Finding], objects: int, path: Path) -> Iterator[Finding]:
-    """Yield a fault where most objects of a file have no pixel: COCO has a few, no data set many.
+    """Yield a fault if most objects of a file have no pixel: COCO has a few, no data set many.
 
     Args:
         findings: all of the file's.
-        objects: how many it has.
+        objects: how many objects it has.
     """
     empty = sum(finding.kind == _NO_PIXEL for finding in findings)
     if 2 * empty > objects:
@@ -73,11 +73,11 @@ def shown_as_corners(box: Box, around: Box) -> bool:
     """Whether a mask shows that its `bbox` was written as corners.
 
     Args:
-        box: (x0, y0, x1, y1) in pixels, the bbox taken as [x, y, width, height].
+        box: (x0, y0, x1, y1) in pixels, the bbox read as [x, y, width, height].
         around: (x0, y0, x1, y1) in pixels around the mask.
     """
     x0, y0, x1, y1 = box
-    # Written as corners, a box is read as one that is too wide and too high by its own corner.
+    # A box written as corners is read as too wide and too high by its own corner's coordinates.
     corners = (x0, y0, x1 - x0, y1 - y0)
     if corners[2] <= x0 or corners[3] <= y0:
         return False
@@ -91,7 +91,7 @@ def _apart(a: Box, b: Box) -> float:
 
 
 def iou(a: Box, b: Box) -> float:
-    """Return the intersection over union of two boxes (x0, y0, x1, y1); 1 of two empty ones."""
+    """Return the intersection over union of two boxes (x0, y0, x1, y1); 1 for two empty ones."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     shared = max(width, 0.0) * max(height, 0.0)
@@ -100,7 +100,7 @@ def iou(a: Box, b: Box) -> float:
 
 
 def rounded(box: Box) -> list[int]:
-    """Return a box in whole pixels, for a text."""
+    """Return a box in whole pixels, for a message."""
     return [round(side) for side in box]
 
 

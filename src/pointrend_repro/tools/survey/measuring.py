@@ -1,4 +1,4 @@
-"""What a split consists of, in numbers: of its images and of its objects' sizes."""
+"""A split in numbers: its images, and the sizes of its objects."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pointrend_repro.tools.survey.content import Form, SplitContent
 
-# COCO's, in square pixels of the mask: what APs, APm and APl speak of.
+# COCO's, in pixels of the mask: the limits for APs, APm and APl.
 SMALL_AREA, LARGE_AREA = 32**2, 96**2
 
 _Floats = NDArray[np.float64]
@@ -17,14 +17,14 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Counts:
-    """What a split holds. Objects are those that are no crowd regions.
+    """The counts of a split. Objects do not include crowd regions.
 
     Attributes:
-        images_without_objects: nothing to train on, but they are scored.
-        forms: how masks are written, crowd regions' too.
+        images_without_objects: not used in training, but scored.
+        forms: how masks are written, including those of crowd regions.
         by_class: objects of each category, in the order of the categories.
         sizes: (width, height) of images in pixels, the most frequent first.
-        small, medium, large: objects by the area of their mask, as COCO divides them.
+        small, medium, large: objects by the area of their mask, divided as in COCO.
     """
 
     images: int
@@ -41,13 +41,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Shapes:
-    """Sizes of what a training would see: images with objects, and these objects.
+    """Sizes of what a training would use: images with objects, and these objects.
 
     Attributes:
-        widths_px, heights_px: of each image, (N,).
-        sides_px: of each object, the root of its box's area, (O,).
-        areas_px: of its mask, (O,).
-        image_of: the place of its image in the first two, (O,).
+        widths_px, heights_px: of the images, (N,).
+        sides_px: of the objects, the square root of the box's area, (O,).
+        areas_px: of the masks, (O,).
+        image_of: the index of the object's image in the first two, (O,).
     """
 
     widths_px: _Floats
@@ -63,12 +63,12 @@ class Shapes:
 
     @property
     def aspects(self) -> _Floats:
-        """The longer by the shorter side of each image, (N,)."""
+        """The ratio of the longer to the shorter side of each image, (N,)."""
         return np.maximum(self.widths_px, self.heights_px) / self.short_edges_px
 
     @property
     def large_sides_px(self) -> _Floats:
-        """The sides of large objects alone."""
+        """The sides of large objects only."""
         return self.sides_px[self.areas_px > LARGE_AREA]
 
     def input_sides_px(self, short_edge_px: int, max_long_edge_px: int) -> _Floats:
@@ -79,7 +79,7 @@ class Shapes:
 
 
 def count(split: SplitContent) -> Counts:
-    """Count what a split holds."""
+    """Count the content of a split."""
     objects = [o for o in split.objects if not o.is_crowd]
     classes = Counter(o.category_id for o in objects)
     areas = np.array([o.area for o in objects])
@@ -100,7 +100,7 @@ def count(split: SplitContent) -> Counts:
 
 
 def shapes(split: SplitContent) -> Shapes:
-    """Measure what a training on this split would see."""
+    """Measure what a training on this split would use."""
     objects = [o for o in split.objects if not o.is_crowd]
     place = {key: index for index, key in enumerate(sorted({o.image_id for o in objects}))}
     boxes = np.array([o.box for o in objects], dtype=float).reshape(-1, 4)

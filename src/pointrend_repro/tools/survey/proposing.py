@@ -1,8 +1,8 @@
-"""Settings for a data set, by rules that give the paper's own for COCO's and Cityscapes' sizes.
+"""Proposes settings for a data set, by rules that give the paper's own for COCO and Cityscapes.
 
-The paper trains on COCO (118287 images of mostly 640x480) for 90000 updates of 16 images, at a
-short edge of 640 to 800, and on Cityscapes (2975 images of 2048x1024) for 24000 updates of 8, at
-800 to 1024 (supplement, section 1). Between the two, and beyond, the rules here are ours.
+The paper trains on COCO (118287 images, mostly 640x480) for 90000 updates of 16 images, at a short
+edge of 640 to 800, and on Cityscapes (2975 images of 2048x1024) for 24000 updates of 8, at 800 to
+1024 (supplement, section 1). Between the two, and beyond, the rules here are ours.
 """
 
 import math
@@ -18,13 +18,13 @@ from pointrend_repro.settings.instances import (
 )
 from pointrend_repro.tools.survey.measuring import Shapes
 
-# Of the rows of config/tables/mine.yaml.
+# Rows of config/tables/mine.yaml.
 RESOLUTIONS = (28, 56, 112, 224)
 
-# Sizes of images go in steps, as the paper's do.
+# Image sizes are multiples of this, as the paper's are.
 _STEP_PX = 32
 _COCO_SHORT_PX, _CITYSCAPES_SHORT_PX = 800, 1024
-# From 480 pixels to 800: what the paper enlarges most images of COCO by.
+# From 480 pixels to 800: how much the paper enlarges most images of COCO.
 _ENLARGED = 5 / 3
 # The paper trains on short edges from 640 to 800, and from 800 to 1024.
 _SMALLEST_TRAINED = 25 / 32
@@ -34,7 +34,7 @@ _LEAST_ASPECT, _MOST_ASPECT = 5 / 3, 2.0
 _COCO_EPOCHS = 90_000 * 16 / 118_287
 _CITYSCAPES_IMAGES = 2975
 _CITYSCAPES_SEEN = 24_000 * 8
-# Of which 1000 are warm-up; that fewer would be too few is an assumption of ours.
+# 1000 of them are warm-up; that fewer would be too few is our assumption.
 _LEAST_UPDATES = 3000
 
 _LR_OF_AN_IMAGE = 0.02 / 16  # and 0.01 / 8
@@ -42,13 +42,13 @@ _LR_OF_AN_IMAGE = 0.02 / 16  # and 0.01 / 8
 
 @dataclass(frozen=True)
 class Proposal:
-    """Settings for a data set.
+    """Proposed settings for a data set.
 
     Attributes:
         recipe: how to train on it.
         output_resolution: the side of PointRend's masks that suits its objects.
         epochs: how often the schedule shows each image.
-        reasons: in words, by what they are the reason of.
+        reasons: in words, by setting.
     """
 
     recipe: DatasetRecipe
@@ -61,7 +61,7 @@ def propose(train: Shapes) -> Proposal:
     """Propose settings from the sizes of the training images and their objects.
 
     Args:
-        train: of at least one object.
+        train: with at least one object.
     """
     images = len(train.widths_px)
     input_settings, input_reason = _input(train)
@@ -87,7 +87,7 @@ def propose(train: Shapes) -> Proposal:
 
 
 def _input(train: Shapes) -> tuple[InputSettings, str]:
-    # Not the median, which on COCO is below the 480 that a third of its images have.
+    # Not the median, which on COCO is below the 480 of a third of its images.
     short = float(np.percentile(train.short_edges_px, 75, method="lower"))
     if short * _ENLARGED < _COCO_SHORT_PX:
         short_edge, how = short * _ENLARGED, "5/3 of it, as the paper enlarges COCO's 480 to 800"
@@ -99,7 +99,7 @@ def _input(train: Shapes) -> tuple[InputSettings, str]:
         short_edge, how = _CITYSCAPES_SHORT_PX, "1024, the paper's largest (Cityscapes)"
     test = max(int(short_edge + 0.5) // _STEP_PX, 2) * _STEP_PX
     first = math.ceil(test * _SMALLEST_TRAINED / _STEP_PX) * _STEP_PX
-    # Nine images in ten fit without being made smaller.
+    # Nine images in ten fit without being reduced.
     aspect = float(np.clip(np.percentile(train.aspects, 90), _LEAST_ASPECT, _MOST_ASPECT))
     settings = InputSettings(
         train_short_edges_px=tuple(range(first, test + 1, _STEP_PX)),

@@ -1,4 +1,4 @@
-"""The label images of a folder in Cityscapes' layout, each read to its end, as a split."""
+"""Reads all label images of a folder in Cityscapes' layout as a split."""
 
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ _CLASSES = "Cityscapes' layout has Cityscapes' ids; bring other classes in COCO'
 
 
 def read_streets(name: Split, root: Path) -> tuple[SplitContent, list[Finding]]:
-    """Read the instances of a split as `prepare_instances` does, but past what is wrong.
+    """Read a split's instances as `prepare_instances` does, but without stopping at faults.
 
     Args:
-        name: of the split.
+        name: the split.
         root: the folder that holds leftImg8bit/ and gtFine/.
     """
     images_dir, labels_dir = root / "leftImg8bit" / name, root / "gtFine" / name

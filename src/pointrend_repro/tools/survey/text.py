@@ -1,4 +1,4 @@
-"""A survey in words, for a terminal."""
+"""A survey as text for a terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ import numpy as np
 
 from pointrend_repro.tools.survey.content import SPLITS
 from pointrend_repro.tools.survey.findings import by_kind
+from pointrend_repro.tools.survey.inspecting import Survey
 from pointrend_repro.tools.survey.measuring import Counts
 from pointrend_repro.tools.survey.proposing import Proposal
-from pointrend_repro.tools.survey.taking import Survey
 
 NAMED_OF_EACH_KIND = 10
 _SIZES_SHOWN = 3
 _LAYOUTS = {"coco": "COCO's format", "cityscapes": "Cityscapes' format"}
-# Half the smallest anchor's side: what is smaller is hardly ever proposed.
+# Half the smallest anchor's side: smaller objects are hardly ever proposed.
 _TINY_PX = 16
 
 
 def to_text(survey: Survey) -> str:
-    """Return what a survey has found, and what it proposes."""
+    """Return what a survey found, and what it proposes."""
     lines = [
         *_places(survey),
         "",
@@ -31,7 +31,7 @@ def to_text(survey: Survey) -> str:
         *findings_lines(survey, "Worth a look", must_mend=False),
         *(_proposal(survey, survey.proposal) if survey.proposal else ()),
     ]
-    # A class or a file may have any name: one with a terminal's codes in it must not reach it.
+    # Names of classes and files are arbitrary: control codes in them must not reach the terminal.
     return "\n".join(printable(line) for line in lines)
 
 
@@ -92,7 +92,7 @@ def _objects(survey: Survey) -> Iterator[str]:
 
 
 def findings_lines(survey: Survey, title: str, *, must_mend: bool) -> Iterator[str]:
-    """Yield all kinds of findings that have to be mended, or that do not, and some of each."""
+    """Yield all kinds of findings that must be corrected, or the others, with some of each kind."""
     found = [finding for finding in survey.findings if finding.must_mend == must_mend]
     yield ""
     yield f"{title}: {len(found) or 'nothing'}"
@@ -144,5 +144,5 @@ def _percentiles(values: Sequence[float] | np.ndarray) -> list[str]:
 
 
 def printable(line: str) -> str:
-    """Return a line without a terminal's codes, which a name may hold."""
+    """Return a line without terminal control codes, which a name may contain."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

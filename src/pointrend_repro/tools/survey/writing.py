@@ -1,4 +1,4 @@
-"""The data set's file, `config/datasets/<name>.yaml`, with a survey's proposals."""
+"""Writes the data set's file, `config/datasets/<name>.yaml`, with a survey's proposals."""
 
 import os
 from pathlib import Path
@@ -9,20 +9,20 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.names import require_name
 from pointrend_repro.base.texts import visible
-from pointrend_repro.tools.survey.taking import Survey
+from pointrend_repro.tools.survey.inspecting import Survey
 
 
 def dataset_path(name: str, config_dir: Path) -> Path:
     """Return where the file of a data set goes.
 
     Raises:
-        UserError: the name is none, or there is such a file.
+        UserError: the name is invalid, or the file exists.
     """
     path = config_dir / "datasets" / f"{require_name(name, '--name')}.yaml"
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder; name it by --config-dir")
     if path.exists() or path.is_symlink():
-        raise UserError(f"{path}: is there already; remove it, or choose another --name")
+        raise UserError(f"{path}: exists already; remove it, or choose another --name")
     return path
 
 
@@ -32,7 +32,7 @@ def write_dataset(survey: Survey, path: Path) -> None:
 
 
 def next_step(name: str) -> str:
-    """Return what to type when the file of a data set is there."""
+    """Return the command to run once a data set's file exists."""
     if name == "mine":
         return "snakemake --cores 2 --config preset=mine_quick"
     return (
@@ -42,7 +42,7 @@ def next_step(name: str) -> str:
 
 
 def to_yaml(survey: Survey, *, clone: Path) -> str:
-    """Return the file: valid by `schema.Dataset`, whatever its classes are called.
+    """Return the file's text: valid for `schema.Dataset`, whatever its classes are called.
 
     Args:
         clone: the folder in which the pipeline runs.
@@ -84,15 +84,15 @@ def _coco_paths(survey: Survey) -> list[str]:
     lines = []
     for name, split in survey.splits.items():
         for key, path in (("images", split.images_dir), ("annotations", split.annotations)):
-            # Not resolved: a link inside the folder stays one.
+            # Not resolved, so that a link inside the folder stays a link.
             below = os.path.relpath(path.absolute(), survey.root.absolute())
             lines.append(f"{name}_{key}: {_text(below)}")
     return lines
 
 
 def _text(value: str) -> str:
-    """Return a text as YAML on one line: quoted where it would be read as something else."""
-    # Line breaks of any alphabet are escaped, which double quotes alone allow.
+    """Return a text as YAML on one line, quoted if it would be read as something else."""
+    # Line breaks of any script are escaped, which only double quotes allow.
     style = None if value.isprintable() else '"'
     listed = yaml.safe_dump(
         [value],

@@ -1,4 +1,4 @@
-"""The same objects under the masks of the 4x conv head and of PointRend, to slide between them."""
+"""The same objects with masks of the 4x conv head and of PointRend, with a slider between them."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def draw(
     labels: tuple[str, str] = ("4× conv, 28×28", "PointRend, 224×224"),
     resolutions: tuple[int, int] = (28, 224),
 ) -> PageContent:
-    """Draw both masks of each object, with labels and resolutions M of the masks (M, M).
+    """Draw both masks of each object, with the given labels and resolutions M of the masks (M, M).
 
     Raises:
         UserError: there is nothing to show, or an image cannot be read.

@@ -47,7 +47,7 @@ class Step:
         upsampled: (8, 8), interpolated from `coarse`.
         cells: (16,), the most ambiguous cells of the flattened (8, 8) grid.
         points: (16, 2), their centres.
-        refined: (8, 8), `upsampled` with these cells predicted anew.
+        refined: (8, 8), `upsampled` with these cells predicted again.
     """
 
     coarse: Tensor
@@ -95,7 +95,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     shades = _show_grid(refined, step.refined, f"{FINE_SIDE}×{FINE_SIDE}, refined")
     for ax in (coarse, upsampled, refined):
         _show_outline(ax, shown)
-    photo.set_aspect(view.pixels.shape[1] / view.pixels.shape[0])  # the box as a square, as theirs
+    photo.set_aspect(view.pixels.shape[1] / view.pixels.shape[0])  # the box as a square, as there
     _arrow_after(coarse, "2×")
     _arrow_after(upsampled, "point\nprediction")
     bar = refined.inset_axes((1.06, 0, 0.05, 1))
@@ -121,13 +121,13 @@ def _show_outline(ax: Axes, shown: ShownObject) -> None:
 
 
 def _arrow_after(ax: Axes, text: str) -> None:
-    """Draw an arrow from one panel to the next, with what it stands for above it."""
+    """Draw an arrow from one panel to the next, labelled with what happens between them."""
     arrow = {"arrowstyle": "-|>", "color": "black", "linewidth": 0.8, "shrinkA": 0, "shrinkB": 0}
     line = ax.annotate("", (1.41, 0.5), (1.06, 0.5), xycoords="axes fraction", arrowprops=arrow)
     word = ax.text(1.23, 0.53, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=6)
     for artist in (line, word):
         artist.set_in_layout(False)
-    ax.set_zorder(1)  # over the next panel's margin
+    ax.set_zorder(1)  # above the next panel's margin
 
 
 def _picture(figure: Figure, shown: ShownObject, dataset: CocoDataset) -> Picture:
@@ -139,7 +139,7 @@ def _picture(figure: Figure, shown: ShownObject, dataset: CocoDataset) -> Pictur
             f"One step on a real object ({name}), inside the ground truth's box and for its "
             f"class. The point head predicts a {COARSE_SIDE}×{COARSE_SIDE} grid, which is "
             f"interpolated bilinearly to {FINE_SIDE}×{FINE_SIDE}; the N = {NUM_POINTS} most "
-            "ambiguous cells (dots) are predicted anew. Blue is the probability of foreground, "
+            "ambiguous cells (dots) are predicted again. Blue is the probability of foreground, "
             "the line is the annotated outline; the box is drawn as a square. 4×4 is for "
             "illustration, as in the paper's toy example: masks are rendered from 7×7. Object "
             f"chosen {CHOICE}."
@@ -147,7 +147,7 @@ def _picture(figure: Figure, shown: ShownObject, dataset: CocoDataset) -> Pictur
         alternative_text=(
             f"Four panels: a picture of the object ({name}); a {COARSE_SIDE} by {COARSE_SIDE} grid "
             f"of probabilities; the same as {FINE_SIDE} by {FINE_SIDE} cells with {NUM_POINTS} "
-            "dots where it is nearest to one half; the grid with the dotted cells predicted anew."
+            "dots where it is nearest to one half; the grid with the dotted cells predicted again."
         ),
         image_ids=[shown.record.id],
     )

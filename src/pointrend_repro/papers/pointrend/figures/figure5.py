@@ -39,19 +39,19 @@ _SEED = 0
 _MARGIN = 0.06
 _SIDE_PX = 480
 _SHADES = matplotlib.colormaps["Blues"]
-_DISPLAY_CELLS = 200  # the coarse prediction is drawn as interpolated on so many cells a side
+_DISPLAY_CELLS = 200  # cells per side at which the coarse prediction is drawn, interpolated
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to choose training points: `k` and `beta` of section 3.1; None is a regular grid."""
+    """A way to choose training points: `k` and `beta` of section 3.1; None means a regular grid."""
 
     title: str
     k: float | None = None
     beta: float | None = None
 
 
-# As Figure 5 prints them; Table 4 has the heavy bias at beta = 1.0.
+# As printed in Figure 5; Table 4 has the heavy bias at beta = 1.0.
 STRATEGIES = (
     Strategy("a) regular grid"),
     Strategy("b) uniform\nk = 1, β = 0.0", 1.0, 0.0),
@@ -64,7 +64,7 @@ def choose_points(strategy: Strategy, coarse: Tensor) -> Tensor:
     """Choose a box's training points on its coarse logits (M0, M0).
 
     Returns:
-        (196, 2), box-normalised. The random ones are the same in every call.
+        (196, 2), box-normalised. Random ones are the same in every call.
     """
     if strategy.k is None or strategy.beta is None:
         side = math.isqrt(NUM_POINTS)
@@ -80,7 +80,7 @@ def choose_points(strategy: Strategy, coarse: Tensor) -> Tensor:
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
-    """Draw one panel a strategy.
+    """Draw one panel per strategy.
 
     Raises:
         UserError: there is nothing to show, the image cannot be read, or the model has no coarse
@@ -123,7 +123,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
 
 
 def _show_coarse(ax: Axes, coarse: Tensor, box: Box) -> None:
-    """Whiten what is background, tint what is foreground, and draw the line between them."""
+    """Whiten the background, tint the foreground, and draw the line between them."""
     x0, y0, x1, y1 = box
     grid = regular_grid(_DISPLAY_CELLS, _DISPLAY_CELLS)[None]
     logits = point_sample(coarse[None, None], grid).view(_DISPLAY_CELLS, _DISPLAY_CELLS)

@@ -31,7 +31,7 @@ def draw(
     *,
     resolutions: tuple[int, int] = (28, 224),
 ) -> Picture:
-    """Draw one column an object and one row a resolution M of its masks (M, M).
+    """Draw one column per object and one row per resolution M of its masks (M, M).
 
     Raises:
         UserError: there is nothing to show, or an image cannot be read.

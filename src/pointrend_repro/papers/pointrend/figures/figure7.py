@@ -31,7 +31,7 @@ _DETAIL = 0.3  # side of the enlarged window, as a share of the view's
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
-    """Draw one column a resolution: the object above, a detail of its outline below.
+    """Draw one column per resolution: the object above, a detail of its outline below.
 
     Raises:
         UserError: there is nothing to show, or the image cannot be read.
@@ -68,16 +68,16 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         ),
         alternative_text=(
             f"Four pictures of the same object ({name}) with a tinted mask and its outline, at 28, "
-            "56, 112 and 224 cells a side, and an enlarged detail of the outline below each."
+            "56, 112 and 224 cells per side, and an enlarged detail of the outline below each."
         ),
         image_ids=[shown.record.id],
     )
 
 
 def densest_window(differs: NDArray[np.bool_], side: int) -> tuple[int, int]:
-    """Return the corner (x, y) of the square of this side that holds most of a mask (H, W).
+    """Return the corner (x, y) of the square of this side that covers most of a mask (H, W).
 
-    Where the mask is empty it is the square in the middle.
+    For an empty mask it is the square in the middle.
     """
     if not differs.any():
         return (differs.shape[1] - side) // 2, (differs.shape[0] - side) // 2

@@ -1,4 +1,4 @@
-"""Figure 8: streets, segmented by objects and by pixels, without PointRend and with it."""
+"""Figure 8: instance and semantic segmentation of streets, without and with PointRend."""
 
 from collections.abc import Mapping
 
@@ -39,7 +39,7 @@ _LABELLERS = {"deeplab": "DeepLabV3", "deeplab_pointrend": "DeepLabV3 + PointRen
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
-    """Draw a column a street: the image, two detectors' objects, two label maps.
+    """Draw one column per street: the image, two detectors' objects, two label maps.
 
     Raises:
         UserError: there is nothing to show, or an image cannot be read.

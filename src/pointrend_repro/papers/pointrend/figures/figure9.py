@@ -46,8 +46,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             "The most likely class of each cell at the resolution of each step, without bilinear "
             "interpolation: the coarse prediction of DeepLabV3 at output stride 16, then one panel "
             f"a subdivision step with the at most {settings.points_per_step} points that the step "
-            "predicted anew. The first step shown is the last that predicts a whole grid, which "
-            f"makes those before it void. Shown is the first of {STREET_CHOICE}."
+            "predicted again. The first step shown is the last that predicts a whole grid, which "
+            f"discards those before it. Shown is the first of {STREET_CHOICE}."
         ),
         alternative_text=(
             f"A street scene and {len(steps)} label maps of it in colours, each finer than "
@@ -58,7 +58,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
 
 
 def _show_step(ax: Axes, step: RefinementStep, saved: SavedModel, image: Tensor) -> None:
-    """Show a step's label map, cut to what the image covers of the padded input."""
+    """Show a step's label map, cropped to the part of the padded input that the image covers."""
     height, width = step.logits.shape[2:]
     padded_height, padded_width = saved.model.backbone.padded_size([image])
     labels = step.logits[0].argmax(dim=0).byte().numpy()

@@ -1,4 +1,4 @@
-"""PointRend's two predictions about an annotated object: the coarse mask, and points."""
+"""PointRend's two predictions for an annotated object: the coarse mask, and points."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 def coarse_and_points(
     saved: SavedModel, shown: ShownObject
 ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-    """Return the coarse logits (M0, M0) of an object, and PointRend's point head on its box.
+    """Return the coarse logits (M0, M0) of an object, and PointRend's point head for its box.
 
     The function maps points (P, 2), box-normalised, to logits (P,).
 

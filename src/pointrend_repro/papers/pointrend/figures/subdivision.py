@@ -40,9 +40,9 @@ class Step:
     """One step. Grids are logits over a box, points box-normalised.
 
     Attributes:
-        before: (S, S), interpolated from the step before; of the first step, predicted.
-        points: (P, 2), the most uncertain cells of `before`, predicted anew; none in the first.
-        after: (S, S), with them.
+        before: (S, S), interpolated from the step before; in the first step, predicted.
+        points: (P, 2), the most uncertain cells of `before`, predicted again; none in the first.
+        after: (S, S), with the new predictions.
     """
 
     before: Tensor
@@ -53,14 +53,14 @@ class Step:
 def subdivide(
     coarse: Tensor, predict_points: Callable[[Tensor], Tensor], settings: InferenceSettings
 ) -> list[Step]:
-    """Carry out section 3.1, Inference, with every step that the paper names.
+    """Carry out section 3.1, Inference, with every step that the paper describes.
 
     Args:
         coarse: logits (M0, M0).
         predict_points: maps points (P, 2), box-normalised, to logits (P,).
 
     Returns:
-        The coarse prediction, and a step for each doubling of the grid.
+        The coarse prediction, and one step per doubling of the grid.
     """
     steps = [Step(coarse, coarse.new_zeros(0, 2), coarse)]
     for side, count in subdivision_steps(
@@ -76,7 +76,7 @@ def subdivide(
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> PageContent:
-    """Draw the grid with its points, and the mask, of each step.
+    """Draw each step's grid with its points, and its mask.
 
     Raises:
         UserError: there is nothing to show, the image cannot be read, or the model has no point
@@ -94,10 +94,10 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> PageContent:
         title="One mask, step by step",
         caption=(
             f"One object ({name}) inside the ground truth's box and for its class. Each step "
-            f"doubles the grid by interpolation and predicts its most uncertain cells anew (dots), "
+            "doubles the grid by interpolation and predicts its most uncertain cells (dots) again, "
             f"at most {settings.points_per_step:,} of them. Left the grid before they are "
             "predicted, darker where foreground is likelier; right the mask afterwards. A step "
-            "that predicts the whole grid makes those before it void: masks are rendered from the "
+            "that predicts the whole grid discards those before it: masks are rendered from the "
             f"last such step on. Object chosen {CHOICE}."
         ),
         image_ids=[shown.record.id],

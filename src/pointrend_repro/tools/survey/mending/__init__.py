@@ -1,6 +1,6 @@
-"""What annotation tools write that `data check` refuses, put right in a copy of the folder.
+"""Corrects what annotation tools write and `data check` refuses, in a copy of the folder.
 
-Each module mends one kind of thing by functions from a COCO document to a mended one. `planning.py`
-puts them in order, `writing.py` makes the copy; nothing else writes. An entry that is right stays
-as it is, and what cannot be decided is left for the check to refuse.
+Each module corrects one kind of fault by functions from a COCO document to a corrected one.
+`planning.py` applies them in order, `writing.py` makes the copy; nothing else writes. Correct
+entries stay as they are, and what cannot be decided is left for the check to refuse.
 """

@@ -1,4 +1,4 @@
-"""Boxes and areas, which a mask tells where they are absent or written otherwise."""
+"""Boxes and areas: taken from the mask if they are absent or written in another form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,9 +23,9 @@ _Sizes = Mapping[int, tuple[int, int]]
 
 
 def boxes_and_areas(document: Document) -> Mended:
-    """Take from the masks what is absent, and boxes as they were meant.
+    """Take absent values from the masks, and read boxes as they were meant.
 
-    A box that fits its mask badly in any other way stays: which of the two is wrong, nobody knows.
+    A box that fits its mask badly in any other way stays: it is unknown which of the two is wrong.
     """
     sizes = image_sizes(document)
     return (
@@ -41,7 +41,7 @@ def bbox(around: Box) -> list[float]:
 
 
 def mask_size(entry: Entry, sizes: _Sizes) -> tuple[int, int] | None:
-    """Return (H, W) of an annotation's image if its mask is written without fault there."""
+    """Return (H, W) of an annotation's image if its mask is well-formed for it."""
     key = entry.get("image_id")
     size = sizes.get(key) if type(key) is int else None
     if size is None or segmentation_problem(entry.get("segmentation"), size) is not None:
@@ -71,10 +71,11 @@ def _area(entry: Entry, sizes: _Sizes) -> tuple[Entry, str | None]:
 
 
 def _as_sides(document: Document, sizes: _Sizes) -> Mended:
-    """Write boxes [x0, y0, x1, y1] as [x, y, width, height].
+    """Rewrite boxes [x0, y0, x1, y1] as [x, y, width, height].
 
-    One that its mask shows to be so is; and where no box of the file is plainly otherwise, so are
-    all that fit their mask better when they are taken so: near the image's corner both are alike.
+    A box is rewritten if its mask shows it to be corners; and if no box of the file is clearly
+    not, so are all boxes that fit their mask better as corners: near the image's corner the two
+    forms are alike.
     """
     pairs = [pair for entry in annotations_of(document) if (pair := _pair(entry, sizes))]
     if not any(shown_as_corners(*pair) for pair in pairs):
@@ -93,7 +94,7 @@ def _as_sides(document: Document, sizes: _Sizes) -> Mended:
 
 
 def _pair(entry: Entry, sizes: _Sizes) -> tuple[Box, Box] | None:
-    """The box, taken as [x, y, width, height], and what is around the mask, as corners."""
+    """The box, read as [x, y, width, height], and the mask's extent, as corners."""
     value: Any = entry.get("bbox")
     size = mask_size(entry, sizes)
     if size is None or box_problem(value) is not None:
@@ -104,7 +105,7 @@ def _pair(entry: Entry, sizes: _Sizes) -> tuple[Box, Box] | None:
 
 
 def _corners(box: Box) -> Box:
-    """What (x, y, x + a, y + b) is if [x, y, a, b] were corners."""
+    """What (x, y, x + a, y + b) would be if [x, y, a, b] were corners."""
     return box[0], box[1], box[2] - box[0], box[3] - box[1]
 
 

@@ -1,4 +1,4 @@
-"""A category that only heads others: Roboflow lists the project's name as one."""
+"""A category that is only a heading: Roboflow lists the project's name as one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ _KIND = "super-categories listed as a category, without an object"
 
 
 def without_empty_heads(documents: Sequence[Document]) -> list[Mended]:
-    """Take off the list, in all files, categories that are a super-category and have no object."""
+    """Remove, from all files, categories that are a super-category and have no object."""
     used = {repr(a.get("category_id")) for d in documents for a in annotations_of(d)}
     listed = [c for d in documents for c in d["categories"] if isinstance(c, dict)]
     above = [(c.get("supercategory"), c.get("name")) for c in listed]

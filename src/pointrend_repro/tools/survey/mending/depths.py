@@ -1,8 +1,8 @@
-"""Pictures of 12 or 16 bits a channel, which become pictures of 8.
+"""Converts images of 12 or 16 bits per channel to 8 bits.
 
-The range is one for all pictures of a folder, so that what is brighter stays brighter from one to
-the next: from 0 to 2^n - 1 with the smallest n, from 8 to 16, that holds the brightest pixel of
-all. Of 12 bits in a file of 16, as cameras and microscopes write, n is 12.
+All images of a folder share one range, so that brighter images stay brighter than others: from 0 to
+2^n - 1 with the smallest n, from 8 to 16, that holds the brightest pixel of all. For 12 bits stored
+in 16, as cameras and microscopes write them, n is 12.
 """
 
 import os
@@ -22,16 +22,16 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.data.images import is_deep, upright_method
 
-# Pillow writes 8 bits in these without loss; the name of the file stays.
+# Pillow writes 8 bits in these formats without loss; the file name stays.
 _FORMATS = {"PNG", "TIFF", "PPM", "JPEG2000"}
 MAX_BITS = 16
 
 
 def common_bits(paths: Sequence[Path]) -> tuple[int, list[Path], dict[Path, str]]:
-    """Look for the brightest value of deep pictures.
+    """Find the brightest value of deep images.
 
     Returns:
-        The bits that hold it, the pictures that can be converted, and why the others cannot.
+        The bits that hold it, the images that can be converted, and why the others cannot.
     """
     if not paths:
         return 8, [], {}
@@ -45,13 +45,13 @@ def common_bits(paths: Sequence[Path]) -> tuple[int, list[Path], dict[Path, str]
 
 
 def to_8_bits(pixels: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
-    """Return values of 0 to 2^bits - 1 as 0 to 255, rounded; the shape is any."""
+    """Map values of 0 to 2^bits - 1 to 0 to 255, rounded; any shape."""
     table = np.rint(np.arange(2**bits) * (255 / (2**bits - 1))).astype(np.uint8)
     return table[pixels]
 
 
 def write_8_bits(source: Path, target: Path, bits: int) -> None:
-    """Write a deep picture upright, in 8 bits, in the format that it has."""
+    """Write a deep image upright, with 8 bits, in its own format."""
     with Image.open(source) as image:
         turn, kind = upright_method(image), image.format
         shallow = Image.fromarray(to_8_bits(_values(image, source), bits))
@@ -59,7 +59,7 @@ def write_8_bits(source: Path, target: Path, bits: int) -> None:
 
 
 def _values(image: Image.Image, path: Path) -> NDArray[Any]:
-    """The values of an open picture, (H, W) or RGB (H, W, 3)."""
+    """The values of an open image, (H, W) or RGB (H, W, 3)."""
     if is_deep(image):
         values = np.asarray(image)
         return values.astype(np.int64) if values.dtype.kind in "iu" else values
@@ -70,7 +70,7 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
 
 
 def _brightest(path: Path) -> int | str:
-    """The largest value of a picture, or why it cannot be converted."""
+    """The largest value of an image, or why it cannot be converted."""
     try:
         with opened_picture(path, otherwise="not a whole image", advice="fetch it again") as image:
             if image.format not in _FORMATS:

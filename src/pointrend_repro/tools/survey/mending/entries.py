@@ -1,4 +1,4 @@
-"""A COCO document, and what a mending has made of it."""
+"""A COCO document, and the result of a correction."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Mended:
-    """A document after a mending, which left the one before as it was.
+    """A corrected document; the original is not modified.
 
     Attributes:
-        document: entries that were right are the same objects as before.
-        done: how many were mended, by what was wrong with them, in the plural.
+        document: correct entries are the same objects as before.
+        done: how many were corrected, by what was wrong, in the plural.
         left: what could not be decided, one line for each.
     """
 
@@ -26,7 +26,7 @@ class Mended:
     left: tuple[str, ...] = ()
 
     def then(self, mend: Callable[[Document], "Mended"]) -> "Mended":
-        """Mend on."""
+        """Apply another correction to the result."""
         after = mend(self.document)
         return Mended(after.document, self.done + after.done, self.left + after.left)
 
@@ -34,11 +34,11 @@ class Mended:
 def mend_each(
     document: Document, key: str, mend: Callable[[Entry], tuple[Entry, str | None]]
 ) -> Mended:
-    """Mend each entry of one of a document's lists by itself.
+    """Correct each entry of one of a document's lists by itself.
 
     Args:
         key: of the list.
-        mend: returns the entry as it was with None; or a new one with what was wrong.
+        mend: returns the unchanged entry and None, or a new one and what was wrong.
     """
     done: Counter[str] = Counter()
     entries = []
@@ -53,7 +53,7 @@ def mend_each(
 
 
 def image_sizes(document: Document) -> Mapping[int, tuple[int, int]]:
-    """Return (height, width) in pixels by id of the images whose entries have no fault."""
+    """Return (height, width) in pixels by id, for images whose entries are faultless."""
     sizes: dict[int, tuple[int, int]] = {}
     for entry in document["images"]:
         if image_problem(entry, sizes) is None:

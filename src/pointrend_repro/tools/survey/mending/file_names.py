@@ -1,4 +1,4 @@
-"""File names that are paths of another machine, or addresses: found by what they end in."""
+"""File names that are paths on another machine, or URLs: matched by the ends of their paths."""
 
 import os
 import unicodedata
@@ -15,7 +15,7 @@ Parts = tuple[str, ...]
 
 
 class PictureIndex:
-    """Pictures below a folder, by the ends of their paths."""
+    """Images below a folder, by the ends of their paths."""
 
     def __init__(self, paths: Iterable[PurePath]) -> None:
         self._by_name: dict[str, list[PurePath]] = defaultdict(list)
@@ -23,7 +23,7 @@ class PictureIndex:
             self._by_name[_plain(path.name)].append(path)
 
     def matches(self, parts: Parts) -> list[PurePath]:
-        """Return the paths that agree with `parts` in the most of their last ones."""
+        """Return the paths that agree with most of the last components of `parts`."""
         found = self._by_name.get(_plain(parts[-1]), [])
         shared = [_shared(path.parts, parts) for path in found]
         return [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
@@ -32,18 +32,18 @@ class PictureIndex:
 def find_pictures(
     document: Document, *, root: Path, images_dir: Path, index: PictureIndex
 ) -> tuple[Mended, Mapping[int, Path]]:
-    """Name each picture of a document by its path from `images_dir`, where it is not there yet.
+    """Name each image of a document by its path from `images_dir`, if it is not found there yet.
 
-    The check finds the same folder afterwards: whatever other one holds a picture of a new name,
-    this one does, too.
+    The check finds the same folder afterwards: any other folder that has an image of a new name
+    implies that this one has it too.
 
     Args:
-        root: the folder that holds all.
+        root: the folder that contains everything.
         images_dir: the folder that names are relative to.
-        index: of the pictures' paths relative to `root`.
+        index: of the images' paths relative to `root`.
 
     Returns:
-        The document, and the file of each entry that has one, by its place in the list.
+        The document, and the file of each entry that has one, by its position in the list.
     """
     files: dict[int, Path] = {}
     unsure: dict[int, Sequence[PurePath]] = {}
@@ -57,7 +57,7 @@ def find_pictures(
             unsure[place] = _candidates(name, index)
     found = {place: root / paths[0] for place, paths in unsure.items() if len(paths) == 1}
     uses = Counter(os.path.normpath(path) for path in (*files.values(), *found.values()))
-    # Two names of another machine that end alike are not both this file's.
+    # Two foreign names with the same end cannot both be this file's.
     sure = {place: path for place, path in found.items() if uses[os.path.normpath(path)] == 1}
     left = tuple(
         _unsure_line(document["images"][place], paths)
@@ -73,9 +73,9 @@ def find_pictures(
 
 
 def path_parts(name: str) -> Iterator[Parts]:
-    r"""Yield what a file name may be a path of, as parts, the most literal reading first.
+    r"""Yield the paths that a file name may stand for, as parts, the most literal reading first.
 
-    Such as `..\..\upload\4\a.png`, `https://host/a%20b.png?x=1` or `/local-files/?d=c%5Ca.png`.
+    Examples: `..\..\upload\4\a.png`, `https://host/a%20b.png?x=1`, `/local-files/?d=c%5Ca.png`.
     """
     texts = [name, unquote(name)]
     if "?" in name or "://" in name:
@@ -105,15 +105,15 @@ def _unsure_line(entry: Entry, paths: Sequence[PurePath]) -> str:
 
 def _is_there(folder: Path, name: str, root: Path) -> bool:
     if os.path.relpath(folder / name, root).startswith(".."):
-        return False  # what lies outside is not in the copy
+        return False  # files outside are not in the copy
     try:
         return (folder / name).is_file()
-    except (OSError, ValueError):  # too long, or with a zero byte
+    except (OSError, ValueError):  # too long, or with a null byte
         return False
 
 
 def _plain(name: str) -> str:
-    """A name without the difference between ü as one sign and as u with two dots."""
+    """Normalise a name, so that ü as one code point equals u with a combining diaeresis."""
     return unicodedata.normalize("NFC", name)
 
 

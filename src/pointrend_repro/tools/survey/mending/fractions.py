@@ -1,4 +1,4 @@
-"""Coordinates that are fractions of the image, as YOLO's are, instead of pixels."""
+"""Coordinates that are fractions of the image, as in YOLO, instead of pixels."""
 
 from typing import Any
 
@@ -18,9 +18,9 @@ _KIND = "outlines in fractions of the image"
 
 
 def in_pixels(document: Document) -> Mended:
-    """Multiply by the images' sizes where all outlines of a file lie in the first pixel.
+    """Multiply by the image sizes if all outlines of a file lie in the first pixel.
 
-    Boxes in fractions go with them, and areas, which are then taken from the masks.
+    Boxes in fractions are converted too; areas are then taken from the masks.
     """
     sizes = image_sizes(document)
     outlines = [

@@ -1,4 +1,4 @@
-"""One file in two, to train on and to validate on."""
+"""Splits one file in two, for training and for validation."""
 
 import hashlib
 import os
@@ -22,19 +22,19 @@ from pointrend_repro.tools.survey.mending.entries import Document
 def split_in_two(
     document: Document, pictures: Mapping[int, str], *, val_share: float, seed: int
 ) -> dict[Split, Document]:
-    """Deal out the images of a file with their annotations; equal pictures stay together.
+    """Divide the images of a file with their annotations; identical images stay together.
 
-    Whatever else the file says, categories among it, both get. The same pictures are dealt out in
-    the same way, in whatever order and under whatever names they are listed.
+    Everything else in the file, such as categories, goes to both. The same images are divided in
+    the same way, whatever their order and names.
 
     Args:
-        pictures: what stands for a picture's content, by its place in the list of images; an entry
-            without one is taken as a picture of its own.
-        val_share: no more than this share of the images, of 0 to 1, become `val`, but at least one
-            and not all.
+        pictures: an identifier of each image's content, by its position in the list of images; an
+            entry without one counts as a different image.
+        val_share: at most this share of the images, in 0 to 1, becomes `val`, but at least one
+            image and not all.
 
     Raises:
-        UserError: there are fewer than two different pictures.
+        UserError: there are fewer than two different images.
     """
     entries = document["images"]
     groups: dict[str, list[int]] = defaultdict(list)
@@ -51,7 +51,7 @@ def split_in_two(
     chosen = _choose(groups, len(entries), val_share, seed)
     ids = {repr(entries[k].get("id")) for k in chosen if isinstance(entries[k], dict)}
 
-    # What names no image stays with the larger part, where it is refused as before.
+    # Annotations without an image stay with the larger part, where they are refused as before.
     def is_val(entry: Any) -> bool:
         return isinstance(entry, dict) and repr(entry.get("image_id")) in ids
 
@@ -71,7 +71,7 @@ def split_in_two(
 
 
 def _choose(groups: Mapping[str, list[int]], images: int, val_share: float, seed: int) -> set[int]:
-    """Return the places of the images to validate on: groups of equal pictures, as they fit."""
+    """Return the positions of the images for validation: groups of identical images that fit."""
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     chosen: set[int] = set()
@@ -83,7 +83,7 @@ def _choose(groups: Mapping[str, list[int]], images: int, val_share: float, seed
 
 
 def contents(files: Mapping[int, Path]) -> dict[int, str]:
-    """Return a digest of the pixels of each picture, or of the file of what cannot be read."""
+    """Return a digest of each image's pixels, or of its file if it cannot be read."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         digests = pool.map(_digest, files.values())
         found = list(track(digests, "pictures", total=len(files), console=Console(stderr=True)))

@@ -1,4 +1,4 @@
-"""Ids that are no whole numbers, and ids that several annotations have."""
+"""Ids that are not whole numbers, and ids that several annotations share."""
 
 import itertools
 import json
@@ -21,7 +21,7 @@ _NONE = "annotations without an id"
 
 
 def category_ids(documents: Sequence[Document]) -> list[Mended]:
-    """Number categories whose ids are text, by the same numbers in all files."""
+    """Number categories whose ids are text, with the same numbers in all files."""
     return _numbered(documents, "categories", "category_id")
 
 
@@ -33,7 +33,7 @@ def image_ids(document: Document) -> Mended:
 def annotation_ids(document: Document) -> Mended:
     """Give each annotation an id of its own: the first with an id keeps it.
 
-    An annotation that stands there twice, id and all, is left: it may be one too many.
+    An annotation that appears twice with the same id is left: one may be a duplicate.
     """
     first: dict[int, Entry] = {}
     for entry in annotations_of(document):
@@ -86,14 +86,14 @@ def _numbered(documents: Sequence[Document], key: str, reference: str) -> list[M
 
 
 def _are_alike(values: Iterable[Any]) -> bool:
-    """Whether two different ids of a list would become one number."""
+    """Whether two different ids of a list would become the same number."""
     distinct = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
     numbers = Counter(number for number in distinct.values() if type(number) is int)
     return any(count > 1 for count in numbers.values())
 
 
 def _numbering(values: Iterable[Any]) -> dict[str, int]:
-    """The whole number for each id; other files may write the same one otherwise."""
+    """The whole number for each id; other files may write the same one in another form."""
     plain = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
     taken = [number for number in plain.values() if type(number) is int]
     unused = itertools.count(max(taken, default=0) + 1)

@@ -1,4 +1,4 @@
-"""Sizes and coordinates that were written as text, or with a decimal point where none belongs."""
+"""Sizes and coordinates written as text, or with a decimal point where none belongs."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ _CROWD = "iscrowd as text or null"
 
 
 def as_numbers(document: Document) -> Mended:
-    """Write numbers as JSON's numbers; ids are mended elsewhere."""
+    """Write numbers as JSON numbers; ids are corrected elsewhere."""
     images = mend_each(document, "images", _image)
     return images.then(lambda d: mend_each(d, "annotations", _coordinates)).then(
         lambda d: mend_each(d, "annotations", _crowd)
@@ -19,7 +19,7 @@ def as_numbers(document: Document) -> Mended:
 
 
 def number_in(text: Any) -> Any:
-    """Return the finite number that a text is; anything else as it is."""
+    """Return the finite number that a text stands for; anything else unchanged."""
     if not isinstance(text, str):
         return text
     try:
@@ -30,7 +30,7 @@ def number_in(text: Any) -> Any:
 
 
 def whole_number_in(value: Any) -> Any:
-    """Return the whole number that a text or a number with a point is; anything else as it is."""
+    """Return the whole number that a text or float stands for; anything else unchanged."""
     number = number_in(value)
     if isinstance(number, float) and number.is_integer():
         return int(number)
@@ -61,7 +61,7 @@ def _coordinates(entry: Entry) -> tuple[Entry, str | None]:
 def _has_text(value: Any) -> bool:
     if isinstance(value, list):
         try:
-            sum(value)  # one step in C for the numbers that nearly all are
+            sum(value)  # a single call in C for numbers, which nearly all are
         except TypeError:
             return any(_has_text(item) for item in value)
         return False

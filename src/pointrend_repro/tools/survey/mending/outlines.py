@@ -1,4 +1,4 @@
-"""Polygons that are lists of another shape than COCO's [[x, y, x, y, ...], ...]."""
+"""Polygons in other forms of lists than COCO's [[x, y, x, y, ...], ...]."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def _are_polygons(value: list[Any]) -> bool:
 
 
 def _polygons_in(value: Any) -> list[Any]:
-    """The polygons in lists of any depth; what is none of them as it is."""
+    """The polygons in lists of any depth; anything else unchanged."""
     if _are_points(value):
         return [[number for point in value for number in _coordinates(point)]]
     if _is_flat(value) or not isinstance(value, list):
@@ -54,7 +54,7 @@ def _are_points(value: Any) -> bool:
 
 
 def _coordinates(point: Any) -> list[float]:
-    """[x, y] of a point; nothing of anything else."""
+    """[x, y] of a point; empty for anything else."""
     if isinstance(point, dict) and point.keys() == {"x", "y"}:
         point = [point["x"], point["y"]]
     return point if _is_flat(point) and len(point) == 2 else []

@@ -1,4 +1,4 @@
-"""What the files of pictures say of themselves, without their pixels."""
+"""What image files say about themselves in their headers, without their pixels."""
 
 import os
 from collections.abc import Iterable
@@ -15,13 +15,13 @@ from pointrend_repro.data.images import is_deep, is_deep_colour, upright_method
 
 @dataclass(frozen=True)
 class Header:
-    """A picture's header.
+    """An image's header.
 
     Attributes:
-        stored: (width, height) in pixels as the file has it.
-        turn: what makes it upright, by its EXIF orientation; None: it is.
+        stored: (width, height) in pixels as stored in the file.
+        turn: what makes it upright, by its EXIF orientation; None if it is upright.
         deep: whether it has one channel of more than 8 bits, which is refused.
-        deep_colour: whether it has several of 16, of which the upper 8 are read.
+        deep_colour: whether it has several channels of 16 bits, of which the upper 8 are read.
     """
 
     stored: tuple[int, int]
@@ -31,7 +31,7 @@ class Header:
 
     @property
     def on_its_side(self) -> bool:
-        """Whether width and height change places when it is turned upright."""
+        """Whether turning it upright swaps width and height."""
         return self.turn in {
             Image.Transpose.TRANSPOSE,
             Image.Transpose.ROTATE_90,
@@ -41,12 +41,12 @@ class Header:
 
     @property
     def upright(self) -> tuple[int, int]:
-        """(width, height) in pixels of the upright picture, which models see."""
+        """(width, height) in pixels of the upright image, which models see."""
         return self.stored[::-1] if self.on_its_side else self.stored
 
 
 def read_headers(files: Iterable[Path]) -> dict[Path, Header]:
-    """Read headers; files that are no pictures have none."""
+    """Read headers; files that are not images have none."""
     paths = list(dict.fromkeys(files))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         headers = pool.map(_read_header, paths)

@@ -1,4 +1,4 @@
-"""All mendings of a folder in their order, and what comes of them; nothing is written."""
+"""All corrections of a folder in their order, and their result; nothing is written."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -27,15 +27,15 @@ _SPLIT = "files to be split in two, train and val"
 
 @dataclass(frozen=True)
 class Plan:
-    """What a folder becomes.
+    """What becomes of a folder.
 
     Attributes:
-        documents: what the COCO files become; `is` those of the sources where nothing is mended.
-        splits: what one file alone becomes.
-        deep: pictures to be written with 8 bits.
-        deep_colour: those of 16 bits a channel that may have to be.
-        bits: of their range.
-        done: how many were mended, by what was wrong with them.
+        documents: the corrected COCO files; where nothing is corrected, the sources' own objects.
+        splits: what becomes of a single file.
+        deep: images to be written with 8 bits.
+        deep_colour: images of 16 bits per channel that may have to be.
+        bits: of their common range.
+        done: how many were corrected, by what was wrong.
         left: what could not be decided, one line for each.
     """
 
@@ -51,15 +51,15 @@ class Plan:
 
 
 def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
-    """Mend all that can be mended.
+    """Correct everything that can be corrected.
 
     Args:
-        val_share: of one file alone, no more than this share of the images, of 0 to 1, is to
-            validate on.
-        seed: of which they are.
+        val_share: for a single file, the largest share of the images, in 0 to 1, that becomes the
+            val split.
+        seed: decides which images.
 
     Raises:
-        UserError: one file alone has too few pictures.
+        UserError: a single file has too few images.
     """
     plan = preview(sources)
     plan = _with_bits(plan)
@@ -71,10 +71,10 @@ def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
 
 
 def _with_bits(plan: Plan) -> Plan:
-    """Look at the pixels of deep pictures for the range of all."""
+    """Read the pixels of deep images to find their common range."""
     bits, good, left = common_bits([*plan.deep, *plan.deep_colour])
     refused = set(plan.deep)
-    # In colour the upper 8 of 16 bits are read, which is right where all 16 are in use.
+    # In colour the upper 8 of 16 bits are read, which is right if all 16 are in use.
     deep = tuple(path for path in good if path in refused or bits < MAX_BITS)
     lines = tuple(line for path, line in left.items() if path in refused)
     done = plan.done.copy()
@@ -83,7 +83,7 @@ def _with_bits(plan: Plan) -> Plan:
 
 
 def preview(sources: Sources) -> Plan:
-    """Mend what needs no pixels of the pictures, and count what does."""
+    """Correct what needs no pixels, and count the rest."""
     pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
     index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
     roles = list(sources.coco)
@@ -112,7 +112,7 @@ def preview(sources: Sources) -> Plan:
 
 
 class _File(NamedTuple):
-    """A COCO file's mended content, its pictures by their place in the list, and their headers."""
+    """A COCO file's corrected content, its images by their position in the list, and headers."""
 
     mended: Mended
     files: Mapping[int, Path]
@@ -138,7 +138,7 @@ def _mend_file(step: Mended, role: Role, sources: Sources, index: PictureIndex) 
 def _jointly(
     steps: Sequence[Mended], mend: Callable[[Sequence[Document]], list[Mended]]
 ) -> list[Mended]:
-    """Go on from several documents by what has to look at all of them."""
+    """Continue with a correction that needs several documents at once."""
     after = mend([step.document for step in steps])
     return [
         Mended(new.document, step.done + new.done, step.left + new.left)

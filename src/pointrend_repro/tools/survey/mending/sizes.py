@@ -1,4 +1,4 @@
-"""Sizes of images that are absent, or those of the picture before it is turned upright."""
+"""Image sizes that are absent, or those of the image before it is turned upright."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,14 +22,14 @@ _ROUNDING_PX = 1.0
 
 
 def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
-    """Write the sizes of the upright pictures, which are those that models see.
+    """Write the sizes of the upright images, which models see.
 
-    Where an entry has the size of the picture on its side, its objects were drawn on one or the
-    other, and an object that fits into one alone tells which, for the whole file: a tool does
-    always the same. Objects drawn on the picture on its side are turned with it.
+    Where an entry has the size of the image on its side, its objects were drawn on one or the
+    other. An object that fits into only one of them shows which, for the whole file, since a tool
+    always does the same. Objects drawn on the image on its side are turned with it.
 
     Args:
-        headers: of the pictures, by their place in the document's list of images.
+        headers: of the images, by their position in the document's list of images.
     """
     given = _absent_sizes(document, headers)
     swapped = {
@@ -44,7 +44,7 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
         line = (
             f"{len(swapped)} images, such as image {next(iter(swapped))}, have the size of the "
             "picture before it is turned upright (EXIF), and their objects "
-            f"{'contradict each other' if stored else 'do not tell'} on which they were drawn"
+            f"{'contradict each other' if stored else 'do not show'} on which they were drawn"
         )
         return Mended(given.document, given.done, (line,))
 
@@ -96,7 +96,7 @@ def _is_one_of(key: Any, swapped: Mapping[int, Header]) -> bool:
 
 
 def _outline(entry: Entry) -> bool:
-    """Whether an annotation has polygons or an RLE at all, of whatever size."""
+    """Whether an annotation has polygons or an RLE at all, of any size."""
     value = entry.get("segmentation")
     if isinstance(value, dict):
         size = value.get("size")
@@ -105,7 +105,7 @@ def _outline(entry: Entry) -> bool:
 
 
 def _frame(segmentation: Any, header: Header) -> str | None:
-    """Which of the two pictures an outline fits into alone: "stored", "upright" or neither."""
+    """The only one of the two images that an outline fits into: "stored", "upright", or None."""
     (width, height), (height_up, width_up) = header.stored, header.upright[::-1]
     if isinstance(segmentation, dict):
         sizes = {(height, width): "stored", (height_up, width_up): "upright"}

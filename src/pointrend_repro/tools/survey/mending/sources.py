@@ -1,4 +1,4 @@
-"""The COCO files of a folder and its pictures, also where `find_layout` finds no way."""
+"""The COCO files of a folder and its images, even where `find_layout` fails."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pointrend_repro.tools.survey.layout import (
 )
 from pointrend_repro.tools.survey.mending.entries import Document
 
-# "both": the one file of a folder, to be split in two.
+# "both": the only file of a folder, to be split in two.
 Role = Literal["train", "val", "both"]
 
 
@@ -27,7 +27,7 @@ class Source:
     """A COCO file.
 
     Attributes:
-        images_dir: that its file names are relative to; the whole folder where nothing tells.
+        images_dir: the folder that its file names are relative to; the whole folder if unclear.
     """
 
     path: Path
@@ -37,12 +37,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Sources:
-    """What lies in a folder.
+    """The content of a folder.
 
     Attributes:
-        coco: a file for each of train and val, or one alone.
-        files: all files below `root`, hidden ones left out.
-        pictures: the folders of those that are pictures, by name.
+        coco: one file each for train and val, or a single one.
+        files: all files below `root`, except hidden ones.
+        pictures: the folders of the image files, by name.
     """
 
     root: Path
@@ -52,14 +52,15 @@ class Sources:
 
 
 def find_sources(root: Path, *, train: Path | None = None, val: Path | None = None) -> Sources:
-    """Find what there is to mend.
+    """Find what can be corrected.
 
     Args:
         root: the folder.
-        train, val: the COCO files, where their names do not tell them; twice the same is split.
+        train, val: the COCO files, if their names do not show which is which; the same file twice
+            is split.
 
     Raises:
-        UserError: there is no COCO file, or it cannot be told which is which.
+        UserError: there is no COCO file, or it is unclear which is which.
     """
     root = existing_folder(root)
     folders = list(folders_below(root))
@@ -72,7 +73,7 @@ def find_sources(root: Path, *, train: Path | None = None, val: Path | None = No
         try:
             split = "train" if role == "both" else role
             images_dir = images_dir_of(root, path, document, images, split)
-        except UserError:  # none of the names is one of a picture, as it stands
+        except UserError:  # no name, as written, is that of an image
             images_dir = root
         coco[role] = Source(path, document, images_dir)
     return Sources(
@@ -100,6 +101,6 @@ def _coco_files(
 
 
 def _as_found(path: Path, jsons: Sequence[Path]) -> Path:
-    """A file's path below the folder, however it was written, if it is there."""
+    """A file's path below the folder, however it was written, if it exists."""
     real = path.resolve()
     return next((found for found in jsons if found.resolve() == real), path)

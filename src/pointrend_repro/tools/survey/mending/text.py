@@ -1,4 +1,4 @@
-"""A plan in words, for a terminal."""
+"""A plan as text for a terminal."""
 
 import shlex
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ _NAMED = 10
 
 
 def hint(folder: Path, *, train: Path | None, val: Path | None) -> str:
-    """Return the end of a refusal: what would be mended of a folder, or nothing if nothing would.
+    """Return the end of an error message: what could be corrected in a folder, or nothing.
 
     Args:
-        train, val: as of `find_sources`.
+        train, val: as in `find_sources`.
     """
     try:
         done = preview(find_sources(folder, train=train, val=val)).done
@@ -32,7 +32,7 @@ def hint(folder: Path, *, train: Path | None, val: Path | None) -> str:
 
 
 def to_lines(plan: Plan) -> Iterator[str]:
-    """Yield what was mended, count by kind, and what was not."""
+    """Yield what was corrected, counted by kind, and what was not."""
     if plan.done:
         yield "Mended"
     for kind, count in plan.done.items():

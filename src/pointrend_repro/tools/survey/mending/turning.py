@@ -1,4 +1,4 @@
-"""An object that was drawn on a picture as it is stored, on the picture turned upright."""
+"""Moves an object that was drawn on an image as stored onto the upright image."""
 
 from typing import Any
 
@@ -15,11 +15,11 @@ from pointrend_repro.tools.survey.mending.pictures import Header
 
 
 def turned(entry: Entry, header: Header) -> Entry:
-    """Return an annotation with its outline turned, and the box around that.
+    """Return an annotation with its outline turned, and the box around it.
 
     Args:
-        entry: polygons without fault, or an RLE.
-        header: of the picture, which `header.on_its_side`.
+        entry: with well-formed polygons or an RLE.
+        header: of the image, which is `on_its_side`.
     """
     width, height = header.stored
     segmentation: Segmentation = entry["segmentation"]
@@ -37,7 +37,7 @@ def turned(entry: Entry, header: Header) -> Entry:
 
 
 def turned_point(x: float, y: float, header: Header) -> tuple[float, float]:
-    """Return where a point of the stored picture, in pixels, is on the upright one."""
+    """Return where a point of the stored image, in pixels, lies on the upright one."""
     width, height = header.stored
     if header.turn == Image.Transpose.TRANSPOSE:
         return y, x

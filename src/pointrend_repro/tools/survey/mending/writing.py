@@ -1,4 +1,4 @@
-"""The mended copy of a folder."""
+"""Writes the corrected copy of a folder."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from pointrend_repro.tools.survey.mending.planning import Plan
 
 
 def require_free(root: Path, out: Path) -> None:
-    """Refuse a place for the copy that is in use, or inside of what is copied.
+    """Refuse a destination that is in use, or inside the folder to be copied.
 
     Raises:
         UserError: it is.
@@ -25,15 +25,15 @@ def require_free(root: Path, out: Path) -> None:
     if out.is_symlink() or (out.exists() and not (out.is_dir() and not any(out.iterdir()))):
         raise UserError(f"{out}: is there already, and not empty; name a new folder for the copy")
     if out.resolve().is_relative_to(root.resolve()):
-        raise UserError(f"{out}: is inside of {root}; name a folder beside it for the copy")
+        raise UserError(f"{out}: is inside {root}; name a folder beside it for the copy")
 
 
 def write_copy(plan: Plan, out: Path, *, link: bool) -> dict[Split, Path]:
-    """Write a folder as `plan` says, whole or not at all; the folder itself stays as it is.
+    """Write a folder according to `plan`, whole or not at all; the original is not changed.
 
     Args:
-        out: is made.
-        link: give files that stay as they are a second name instead of a copy.
+        out: the new folder.
+        link: hard-link unchanged files instead of copying them.
 
     Returns:
         The COCO file of each split in it.
@@ -50,7 +50,7 @@ def write_copy(plan: Plan, out: Path, *, link: bool) -> dict[Split, Path]:
 
 
 def annotation_files(plan: Plan) -> dict[Split, PurePath]:
-    """Return where the COCO files are in the copy: where they were, or where COCO's are."""
+    """Return where the COCO files go in the copy: where they were, or where COCO has them."""
     names: dict[Split, PurePath] = {}
     for split in ("train", "val"):
         source = plan.sources.coco.get(split)
@@ -71,7 +71,7 @@ def _copy_files(plan: Plan, part: Path, *, link: bool) -> None:
         if os.path.normpath(path) in deep:
             with write_errors(target):
                 write_8_bits(path, target, plan.bits)
-        elif path.is_file():  # a link to nothing is missed by the check
+        elif path.is_file():  # the check reports broken links
             _copy(path, target, link=link)
 
 
@@ -82,7 +82,7 @@ def _write_document(plan: Plan, split: Split, target: Path, *, link: bool) -> No
     if source is not None and document is source.document:
         _copy(source.path, target, link=link)
     else:
-        # NaN in an entry that is refused anyway goes through as it came.
+        # NaN in an entry that is refused anyway is passed on.
         write_text(target, json.dumps(document) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The whole survey of a folder: what is in it, what is wrong with it, and how to train on it."""
+"""Inspects a whole folder: its content, its faults, and how to train on it."""
 
 import os
 from dataclasses import asdict, dataclass
@@ -9,24 +9,24 @@ from pointrend_repro.data.coco import Category
 from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.tools.survey.coco_entries import read_entries
 from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
+from pointrend_repro.tools.survey.decoding import open_images
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CityscapesFolder, find_layout
 from pointrend_repro.tools.survey.measuring import Counts, Shapes, count, shapes
-from pointrend_repro.tools.survey.opening import open_images
 from pointrend_repro.tools.survey.proposing import Proposal, propose
 from pointrend_repro.tools.survey.streets import read_streets
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What is known of a folder.
+    """The result of inspecting a folder.
 
     Attributes:
         root: the folder that holds both splits.
-        metrics: by which it can be scored.
+        metrics: the ones by which it can be scored.
         opened: how many images of each split were opened in full.
         train: sizes of what would be trained on.
-        proposal: None where there is nothing to train on.
+        proposal: None if there is nothing to train on.
     """
 
     root: Path
@@ -46,22 +46,22 @@ class Survey:
 
     @property
     def faults(self) -> list[Finding]:
-        """What must be mended."""
+        """What must be corrected."""
         return [finding for finding in self.findings if finding.must_mend]
 
 
-def take_survey(
+def inspect_folder(
     root: Path, *, train: Path | None = None, val: Path | None = None, sample: int | None = None
 ) -> Survey:
-    """Go through a folder of data: all annotations, and its images in full.
+    """Inspect a folder of data: all annotations, and its images in full.
 
     Args:
         root: the folder.
-        train, val: the COCO files of the splits, where their names do not tell them.
-        sample: open so many images of each split; none: all.
+        train, val: the COCO files of the splits, if their names do not show which is which.
+        sample: open this many images of each split; none: all.
 
     Raises:
-        UserError: the layout is not known, or a file cannot be read at all.
+        UserError: the layout is unknown, or a file cannot be read at all.
     """
     folder = find_layout(root, train=train, val=val)
     findings: list[Finding] = []
@@ -91,7 +91,7 @@ def take_survey(
 
 
 def _metrics_of(layout: Layout) -> tuple[str, ...]:
-    """Those of detectors whose truth comes with the data: LVIS's annotations are COCO's alone."""
+    """Metrics of detectors whose ground truth comes with the data; LVIS annotates only COCO."""
     return tuple(
         metric.name
         for metric in METRICS.all()
@@ -102,7 +102,7 @@ def _metrics_of(layout: Layout) -> tuple[str, ...]:
 
 
 def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
-    """What is wrong with the two splits together, and with what their classes have."""
+    """Faults and oddities of the two splits taken together, and of their classes."""
     train, val = splits["train"], splits["val"]
     findings = []
     if train.categories != val.categories:
@@ -136,7 +136,7 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
 
 
 def as_data(survey: Survey) -> dict[str, Any]:
-    """Return a survey for machines: everything counted, and every finding."""
+    """Return a survey as data: everything counted, and every finding."""
     proposal = survey.proposal
     return {
         "folder": str(survey.root),

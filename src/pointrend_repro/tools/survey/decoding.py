@@ -1,4 +1,4 @@
-"""Every image opened in full: what cannot be read, has another size, or is there twice."""
+"""Decodes every image in full: which are unreadable, of another size, or duplicates."""
 
 import hashlib
 import os
@@ -28,10 +28,10 @@ def open_images(
     """Decode the images of each split as a training does, on all processors.
 
     Args:
-        sample: open so many of each split, drawn at random but always the same; none: all.
+        sample: open this many of each split, at random but always the same ones; none: all.
 
     Returns:
-        How many were opened of each split, and what was found.
+        How many images of each split were opened, and what was found.
     """
     opened: dict[str, int] = {}
     findings: list[Finding] = []
@@ -47,7 +47,7 @@ def open_images(
             elif path not in by_digest[digest]:
                 by_digest[digest].append(path)
             if is_deep:
-                text = f"{path} is read by the upper 8 of its 16 bits a channel: is it dark?"
+                text = f"{path} is read by the upper 8 of its 16 bits per channel: is it dark?"
                 findings.append(oddity("colour images of 16 bits a channel", text))
     for paths in by_digest.values():
         if len(paths) > 1:
