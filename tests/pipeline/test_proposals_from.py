@@ -33,6 +33,7 @@ from pointrend_repro.reporting.verifying import verify
 from pointrend_repro.settings.identity import settings_digest
 from pointrend_repro.settings.instances import InferenceSettings
 from small_experiment import DATASET, PRESET, write_small_config
+from small_semantic_experiment import write_semantic_config
 
 SOURCE, FOLLOWER = "mask_rcnn_r50_fpn", "follower"
 WAY = next(iter(yaml.safe_load(config_file(f"variants/{SOURCE}").read_text())["inference"]))
@@ -112,6 +113,16 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
 def test_what_is_refused(boxes: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told):
         load_grid(PRESET, write_config(tmp_path / "config", boxes))
+
+
+def test_a_family_that_takes_no_boxes(tmp_path: Path) -> None:
+    config = write_semantic_config(tmp_path / "config")
+    path = config_file("variants/deeplabv3_r103", config)
+    values = yaml.safe_load(path.read_text())
+    values["proposals_from"] = BOXES
+    path.write_text(yaml.safe_dump(values))
+    with pytest.raises(UserError, match="models of family semantic take no proposals"):
+        load_grid(PRESET, config)
 
 
 def test_detectron2_is_given_no_boxes(tmp_path: Path) -> None:

@@ -112,3 +112,28 @@ def test_the_detector_finds_in_its_own_proposals_what_it_finds_without_them(
     assert len(alone.boxes) > 0
     for part in ("boxes", "scores", "labels", "mask_logits"):
         assert torch.equal(getattr(alone, part), getattr(given, part))
+
+
+def test_images_without_proposals(coco_builder: Callable[..., Path]) -> None:
+    settings = small_settings()
+    given = settings.model.model_copy(update={"given_proposals": True})
+    torch.manual_seed(0)
+    model = build_model(given, CLASSES).train()
+    record = read_train_split(coco_builder()).images[0]
+    none = np.zeros((0, 4), dtype=np.float32)
+    image, target = training_example(record, settings.input, np.random.default_rng(0), none)
+    losses = model([image], [target])
+    assert all(loss.isfinite() for loss in losses.values())
+    # The objects themselves are looked at, so that all parameters learn.
+    sum(losses.values()).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    inference = InferenceSettings(output_resolution=28)
+    (found,) = model.eval().detect([image], inference, [torch.from_numpy(none)])
+    assert len(found.boxes) == len(found.mask_logits) == 0
+
+
+def test_an_image_that_is_not_in_the_file_has_none(tmp_path: Path) -> None:
+    found = read_proposals(written(tmp_path / "p.json", entry(7, 0.2, 1, 2, 3, 4)))
+    assert found.of(8).shape == (0, 4)
+    assert found.of(7).tolist() == [[1, 2, 4, 6]]
+    assert len(read_proposals(written(tmp_path / "empty.json"))) == 0

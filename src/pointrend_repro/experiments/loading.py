@@ -148,8 +148,8 @@ def _check_runs(grid: Grid) -> None:
             f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
-    for prediction in grid.predictions:
-        require_can_predict_together(grid, prediction)
+    for evaluation in grid.evaluations:  # all that it needs is known once trainings are resolved
+        require_can_predict_together(grid, evaluation.prediction)
     for training in grid.trainings:
         settings = grid.training_settings(training.dataset, training.variant)
         require_engine_can_start(settings, where=grid.variant_files[training.variant])
@@ -157,6 +157,7 @@ def _check_runs(grid: Grid) -> None:
         training = prediction.training
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
+        require_can_predict_together(grid, prediction)
         require_engine_can(settings, inference, where=grid.variant_files[training.variant])
     require_drawable(grid)
 

@@ -24,7 +24,8 @@ def _leaves_unused(settings: TrainingSettings) -> bool:
 
 
 def _architecture(settings: ModelSettings) -> tuple[str, ...]:
-    return (settings.backbone.name, f"mask head {settings.mask_head.kind}")
+    parts = (settings.backbone.name, f"mask head {settings.mask_head.kind}")
+    return (*parts, "given proposals") if settings.given_proposals else parts
 
 
 def _given_boxes(settings: ModelSettings) -> ModelSettings:
