@@ -100,7 +100,7 @@ def test_all_models_of_a_prediction_are_trained(tmp_path: Path) -> None:
     assert prediction.trainings == (own, other)
     assert prediction.folder == f"{own.folder}/res28"
     assert grid.trainings == sorted([own, other])
-    assert grid.trained_before(prediction) == [other]
+    assert grid.before(prediction) == [own, other]
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def _check_runs(grid: Grid) -> None:
             f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
-    for prediction in grid.predictions:
+    for prediction in sorted({e.prediction for e in grid.evaluations}):
         require_can_predict_together(grid, prediction)
     for training in grid.trainings:
         settings = grid.training_settings(training.dataset, training.variant)
