@@ -44,8 +44,8 @@ def test_most_objects_are_too_large_for_a_mask_of_28(grid: Grid) -> None:
             left, top, right, bottom = item.outline.bounds
             if not item.in_crowd:
                 sizes.append(max(right - left, bottom - top))
-    assert np.mean(np.array(sizes) >= 80) > 0.5
-    assert 200 < max(sizes) < 250
+    assert np.mean(np.array(sizes) >= 80) > 0.75
+    assert 150 < max(sizes) < 180
     streets = generated(grid, "cityscapes")
     labels = {kind.label for kind in STREET_CLASSES}
     sizes = []
@@ -54,7 +54,7 @@ def test_most_objects_are_too_large_for_a_mask_of_28(grid: Grid) -> None:
             left, top, right, bottom = thing.outline.bounds
             if thing.label in labels:
                 sizes.append(max(right - left, bottom - top))
-    assert np.mean(np.array(sizes) >= 80) > 0.35
+    assert np.mean(np.array(sizes) >= 80) > 0.5
 
 
 def test_coco_outlines_are_coarse_and_those_of_lvis_are_not(grid: Grid) -> None:
@@ -75,7 +75,7 @@ def test_coco_outlines_are_coarse_and_those_of_lvis_are_not(grid: Grid) -> None:
             ious.append(coarse.intersection(item.visible).area / coarse.union(item.visible).area)
             length = sum(Polygon(ring).length for ring in rings)
             points_apart.append(length / sum(map(len, rings)) / item.visible.area**0.5)
-    assert np.mean(ious) == pytest.approx(0.855, abs=0.03)
+    assert np.mean(ious) == pytest.approx(0.895, abs=0.03)
     assert np.median(points_apart) == pytest.approx(0.3, abs=0.04)  # COCO's own: 0.24
 
 
@@ -88,8 +88,8 @@ def test_table_5_has_trunks_of_different_depth_and_longer_schedules(grid: Grid) 
 
     short = of("mask_rcnn_r50_fpn")
     for head in ("mask_rcnn", "pointrend"):
-        assert of(f"{head}_r50_fpn_3x") == (18, 3 * short[1])
-        assert of(f"{head}_r101_fpn_3x") == of(f"{head}_x101_fpn_3x") == (50, 3 * short[1])
+        assert of(f"{head}_r50_fpn_3x") == (18, 1.5 * short[1])
+        assert of(f"{head}_r101_fpn_3x") == of(f"{head}_x101_fpn_3x") == (50, 1.5 * short[1])
 
 
 def test_deeplabv3_can_be_read_at_another_stride(grid: Grid) -> None:

@@ -18,7 +18,12 @@ from shapely.geometry import Polygon
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.generated import coco_layout
-from pointrend_repro.data.generated.classes import COCO_CLASSES, coco_classes, lvis_id
+from pointrend_repro.data.generated.classes import (
+    COCO_CLASSES,
+    coco_classes,
+    lvis_classes,
+    lvis_id,
+)
 from pointrend_repro.data.generated.coco_layout import generate_coco, image_id
 from pointrend_repro.data.generated.outlines import polygon_parts
 from pointrend_repro.data.generated.polygons import (
@@ -137,7 +142,7 @@ def test_categories_have_their_coco_ids_and_names(data):
 
 def test_lvis_has_other_ids_and_one_more_category(data):
     synsets = {category["synset"]: category["id"] for category in data.lvis.cats.values()}
-    ours = {shape.synset for shape in coco_classes(10)}
+    ours = {shape.synset for shape in coco_classes(SETTINGS)}
     assert set(synsets) - ours == {"starfish.n.01"}
     assert all(synsets[shape.synset] != shape.coco_id for shape in COCO_CLASSES)
     starfish = synsets["starfish.n.01"]
@@ -342,6 +347,19 @@ def test_the_smallest_object_can_be_chosen_and_old_folders_stay_what_they_are(tm
     assert identity_of(options)["smallest_px"] == 64
     with pytest.raises(ValidationError, match=r"smallest_px 40: objects reach 86\.4 px"):
         GeneratedSettings(**(SETTINGS.model_dump() | {"smallest_px": 40}))
+
+
+def test_thin_classes_can_be_left_out_and_old_folders_stay_what_they_are():
+    sturdy = SETTINGS.model_copy(update={"classes": 6, "thin_classes": False})
+    names = [shape.name for shape in coco_classes(sturdy)]
+    assert names == ["donut", "kite", "banana", "orange", "umbrella", "bird"]
+    assert [shape.synset for shape in lvis_classes(sturdy)][-1] == "starfish.n.01"
+    drawn = {item.shape.name for i in range(40) for item in sample_scene(sturdy, "train", i)}
+    assert drawn == {*names, "starfish"}
+    assert "thin_classes" not in identity_of(SETTINGS)
+    with pytest.raises(ValidationError, match="classes 10: without thin ones, 7 at most"):
+        GeneratedSettings(**(SETTINGS.model_dump() | {"thin_classes": False}))
+    assert sum(not shape.is_thin for shape in COCO_CLASSES) == 7
 
 
 # --- crowds, empty images, federated categories ---

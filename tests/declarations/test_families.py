@@ -125,7 +125,7 @@ def test_from_a_variant_to_a_report(
     run("plan", "--preset", PRESET, "--config-dir", str(config))
     planned = capsys.readouterr().out
     assert re.search(r"^train +0 +1$", planned, re.M)
-    assert "no speed is published for: coco_folder/one_box" in planned
+    assert "because no speed is published: coco_folder/one_box" in planned
 
     folder = f"results/{PRESET}/{DATASET}/{VARIANT}/trial0"
     what = ["--preset", PRESET, "--dataset", DATASET, "--variant", VARIANT]

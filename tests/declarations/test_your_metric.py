@@ -14,6 +14,7 @@ from outside import install
 
 from config_files import CLAIMS, config_file
 from pointrend_repro import cli
+from pointrend_repro.base import provenance
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
@@ -96,6 +97,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     files = {"declared": DECLARED, "scoring": SCORING, "proposing": PROPOSALS}
     files |= {"recall": RECALL, "width": WIDTH}
     install(tmp_path / "site", monkeypatch, ENTRY_POINTS, **files)
+    monkeypatch.setattr(provenance, "_loaded_files", {})  # other tests share the process
     return write_small_config(tmp_path / "config")
 
 

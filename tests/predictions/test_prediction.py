@@ -35,7 +35,13 @@ class MadeUpDetector:
         self.seen: list[torch.Tensor] = []
         self.settings: list[InferenceSettings] = []
 
-    def detect(self, images: list[torch.Tensor], settings: InferenceSettings) -> list[Detections]:
+    def detect(
+        self,
+        images: list[torch.Tensor],
+        settings: InferenceSettings,
+        proposals: list[torch.Tensor] | None = None,
+    ) -> list[Detections]:
+        assert proposals is None
         self.seen += images
         self.settings.append(settings)
         return [self.found for _ in images]

@@ -320,7 +320,7 @@ def test_table_2s_claim_is_judged_as_the_paper_counts_and_alike(
         ("holds", "counted: exact; 36.3 times"),
     ]
     assert (claim.verdict, claim.method) == ("does-not-hold", None)
-    assert "all layers of the 4x conv head stand against a single step" in claim.statement
+    assert "compares all layers of the 4x conv head with a single step" in claim.statement
 
 
 def test_resamples_to_one_side_do_not_decide(

@@ -258,7 +258,12 @@ def test_everything_from_outside_is_escaped(smoke: Grid, tmp_path: Path) -> None
     grid = replace(smoke, tables={"table1": table.model_copy(update=changes)}, preset=preset)
     # No slash: the variant is a folder's name too.
     cells = [rename(cell, EVIL.replace("/", "")) for cell in grid.cells]
-    grid = replace(grid, cells=tuple(cells))
+    variant = "pointrend_r50_fpn"
+    named = {
+        key: {**getattr(grid, key), EVIL.replace("/", ""): getattr(grid, key)[variant]}
+        for key in ("variants", "variant_files", "trained_by")
+    }
+    grid = replace(grid, cells=tuple(cells), **named)
     results_dir = tmp_path / "results" / "smoke"
     texts = dict.fromkeys(
         ["command", "settings_digest", "device", "started", "git_commit", "code_digest"], EVIL

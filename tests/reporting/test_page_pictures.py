@@ -72,10 +72,10 @@ def test_pictures_are_shown_with_their_words_and_origin(grid: Grid, results_dir:
     assert label == "kite, image 17: share of the picture that shows left head"
 
 
-def test_pictures_of_two_papers_stand_side_by_side(grid: Grid, results_dir: Path) -> None:
+def test_two_pictures_of_one_template_stand_side_by_side(grid: Grid, results_dir: Path) -> None:
     ours = grid.drawn.pictures["comparison"]
     titled = ours.entry.model_copy(update={"title": "Theirs"})
-    theirs = replace(ours, paper="made_up", public_name="made_up_slider", entry=titled)
+    theirs = replace(ours, public_name="made_up_slider", entry=titled)
     drawn = replace(grid.drawn, pictures=grid.drawn.pictures | {"made_up_slider": theirs})
     pictures = ["comparison", "made_up_slider"]
     grid = replace(grid, drawn=drawn, preset=grid.preset.model_copy(update={"pictures": pictures}))

@@ -13,7 +13,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import TrainingSettings
-from pointrend_repro.training import loop
+from pointrend_repro.training import initial, loop
 from pointrend_repro.training.schedule import learning_rate
 from small_experiment import read_train_split, small_settings
 
@@ -211,7 +211,7 @@ def test_update_is_sgd_with_momentum_and_weight_decay(tmp_path: Path, dataset: C
             return {"loss_one": self.weight * gradients[self.calls - 1]}
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "build_model", OneWeight)
+        patch.setattr(initial, "build_model", OneWeight)
         model = run(tmp_path, dataset, settings)
     weight, velocity = 2.0, 0.0
     for iteration, gradient in enumerate(gradients.tolist()):

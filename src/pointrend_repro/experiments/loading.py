@@ -148,8 +148,8 @@ def _check_runs(grid: Grid) -> None:
             f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
-    for evaluation in grid.evaluations:  # all that it needs is known once trainings are resolved
-        require_can_predict_together(grid, evaluation.prediction)
+    for prediction in sorted({e.prediction for e in grid.evaluations}):
+        require_can_predict_together(grid, prediction)
     for training in grid.trainings:
         settings = grid.training_settings(training.dataset, training.variant)
         require_engine_can_start(settings, where=grid.variant_files[training.variant])

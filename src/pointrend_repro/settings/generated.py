@@ -21,6 +21,8 @@ _SPLIT_SEEDS: dict[Split, int] = {"train": 0, "val": 1}
 _EMPTY_OFFSET = 3
 _CROWD_OFFSET = 5
 
+_STURDY_CLASSES = 7
+
 
 class GeneratedSettings(BaseModel):
     """The settings that decide every byte of a generated data set.
@@ -34,8 +36,10 @@ class GeneratedSettings(BaseModel):
         seed: The seed. Image k of a split depends on it, but not on the number of images.
         empty_image_share: Share of the images without any object.
         crowd_image_share: Share of the images with a crowd or group annotation.
-        smallest_px: Least length of an object's longer side; none: 16, or an eighth of the image's
-            shorter side if that is less.
+        smallest_px: Least length of an object's longer side; none: 16, or an eighth of a short
+            image's shorter side.
+        thin_classes: Whether COCO's scenes have forks, scissors and bicycles, too; Cityscapes'
+            street scenes have their bicycles in any case.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +53,7 @@ class GeneratedSettings(BaseModel):
     empty_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     crowd_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     smallest_px: Annotated[int, Field(ge=8)] | None = added(None, "the least longer side")
+    thin_classes: bool = added(True, "whether COCO's scenes have forks, scissors and bicycles")
 
     @model_validator(mode="after")
     def _smallest_is_below_largest(self) -> "GeneratedSettings":
@@ -57,6 +62,14 @@ class GeneratedSettings(BaseModel):
             raise ValueError(
                 f"smallest_px {self.smallest_px}: objects reach {high_px:g} px in images of "
                 f"{self.width_px}x{self.height_px}; choose at most 40 % of that"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _there_are_so_many_classes(self) -> "GeneratedSettings":
+        if not self.thin_classes and self.classes > _STURDY_CLASSES:
+            raise ValueError(
+                f"classes {self.classes}: without thin ones, {_STURDY_CLASSES} at most"
             )
         return self
 

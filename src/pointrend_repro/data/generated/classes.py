@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 from pointrend_repro.data.generated import coco_shapes as shapes
 from pointrend_repro.data.generated.outlines import Outline
+from pointrend_repro.settings.generated import GeneratedSettings
 
 Pattern = Literal["plain", "mottled", "stripes", "spots", "sectors", "windows"]
 RGB = tuple[int, int, int]
@@ -22,6 +23,7 @@ class ShapeClass(NamedTuple):
         turn_deg: The largest angle by which an object is rotated to either side.
         color: The usual colour.
         patterns: The textures that objects of this class can have.
+        is_thin: Whether it is mostly rods.
     """
 
     name: str
@@ -33,6 +35,7 @@ class ShapeClass(NamedTuple):
     turn_deg: float
     color: RGB
     patterns: tuple[Pattern, ...]
+    is_thin: bool = False
 
 
 # In the order in which a data set with few classes takes them.
@@ -46,13 +49,13 @@ COCO_CLASSES = (
     ShapeClass("orange", 55, "orange.n.01", "food", "a round citrus fruit",
                shapes.orange, 40, (232, 132, 34), ("mottled", "spots", "plain")),
     ShapeClass("scissors", 87, "scissors.n.01", "indoor", "two crossed blades with looped handles",
-               shapes.scissors, 180, (96, 108, 136), ("plain", "mottled", "stripes")),
+               shapes.scissors, 180, (96, 108, 136), ("plain", "mottled", "stripes"), is_thin=True),
     ShapeClass("fork", 48, "fork.n.01", "kitchen", "cutlery with a handle and tines",
-               shapes.fork, 180, (176, 180, 188), ("plain", "mottled")),
+               shapes.fork, 180, (176, 180, 188), ("plain", "mottled"), is_thin=True),
     ShapeClass("umbrella", 28, "umbrella.n.01", "accessory", "a portable canopy on a shaft",
                shapes.umbrella, 35, (92, 70, 170), ("sectors", "stripes", "plain")),
     ShapeClass("bicycle", 2, "bicycle.n.01", "vehicle", "a vehicle with two wheels and pedals",
-               shapes.bicycle, 15, (42, 62, 72), ("plain", "mottled")),
+               shapes.bicycle, 15, (42, 62, 72), ("plain", "mottled"), is_thin=True),
     ShapeClass("bird", 16, "bird.n.01", "animal", "an animal with feathers and wings",
                shapes.bird, 35, (120, 128, 142), ("mottled", "stripes", "plain")),
     ShapeClass("broccoli", 56, "broccoli.n.01", "food", "a plant with clusters of green buds",
@@ -69,14 +72,15 @@ _FIRST_LVIS_ID = 101
 _BY_SYNSET = sorted(shape.synset for shape in (*COCO_CLASSES, LVIS_ONLY_CLASS))
 
 
-def coco_classes(count: int) -> tuple[ShapeClass, ...]:
-    """Return the classes that COCO annotates in a data set of `count` classes."""
-    return COCO_CLASSES[:count]
+def coco_classes(settings: GeneratedSettings) -> tuple[ShapeClass, ...]:
+    """Return the classes that COCO annotates in a data set of these settings."""
+    kept = [shape for shape in COCO_CLASSES if settings.thin_classes or not shape.is_thin]
+    return tuple(kept[: settings.classes])
 
 
-def lvis_classes(count: int) -> tuple[ShapeClass, ...]:
-    """Return the classes that LVIS annotates in a data set of `count` COCO classes."""
-    return (*COCO_CLASSES[:count], LVIS_ONLY_CLASS)
+def lvis_classes(settings: GeneratedSettings) -> tuple[ShapeClass, ...]:
+    """Return the classes that LVIS annotates in a data set of these settings."""
+    return (*coco_classes(settings), LVIS_ONLY_CLASS)
 
 
 def lvis_id(shape: ShapeClass) -> int:

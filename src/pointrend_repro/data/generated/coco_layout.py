@@ -49,7 +49,7 @@ def image_id(split: Split, index: int) -> int:
 def _fill(settings: GeneratedSettings, root: Path) -> None:
     annotations = root / "annotations"
     annotations.mkdir()
-    lvis = LvisAnnotations(settings.classes)
+    lvis = LvisAnnotations(settings)
     for split in ("train", "val"):
         images: list[dict[str, Any]] = []
         objects: list[dict[str, Any]] = []
@@ -72,12 +72,12 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
                 objects.append(annotation)
             if split == "val":
                 lvis.add_image(images[-1], scene, streams.annotation)
-        content = _header(settings.classes) | {"images": images, "annotations": objects}
+        content = _header(settings) | {"images": images, "annotations": objects}
         write_json(annotations / f"instances_{split}2017.json", content, indent=None)
     write_json(annotations / "lvis_v0.5_val.json", lvis.content(), indent=None)
 
 
-def _header(classes: int) -> dict[str, Any]:
+def _header(settings: GeneratedSettings) -> dict[str, Any]:
     return {
         "info": {
             "description": "Generated scenes in the layout of COCO 2017",
@@ -90,7 +90,7 @@ def _header(classes: int) -> dict[str, Any]:
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": ""}],
         "categories": [
             {"supercategory": shape.supercategory, "id": shape.coco_id, "name": shape.name}
-            for shape in coco_classes(classes)
+            for shape in coco_classes(settings)
         ],
     }
 

@@ -7,6 +7,7 @@ import numpy as np
 from pointrend_repro.data.generated.classes import lvis_classes, lvis_id
 from pointrend_repro.data.generated.polygons import bounding_box
 from pointrend_repro.data.generated.scenes import SceneObject
+from pointrend_repro.settings.generated import GeneratedSettings
 
 # Shares of the absent classes for which an image is checked, and of the classes with several
 # objects of which some are not annotated.
@@ -25,8 +26,8 @@ class LvisAnnotations:
     some objects not annotated (not exhaustive).
     """
 
-    def __init__(self, coco_class_count: int) -> None:
-        self._shapes = lvis_classes(coco_class_count)
+    def __init__(self, settings: GeneratedSettings) -> None:
+        self._shapes = lvis_classes(settings)
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 

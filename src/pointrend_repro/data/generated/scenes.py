@@ -104,7 +104,7 @@ def _count(settings: GeneratedSettings, rng: np.random.Generator) -> int:
 def _sample_object(
     settings: GeneratedSettings, rng: np.random.Generator, *, is_first: bool
 ) -> _Candidate:
-    shapes = coco_classes(settings.classes)
+    shapes = coco_classes(settings)
     shape = shapes[rng.integers(len(shapes))]
     if not is_first and rng.random() < _LVIS_ONLY_SHARE:
         shape = LVIS_ONLY_CLASS
@@ -126,7 +126,7 @@ def _coordinate(rng: np.random.Generator, extent_px: int, size_px: float) -> flo
 
 
 def _sample_crowd(settings: GeneratedSettings, rng: np.random.Generator) -> list[_Candidate]:
-    shapes = coco_classes(settings.classes)
+    shapes = coco_classes(settings)
     shape = shapes[rng.integers(len(shapes))]
     width_px, height_px = settings.width_px, settings.height_px
     low_px, high_px = settings.size_range_px
