@@ -148,6 +148,7 @@ def _check_runs(grid: Grid) -> None:
             f"tables ask for {', '.join(asked)}, and its datasets have "
             f"{', '.join(grid.preset.datasets)}"
         )
+    # Of what is scored before settings resolve, which would refuse another family's for less.
     for prediction in sorted({e.prediction for e in grid.evaluations}):
         require_can_predict_together(grid, prediction)
     for training in grid.trainings:
