@@ -289,6 +289,13 @@ def test_one_trial_says_nothing_of_other_trainings(judge: Judge) -> None:
     assert part.reason == "a single trial, not resampled: judged by the medians only"
 
 
+def test_a_preset_may_judge_claims_whose_numbers_are_not_the_papers(judge: Judge) -> None:
+    grid = only_table1(load_grid("smoke"))
+    preset = grid.preset.model_copy(update={"warning": "Not the paper's.", "judges_claims": True})
+    claim = judge(replace(grid, preset=preset))["pointrend_outperforms_4conv"]
+    assert claim.parts[0].verdict == "holds"
+
+
 def test_smoke_shows_numbers_and_no_verdicts_but_of_counts(judge: Judge) -> None:
     judged = judge(load_grid("smoke"))
     verdicts = {name: claim.verdict for name, claim in judged.items()}

@@ -56,12 +56,22 @@ class Preset(Strict):
     pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
     trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")
+    judges_claims: bool = Field(
+        False,
+        description="although it has a warning: its numbers are not the paper's, but their "
+        "differences can bear out what the paper says",
+    )
     needs_gpu: bool = Field(False, description="refuse to train without one, unless told to")
     resamples: PositiveInt = Field(
         1000, description="of the validation images, for the intervals of the claims"
     )
     scale: Name | None = Field(None, description="a file of config/scales, under `overrides`")
     overrides: Overrides = Overrides()
+
+    @property
+    def has_verdicts(self) -> bool:
+        """Whether the paper's claims are judged by its numbers."""
+        return self.warning is None or self.judges_claims
 
     @model_validator(mode="after")
     def _trials_match_datasets(self) -> "Preset":

@@ -89,7 +89,7 @@ def _judge(
         reason = _reason_of_counts(contrast, cells)
         exact = {"difference": difference, "verdict": verdict, "reason": reason}
         return part.model_copy(update=exact), None
-    return _with_intervals(part, difference, contrast, cells, grid.preset.warning is None)
+    return _with_intervals(part, difference, contrast, cells, grid.preset.has_verdicts)
 
 
 def _with_intervals(
