@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -88,10 +87,8 @@ def finished(finished_once: WorkingCopy, tmp_path: Path) -> WorkingCopy:
 
 
 def test_plan_of_the_papers_table_1(copy: WorkingCopy) -> None:
-    """Without data, without network, before anybody has waited long."""
-    start = time.monotonic()
+    """Without data and without a network."""
     jobs = copy.plan("--config", "preset=paper")
-    assert time.monotonic() - start < 15
     assert {rule: jobs[rule] for rule in ("train", "predict", EVALUATE)} == {
         "train": 6,
         "predict": 9,
