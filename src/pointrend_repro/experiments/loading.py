@@ -22,10 +22,7 @@ from pointrend_repro.config.variants import Variant, kind_of, together
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
-from pointrend_repro.experiments.building_on import (
-    require_can_predict_together,
-    with_sources,
-)
+from pointrend_repro.experiments.building_on import require_can_predict_together, with_sources
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
 from pointrend_repro.experiments.drawable import require_drawable
 from pointrend_repro.experiments.grid import Grid
