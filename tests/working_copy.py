@@ -5,12 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from config_files import CLAIMS, config_file
+from small_experiment import DATASET, PRESET
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAPER_ROWS = ("4conv_28", "pointrend_28", "pointrend_224")
@@ -67,6 +69,20 @@ def make_copy(folder: Path) -> WorkingCopy:
             path.unlink()
     only_paper_rows(folder / "config")
     return WorkingCopy(folder)
+
+
+def make_stubbed_copy(folder: Path, write_config: Callable[[Path], Path], stub: str) -> WorkingCopy:
+    """A copy with the small experiment's configuration, on drawn data, and a stub for commands."""
+    made = make_copy(folder)
+    shutil.rmtree(folder / "config")
+    # Drawn, so that no data are needed; the stub draws nothing.
+    preset = write_config(folder / "config") / f"presets/{PRESET}.yaml"
+    preset.write_text(preset.read_text().replace(DATASET, "generated_coco"))
+    command = folder / "bin/pointrend-repro"
+    command.parent.mkdir(exist_ok=True)
+    command.write_text(stub)
+    command.chmod(0o755)
+    return made
 
 
 def only_paper_rows(config_dir: Path) -> None:

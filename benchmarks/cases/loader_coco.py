@@ -15,7 +15,7 @@ from benchmarks.loading import COCO_NOISE, folder_until_exit, photograph, polygo
 from benchmarks.peers import importing_detectron2
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.examples import training_example
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.bench.case import Case, Size
 
 _SIZES = {"full": (480, 640), "tiny": (48, 64)}

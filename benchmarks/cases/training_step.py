@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import SGD
 
 from benchmarks.whole_models import Scene, detectron2_inputs, detectron2_model
-from pointrend_repro.settings.instances import OptimizerSettings
+from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.tools.bench.case import Case, Size
 from pointrend_repro.training.parameter_groups import alike as parameter_groups
 

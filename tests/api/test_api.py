@@ -11,7 +11,7 @@ import pointrend_repro as pr
 from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 INSTANCE_MODELS = [
     f"{head}_{trunk}"

@@ -13,7 +13,7 @@ from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.predictions.instances import Instances
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 HEIGHT, WIDTH = 120, 160
 NAME = "mask_rcnn_r50_fpn_cityscapes"

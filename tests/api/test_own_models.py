@@ -12,7 +12,7 @@ import pointrend_repro as pr
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import small_settings
 from small_semantic_experiment import small_semantic_settings
 

@@ -15,7 +15,7 @@ from pointrend_repro.checkpoints.saved_models import (
     load_saved_model,
     save_model,
 )
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticModelSettings
 
 NAMES = [n for n, known in KNOWN_MODELS.items() if isinstance(known.model, SemanticModelSettings)]

@@ -6,7 +6,7 @@ from pointrend_repro.checkpoints.detectron2_semantic_names import (
     semantic_to_detectron2,
 )
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,

@@ -15,7 +15,7 @@ from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_variant
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 RGB = {
     "channel_order": "RGB",

@@ -23,7 +23,7 @@ from pointrend_repro.checkpoints.kinds import kind_of, require_weights
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 MODEL = "mask_rcnn_r50_fpn_coco"
 NAME = "box_head.bbox_pred.bias"

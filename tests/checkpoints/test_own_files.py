@@ -6,7 +6,8 @@ import pytest
 import pointrend_repro as pr
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
-from pointrend_repro.settings.instances import InputSettings, ModelSettings
+from pointrend_repro.settings.instances import ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 CATEGORIES = [(3, "cat"), (7, "dog")]
 

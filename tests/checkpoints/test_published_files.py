@@ -20,7 +20,7 @@ from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_variant
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 from published_files import (
     PublishedBackbone,
     PublishedModel,

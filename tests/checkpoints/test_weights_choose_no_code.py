@@ -25,7 +25,8 @@ from pointrend_repro.checkpoints.saved_models import (
 )
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.figures.making import load_models
-from pointrend_repro.settings.instances import InputSettings, ModelSettings
+from pointrend_repro.settings.instances import ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT, write_small_config
 
 HEAD = "innocent_looking:Head"

@@ -23,7 +23,8 @@ from pointrend_repro.config.reading import (
 from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
-from pointrend_repro.settings.instances import BackboneSettings, PointRendHeadSettings
+from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.instances import PointRendHeadSettings
 
 LOADERS = {
     "presets": load_preset,

@@ -22,7 +22,7 @@ from pointrend_repro.data.batches import (
 )
 from pointrend_repro.data.coco import ImageRecord, read_coco
 from pointrend_repro.data.examples import training_example
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
 ONE_STEP = MicroBatches(images_per_batch=2, images_per_step=2)

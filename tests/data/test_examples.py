@@ -21,7 +21,7 @@ from pointrend_repro.data.examples import (
 )
 from pointrend_repro.data.segmentations import segmentation_mask, segmentation_window
 from pointrend_repro.data.structures import Target
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 
 def detectron2_size(height: int, width: int, short_edge: int, max_size: int) -> tuple[int, int]:

@@ -22,7 +22,8 @@ from pointrend_repro.engines.detectron2.config import inference_config, training
 from pointrend_repro.engines.detectron2.keys import Key
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
-from pointrend_repro.settings.semantic import AnyTrainingSettings, SemanticInferenceSettings
+from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 RECORDED = json.loads(
     (Path(__file__).resolve().parents[1] / "recorded" / "detectron2_configs.json").read_text()

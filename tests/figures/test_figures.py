@@ -40,7 +40,7 @@ from pointrend_repro.figures.regions import mask_logits
 from pointrend_repro.modeling.points import point_sample
 from pointrend_repro.papers.pointrend.figures import figure2, figure4, figure5, figure6, figure7
 from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 
 ENTRIES = {name: figure.entry for name, figure in load_figures(CONFIG_DIR).figures.items()}

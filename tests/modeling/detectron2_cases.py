@@ -18,7 +18,8 @@ from pointrend_repro.checkpoints.known_models import KNOWN_MODELS, KnownModel
 from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings.instances import InputSettings, ModelSettings
+from pointrend_repro.settings.instances import ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 RECORDED = Path(__file__).resolve().parents[1] / "recorded" / "detectron2"
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from pointrend_repro.modeling.semantic.model import SemanticModel
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,

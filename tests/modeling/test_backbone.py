@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES, FPNBackbone
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 
 def backbone(**changes: object) -> FPNBackbone:

@@ -8,7 +8,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.modeling.resnet_blocks import ConvNorm
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 
 def trunk(name: str = "resnet50", **changes: object) -> ResNet:

@@ -17,7 +17,7 @@ from pointrend_repro.modeling.semantic.losses import mean_cross_entropy
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.modeling.semantic.upsampling import label_map
 from pointrend_repro.predictions.label_maps import predict_label_map
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (
     SemanticFPNSettings,
     SemanticInferenceSettings,

@@ -22,8 +22,8 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.sharpmask import RefinementModule, SharpMaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.instances import (
-    BackboneSettings,
     InferenceSettings,
     SharpMaskHeadSettings,
     TrainingSettings,

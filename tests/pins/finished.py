@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.data.generated.coco_layout import generate_coco
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import small_settings, write_small_config
 from small_semantic_experiment import make_streets, small_semantic_settings, write_semantic_config
 

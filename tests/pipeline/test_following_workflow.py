@@ -1,31 +1,19 @@
 """Snakemake trains what others start from first, and both again where the first one changes."""
 
-import shutil
-
 import pytest
 from test_workflow import STUB
 
 from config_files import config_file
 from following import FOLLOWER, SOURCE, write_following_config
-from small_experiment import DATASET, PRESET
-from working_copy import WorkingCopy, make_copy
+from small_experiment import PRESET
+from working_copy import WorkingCopy, make_stubbed_copy
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
     """A finished run, whose commands a stub stands for."""
     folder = tmp_path_factory.mktemp("following") / "copy"
-    made = make_copy(folder)
-    shutil.rmtree(folder / "config")
-    config = write_following_config(folder / "config")
-    # Drawn, so that no data are needed; the stub draws nothing.
-    preset = config / f"presets/{PRESET}.yaml"
-    preset.write_text(preset.read_text().replace(DATASET, "generated_coco"))
-    (folder / "bin").mkdir(exist_ok=True)
-    stub = folder / "bin/pointrend-repro"
-    stub.write_text(STUB)
-    stub.chmod(0o755)
-    return made
+    return make_stubbed_copy(folder, write_following_config, STUB)
 
 
 def test_from_the_first_training_to_a_change(copy: WorkingCopy) -> None:

@@ -1,31 +1,19 @@
 """Snakemake predicts the boxes that others learn from before these train, and both splits."""
 
-import shutil
-
 import pytest
 from test_proposals_from import FOLLOWER, SOURCE, WAY, write_config
 from test_workflow import STUB
 
 from config_files import config_file
-from small_experiment import DATASET, PRESET
-from working_copy import WorkingCopy, make_copy
+from small_experiment import PRESET
+from working_copy import WorkingCopy, make_stubbed_copy
 
 
 @pytest.fixture
 def copy(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
     """The pipeline, whose commands a stub stands for."""
     folder = tmp_path_factory.mktemp("given") / "copy"
-    made = make_copy(folder)
-    shutil.rmtree(folder / "config")
-    config = write_config(folder / "config")
-    # Drawn, so that no data are needed; the stub draws nothing.
-    preset = config / f"presets/{PRESET}.yaml"
-    preset.write_text(preset.read_text().replace(DATASET, "generated_coco"))
-    (folder / "bin").mkdir(exist_ok=True)
-    stub = folder / "bin/pointrend-repro"
-    stub.write_text(STUB)
-    stub.chmod(0o755)
-    return made
+    return make_stubbed_copy(folder, write_config, STUB)
 
 
 def test_from_the_first_boxes_to_a_change(copy: WorkingCopy) -> None:

@@ -23,7 +23,7 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
 from pointrend_repro.predictions import label_maps as label_prediction
 from pointrend_repro.predictions.label_maps import write_label_maps
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_semantic_experiment import (
     DATASET,

@@ -18,7 +18,8 @@ from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.predictions.instances import predict_dataset, predict_image
-from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 CATEGORIES = [(3, "rectangle"), (7, "triangle"), (20, "diamond")]
 # An image of 60 x 100 pixels is seen by the network at 40 x 66: 5/3 and 50/33 are not the same.

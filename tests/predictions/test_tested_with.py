@@ -23,7 +23,8 @@ from pointrend_repro.config.reading import with_test
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.at_test import DetectionAtTest, SizeAtTest
-from pointrend_repro.settings.instances import InferenceSettings, InputSettings
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
 from small_experiment import small_settings

@@ -22,7 +22,8 @@ from pointrend_repro.settings.at_test import (
     input_at_test,
 )
 from pointrend_repro.settings.identity import are_of, identity, settings_digest
-from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, InputSettings
+from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_experiment import VARIANT, write_small_config
 from small_semantic_experiment import write_semantic_config

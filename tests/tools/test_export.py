@@ -20,7 +20,8 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings.instances import InferenceSettings, InputSettings, ModelSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
 from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
 from small_experiment import OVERRIDES

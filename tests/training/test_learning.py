@@ -20,7 +20,8 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.predictions.instances import predict_dataset
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.settings.instances import InferenceSettings, InputSettings, TrainingSettings
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
 from pointrend_repro.training.loop import train
 

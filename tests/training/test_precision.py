@@ -14,7 +14,7 @@ from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.modeling import box_head, rpn
 from pointrend_repro.modeling.mask_heads import pointrend
 from pointrend_repro.modeling.semantic import point_refine
-from pointrend_repro.settings.instances import OptimizerSettings
+from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.loop import train, training_digest
 from pointrend_repro.training.sharing import check_precision
 from small_experiment import read_train_split, small_settings

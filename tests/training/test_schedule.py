@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointrend_repro.config.papers import load_paper
-from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 from pointrend_repro.training.schedule import learning_rate
 
 # Supplement, section 1: "linear learning rate warmup over 1000 updates starting from a learning

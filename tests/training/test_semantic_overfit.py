@@ -12,7 +12,7 @@ from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.generated import GeneratedSettings
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings as Settings
 from pointrend_repro.training.loop import train

@@ -14,7 +14,7 @@ from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.config.papers import load_paper
 from pointrend_repro.data.semantic import LabelledImages, read_labelled_images
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop
 from pointrend_repro.training.parameter_groups import alike, with_faster_decoder

@@ -20,7 +20,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 _log = logging.getLogger(__name__)
 

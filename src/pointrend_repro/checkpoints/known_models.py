@@ -10,17 +10,17 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.instances import (
-    BackboneSettings,
     Conv4HeadSettings,
     InferenceSettings,
-    InputSettings,
     MaskHeadSettings,
     ModelSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
 from pointrend_repro.settings.of_family import AnyInferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
     SemanticFPNSettings,

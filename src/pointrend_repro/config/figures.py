@@ -17,7 +17,7 @@ from pointrend_repro.config.drawings import Drawing, find_drawing
 from pointrend_repro.config.finding import own_names
 from pointrend_repro.config.papers import FOLDER, list_papers, load_about, prefix_of
 from pointrend_repro.config.yaml_files import read_yaml, validate
-from pointrend_repro.settings.instances import Strict
+from pointrend_repro.settings.values import Strict
 
 # What the page plots of numbers; it is of no paper, and no model is needed for it.
 PLOTTED = ("curves", "costs")

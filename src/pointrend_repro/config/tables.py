@@ -8,7 +8,7 @@ from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.metrics import MetricName, require_key
 from pointrend_repro.declarations.metric import METRICS
-from pointrend_repro.settings.instances import PositiveFloat, Strict
+from pointrend_repro.settings.values import PositiveFloat, Strict
 
 
 class Column(Strict):

@@ -21,7 +21,7 @@ from pointrend_repro.data.segmentations import (
     segmentation_window,
 )
 from pointrend_repro.data.structures import Target
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 
 def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) -> tuple[int, int]:

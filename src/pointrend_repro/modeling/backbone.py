@@ -9,7 +9,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 # Image pixels per cell of each feature map.
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}

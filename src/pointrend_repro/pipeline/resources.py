@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
-from pointrend_repro.settings.instances import PositiveInt, Strict
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 # How many seconds before the time limit Slurm sends its signal. Not SIGTERM, on which `srun` would
 # end the training at once wherever Slurm signals all processes of a job and not just the first.

@@ -15,7 +15,8 @@ from pointrend_repro.data.paths import UserData
 from pointrend_repro.declarations.metric import Layout
 from pointrend_repro.engines.detectron2.install import require_detectron2
 from pointrend_repro.pipeline.resources import Slurm
-from pointrend_repro.settings.instances import OWN_ENGINE, Engine, PositiveInt, Strict
+from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 
 class WorkflowConfig(Strict):

@@ -18,7 +18,7 @@ from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_i
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import require_same_categories
 from pointrend_repro.settings.at_test import input_at_test
-from pointrend_repro.settings.instances import InputSettings
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 _ENDING = "_pred_labelIds.png"

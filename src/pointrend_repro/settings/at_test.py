@@ -16,7 +16,8 @@ from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import Fraction, ImageEdge, PositiveInt, Strict
 
 if TYPE_CHECKING:
-    from pointrend_repro.settings.instances import DetectorSettings, InputSettings
+    from pointrend_repro.settings.instances import DetectorSettings
+    from pointrend_repro.settings.schedule import InputSettings
 
 
 class SizeAtTest(Strict):

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
-from pointrend_repro.settings.backbone import BackboneSettings as BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
@@ -24,33 +24,8 @@ from pointrend_repro.settings.of_family import (
     Recipe,
     require_kinds,
 )
-from pointrend_repro.settings.schedule import (
-    OWN_ENGINE as OWN_ENGINE,
-)
-from pointrend_repro.settings.schedule import (
-    Engine as Engine,
-)
-from pointrend_repro.settings.schedule import (
-    InputSettings as InputSettings,
-)
-from pointrend_repro.settings.schedule import (
-    OptimizerSettings as OptimizerSettings,
-)
-from pointrend_repro.settings.schedule import (
-    RunSettings as RunSettings,
-)
-from pointrend_repro.settings.schedule import (
-    ScheduleSettings as ScheduleSettings,
-)
-from pointrend_repro.settings.values import (
-    Fraction,
-    PositiveInt,
-    RoiEdge,
-    Strict,
-    merged,
-)
-from pointrend_repro.settings.values import ImageEdge as ImageEdge
-from pointrend_repro.settings.values import PositiveFloat as PositiveFloat
+from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
+from pointrend_repro.settings.values import Fraction, PositiveInt, RoiEdge, Strict, merged
 
 
 class DetectorSettings(Strict):

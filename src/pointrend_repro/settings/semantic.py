@@ -11,15 +11,9 @@ from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
-    AnyInferenceSettings as AnyInferenceSettings,
-)
-from pointrend_repro.settings.of_family import (
-    AnyModelSettings as AnyModelSettings,
-)
-from pointrend_repro.settings.of_family import (
-    AnyTrainingSettings as AnyTrainingSettings,
-)
-from pointrend_repro.settings.of_family import (
+    AnyInferenceSettings,
+    AnyModelSettings,
+    AnyTrainingSettings,
     FamilyOverrides,
     Recipe,
     require_kinds,

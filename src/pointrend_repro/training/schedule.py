@@ -1,6 +1,6 @@
 """Learning rate as a function of the iteration (supplement, sections 1 and 2)."""
 
-from pointrend_repro.settings.instances import OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 
 _DROP = 0.1
 

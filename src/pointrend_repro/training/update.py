@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import Batch, MicroBatch, to_device
 from pointrend_repro.modeling.parts import Part
-from pointrend_repro.settings.instances import OptimizerSettings
+from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.sharing import has_batch_norm
 

@@ -11,7 +11,7 @@ from pointrend_repro.base.names import Name, is_file_name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.yaml_files import one_line, read_yaml
-from pointrend_repro.settings.instances import PositiveInt, Strict
+from pointrend_repro.settings.values import PositiveInt, Strict
 
 PIN = "pin at first download"
 

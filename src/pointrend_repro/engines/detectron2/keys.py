@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 
 BASE = "detectron2's configs/Base-RCNN-FPN.yaml"
 

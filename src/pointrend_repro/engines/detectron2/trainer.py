@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
 from pointrend_repro.engines.detectron2.resuming import require_own_checkpoint
-from pointrend_repro.settings.instances import BackboneSettings
+from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals

@@ -15,7 +15,7 @@ from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.reading import load_table
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.yaml_files import read_yaml, validate
-from pointrend_repro.settings.instances import PositiveFloat, Strict
+from pointrend_repro.settings.values import PositiveFloat, Strict
 
 _FILE = "claims.yaml"
 

@@ -10,12 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointrend_repro.settings.instances import (
-    DatasetRecipe,
-    InputSettings,
-    OptimizerSettings,
-    ScheduleSettings,
-)
+from pointrend_repro.settings.instances import DatasetRecipe
+from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings, ScheduleSettings
 from pointrend_repro.tools.survey.measuring import Shapes
 
 # Rows of config/tables/mine.yaml.
