@@ -35,7 +35,7 @@ KNOWN = "mask_rcnn_r50_fpn_coco"
 MODULE = """
 from pathlib import Path
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
-from pointrend_repro.settings.instances import Conv4HeadSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings
 
 Path("WAS_HERE").touch()
 

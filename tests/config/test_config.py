@@ -24,7 +24,7 @@ from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
 from pointrend_repro.settings.backbone import BackboneSettings
-from pointrend_repro.settings.instances import PointRendHeadSettings
+from pointrend_repro.settings.heads import PointRendHeadSettings
 
 LOADERS = {
     "presets": load_preset,

@@ -9,7 +9,7 @@ from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.pooling import pool_rois
-from pointrend_repro.settings.instances import (
+from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,

@@ -18,7 +18,8 @@ from torchvision.ops import roi_align
 from benchmarks.yardstick import predict_masks
 from pointrend_repro.modeling.mask_heads import pointrend
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
-from pointrend_repro.settings.instances import InferenceSettings, PointRendHeadSettings
+from pointrend_repro.settings.heads import PointRendHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 
 @pytest.mark.parametrize("resolution", [7, 14, 28, 56])

@@ -14,12 +14,8 @@ from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
-from pointrend_repro.settings.instances import (
-    Conv4HeadSettings,
-    DetectorSettings,
-    InferenceSettings,
-    ModelSettings,
-)
+from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
 
 SIDE = 6
 

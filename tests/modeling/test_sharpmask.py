@@ -23,11 +23,8 @@ from pointrend_repro.modeling.mask_heads.sharpmask import RefinementModule, Shar
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.settings.backbone import BackboneSettings
-from pointrend_repro.settings.instances import (
-    InferenceSettings,
-    SharpMaskHeadSettings,
-    TrainingSettings,
-)
+from pointrend_repro.settings.heads import SharpMaskHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.training import loop
 from small_experiment import read_train_split, small_settings
 

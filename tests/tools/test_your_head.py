@@ -16,7 +16,7 @@ from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head, find_head
-from pointrend_repro.settings.instances import (
+from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
     PluginHeadSettings,

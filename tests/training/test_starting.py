@@ -18,7 +18,8 @@ from pointrend_repro.checkpoints.loading import save_detectron2
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.settings.instances import SharpMaskHeadSettings, TrainingSettings
+from pointrend_repro.settings.heads import SharpMaskHeadSettings
+from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.start_from import ResolvedStart
 from pointrend_repro.training import loop
 from pointrend_repro.training.starting import noted_start

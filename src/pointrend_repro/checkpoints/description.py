@@ -16,7 +16,7 @@ from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.base.origins import METADATA_KEY
 from pointrend_repro.config.yaml_files import one_line
 from pointrend_repro.declarations.family import FAMILIES, family_in
-from pointrend_repro.settings.instances import PluginHeadSettings
+from pointrend_repro.settings.heads import PluginHeadSettings
 from pointrend_repro.settings.of_family import AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.values import Strict

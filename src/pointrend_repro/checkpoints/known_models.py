@@ -11,14 +11,13 @@ from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.settings.backbone import BackboneSettings
-from pointrend_repro.settings.instances import (
+from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
-    InferenceSettings,
     MaskHeadSettings,
-    ModelSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (

@@ -18,7 +18,7 @@ def check_head(
     threads: Threads = 1,
 ) -> None:
     """Run the checks of this project's mask heads on one of your own."""
-    from pointrend_repro.settings.instances import PluginHeadSettings
+    from pointrend_repro.settings.heads import PluginHeadSettings
 
     try:
         values = {"kind": "plugin", "head": head, "settings": _settings(settings or [])}

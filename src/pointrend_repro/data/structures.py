@@ -15,17 +15,28 @@ class Target:
         labels: (G,) int64, 0-based classes.
         masks: (G, H, W) bool, at the size of the network's input.
         proposals: (P, 4) float, boxes as `boxes`, to learn from instead of the detector's own.
+        keypoints: (G, K, 3) float, x and y in pixels of the network's input, and COCO's visibility:
+            0 not labelled, 1 labelled but hidden, 2 visible; None: the data set has no keypoints.
     """
 
     boxes: Tensor
     labels: Tensor
     masks: Tensor
     proposals: Tensor | None = None
+    keypoints: Tensor | None = None
 
     def to(self, device: torch.device) -> "Target":
         """Return the target on a device."""
-        given = None if self.proposals is None else self.proposals.to(device)
-        return Target(self.boxes.to(device), self.labels.to(device), self.masks.to(device), given)
+        given, points = (
+            None if part is None else part.to(device) for part in (self.proposals, self.keypoints)
+        )
+        return Target(
+            self.boxes.to(device),
+            self.labels.to(device),
+            self.masks.to(device),
+            proposals=given,
+            keypoints=points,
+        )
 
 
 @dataclass(frozen=True)
@@ -56,9 +67,11 @@ class Detections:
         scores: (R,), in [0, 1].
         labels: (R,), 0-based classes.
         mask_logits: (R, M, M), over the box, of the predicted class.
+        keypoints: (R, K, 3), x and y in pixels as `boxes`, and a score; None: no keypoint branch.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     mask_logits: Tensor
+    keypoints: Tensor | None = None

@@ -7,7 +7,6 @@ differ the paper's value is the default and `docs/paper_and_detectron2.md` lists
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +14,7 @@ from pydantic import Field, model_validator
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
+from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -25,7 +25,23 @@ from pointrend_repro.settings.of_family import (
     require_kinds,
 )
 from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
-from pointrend_repro.settings.values import Fraction, PositiveInt, RoiEdge, Strict, merged
+from pointrend_repro.settings.values import Fraction, PositiveInt, Strict, merged
+
+
+class RoiLayerSettings(Strict):
+    """How features of a box are taken from a map (Mask R-CNN, section 3 and Table 2c)."""
+
+    kind: Literal["roi_align", "roi_pool", "roi_warp"] = Field(
+        "roi_align",
+        description="roi_pool rounds boxes and bins, and takes the largest value; roi_warp rounds "
+        "boxes only",
+    )
+    aggregation: Literal["average", "max"] = Field(
+        "average", description="over the samples of a bin; roi_pool has max only"
+    )
+    sampling_ratio: Annotated[int, Field(ge=0)] = Field(
+        0, description="samples per bin and axis; 0: as many as it covers cells (d2)"
+    )
 
 
 class DetectorSettings(Strict):
@@ -44,77 +60,10 @@ class DetectorSettings(Strict):
     score_threshold: Fraction = 0.05
     nms_iou: Fraction = 0.5
     detections_per_image: PositiveInt = 100
-
-
-class Conv4HeadSettings(Strict):
-    """The default mask head of Mask R-CNN: four 3x3 convs, a deconv, class-specific logits."""
-
-    kind: Literal["4conv"]
-    channels: PositiveInt = 256
-    roi_resolution: RoiEdge = Field(14, description="RoIAlign side; the mask has twice that")
-
-
-class PointRendHeadSettings(Strict):
-    """PointRend on a light coarse head (paper, section 4)."""
-
-    kind: Literal["pointrend"]
-    coarse_channels: PositiveInt = 1024
-    coarse_resolution: PositiveInt = Field(7, description="paper: M0 = 7")
-    point_channels: PositiveInt = 256
-    train_points: PositiveInt = Field(196, description="paper: N = 14 x 14 points per box")
-    train_selection: Literal["random", "regular_grid"] = Field(
-        "random", description="paper: random, biased by k and beta; Table 4 has a regular grid too"
+    roi_layer: RoiLayerSettings = added(RoiLayerSettings(), "of the box, mask and keypoint heads")
+    res5_stride: Literal[1, 2] = added(
+        2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )
-    oversample_ratio: Annotated[float, Field(ge=1)] = Field(3.0, description="paper: k")
-    importance_ratio: Fraction = Field(0.75, description="paper: beta")
-    point_loss: Literal["mean", "sum"] = Field(
-        "mean", description="over a box's points; the paper writes sum, d2 trains with mean"
-    )
-    train_on_refined_boxes: bool = Field(
-        True, description="paper: training as a cascade gains about 0.2 AP"
-    )
-
-    @model_validator(mode="after")
-    def _a_regular_grid_is_square(self) -> "PointRendHeadSettings":
-        if self.train_selection == "regular_grid" and math.isqrt(self.train_points) ** 2 != (
-            self.train_points
-        ):
-            raise ValueError(f"train_points {self.train_points} is not square, as a grid needs")
-        return self
-
-
-class SharpMaskHeadSettings(Strict):
-    """SharpMask's top-down refinement (1603.08695) on RoI features."""
-
-    kind: Literal["sharpmask"]
-    reduced_channels: PositiveInt = Field(128, description="SharpMask, section 5.1: F = 128")
-    bottleneck_channels: PositiveInt = Field(512, description="SharpMask, section 4.2: low rank")
-    encoding_channels: Annotated[int, Field(gt=0, multiple_of=16)] = Field(
-        32, description="SharpMask, section 5.2: k, which four modules halve to k / 16"
-    )
-    skip_channels: PositiveInt = Field(64, description="SharpMask, section 5.2: between its convs")
-    coarse_stage_share: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None,
-        description="none: trained jointly; else SharpMask's two stages, this share of the "
-        "iterations for the first (section 3.3; its length is not given)",
-    )
-
-
-class PluginHeadSettings(Strict):
-    """A mask head from outside this package (docs/your_head.md)."""
-
-    kind: Literal["plugin"]
-    head: Annotated[str, Field(pattern=r"^[\w.-]+(:\w+)?$")] = Field(
-        description="module:Class, of an installed package or below the current folder; or the "
-        "name of an entry point in the group pointrend_repro.mask_heads"
-    )
-    settings: dict[str, Any] = Field({}, description="keyword arguments of the class")
-
-
-MaskHeadSettings = Annotated[
-    Conv4HeadSettings | PointRendHeadSettings | SharpMaskHeadSettings | PluginHeadSettings,
-    Field(discriminator="kind"),
-]
 
 
 # Not written to files: models were told apart by their keys before there were families.
@@ -129,6 +78,10 @@ class ModelSettings(AnyModelSettings):
     backbone: BackboneSettings
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
+    features: Literal["fpn", "c4", "c5"] = added(
+        "fpn", "what the heads see: a pyramid, res4 with res5 in the head, or res5"
+    )
+    keypoint_head: KeypointHeadSettings | None = added(None, "none: no keypoints")
     given_proposals: bool = added(
         False, "it has no proposals of its own, and is given boxes in training and at test time"
     )

@@ -11,7 +11,8 @@ from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.resnet import TRUNKS
 from pointrend_repro.settings.backbone import BackboneSettings
-from pointrend_repro.settings.instances import InferenceSettings, MaskHeadSettings
+from pointrend_repro.settings.heads import MaskHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 IMAGE_PX = (64, 96)
 NUM_CLASSES = 4

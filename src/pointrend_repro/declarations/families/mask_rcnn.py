@@ -1,13 +1,12 @@
 """Mask R-CNN with one of several mask heads: boxes, and a mask in each."""
 
 from pointrend_repro.declarations.family import Family
+from pointrend_repro.settings.heads import PluginHeadSettings, SharpMaskHeadSettings
 from pointrend_repro.settings.instances import (
     DatasetRecipe,
     DetectorOverrides,
     InferenceSettings,
     ModelSettings,
-    PluginHeadSettings,
-    SharpMaskHeadSettings,
     TrainingSettings,
 )
 

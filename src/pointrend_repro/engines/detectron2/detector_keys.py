@@ -13,15 +13,13 @@ from pointrend_repro.engines.detectron2.keys import (
     backbone_keys,
     backbone_problems,
 )
-from pointrend_repro.settings.instances import (
+from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
-    DetectorSettings,
-    InferenceSettings,
     MaskHeadSettings,
-    ModelSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
 
 _POINTREND_BASE = "detectron2's Base-PointRend-RCNN-FPN.yaml"
 _LEVELS = ["p2", "p3", "p4", "p5"]

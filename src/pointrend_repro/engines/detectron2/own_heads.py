@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.engines.detectron2.keys import STAGES
 from pointrend_repro.modeling.mask_heads import build_mask_head
-from pointrend_repro.settings.instances import InferenceSettings, MaskHeadSettings
+from pointrend_repro.settings.heads import MaskHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 _PYRAMID = ("p2", "p3", "p4", "p5")
 _SETTINGS: TypeAdapter[MaskHeadSettings] = TypeAdapter(MaskHeadSettings)

@@ -15,14 +15,14 @@ from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
-from pointrend_repro.settings.instances import (
+from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
-    InferenceSettings,
     MaskHeadSettings,
     PluginHeadSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.instances import InferenceSettings
 
 
 class MaskHead(Protocol):
@@ -78,3 +78,5 @@ def build_mask_head(
                 num_classes=num_classes,
             )
             return cast(MaskHead, head)
+        case _:
+            raise NotImplementedError(settings.kind)

@@ -10,7 +10,7 @@ from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
 from pointrend_repro.modeling.points import regular_grid
 from pointrend_repro.modeling.rows import sample_rows_in_boxes
-from pointrend_repro.settings.instances import PointRendHeadSettings
+from pointrend_repro.settings.heads import PointRendHeadSettings
 
 # "PointRend also interpolates a 256-dimensional feature vector from the P2 level of the FPN."
 FINE_LEVEL = "p2"

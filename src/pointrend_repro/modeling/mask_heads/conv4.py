@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from pointrend_repro.modeling.init import init_msra, init_normal
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
-from pointrend_repro.settings.instances import Conv4HeadSettings, InferenceSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 _NUM_CONVS = 4
 

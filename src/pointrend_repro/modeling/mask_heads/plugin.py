@@ -9,7 +9,7 @@ from torch import nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.named_code import named_code
 from pointrend_repro.base.provenance import record_file
-from pointrend_repro.settings.instances import PluginHeadSettings
+from pointrend_repro.settings.heads import PluginHeadSettings
 
 ENTRY_POINT_GROUP = "pointrend_repro.mask_heads"
 _REQUIRED = ("losses", "predict", "train_on_refined_boxes")

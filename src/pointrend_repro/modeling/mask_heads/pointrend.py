@@ -32,7 +32,8 @@ from pointrend_repro.modeling.rows import (
     sample_rows,
     sample_rows_in_boxes,
 )
-from pointrend_repro.settings.instances import InferenceSettings, PointRendHeadSettings
+from pointrend_repro.settings.heads import PointRendHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
 
 # How many points have their features in memory at once: a few MB per thread, which fit a CPU's
 # cache, and enough to keep a GPU busy.

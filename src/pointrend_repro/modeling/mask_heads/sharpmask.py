@@ -48,7 +48,7 @@ from pointrend_repro.modeling.init import init_xavier
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois, with_batch_index
-from pointrend_repro.settings.instances import SharpMaskHeadSettings
+from pointrend_repro.settings.heads import SharpMaskHeadSettings
 
 Stage = Literal["joint", "coarse", "refine"]
 

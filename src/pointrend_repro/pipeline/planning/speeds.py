@@ -10,7 +10,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.settings.instances import Conv4HeadSettings, TrainingSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.settings.values import PositiveFloat, PositiveInt, Strict
