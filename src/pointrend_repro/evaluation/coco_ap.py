@@ -115,13 +115,14 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict
         index = coco_index(truth.of_images(image_ids))
         for kind, other in (("bbox", "segmentation"), ("segm", "bbox")):
             if kind in kinds:
-                evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
+                evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
                 evaluation.evaluate()
                 tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
 
 
-def _loaded(truth: COCO, found: list[Entry]) -> COCO:
+def loaded(truth: COCO, found: list[Entry]) -> COCO:
+    """Return predictions in pycocotools' index, without a file; their entries are modified."""
     # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 

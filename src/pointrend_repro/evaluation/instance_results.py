@@ -56,8 +56,10 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width).
+        image, category, size: its image's id, its category's id, and its mask's (height, width),
+            None without a mask.
         has_boxes: whether all have a `bbox`.
+        has_masks: whether all have a mask.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class InstanceResults:
     category: _Column
     size: _Column
     has_boxes: bool
+    has_masks: bool = True
 
     def __len__(self) -> int:
         return len(self.start)
@@ -113,11 +116,14 @@ class InstanceResults:
         }
 
 
-def index_results(path: Path) -> InstanceResults:
+def index_results(path: Path, *, masks: Literal["all", "all_or_none"] = "all") -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
     Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
     file has it, `bbox` [x, y, width, height] in pixels.
+
+    Args:
+        masks: whether a file may do without any mask; its entries then need a `bbox`.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -127,15 +133,17 @@ def index_results(path: Path) -> InstanceResults:
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     start, length = array("q"), array("i")
     image, category, size = _Column(), _Column(), _Column()
-    has_boxes = True
+    has_boxes = has_masks = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
-        require_prediction(entry, path, index)
+        if index == 0 and masks == "all_or_none" and isinstance(entry, dict):
+            has_masks = "segmentation" in entry
+        require_prediction(entry, path, index, "segmentation" if has_masks else "bbox")
         start.append(found.start)
         length.append(found.length)
         image.append(entry["image_id"])
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]))
+        size.append(tuple(entry["segmentation"]["size"]) if has_masks else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -146,6 +154,7 @@ def index_results(path: Path) -> InstanceResults:
         category=category,
         size=size,
         has_boxes=has_boxes,
+        has_masks=has_masks,
     )
 
 
@@ -153,7 +162,7 @@ def require_known(
     results: InstanceResults,
     *,
     sizes: Mapping[int, tuple[int, int]],
-    category_ids: Collection[int],
+    category_ids: Collection[int] | None,
     other_images: Literal["refuse", "skip"] = "refuse",
 ) -> None:
     """Require that predictions refer to known images, in their sizes, and to known categories.
@@ -161,7 +170,7 @@ def require_known(
     Args:
         results: the predictions.
         sizes: (height, width) in pixels by image id.
-        category_ids: the categories of the ground truth.
+        category_ids: the categories of the ground truth; None: classes do not count.
         other_images: what to do about predictions in images that `sizes` lacks.
 
     Raises:
@@ -170,11 +179,13 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = _of_values(categories, lambda value: value not in category_ids)
+    other_category = _of_values(
+        categories, lambda value: category_ids is not None and value not in category_ids
+    )
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (expected_sizes != found_sizes.codes) & ~other_image
+    other_size = (expected_sizes != found_sizes.codes) & ~other_image & results.has_masks
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size

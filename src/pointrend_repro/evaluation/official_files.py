@@ -37,19 +37,22 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
     return content
 
 
-def require_prediction(entry: Any, path: Path, index: int) -> None:
+def require_prediction(
+    entry: Any, path: Path, index: int, where_it_is: str = "segmentation"
+) -> None:
     """Refuse anything but an instance prediction in COCO's results format.
 
     Args:
         entry: from the file.
         path: the file, for the message.
         index: of the entry, from 0.
+        where_it_is: the key that says so, `segmentation` or `bbox`, without which it is refused.
 
     Raises:
         UserError: a key is missing, or its value is invalid.
     """
     where = f"{path}: prediction {index} (from 0)"
-    _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
+    _require_keys(entry, ("image_id", "category_id", "score", where_it_is), where)
     _check_values(entry, where)
 
 
@@ -65,7 +68,16 @@ def _check_values(entry: Entry, where: str) -> None:
             raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
     if not is_finite(entry["score"]):
         raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
-    rle = entry["segmentation"]
+    _check_mask(entry, where)
+    box = entry.get("bbox", [0.0] * 4)
+    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
+        raise UserError(
+            f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
+        )
+
+
+def _check_mask(entry: Entry, where: str) -> None:
+    rle = entry.get("segmentation", {"size": [0, 0], "counts": ""})
     if (
         not isinstance(rle, dict)
         or not isinstance(rle.get("counts"), str)
@@ -75,9 +87,4 @@ def _check_values(entry: Entry, where: str) -> None:
         raise UserError(
             f"{where}: segmentation must be a compressed RLE "
             '{"size": [height, width], "counts": text}'
-        )
-    box = entry.get("bbox", [0.0] * 4)
-    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
-        raise UserError(
-            f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
         )
