@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import (
     Fraction,
     ImageEdge,
@@ -26,10 +27,13 @@ class InputSettings(Strict):
 
 
 class ScheduleSettings(Strict):
-    """How long to train, and how the learning rate decays: tenfold at steps, or by a power."""
+    """How long to train, and how the learning rate decays: at steps, or by a power."""
 
     total_iters: PositiveInt
     lr_drop_iters: tuple[PositiveInt, ...] = ()
+    lr_drop_factors: tuple[PositiveFloat, ...] = added(
+        (), "of the rate at each of lr_drop_iters; none: 0.1 at each"
+    )
     poly_power: PositiveFloat | None = Field(
         None,
         description="paper: DeepLabV3's rate is base_lr * (1 - iteration / total_iters) ** 0.9; "
@@ -41,6 +45,15 @@ class ScheduleSettings(Strict):
         if self.poly_power is not None and self.lr_drop_iters:
             raise ValueError(
                 f"lr_drop_iters {self.lr_drop_iters} and poly_power exclude each other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _each_drop_has_a_factor(self) -> "ScheduleSettings":
+        if self.lr_drop_factors and len(self.lr_drop_factors) != len(self.lr_drop_iters):
+            raise ValueError(
+                f"lr_drop_factors {self.lr_drop_factors} must be as many as lr_drop_iters "
+                f"{self.lr_drop_iters}, or none"
             )
         return self
 

@@ -1,5 +1,7 @@
 """Learning rate as a function of the iteration (supplement, sections 1 and 2)."""
 
+import math
+
 from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 
 _DROP = 0.1
@@ -11,7 +13,7 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
-    tenfold at each of `lr_drop_iters`, or decays with the power `poly_power` of what remains. The
+    tenfold at each of `lr_drop_iters`, or by its factor, or decays with the power `poly_power` of what remains. The
     warm-up multiplies a rate that already decays, as in detectron2.
     """
     rate = optimizer.base_lr * _decay(iteration, schedule)
@@ -25,4 +27,7 @@ def learning_rate(
 def _decay(iteration: int, schedule: ScheduleSettings) -> float:
     if schedule.poly_power is not None:
         return float((1.0 - iteration / schedule.total_iters) ** schedule.poly_power)
-    return float(_DROP ** sum(i <= iteration for i in schedule.lr_drop_iters))
+    drops = sum(i <= iteration for i in schedule.lr_drop_iters)
+    if schedule.lr_drop_factors:
+        return math.prod(schedule.lr_drop_factors[:drops])
+    return float(_DROP**drops)
