@@ -22,8 +22,9 @@ class Column(Strict):
     metric: MetricName
     value: Text = Field(description="key of the metric, as the official tool names it")
     unit: Text = "%"
-    tolerance: PositiveFloat | Literal["rounding"] = Field(
-        description="|measured - paper| up to which it reproduces; rounding: to the paper's digits"
+    tolerance: PositiveFloat | Literal["rounding"] | None = Field(
+        description="|measured - paper| up to which it reproduces; rounding: to the paper's "
+        "digits; null: no verdict, for the reason in tolerance_source"
     )
     tolerance_source: Text
 
