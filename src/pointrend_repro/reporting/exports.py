@@ -91,7 +91,7 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
 def _judged(grid: Grid, measured: MeasuredTable) -> list[Column]:
     columns = measured.table.columns.values()
     judged = [c for c in columns if c.tolerance is not None]
-    return [c for c in judged if grid.preset.warning is None or c.dataset is None]
+    return [c for c in judged if grid.preset.warning is None or c.is_exact]
 
 
 def _tolerance_text(column: Column) -> str:

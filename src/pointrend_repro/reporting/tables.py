@@ -47,7 +47,7 @@ class MeasuredCell:
 
     @property
     def counted(self) -> bool:
-        """Whether the number is a count, which needs neither data nor trials."""
+        """Whether the number is of an untrained model, which needs neither data nor trials."""
         return self.column.dataset is None
 
     @property
@@ -120,8 +120,8 @@ def measure_tables(
             for cell in grid.cells
             if cell.table == name
         }
-        trained = any(column.dataset for column in table.columns.values())
-        tables.append(MeasuredTable(name, table, grid.preset.warning if trained else None, cells))
+        exact = all(column.is_exact for column in table.columns.values())
+        tables.append(MeasuredTable(name, table, None if exact else grid.preset.warning, cells))
     return tables
 
 
@@ -180,7 +180,7 @@ def _measure(
         planned=len(cell.evaluations),
         paper=row.paper.get(cell.column),
         tolerance=_tolerance(column, row.paper.get(cell.column)),
-        claims=warning is None or column.dataset is None,  # a count is the same in every preset
+        claims=warning is None or column.is_exact,
         why_none=column.tolerance_source,
     )
     if row.runs is None:

@@ -165,4 +165,4 @@ def _saturates(claim: SaturationClaim, table: Table) -> Iterator[Contrast]:
 def _contrast(
     text: str, column: Column, factors: dict[CellName, float], *, offset: float = 0.0
 ) -> Contrast:
-    return Contrast(text, column.unit, factors, counted=column.dataset is None, offset=offset)
+    return Contrast(text, column.unit, factors, counted=column.is_exact, offset=offset)
