@@ -307,7 +307,7 @@ BAD = {
     "one without a mask": (lambda p: p[1].pop("segmentation"), "prediction 1 .* 'segmentation'"),
     "polygons": (lambda p: p[1].update(segmentation=[[1, 1, 2, 1, 2, 2]]), "compressed RLE"),
     "no score": (lambda p: p[0].pop("score"), "prediction 0 .* has no 'score'"),
-    "neither": (lambda p: [p[0].pop(k) for k in ("segmentation", "bbox")], "has no 'bbox'"),
+    "neither": (lambda p: [p[0].pop(k) for k in ("segmentation", "bbox")], "has no 'segmentation'"),
 }
 
 

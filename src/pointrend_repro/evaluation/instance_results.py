@@ -56,10 +56,8 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width),
-            None without a mask.
+        image, category, size: its image's id and category's id, its mask's (height, width) or None.
         has_boxes: whether all have a `bbox`.
-        has_masks: whether all have a mask.
     """
 
     path: Path
@@ -70,10 +68,14 @@ class InstanceResults:
     category: _Column
     size: _Column
     has_boxes: bool
-    has_masks: bool = True
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether all have a `segmentation`."""
+        return None not in self.size.values
 
     def of_images(self, image_ids: Sequence[int]) -> list[Entry]:
         """Read the predictions of some images, image by image, in the file's order.
@@ -116,14 +118,11 @@ class InstanceResults:
         }
 
 
-def index_results(path: Path, *, masks: Literal["all", "all_or_none"] = "all") -> InstanceResults:
+def index_results(path: Path) -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
-    Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
-    file has it, `bbox` [x, y, width, height] in pixels.
-
-    Args:
-        masks: whether a file may do without any mask; its entries then need a `bbox`.
+    Entries have `image_id`, `category_id`, `score` and, where the file has them, `segmentation`
+    (compressed RLE) and `bbox` [x, y, width, height] in pixels, at least one of the two.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -133,17 +132,15 @@ def index_results(path: Path, *, masks: Literal["all", "all_or_none"] = "all") -
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     start, length = array("q"), array("i")
     image, category, size = _Column(), _Column(), _Column()
-    has_boxes = has_masks = True
+    has_boxes = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
-        if index == 0 and masks == "all_or_none" and isinstance(entry, dict):
-            has_masks = "segmentation" in entry
-        require_prediction(entry, path, index, "segmentation" if has_masks else "bbox")
+        require_prediction(entry, path, index)
         start.append(found.start)
         length.append(found.length)
         image.append(entry["image_id"])
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]) if has_masks else None)
+        size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -154,8 +151,17 @@ def index_results(path: Path, *, masks: Literal["all", "all_or_none"] = "all") -
         category=category,
         size=size,
         has_boxes=has_boxes,
-        has_masks=has_masks,
     )
+
+
+def require_masks(results: InstanceResults) -> None:
+    """Raise a `UserError` for the first prediction that has no mask, if there is one."""
+    if not results.has_masks:
+        none = np.flatnonzero(_of_values(results.size, lambda value: value is None))
+        raise UserError(
+            f"{results.path}: prediction {none[0]} (from 0): has no 'segmentation', and this "
+            "metric is of masks; coco_box_ap is of boxes"
+        )
 
 
 def require_known(
@@ -179,13 +185,13 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = _of_values(
-        categories, lambda value: category_ids is not None and value not in category_ids
-    )
+    known = categories.values if category_ids is None else category_ids
+    other_category = _of_values(categories, lambda value: value not in known)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (expected_sizes != found_sizes.codes) & ~other_image & results.has_masks
+    has_mask = _of_values(found_sizes, lambda value: value is not None)
+    other_size = (expected_sizes != found_sizes.codes) & has_mask & ~other_image
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size

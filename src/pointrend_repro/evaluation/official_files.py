@@ -24,7 +24,17 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
     Raises:
         UserError: the file cannot be read, or a list or key is missing.
     """
-    content = read_json(path, allow_nan=True)
+    content: dict[str, Any] = read_json(path, allow_nan=True)
+    require_entries(content, path, required)
+    return content
+
+
+def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, ...]]) -> None:
+    """Require keys of the entries of annotations; arguments as for `read_ground_truth`.
+
+    Raises:
+        UserError: a list or key is missing.
+    """
     for name, keys in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list):
@@ -34,26 +44,26 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
             _require_keys(entry, keys, where)
             if "area" in keys and not is_finite(entry["area"]):
                 raise UserError(f"{where}: area is {shown(entry['area'])}; write a finite number")
-    return content
 
 
-def require_prediction(
-    entry: Any, path: Path, index: int, where_it_is: str = "segmentation"
-) -> None:
-    """Refuse anything but an instance prediction in COCO's results format.
+def require_prediction(entry: Any, path: Path, index: int) -> None:
+    """Refuse anything but an instance prediction in COCO's results format, with a mask or a box.
 
     Args:
         entry: from the file.
         path: the file, for the message.
         index: of the entry, from 0.
-        where_it_is: the key that says so, `segmentation` or `bbox`, without which it is refused.
 
     Raises:
         UserError: a key is missing, or its value is invalid.
     """
     where = f"{path}: prediction {index} (from 0)"
-    _require_keys(entry, ("image_id", "category_id", "score", where_it_is), where)
+    _require_keys(entry, ("image_id", "category_id", "score"), where)
+    if "segmentation" not in entry and "bbox" not in entry:
+        raise UserError(f"{where}: has no 'segmentation'; add it, or a 'bbox' if it is of a box")
     _check_values(entry, where)
+    if "segmentation" in entry:
+        _check_mask(entry["segmentation"], where)
 
 
 def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
@@ -68,7 +78,6 @@ def _check_values(entry: Entry, where: str) -> None:
             raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
     if not is_finite(entry["score"]):
         raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
-    _check_mask(entry, where)
     box = entry.get("bbox", [0.0] * 4)
     if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
         raise UserError(
@@ -76,8 +85,7 @@ def _check_values(entry: Entry, where: str) -> None:
         )
 
 
-def _check_mask(entry: Entry, where: str) -> None:
-    rle = entry.get("segmentation", {"size": [0, 0], "counts": ""})
+def _check_mask(rle: Any, where: str) -> None:
     if (
         not isinstance(rle, dict)
         or not isinstance(rle.get("counts"), str)

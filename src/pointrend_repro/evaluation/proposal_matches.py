@@ -14,19 +14,18 @@ import contextlib
 import io
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pointrend_repro.evaluation.coco_ap import coco_index, loaded
+from pointrend_repro.evaluation.coco_ap import Kind, coco_index, loaded
 from pointrend_repro.evaluation.instance_results import InstanceResults, blocks
 from pointrend_repro.evaluation.instance_truth import Truth, without
 from pointrend_repro.evaluation.official_files import Entry
 
-Kind = Literal["segm", "bbox"]
 _Ints = NDArray[np.int64]
 
 # How many of an image's proposals count; the paper reports recall with 10, 100 and 1000.

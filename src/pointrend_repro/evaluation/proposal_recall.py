@@ -21,6 +21,7 @@ from pointrend_repro.evaluation.instance_results import (
     InstanceResults,
     index_results,
     require_known,
+    require_masks,
 )
 from pointrend_repro.evaluation.instance_truth import Truth
 from pointrend_repro.evaluation.official_files import read_ground_truth
@@ -90,7 +91,9 @@ def _read(
     ground_truth: Path, predictions: Path, once: ReadOnce
 ) -> tuple[dict[str, Any], InstanceResults]:
     """Read and check both files; all objects get the one category."""
-    results = once(index_results, predictions, masks="all_or_none")
+    results = once(index_results, predictions)
+    if any(size is not None for size in results.size.values):
+        require_masks(results)  # of some alone, nobody can say which were meant
     needed = ("image_id", "bbox", "area", *(("segmentation",) if results.has_masks else ()))
     content = read_ground_truth(
         ground_truth, {"images": ("id", "height", "width"), "annotations": needed}
