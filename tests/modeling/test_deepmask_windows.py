@@ -18,8 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.modeling.deepmask import windows as dense
-from pointrend_repro.modeling.deepmask.model import GREY, DeepMask
+from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.modeling.deepmask.windows import (
+    GREY,
     Windows,
     boxes_of,
     find_windows,

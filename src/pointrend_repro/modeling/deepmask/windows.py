@@ -21,8 +21,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pointrend_repro.modeling.deepmask.model import GREY, DeepMask
+from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
+
+# Around images: .5 of 0 to 1, before normalisation (InferSharpMask.lua:94).
+GREY = 127.5
 
 # At W = 160 the skip features and the masks of so many take about 20 MB.
 WINDOWS_PER_STEP = 64
