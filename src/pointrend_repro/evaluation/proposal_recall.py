@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation.bootstrap.recall import curves, recall_counts
 from pointrend_repro.evaluation.instance_results import (
     InstanceResults,
@@ -35,6 +36,7 @@ from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _BOX_METRIC = "proposal_box_recall"
 _MASK_METRIC = "proposal_recall"
+_DETECTOR_METRIC = "detector_box_recall"
 
 
 def score_proposal_recall(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
@@ -63,9 +65,25 @@ def score_proposal_box_recall(ground_truth: Path, predictions: Path, once: ReadO
     return _scored(ground_truth, predictions, once, _BOX_METRIC)
 
 
+def score_detector_box_recall(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
+    """Score a detector's boxes as proposals, whatever their classes and masks.
+
+    Args:
+        ground_truth: annotations in COCO format.
+        predictions: in COCO's results format, each with a `bbox`.
+
+    Raises:
+        UserError: a file is faulty, or the two do not match.
+    """
+    _, results = once(_read, ground_truth, predictions, once)
+    if not results.has_boxes:
+        raise UserError(f"{predictions}: not all predictions have a 'bbox'")
+    return _scored(ground_truth, predictions, once, _DETECTOR_METRIC)
+
+
 def _scored(ground_truth: Path, predictions: Path, once: ReadOnce, metric: str) -> Scored:
     _, results = once(_read, ground_truth, predictions, once)
-    kinds = {name: _kind(name, results) for name in (_MASK_METRIC, _BOX_METRIC)}
+    kinds = {name: _kind(name, results) for name in (_MASK_METRIC, _BOX_METRIC, metric)}
     wanted = frozenset(kinds[name] for name in kinds if name in once.metrics | {metric})
     found = once(_match, ground_truth, predictions, once, wanted)[kinds[metric]]
     counts = recall_counts(found)

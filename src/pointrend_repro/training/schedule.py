@@ -13,8 +13,8 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
-    tenfold at each of `lr_drop_iters`, or by its factor, or decays with the power `poly_power` of what remains. The
-    warm-up multiplies a rate that already decays, as in detectron2.
+    tenfold, or by its factor, at each of `lr_drop_iters`, or decays with the power `poly_power` of
+    what remains. The warm-up multiplies a rate that already decays, as in detectron2.
     """
     rate = optimizer.base_lr * _decay(iteration, schedule)
     if iteration >= optimizer.warmup_iters:
