@@ -1,4 +1,4 @@
-"""Proposals of a DeepMask or SharpMask, for one image or for a data set in COCO's results format."""
+"""Proposals of DeepMask and SharpMask: of one image, or of a data set in COCO's results format."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,9 +110,7 @@ def propose(
     for step, logits in masks_of(model, windows, settings):
         of_step = zip(windows.scores[step].tolist(), logits, boxes[step], strict=True)
         for score, mask, box in of_step:
-            window = window_pixels(
-                mask, box, height, width, threshold=settings.mask_threshold
-            )
+            window = window_pixels(mask, box, height, width, threshold=settings.mask_threshold)
             if window.columns.size and not _overlaps(window, (height, width), kept, settings):
                 yield score, window
 
