@@ -11,7 +11,7 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
-    tenfold at each of `lr_drop_iters`, or to its share of `lr_drop_shares`, or decays with the power
+    tenfold at each of `lr_drop_iters`, or to one of `lr_drop_shares`, or decays with the power
     `poly_power` of what remains. The warm-up multiplies a rate that already decays, as in
     detectron2.
     """
