@@ -112,9 +112,7 @@ class Layout:
         tables = {"neths": across, "netvs": down, "refs": modules, "inps": {1: torch.ones(2)}}
         numbers = {"km": self.k, "ks": self.k, "fSz": self.cells, "skpos": {1: 8, 2: 6, 3: 5, 4: 3}}
         kept = {"trunk": base["trunk"], "scoreBranch": base["scoreBranch"]}
-        return Made(
-            "nn.SharpMask", kept | {"maskBranchDM": base["maskBranch"]} | tables | numbers
-        )
+        return Made("nn.SharpMask", kept | {"maskBranchDM": base["maskBranch"]} | tables | numbers)
 
     def _trunk(self) -> Made:
         new, channels, layers = self.new, self.stem, []

@@ -1,7 +1,7 @@
 """The authors' DeepMask and SharpMask: a file of their layout becomes a model that does the same.
 
-Their own files could not be had here, so that this is the layout as their code writes it, and not as
-it was found in a file (deepmask_t7.py).
+Their own files could not be had here, so that this is the layout as their code writes it, and not
+as it was found in a file (deepmask_t7.py).
 """
 
 from pathlib import Path

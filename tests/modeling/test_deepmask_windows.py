@@ -1,20 +1,27 @@
 """Dense inference: a window's score and mask are those of the network on the patch itself.
 
-What "itself" means: in training a patch has 16 pixels of its image around it, and beyond them the
-trunk's convolutions see the patch mirrored. In an image they see the image. So a window equals its
-patch where the trunk does not look further than those 16 pixels (`only_centres`), and differs,
-increasingly towards the border of the patch, where it does: the trunk of ResNet-50 up to res4 sees
-291 pixels, 145 to each side of a cell's centre, and from no cell of a patch of 160 pixels does it see
-less than 65 pixels beyond that context. With more context than the trunk sees, patches and windows
-are equal whatever the weights are. For VGG-A, which pads by zeros, the same holds: its patches have
-no context at all, so that zeros stand where an image has pixels.
+In training a patch has 16 pixels of its image around it. Beyond them the trunk's convolutions see
+the patch mirrored, and the skip features' convolutions see their maps mirrored at the patch's own
+border, since the context's cells are cropped before. In an image both see the image. So a window
+
+- equals its patch where no convolution looks further than that (`only_centres`);
+- equals its patch with more context than the trunk sees, cropped after the skip features, whatever
+  the weights are;
+- differs from its patch as in training elsewhere: skip features in the three outermost cells of
+  each map, and what comes from the trunk everywhere, more so towards the border, since ResNet-50 up
+  to res4 sees 145 pixels to each side of a cell, and a patch with its context is 192 wide.
+
+For VGG-A, which pads by zeros and has no context, zeros stand where an image has pixels.
 """
 
+import itertools
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from pointrend_repro.modeling.deepmask import windows as dense
@@ -55,11 +62,14 @@ def small_model(settings: dict[str, Any], *, only_centres: bool = False) -> Deep
     model = DeepMask(DeepMaskModelSettings.model_validate(settings), 1).eval()
     for conv in model.modules():
         if isinstance(conv, nn.Conv2d | nn.Linear):
-            nn.init.normal_(conv.weight, std=1.4 / conv.weight[0].numel() ** 0.5)
+            nn.init.normal_(conv.weight, std=1.0 / conv.weight[0].numel() ** 0.5)
+    if model.refinement is not None:
+        for module in model.refinement.refine:
+            nn.init.ones_(module.conv_mask.bias)  # few channels: none may stay below zero
     if only_centres:
-        outer = [model.backbone, *([model.refinement] if model.refinement else [])]
-        for conv in (conv for part in outer for conv in part.modules()):
-            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
+        for name, conv in model.named_modules():
+            shared = not name.endswith(("conv_mask", "predictor"))
+            if shared and isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3):
                 with torch.no_grad():
                     centre = conv.weight[:, :, 1:2, 1:2].clone()
                     conv.weight.zero_()
@@ -76,11 +86,13 @@ def picture(height: int, width: int) -> Tensor:
 
 
 def of_patch(
-    model: DeepMask, padded: Tensor, cell: tuple[int, int], context_px: int
+    model: DeepMask, padded: Tensor, cell: tuple[int, int], context_px: int, *, crop_late: bool
 ) -> tuple[Tensor, Tensor]:
     """Cut a window with context out of the image with its border; its score's logit and its mask.
 
-    The context's cells are cropped from all maps, as in training.
+    Args:
+        crop_late: crop the context's cells from the skip features instead of the trunk's maps, as
+            training does.
     """
     y, x = (place * model.stride for place in cell)
     side = model.settings.patch_px + 2 * context_px
@@ -88,16 +100,20 @@ def of_patch(
     wide = F.pad(padded, (context_px,) * 4, value=GREY)
     features = model.features(wide[None, :, y : y + side, x : x + side])
     cells = [context_px // model.stride * 2**i for i in range(len(features))]
-    features = [
-        maps[:, :, c : maps.shape[2] - c, c : maps.shape[3] - c]
-        for maps, c in zip(features, cells, strict=True)
-    ]
-    vectors = model.vectors(features[0])
-    score = model.score_logits(features[0], vectors).flatten()[0]
+    inside = [cropped(maps, count) for maps, count in zip(features, cells, strict=True)]
+    vectors = model.vectors(inside[0])
+    score = model.score_logits(inside[0], vectors).flatten()[0]
     flat = vectors.flatten(1)
     if model.refinement is None:
         return score, model.coarse_masks(flat)[0]
-    return score, model.refinement(flat, model.refinement.skips(features))[0]
+    skips = model.refinement.skips(features if crop_late else inside)
+    if crop_late:
+        skips = [cropped(maps, count) for maps, count in zip(skips, cells, strict=True)]
+    return score, model.refinement(flat, skips)[0]
+
+
+def cropped(maps: Tensor, cells: int) -> Tensor:
+    return maps[:, :, cells : maps.shape[2] - cells, cells : maps.shape[3] - cells]
 
 
 def all_masks(
@@ -111,11 +127,13 @@ def differences(
 ) -> tuple[float, float]:
     """Return how far windows differ from patches at most: logits of scores, and of masks.
 
+    As shares of what the logits differ among windows.
+
     Args:
-        inside: leave out windows that see beyond the border, where both see grey or its mirror.
+        inside: leave out windows that see beyond the border, and crop late.
     """
     found = find_windows(model, image, ONE_SIZE, at_most=None)
-    masks = all_masks(model, found)
+    masks, logits = all_masks(model, found), found.scores.double().logit()
     padded = with_border(image, model)
     score_off, mask_off, count = 0.0, 0.0, 0
     reach = context_px // model.stride
@@ -124,12 +142,12 @@ def differences(
         if inside and not (reach <= y <= rows - reach and reach <= x <= columns - reach):
             continue
         with torch.no_grad():
-            score, mask = of_patch(model, padded, (y, x), context_px)
-        score_off = max(score_off, abs(float(score - found.scores[i].double().logit())))
+            score, mask = of_patch(model, padded, (y, x), context_px, crop_late=inside)
+        score_off = max(score_off, abs(float(score - logits[i])))
         mask_off = max(mask_off, float((mask - masks[i]).abs().max()))
         count += 1
-    assert count
-    return score_off, mask_off
+    assert count > 1
+    return score_off / float(logits.std()), mask_off / float(masks.std(dim=0).mean())
 
 
 @pytest.mark.parametrize("settings", [SMALL, REFINED], ids=["deepmask", "sharpmask"])
@@ -139,7 +157,7 @@ def test_a_window_is_its_patch_where_the_trunk_does_not_see_beyond_its_context(
     """In all windows, those over the border included; with the 16 pixels of training."""
     model = small_model(settings, only_centres=True)
     off = differences(model, picture(50, 70), context_px=16)
-    assert max(off) < 1e-4
+    assert max(off) < 1e-3
 
 
 @pytest.mark.parametrize("settings", [SMALL, REFINED], ids=["deepmask", "sharpmask"])
@@ -168,16 +186,16 @@ def test_patches_of_three_poolings() -> None:
     settings = REFINED | {"backbone": {"name": "resnet18_narrow", "pooling": 3}, "patch_px": 32}
     model = small_model(settings, only_centres=True)
     assert (model.stride, model.window) == (8, 4)
-    assert max(differences(model, picture(30, 41), context_px=16)) < 1e-4
+    assert max(differences(model, picture(30, 41), context_px=16)) < 1e-3
 
 
 @pytest.mark.parametrize(
     ("patch_px", "zoom", "octaves", "masks"),
     [
-        (160, 0, (-2.5, 0.5), 4_997),
-        (160, 1, (-2.5, 1.0), 9_938),
-        (160, 2, (-2.5, 1.5), 19_628),
-        (224, 0, (-2.0, 1.0), 9_890),
+        (160, 0, (-2.5, 0.5), 5_203),
+        (160, 1, (-2.5, 1.0), 10_144),
+        (160, 2, (-2.5, 1.5), 20_034),
+        (224, 0, (-2.0, 1.0), 10_081),
         (112, 0, (-3.0, 0.0), None),
     ],
 )
@@ -191,9 +209,8 @@ def test_the_pyramid_is_the_papers(
     scales = DeepMaskInferenceSettings(zoom=zoom).scales(patch_px)
     assert scales[0] == 2 ** octaves[0]
     assert scales[-1] == pytest.approx(2 ** octaves[1])
-    assert [b / a for a, b in zip(scales, scales[1:], strict=False)] == pytest.approx(
-        [2**0.5] * (len(scales) - 1)
-    )
+    steps = [b / a for a, b in itertools.pairwise(scales)]
+    assert steps == pytest.approx([2**0.5] * len(steps))
     if masks is not None:
         sizes = [[-(-round(side * s) // 16) + 1 for side in (480, 640)] for s in scales]
         assert sum(rows * columns for rows, columns in sizes) == masks
@@ -241,7 +258,10 @@ def test_equal_scores_keep_the_order_of_sizes() -> None:
     nn.init.zeros_(model.score_head.predict.weight)
     settings = DeepMaskInferenceSettings(octaves=(-1, 0))
     found = find_windows(model, picture(60, 60), settings, at_most=30)
-    places = [(level, *cell) for level, cell in zip(found.levels.tolist(), found.cells.tolist())]
+    places = [
+        (level, *cell)
+        for level, cell in zip(found.levels.tolist(), found.cells.tolist(), strict=True)
+    ]
     assert len(set(found.scores.tolist())) == 1
     assert places == sorted(places)
 
@@ -292,12 +312,10 @@ def test_images_smaller_than_a_patch_at_every_size(size: tuple[int, int]) -> Non
 
 
 def test_resizing_is_pillows() -> None:
-    from PIL import Image
-
-    image = (picture(50, 77)).byte()
+    image = picture(50, 77).byte()
     for scale in (0.3, 0.707, 1.414):
         found = resize(image, scale)
         pixels = Image.fromarray(image.permute(1, 2, 0).numpy())
         expected = pixels.resize((found.shape[2], found.shape[1]), Image.Resampling.BILINEAR)
-        off = found - torch.from_numpy(__import__("numpy").array(expected)).permute(2, 0, 1)
+        off = found - torch.from_numpy(np.array(expected)).permute(2, 0, 1)
         assert off.abs().max() <= 1.01  # Pillow rounds twice

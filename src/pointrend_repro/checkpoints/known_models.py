@@ -161,9 +161,7 @@ def _proposal_models() -> dict[str, KnownModel]:
     }
 
 
-KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _proposal_models()
-)
+KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models() | _proposal_models()
 
 
 def known_model(name: str) -> KnownModel:

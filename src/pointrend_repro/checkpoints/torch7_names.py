@@ -1,16 +1,17 @@
 """The published DeepMask and SharpMask models (`model.t7`) under the names of ours.
 
-Their layout is that of facebookresearch/deepmask at commit 280a716b (`DeepMask.lua`, `SharpMask.lua`,
-`modelUtils.lua`), the trunk's that of facebook/fb.resnet.torch at 985e569d (`models/resnet.lua`) with
-norms made constant by szagoruyko/imagine-nn at 6fed930a (`utils.lua`, BNtoFixed). A file holds
+Their layout is that of facebookresearch/deepmask at commit 280a716b (`DeepMask.lua`,
+`SharpMask.lua`, `modelUtils.lua`), the trunk's that of facebook/fb.resnet.torch at 985e569d
+(`models/resnet.lua`) with norms made constant by szagoruyko/imagine-nn at 6fed930a (`utils.lua`,
+BNtoFixed). A file holds
 
     {model: nn.DeepMask | nn.SharpMask, config: the options of train.lua}
     nn.DeepMask    trunk, maskBranch, scoreBranch
     nn.SharpMask   trunk, maskBranchDM, scoreBranch, neths 1..4, netvs 0..4, refs 0..4, km, ks, fSz
 
-and each of these is an `nn.Sequential` of `modules`, except for the tables. A 3x3 or 7x7 convolution
-is inside a Sequential, after its padding. Linear layers become convolutions of the same numbers,
-which torch flattens in the same order; constant norms, y = a x + b, become frozen ones.
+and each of these is an `nn.Sequential` of `modules`, except for the tables. A 3x3 or 7x7
+convolution is inside a Sequential, after its padding. Linear layers become convolutions of the same
+numbers, which torch flattens in the same order; constant norms, y = a x + b, become frozen ones.
 
 The files themselves are offered no more where this was written: the tests write such a file.
 """

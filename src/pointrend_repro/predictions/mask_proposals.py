@@ -1,4 +1,4 @@
-"""Proposals of a DeepMask or SharpMask, for one image or for a data set in COCO's results format."""
+"""Proposals of DeepMask and SharpMask: of one image, or of a data set in COCO's results format."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -27,12 +27,12 @@ class InputSettings(Strict):
 
 
 class ScheduleSettings(Strict):
-    """How long to train, and how the learning rate decays: at steps, or by a power."""
+    """How long to train, and how the learning rate decays: tenfold at steps, or by a power."""
 
     total_iters: PositiveInt
     lr_drop_iters: tuple[PositiveInt, ...] = ()
-    lr_drop_factors: tuple[PositiveFloat, ...] = added(
-        (), "of the rate at each of lr_drop_iters; none: 0.1 at each"
+    lr_drop_shares: tuple[PositiveFloat, ...] = added(
+        (), "of base_lr from each of lr_drop_iters on; none: a tenth of the rate before"
     )
     poly_power: PositiveFloat | None = Field(
         None,
@@ -49,15 +49,6 @@ class ScheduleSettings(Strict):
         return self
 
     @model_validator(mode="after")
-    def _each_drop_has_a_factor(self) -> "ScheduleSettings":
-        if self.lr_drop_factors and len(self.lr_drop_factors) != len(self.lr_drop_iters):
-            raise ValueError(
-                f"lr_drop_factors {self.lr_drop_factors} must be as many as lr_drop_iters "
-                f"{self.lr_drop_iters}, or none"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _drops_are_inside(self) -> "ScheduleSettings":
         if any(i >= self.total_iters for i in self.lr_drop_iters):
             raise ValueError(
@@ -65,6 +56,15 @@ class ScheduleSettings(Strict):
             )
         if list(self.lr_drop_iters) != sorted(set(self.lr_drop_iters)):
             raise ValueError(f"lr_drop_iters {self.lr_drop_iters} must increase")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "ScheduleSettings":
+        if self.lr_drop_shares and len(self.lr_drop_shares) != len(self.lr_drop_iters):
+            raise ValueError(
+                f"lr_drop_shares {self.lr_drop_shares} must have a number for each of "
+                f"lr_drop_iters {self.lr_drop_iters}"
+            )
         return self
 
 

@@ -1,7 +1,5 @@
 """Learning rate as a function of the iteration (supplement, sections 1 and 2)."""
 
-import math
-
 from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 
 _DROP = 0.1
@@ -13,8 +11,9 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
-    tenfold, or by its factor, at each of `lr_drop_iters`, or decays with the power `poly_power` of
-    what remains. The warm-up multiplies a rate that already decays, as in detectron2.
+    tenfold at each of `lr_drop_iters`, or to one of `lr_drop_shares`, or decays with the power
+    `poly_power` of what remains. The warm-up multiplies a rate that already decays, as in
+    detectron2.
     """
     rate = optimizer.base_lr * _decay(iteration, schedule)
     if iteration >= optimizer.warmup_iters:
@@ -28,6 +27,6 @@ def _decay(iteration: int, schedule: ScheduleSettings) -> float:
     if schedule.poly_power is not None:
         return float((1.0 - iteration / schedule.total_iters) ** schedule.poly_power)
     drops = sum(i <= iteration for i in schedule.lr_drop_iters)
-    if schedule.lr_drop_factors:
-        return math.prod(schedule.lr_drop_factors[:drops])
+    if schedule.lr_drop_shares:
+        return (1.0, *schedule.lr_drop_shares)[drops]
     return float(_DROP**drops)

@@ -1,8 +1,8 @@
 """From the logits of a window to pixels of the image.
 
-Logits, not probabilities, are interpolated, at the centres of the image's pixels, and compared with
-the logit of the threshold (InferSharpMask.lua:313-332). The authors' code first rounds the window to
-whole pixels, downwards, which moves masks by half a pixel on average; here it keeps its place.
+Logits, not probabilities, are interpolated, at the centres of the image's pixels, and compared
+with the logit of the threshold (InferSharpMask.lua:313-332). The authors' code first rounds the
+window to whole pixels, downwards, which moves masks by up to a pixel; here it keeps its place.
 """
 
 import math
@@ -34,8 +34,8 @@ def window_pixels(
     top, down = _sampled(y0, y1, height, logits)
     # Columns of the image are rows here, as run lengths want them.
     rows = _interpolate(logits.T, across)
-    found = _interpolate(rows.T, down).T > math.log(threshold / (1 - threshold))
-    inside = found.cpu().numpy()
+    pixels = _interpolate(rows.T, down).T
+    inside = (pixels > math.log(threshold / (1 - threshold))).cpu().numpy()
     columns, lines = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     if not len(columns):
         return MaskWindow(0, 0, np.zeros((0, 0), dtype=bool))

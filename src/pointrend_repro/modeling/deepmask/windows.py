@@ -1,16 +1,16 @@
 """The windows of an image that DeepMask or SharpMask scores highest, and the masks in them.
 
 The network sees the whole image at several sizes (SharpMask, section 3.3; the numbers are those of
-the authors' code at commit 280a716b). A window is a patch of W x W pixels at one of them; it belongs
-to a cell of the trunk's last map, and the window of cell (y, x) is centred at (y, x) times the
-stride, in pixels of the resized image. So the image gets a border of W / 2 grey pixels, and more at
-the right and at the bottom until the stride divides its sides: every window, and everything that it
-reads, then lies inside. An image that is smaller than a window at every size is nothing special.
+the authors' code at commit 280a716b). A window is a patch of W x W pixels at one of them; it
+belongs to a cell of the trunk's last map, and the window of cell (y, x) is centred at (y, x) times
+the stride, in pixels of the resized image. So the image gets a border of W / 2 grey pixels, and
+more at the right and at the bottom until the stride divides its sides: every window then lies
+inside. An image that is smaller than a window at every size is nothing special.
 
 All windows share the trunk, their vectors, scores and skip features, which are computed
 convolutionally. Only masks differ from window to window. They are made for the N windows of the
 highest scores, a few at a time: what is kept of each is a vector of 512 numbers, and the crops of
-its skip features exist only while it is refined. So N windows take memory, not all that were scored.
+its skip features exist only while it is refined. So N windows take memory, not all that are scored.
 """
 
 from collections.abc import Iterator
