@@ -3,6 +3,7 @@
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
@@ -25,4 +26,16 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
         trunk_channels=backbone.bottom_up.out_channels,
         num_classes=num_classes,
     )
-    return MaskRCNN(settings, backbone=backbone, rpn=rpn, box_head=box_head, mask_head=mask_head)
+    keypoint_head = (
+        None
+        if settings.keypoint_head is None
+        else KeypointHead(channels, settings.keypoint_head, pool_rois)
+    )
+    return MaskRCNN(
+        settings,
+        backbone=backbone,
+        rpn=rpn,
+        box_head=box_head,
+        mask_head=mask_head,
+        keypoint_head=keypoint_head,
+    )

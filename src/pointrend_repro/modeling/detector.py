@@ -1,4 +1,4 @@
-"""Mask R-CNN: backbone, region proposals, box head and mask head, assembled by `build`."""
+"""Mask R-CNN: backbone, region proposals, and heads of boxes, masks and keypoints."""
 
 import torch
 from torch import Tensor, nn
@@ -7,6 +7,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
@@ -29,12 +30,14 @@ class MaskRCNN(nn.Module):
         rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
         mask_head: MaskHead,
+        keypoint_head: KeypointHead | None = None,
     ) -> None:
         """Put a detector together.
 
         Args:
             settings: what the parts were made from; saved in the model's file.
             rpn: None for a detector that is given its proposals.
+            keypoint_head: None for a detector that finds no keypoints.
         """
         super().__init__()
         self.settings = settings
@@ -43,6 +46,7 @@ class MaskRCNN(nn.Module):
         self.rpn = rpn
         self.box_head = box_head
         self.mask_head = mask_head
+        self.keypoint_head = keypoint_head
         self._trainable = [p for p in self.parameters() if p.requires_grad]
 
     def start_iteration(self, iteration: int, total_iters: int) -> None:
@@ -87,6 +91,8 @@ class MaskRCNN(nn.Module):
             proposals = self.box_head.refine(deltas, proposals)
         foreground = [p.select(p.labels < self.num_classes) for p in proposals]
         losses |= self.mask_head.losses(features, foreground, targets)
+        if self.keypoint_head is not None:
+            losses |= self.keypoint_head.losses(features, foreground, targets)
         return losses
 
     @torch.no_grad()
@@ -96,7 +102,7 @@ class MaskRCNN(nn.Module):
         settings: InferenceSettings,
         proposals: list[Tensor] | None = None,
     ) -> list[Detections]:
-        """Return the detections of each image: boxes first, then masks inside these boxes.
+        """Return the detections of each image: boxes first, then what the boxes hold.
 
         Args:
             proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
@@ -109,8 +115,13 @@ class MaskRCNN(nn.Module):
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         masks = self.mask_head.predict(features, boxes, labels, settings)
-        parts = masks.split([len(b) for b in boxes])
-        return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+        counts = [len(b) for b in boxes]
+        parts = masks.split(counts)
+        points: list[Tensor | None] = [None] * len(images)
+        if self.keypoint_head is not None:
+            points = list(self.keypoint_head.predict(features, boxes).split(counts))
+        found = zip(boxes, scores, labels, parts, points, strict=True)
+        return [Detections(*each) for each in found]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes.
