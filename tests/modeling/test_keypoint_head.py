@@ -199,8 +199,14 @@ class TestDetector:
         assert found.keypoints is None
 
     @pytest.mark.parametrize("kind", ["4conv", "pointrend"])
-    def test_learns_where_a_keypoint_is(self, kind):
+    def test_all_its_parameters_learn_on_any_image(self, kind):
         model = detector(kind, keypoint_head=self.KEYPOINTS)
+        empty = replace(target(64, 96, []), keypoints=torch.zeros(0, K, 3))
+        model([image(64, 96)], [empty])["loss_keypoint"].backward()
+        assert all(p.grad is not None for p in model.keypoint_head.parameters())
+
+    def test_learns_where_a_keypoint_is(self):
+        model = detector("4conv", keypoint_head=self.KEYPOINTS)
         truth = target(64, 96, [[8, 8, 56, 56]])
         points = torch.tensor([[[16.0, 16, 2], [48, 16, 2], [16, 48, 1], [48, 48, 2], [0, 0, 0]]])
         truth = replace(truth, keypoints=points)
@@ -210,7 +216,6 @@ class TestDetector:
             optimizer.zero_grad()
             sum(losses.values()).backward()
             optimizer.step()
-        assert "loss_keypoint" in losses
         features = model.backbone([image(64, 96)])
         found = model.keypoint_head.predict(features, [truth.boxes])
         assert (found[0, :4, :2] - points[0, :4, :2]).norm(dim=1).max() < 8
