@@ -45,6 +45,7 @@ FAMILY = Family(
     weights=lambda model: model.backbone.weights,
     pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
     read="pointrend_repro.data.training_splits:read_instances",
+    requires="pointrend_repro.data.training_splits:require_keypoints_of_head",
     trains_on="pointrend_repro.data.training_splits:has_object",
     make_example="pointrend_repro.data.examples:training_example",
     identity="pointrend_repro.data.training_splits:objects",

@@ -78,6 +78,7 @@ def _train(
             stack.enter_context(only_training_in(output.parent))
         family = family_of(settings)
         dataset = family.function(family.read)(data, "train")
+        family.require(dataset, settings, data.train_annotations)
         options, told = given.read(settings, dataset, experiment)
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
