@@ -10,6 +10,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.keypoints import KeypointDefinition
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
@@ -35,13 +36,15 @@ Categories = list[tuple[int, str]]
 class KnownModel:
     """A published model: what it consists of, its input, and what its classes mean.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
+    those of their objects, if the model finds any.
     """
 
     model: Any
     input: InputSettings
     categories: Categories
     inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
+    keypoints: KeypointDefinition | None = None
 
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR

@@ -31,7 +31,7 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
     keypoint_head = (
         None
         if settings.keypoint_head is None
-        else KeypointHead(channels, settings.keypoint_head, pool_rois)
+        else KeypointHead(channels, settings.keypoint_head, roi_layer)
     )
     return MaskRCNN(
         settings,

@@ -1,11 +1,12 @@
 """Several detectors that predict together: what they find is pooled before a last NMS.
 
-Each model sees the image at its own size, and draws its masks in its own boxes. All boxes with
-their masks then compete, class by class, by their scores times the weight of their model.
+Each model sees the image at its own size, and finds masks and keypoints in its own boxes. All boxes
+with these then compete, class by class, by their scores times the weight of their model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -19,12 +20,16 @@ from pointrend_repro.settings.ensemble import EnsembleSettings
 
 
 class Found(NamedTuple):
-    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image."""
+    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image.
+
+    Keypoints are (K, 3), x and y in the same pixels and a score, if the model finds any.
+    """
 
     mask_logits: Tensor
     box: Tensor
     score: float
     label: int
+    keypoints: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -44,12 +49,16 @@ def make_ensemble(models: tuple[SavedModel, ...], settings: EnsembleSettings) ->
     """Put models together.
 
     Raises:
-        UserError: they are not for the same classes.
+        UserError: they are not for the same classes and keypoints.
     """
     for number, model in enumerate(models):
         if model.categories != models[0].categories:
             raise UserError(
                 f"ensemble.variants: {settings.variants[number - 1]} was trained for other classes"
+            )
+        if model.keypoints != models[0].keypoints:
+            raise UserError(
+                f"ensemble.variants: {settings.variants[number - 1]} finds other keypoints"
             )
     return Ensemble(models, settings)
 
@@ -57,8 +66,11 @@ def make_ensemble(models: tuple[SavedModel, ...], settings: EnsembleSettings) ->
 def rows(found: Detections) -> Iterator[Found]:
     """Yield the objects that one model has found."""
     numbers = found.scores.tolist(), found.labels.tolist()
-    for logits, box, score, label in zip(found.mask_logits, found.boxes, *numbers, strict=True):
-        yield Found(logits, box, score, label)
+    points: Iterable[Tensor | None] = repeat(None, len(found.boxes))
+    if found.keypoints is not None:
+        points = found.keypoints
+    for each in zip(found.mask_logits, found.boxes, *numbers, points, strict=True):
+        yield Found(*each)
 
 
 def pool(found: list[Detections], settings: EnsembleSettings) -> list[Found]:
@@ -73,5 +85,5 @@ def pool(found: list[Detections], settings: EnsembleSettings) -> list[Found]:
     scores = torch.cat([each.scores * w for each, w in zip(found, weights, strict=True)])
     labels = torch.cat([each.labels for each in found])
     keep = suppress(boxes, scores, labels, settings.nms_iou)[: settings.detections_per_image]
-    logits = [mask for each in found for mask in each.mask_logits]
-    return [Found(logits[i], boxes[i], float(scores[i]), int(labels[i])) for i in keep.tolist()]
+    objects = [row for each in found for row in rows(each)]
+    return [objects[i]._replace(score=float(scores[i])) for i in keep.tolist()]

@@ -1,7 +1,7 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ class Instances:
         scores: (R,) float32.
         labels: (R,) int64, 0-based classes.
         masks: (R, H, W) bool.
+        keypoints: (R, K, 3) float32, x, y and a score; None: the model finds none.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
     masks: NDArray[np.bool_]
+    keypoints: NDArray[np.float32] | None = None
 
 
 def predict_image(
@@ -58,6 +60,7 @@ def predict_image(
         scores=found.scores.cpu().numpy(),
         labels=found.labels.cpu().numpy(),
         masks=masks,
+        keypoints=None if found.keypoints is None else found.keypoints.cpu().numpy(),
     )
 
 
@@ -84,8 +87,9 @@ def predict_dataset(
         proposals: boxes to look at instead of a model's own proposals.
 
     Yields:
-        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
-        image size), in pixels of the image on disk.
+        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score`, `segmentation` (RLE at
+        image size), and `keypoints` [x, y, score, ...] if the model finds any, in pixels of the
+        image on disk.
 
     Raises:
         UserError: the data set's categories are not those that the model was trained for, or an
@@ -120,16 +124,27 @@ def _results_of(
     proposals: Boxes | None,
 ) -> Iterable[dict[str, Any]]:
     found = _objects(saved, read_record(record), settings, proposals)
-    for mask_logits, box, score, label in found:
-        window = mask_window(mask_logits, box, record.height, record.width)
-        x0, y0, x1, y1 = box.tolist()
-        yield {
+    for each in found:
+        window = mask_window(each.mask_logits, each.box, record.height, record.width)
+        x0, y0, x1, y1 = each.box.tolist()
+        result = {
             "image_id": record.id,
-            "category_id": saved.categories[label][0],
+            "category_id": saved.categories[each.label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "score": score,
+            "score": each.score,
             "segmentation": encode_window(window, record.height, record.width),
         }
+        yield result if each.keypoints is None else result | coco_keypoints(each.keypoints)
+
+
+def coco_keypoints(keypoints: Tensor) -> dict[str, list[float]]:
+    """Return keypoints (K, 3) of an object as COCO's results have them.
+
+    COCO's x and y are indices of pixels, whose centres lie half a pixel further (detectron2 commit
+    02b5c4e2, evaluation/coco_evaluation.py).
+    """
+    shift = keypoints.new_tensor([0.5, 0.5, 0.0])
+    return {"keypoints": (keypoints - shift).flatten().tolist()}
 
 
 def _objects(
@@ -149,7 +164,7 @@ def detect(
     settings: InferenceSettings,
     proposals: Boxes | None = None,
 ) -> Detections:
-    """Detect at the network's input size, with boxes moved back to the image's own pixels.
+    """Detect at the network's input size; boxes and keypoints are moved back to the image's pixels.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
@@ -164,8 +179,10 @@ def detect(
     (found,) = saved.model.detect([tensor.to(device)], settings, given)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
     boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
-    keep = is_nonempty(boxes)
-    return Detections(boxes[keep], found.scores[keep], found.labels[keep], found.mask_logits[keep])
+    points = found.keypoints
+    if points is not None:
+        points = torch.cat([points[..., :2] * scale, points[..., 2:]], dim=2)
+    return replace(found, boxes=boxes, keypoints=points).select(is_nonempty(boxes))
 
 
 def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:

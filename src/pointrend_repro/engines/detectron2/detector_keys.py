@@ -50,6 +50,8 @@ def detector_problems(settings: ModelSettings) -> list[str]:
                 problems.append(f"model.mask_head.point_loss {head.point_loss}")
         case SharpMaskHeadSettings(coarse_stage_share=float()):
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
+    if settings.keypoint_head is not None:
+        problems.append("keypoints here (model.keypoint_head); leave out `engine`")
     return problems
 
 
