@@ -57,9 +57,9 @@ class Model:
 
         Returns:
             For a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes, `masks` (R, H, W) bool and `keypoints` (R, K, 3), x, y and a score, or
-            None; highest-scoring first, R may be 0. For a semantic model: `labels` (H, W) uint8
-            train ids.
+            0-based classes, `masks` (R, H, W) bool, None for a model without masks, and `keypoints`
+            (R, K, 3), x, y and a score, None for a model without keypoints; highest-scoring first,
+            R may be 0. For a semantic model: `labels` (H, W) uint8 train ids.
 
         Raises:
             UserError: `image` is not such an array, or such models predict only whole data sets.

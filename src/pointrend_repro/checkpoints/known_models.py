@@ -10,11 +10,13 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.data.keypoints import KeypointDefinition
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
+    KeypointHeadSettings,
     MaskHeadSettings,
+    NoMaskSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
@@ -58,6 +60,7 @@ _BACKBONES = {
 }
 
 _HEADS: dict[str, MaskHeadSettings] = {
+    "faster_rcnn": NoMaskSettings(kind="none"),
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),
@@ -84,7 +87,18 @@ def _instance_models() -> dict[str, KnownModel]:
         models[f"{head}_r50_fpn_cityscapes"] = KnownModel(
             settings, _CITYSCAPES_INPUT, _CITYSCAPES_INSTANCES
         )
-    return models
+    return models | {"keypoint_rcnn_r50_fpn_coco": _keypoint_rcnn()}
+
+
+def _keypoint_rcnn() -> KnownModel:
+    """detectron2's COCO-Keypoints/keypoint_rcnn_R_50_FPN: people, and no masks."""
+    settings = ModelSettings(
+        backbone=_BACKBONES["r50_fpn"],
+        mask_head=NoMaskSettings(kind="none"),
+        keypoint_head=KeypointHeadSettings(num_keypoints=len(COCO_PERSON)),
+    )
+    person = [(c.id, c.name) for c in COCO_CATEGORIES if c.name == "person"]
+    return KnownModel(settings, InputSettings(), person, keypoints=COCO_KEYPOINTS)
 
 
 # The trunk of detectron2's DeepLabs: RGB, as in projects/DeepLab/configs.

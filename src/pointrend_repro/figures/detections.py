@@ -4,8 +4,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.drawing import COLORS, View, show_mask, show_view
+from pointrend_repro.modeling.detector import NO_MASKS
 
 _MIN_SCORE = 0.5
 _SHOWN = 3
@@ -58,7 +60,13 @@ def in_view(found: Detections, view: View) -> Detections:
 
 
 def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
-    """Draw a view with the masks found in it, each in the colour of its number."""
+    """Draw a view with the masks found in it, each in the colour of its number.
+
+    Raises:
+        UserError: the model has no mask head.
+    """
+    if found.mask_logits is None:
+        raise UserError(NO_MASKS)
     show_view(ax, view)
     for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))

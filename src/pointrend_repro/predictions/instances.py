@@ -1,7 +1,8 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +36,14 @@ class Instances:
         boxes: (R, 4) float32, xyxy.
         scores: (R,) float32.
         labels: (R,) int64, 0-based classes.
-        masks: (R, H, W) bool.
+        masks: (R, H, W) bool; None: the model has no mask head.
         keypoints: (R, K, 3) float32, x, y and a score; None: the model finds none.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
-    masks: NDArray[np.bool_]
+    masks: NDArray[np.bool_] | None
     keypoints: NDArray[np.float32] | None = None
 
 
@@ -52,9 +53,11 @@ def predict_image(
     """Find the objects in one RGB image, (H, W, 3) uint8."""
     height, width = image.shape[:2]
     found = detect(saved, image, settings)
-    masks = np.zeros((len(found.boxes), height, width), dtype=bool)
-    for image_mask, (logits, box) in zip(masks, _pairs(found), strict=True):
-        mask_window(logits, box, height, width).draw(image_mask)
+    masks = None
+    if found.mask_logits is not None:
+        masks = np.zeros((len(found.boxes), height, width), dtype=bool)
+        for image_mask, logits, box in zip(masks, found.mask_logits, found.boxes, strict=True):
+            mask_window(logits, box, height, width).draw(image_mask)
     return Instances(
         boxes=found.boxes.cpu().numpy(),
         scores=found.scores.cpu().numpy(),
@@ -87,9 +90,9 @@ def predict_dataset(
         proposals: boxes to look at instead of a model's own proposals.
 
     Yields:
-        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score`, `segmentation` (RLE at
-        image size), and `keypoints` [x, y, score, ...] if the model finds any, in pixels of the
-        image on disk.
+        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and, if the model predicts
+        them, `segmentation` (RLE at image size) and `keypoints` [x, y, score, ...], in pixels of
+        the image on disk.
 
     Raises:
         UserError: the data set's categories are not those that the model was trained for, or an
@@ -125,26 +128,30 @@ def _results_of(
 ) -> Iterable[dict[str, Any]]:
     found = _objects(saved, read_record(record), settings, proposals)
     for each in found:
-        window = mask_window(each.mask_logits, each.box, record.height, record.width)
         x0, y0, x1, y1 = each.box.tolist()
-        result = {
+        entry: dict[str, Any] = {
             "image_id": record.id,
             "category_id": saved.categories[each.label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": each.score,
-            "segmentation": encode_window(window, record.height, record.width),
         }
-        yield result if each.keypoints is None else result | coco_keypoints(each.keypoints)
+        if each.mask_logits is not None:
+            window = mask_window(each.mask_logits, each.box, record.height, record.width)
+            entry["segmentation"] = encode_window(window, record.height, record.width)
+        if each.keypoints is not None:
+            entry["keypoints"] = coco_keypoints(each.keypoints)
+        yield entry
 
 
-def coco_keypoints(keypoints: Tensor) -> dict[str, list[float]]:
-    """Return keypoints (K, 3) of an object as COCO's results have them.
+def coco_keypoints(keypoints: Tensor) -> list[float]:
+    """Return keypoints (K, 3) of an object as COCO's results have them, [x, y, score, ...].
 
     COCO's x and y are indices of pixels, whose centres lie half a pixel further (detectron2 commit
     02b5c4e2, evaluation/coco_evaluation.py).
     """
     shift = keypoints.new_tensor([0.5, 0.5, 0.0])
-    return {"keypoints": (keypoints - shift).flatten().tolist()}
+    values: list[float] = (keypoints - shift).flatten().tolist()
+    return values
 
 
 def _objects(
@@ -182,11 +189,8 @@ def detect(
     points = found.keypoints
     if points is not None:
         points = torch.cat([points[..., :2] * scale, points[..., 2:]], dim=2)
-    return replace(found, boxes=boxes, keypoints=points).select(is_nonempty(boxes))
-
-
-def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:
-    return zip(found.mask_logits, found.boxes, strict=True)
+    moved = dataclasses.replace(found, boxes=boxes, keypoints=points)
+    return moved.select(is_nonempty(boxes))
 
 
 def _names(categories: list[tuple[int, str]]) -> str:
