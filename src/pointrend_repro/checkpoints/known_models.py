@@ -10,9 +10,11 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
+    KeypointHeadSettings,
     MaskHeadSettings,
     NoMaskSettings,
     PointRendHeadSettings,
@@ -36,13 +38,15 @@ Categories = list[tuple[int, str]]
 class KnownModel:
     """A published model: what it consists of, its input, and what its classes mean.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
+    those of their objects, if the model finds any.
     """
 
     model: Any
     input: InputSettings
     categories: Categories
     inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
+    keypoints: KeypointDefinition | None = None
 
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
@@ -83,7 +87,18 @@ def _instance_models() -> dict[str, KnownModel]:
         models[f"{head}_r50_fpn_cityscapes"] = KnownModel(
             settings, _CITYSCAPES_INPUT, _CITYSCAPES_INSTANCES
         )
-    return models
+    return models | {"keypoint_rcnn_r50_fpn_coco": _keypoint_rcnn()}
+
+
+def _keypoint_rcnn() -> KnownModel:
+    """detectron2's COCO-Keypoints/keypoint_rcnn_R_50_FPN: people, and no masks."""
+    settings = ModelSettings(
+        backbone=_BACKBONES["r50_fpn"],
+        mask_head=NoMaskSettings(kind="none"),
+        keypoint_head=KeypointHeadSettings(num_keypoints=len(COCO_PERSON)),
+    )
+    person = [(c.id, c.name) for c in COCO_CATEGORIES if c.name == "person"]
+    return KnownModel(settings, InputSettings(), person, keypoints=COCO_KEYPOINTS)
 
 
 # The trunk of detectron2's DeepLabs: RGB, as in projects/DeepLab/configs.

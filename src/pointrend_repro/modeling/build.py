@@ -3,6 +3,7 @@
 from pointrend_repro.modeling.backbone import FPNBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.pooling import build_roi_layer
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
@@ -27,4 +28,16 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
         num_classes=num_classes,
         roi_layer=roi_layer,
     )
-    return MaskRCNN(settings, backbone=backbone, rpn=rpn, box_head=box_head, mask_head=mask_head)
+    keypoint_head = (
+        None
+        if settings.keypoint_head is None
+        else KeypointHead(channels, settings.keypoint_head, roi_layer)
+    )
+    return MaskRCNN(
+        settings,
+        backbone=backbone,
+        rpn=rpn,
+        box_head=box_head,
+        mask_head=mask_head,
+        keypoint_head=keypoint_head,
+    )

@@ -57,6 +57,16 @@ class RoiLayerSettings(Strict):
         return self
 
 
+class DetectorInputSettings(InputSettings):
+    """Image sizes, augmentation, and which images are trained on."""
+
+    only_with_keypoints: bool = added(
+        False,
+        "train on images with a labelled keypoint only, as models with a keypoint head always do "
+        "(Mask R-CNN, section 5; in Table 5 the others, too)",
+    )
+
+
 class DetectorSettings(Strict):
     """Region proposals and box head, as in d2's Base-RCNN-FPN."""
 
@@ -115,14 +125,14 @@ class TrainingSettings(AnyTrainingSettings):
 
     family: OwnFamily = UNNAMED
     model: ModelSettings
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
 class DatasetRecipe(Recipe):
     """How instance models are trained."""
 
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
