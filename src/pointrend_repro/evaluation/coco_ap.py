@@ -60,7 +60,7 @@ def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scor
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         tables = _match(truth, results, kinds)
-        stats = {kind: _stats(_summarized(truth, tables[kind], kind)) for kind in kinds}
+        stats = {kind: _stats(summarized(truth, tables[kind], kind)) for kind in kinds}
     _log.debug("pycocotools: %s", printed.getvalue())
     values = dict(zip(STATS, stats["segm"], strict=True))
     box_ap = stats["bbox"][0] if results.has_boxes else None
@@ -115,18 +115,19 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict
         index = coco_index(truth.of_images(image_ids))
         for kind, other in (("bbox", "segmentation"), ("segm", "bbox")):
             if kind in kinds:
-                evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
+                evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
                 evaluation.evaluate()
                 tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
 
 
-def _loaded(truth: COCO, found: list[Entry]) -> COCO:
+def loaded(truth: COCO, found: list[Entry]) -> COCO:
+    """Return predictions in pycocotools' index, without a file; their entries are modified."""
     # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 
 
-def _summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
+def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
     # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)

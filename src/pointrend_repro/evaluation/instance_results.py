@@ -19,7 +19,11 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, reading_errors
 from pointrend_repro.base.json_list import encoding_of, is_json_list, read_json_list
 from pointrend_repro.base.json_text import parse_json, shown
-from pointrend_repro.evaluation.official_files import Entry, require_prediction
+from pointrend_repro.evaluation.official_files import (
+    Entry,
+    require_keypoints,
+    require_prediction,
+)
 
 _Ints = NDArray[np.int64]
 
@@ -56,7 +60,8 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width).
+        image, category, size: its image's id, its category's id, and its mask's (height, width);
+            None without masks.
         has_boxes: whether all have a `bbox`.
     """
 
@@ -113,11 +118,16 @@ class InstanceResults:
         }
 
 
-def index_results(path: Path) -> InstanceResults:
+def index_results(path: Path, *, keypoints: int | None = None) -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
     Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
     file has it, `bbox` [x, y, width, height] in pixels.
+
+    Args:
+        path: the file.
+        keypoints: how many each has, as `keypoints` [x, y, score, ...]; masks and boxes are then
+            not looked at.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -130,12 +140,15 @@ def index_results(path: Path) -> InstanceResults:
     has_boxes = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
-        require_prediction(entry, path, index)
+        if keypoints is None:
+            require_prediction(entry, path, index)
+        else:
+            require_keypoints(entry, path, index, keypoints)
         start.append(found.start)
         length.append(found.length)
         image.append(entry["image_id"])
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]))
+        size.append(None if keypoints else tuple(entry["segmentation"]["size"]))
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -173,8 +186,9 @@ def require_known(
     other_category = _of_values(categories, lambda value: value not in category_ids)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
+    has_masks = found_sizes.values != [None]
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (expected_sizes != found_sizes.codes) & ~other_image
+    other_size = (expected_sizes != found_sizes.codes) & ~other_image & has_masks
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size

@@ -49,8 +49,22 @@ def require_prediction(entry: Any, path: Path, index: int) -> None:
         UserError: a key is missing, or its value is invalid.
     """
     where = f"{path}: prediction {index} (from 0)"
-    _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
+    require_scored(entry, ("segmentation",), where)
     _check_values(entry, where)
+
+
+def require_scored(entry: Any, keys: tuple[str, ...], where: str) -> None:
+    """Refuse anything but a prediction with a score and these keys, whose values are not checked.
+
+    Raises:
+        UserError: a key is missing, or its value is invalid; the message begins with `where`.
+    """
+    _require_keys(entry, ("image_id", "category_id", "score", *keys), where)
+    for key in ("image_id", "category_id"):
+        if type(entry[key]) is not int:
+            raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
+    if not is_finite(entry["score"]):
+        raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
 
 
 def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
@@ -60,11 +74,6 @@ def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
 
 
 def _check_values(entry: Entry, where: str) -> None:
-    for key in ("image_id", "category_id"):
-        if type(entry[key]) is not int:
-            raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
-    if not is_finite(entry["score"]):
-        raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
     rle = entry["segmentation"]
     if (
         not isinstance(rle, dict)
@@ -80,4 +89,34 @@ def _check_values(entry: Entry, where: str) -> None:
     if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
         raise UserError(
             f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
+        )
+
+
+def require_keypoints(entry: Any, path: Path, index: int, count: int) -> None:
+    """Refuse anything but a prediction of keypoints in COCO's results format.
+
+    Args:
+        entry: from the file.
+        path: the file, for the message.
+        index: of the entry, from 0.
+        count: how many keypoints it has to have.
+
+    Raises:
+        UserError: a key is missing, or its value is invalid.
+    """
+    where = f"{path}: prediction {index} (from 0)"
+    if isinstance(entry, dict) and "keypoints" not in entry:
+        raise UserError(
+            f"{where}: has no 'keypoints'; give predictions of a model with a keypoint_head"
+        )
+    require_scored(entry, ("keypoints",), where)
+    points = entry["keypoints"]
+    if not isinstance(points, list) or not all(map(is_finite, points)):
+        raise UserError(
+            f"{where}: keypoints must be a list of finite numbers [x, y, score, ...]; correct it"
+        )
+    if len(points) != 3 * count:
+        raise UserError(
+            f"{where}: has {len(points)} numbers in keypoints, but the ground truth has {count} "
+            "keypoints; write three for each, [x, y, score, ...]"
         )
