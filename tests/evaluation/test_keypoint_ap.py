@@ -1,4 +1,4 @@
-"""keypoint_ap is pycocotools' number on whole files, for any number of keypoints, and on samples."""
+"""keypoint_ap is pycocotools' number on whole files, for any K, and on samples of images."""
 
 import contextlib
 import copy
