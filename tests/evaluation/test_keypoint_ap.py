@@ -20,6 +20,7 @@ from pointrend_repro.evaluation.bootstrap import image_counts
 from pointrend_repro.evaluation.scoring import ReadOnce
 
 SIDE = 300
+EMPTY = {"size": [SIDE, SIDE], "counts": f"PX{chr(0x5E)}2"}
 PERSON = {"id": 1, "name": "person", "keypoints": list(COCO_PERSON), "skeleton": [[1, 2]]}
 ARROW = {
     "id": 7,
@@ -153,7 +154,7 @@ def test_more_in_the_files_changes_nothing(tmp_path: Path) -> None:
     truth["annotations"].append({k: ball[k] for k in ("image_id", "category_id", "bbox", "area")})
     truth["categories"].append({"id": 2, "name": "ball"})
     for entry in found:
-        entry |= {"bbox": [0, 0, 9999, 9999], "segmentation": "whatever"}
+        entry |= {"bbox": [0, 0, 9999, 9999], "segmentation": EMPTY}
     found.append({**found[0], "category_id": 2, "score": 1.0})
     assert scored(tmp_path, truth, found) == expected
 
@@ -210,8 +211,12 @@ def of_object(**changed: Any) -> Any:
 
 
 WRONG = {
-    "no keypoints": (lambda t, f: f[3].pop("keypoints"), r"prediction 3 .*'keypoints'.*keypoint_h"),
-    "other length": (of_found(keypoints=[1, 2, 3]), r"prediction 3 .*has 3 numbers.* 17 keypoints"),
+    "no keypoints": (
+        lambda t, f: f[3].update(bbox=f[3].pop("keypoints")[:4]),
+        r"prediction 3 .*'keypoints'.*keypoint_h",
+    ),
+    "other length": (of_found(keypoints=[1, 2, 3]), "has 1 keypoints, but the ground truth has 17"),
+    "not in threes": (of_found(keypoints=[1, 2]), "prediction 3 .*list of finite .*three for each"),
     "not finite": (of_found(keypoints=[float("nan")] * 51), "prediction 3 .*list of finite numb"),
     "no score": (lambda t, f: f[3].pop("score"), "prediction 3 .*has no 'score'"),
     "image": (of_found(image_id=99), "prediction 3 .*image 99 is not in the ground truth"),

@@ -75,18 +75,19 @@ def draw_instances(
     """Draw objects over an RGB image (H, W, 3), the highest-scoring on top.
 
     Each has a tinted mask, a thin outline in its full colour, and its class and score if there is
-    room. The image itself stays visible: no boxes are drawn.
+    room. The image itself stays visible: boxes are drawn, untinted, only where there are no masks.
     """
     drawn = image.astype(np.float32)
     shown = np.flatnonzero(instances.scores >= score_threshold)
     for k in shown[::-1]:
-        mask, colour = instances.masks[k], np.array(_colour(int(k)), dtype=np.float32)
-        drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
+        mask, colour = _region(instances, k, image), np.array(_colour(int(k)), dtype=np.float32)
+        if instances.masks is not None:
+            drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
         drawn[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
-        _label(picture, instances.masks[k], text, _colour(int(k)))
+        _label(picture, _region(instances, k, image), text, _colour(int(k)))
     return np.array(picture)
 
 
@@ -95,6 +96,16 @@ def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[
     colours = np.array([_colour(label) for label in range(256)], dtype=np.float32)
     drawn = (1 - _TINT) * image + _TINT * colours[labels]
     return drawn.round().astype(np.uint8)
+
+
+def _region(instances: Instances, k: int, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the mask (H, W) of an object, or of its box."""
+    if instances.masks is not None:
+        return instances.masks[k]
+    region = np.zeros(image.shape[:2], dtype=bool)
+    x0, y0, x1, y1 = instances.boxes[k].round().astype(int)
+    region[y0:y1, x0:x1] = True
+    return region
 
 
 def _colour(number: int) -> tuple[int, int, int]:

@@ -46,8 +46,9 @@ class Model:
 
         Returns:
             For a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. For a
-            semantic model: `labels` (H, W) uint8 train ids.
+            0-based classes and `masks` (R, H, W) bool, None for a model without masks,
+            highest-scoring first; R may be 0. For a semantic model: `labels` (H, W) uint8 train
+            ids.
 
         Raises:
             UserError: `image` is not such an array, or such models predict only whole data sets.

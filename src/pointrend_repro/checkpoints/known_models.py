@@ -14,6 +14,7 @@ from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
+    NoMaskSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
@@ -55,6 +56,7 @@ _BACKBONES = {
 }
 
 _HEADS: dict[str, MaskHeadSettings] = {
+    "faster_rcnn": NoMaskSettings(kind="none"),
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),

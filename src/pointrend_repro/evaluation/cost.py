@@ -28,8 +28,10 @@ from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.modeling.detector import NO_MASKS
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mlp import MlpMaskHead
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
 from pointrend_repro.modeling.points import rendered_steps
@@ -72,7 +74,8 @@ def mask_head_cost(
         `activations_peak` in millions.
 
     Raises:
-        UserError: a head from outside this package does not say what to count.
+        UserError: there is no mask head, or one from outside this package that does not say what to
+            count.
     """
     channels = settings.backbone.fpn_channels
     head = build_mask_head(
@@ -84,6 +87,10 @@ def mask_head_cost(
     match head:
         case Conv4Head():
             cost = _conv4(head, channels)
+        case None:
+            raise UserError(NO_MASKS)
+        case MlpMaskHead():
+            cost = _with_inputs(head, head.from_roi_features, _roi_features(head, channels))
         case PointRendHead():
             cost = _pointrend(head, channels, num_classes, inference)
         case SharpMaskHead():
@@ -95,8 +102,12 @@ def mask_head_cost(
 
 
 def _conv4(head: Conv4Head, channels: int) -> _Cost:
-    roi_features = torch.zeros(1, channels, head.roi_resolution, head.roi_resolution)
+    roi_features = _roi_features(head, channels)
     return _with_inputs(head, lambda x: head.predictor(head.hidden(x)), roi_features)
+
+
+def _roi_features(head: Conv4Head | MlpMaskHead, channels: int) -> Tensor:
+    return torch.zeros(1, channels, head.roi_resolution, head.roi_resolution)
 
 
 def _pointrend(

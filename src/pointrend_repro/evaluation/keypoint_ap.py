@@ -8,6 +8,7 @@ object's `area` in the annotations, and k twice the keypoint's sigma.
 import contextlib
 import io
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,14 @@ def keypoint_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
 def score_keypoint_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score as `keypoint_ap` does, and also return pycocotools' matches."""
     content, definition = once(_read_truth, ground_truth)
-    results = once(index_results, predictions, keypoints=len(definition.names))
+    results = once(index_results, predictions)
     require_known(
         results,
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
         category_ids={category["id"] for category in content["all_categories"]},
     )
     truth = Truth(content)
+    _require_keypoints(results, len(definition.names), truth.category_ids)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         table = _match(truth, results, np.array(definition.sigmas))
@@ -121,6 +123,23 @@ def _completed(entry: Entry, count: int) -> Entry:
     labelled = sum(flag > 0 for flag in points[2::3])
     crowd = {"iscrowd": entry.get("iscrowd", 0)}
     return read | crowd | {"keypoints": points, "num_keypoints": labelled}
+
+
+def _require_keypoints(results: InstanceResults, count: int, category_ids: Collection[int]) -> None:
+    """Refuse predictions of categories with keypoints that have none, or others."""
+    columns = results.category, results.points
+    codes = {(c, p) for c, p in zip(*(column.codes.tolist() for column in columns), strict=True)}
+    for category, points in codes:
+        found = results.points.values[points]
+        if results.category.values[category] in category_ids and found != count:
+            here = (results.category.codes == category) & (results.points.codes == points)
+            where = f"{results.path}: prediction {int(np.argmax(here))} (from 0)"
+            if found is None:
+                raise UserError(
+                    f"{where}: has no 'keypoints', which this metric compares; give predictions of "
+                    "a model with a keypoint_head"
+                )
+            raise UserError(f"{where}: has {found} keypoints, but the ground truth has {count}")
 
 
 def _match(truth: Truth, results: InstanceResults, sigmas: Any) -> MatchTable:

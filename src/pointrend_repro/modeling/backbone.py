@@ -13,6 +13,7 @@ from pointrend_repro.settings.backbone import BackboneSettings
 
 # Image pixels per cell of each feature map.
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}
+PYRAMID_STRIDES = {name: STRIDES[name] for name in ("p2", "p3", "p4", "p5")}  # for boxes
 TRUNK_STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}  # of a trunk under a pyramid
 
 
@@ -90,6 +91,7 @@ class FPNBackbone(TrunkBackbone):
     Attributes:
         channels: of p2 to p6.
         strides: image pixels per cell of each map on which boxes are proposed.
+        roi_strides: the same of each map from which boxes are cropped, fine to coarse.
 
     Raises:
         UserError: the trunk is dilated, so p2 to p5 would not halve.
@@ -103,6 +105,7 @@ class FPNBackbone(TrunkBackbone):
         super().__init__(settings)
         self.channels = settings.fpn_channels
         self.strides = STRIDES
+        self.roi_strides = PYRAMID_STRIDES
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )

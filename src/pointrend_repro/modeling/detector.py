@@ -1,4 +1,9 @@
-"""Mask R-CNN: backbone, region proposals, box head and mask head, assembled by `build`."""
+"""Mask R-CNN: backbone, region proposals, box head and mask head, assembled by `build`.
+
+Without a mask head it is Faster R-CNN.
+"""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +17,8 @@ from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+
+NO_MASKS = "the model has no mask head (`mask_head: {kind: none}`): it predicts boxes only"
 
 
 class MaskRCNN(nn.Module):
@@ -28,13 +35,14 @@ class MaskRCNN(nn.Module):
         backbone: FPNBackbone,
         rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
-        mask_head: MaskHead,
+        mask_head: MaskHead | None,
     ) -> None:
         """Put a detector together.
 
         Args:
             settings: what the parts were made from; saved in the model's file.
             rpn: None for a detector that is given its proposals.
+            mask_head: None for a detector of boxes only.
         """
         super().__init__()
         self.settings = settings
@@ -83,6 +91,8 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.box_head(features, [p.boxes for p in proposals])
         losses |= self.box_head.losses(logits, deltas, proposals, targets)
 
+        if self.mask_head is None:
+            return losses
         if self.mask_head.train_on_refined_boxes:
             proposals = self.box_head.refine(deltas, proposals)
         foreground = [p.select(p.labels < self.num_classes) for p in proposals]
@@ -108,8 +118,10 @@ class MaskRCNN(nn.Module):
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
-        masks = self.mask_head.predict(features, boxes, labels, settings)
-        parts = masks.split([len(b) for b in boxes])
+        parts: Sequence[Tensor | None] = [None] * len(images)
+        if self.mask_head is not None:
+            masks = self.mask_head.predict(features, boxes, labels, settings)
+            parts = masks.split([len(b) for b in boxes])
         return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
 
     def own_proposals(self) -> RegionProposalNetwork:
@@ -124,6 +136,16 @@ class MaskRCNN(nn.Module):
                 "the pipeline's predictions give it boxes"
             )
         return self.rpn
+
+    def own_masks(self) -> MaskHead:
+        """Return what predicts masks.
+
+        Raises:
+            UserError: nothing does; the detector finds boxes only.
+        """
+        if self.mask_head is None:
+            raise UserError(NO_MASKS)
+        return self.mask_head
 
     def _propose(
         self, images: list[Tensor], features: dict[str, Tensor], test: DetectionAtTest
@@ -146,8 +168,11 @@ class MaskRCNN(nn.Module):
         Args:
             boxes: N tensors (R_n, 4), xyxy in pixels of their image.
             labels: N tensors (R_n,), 0-based classes.
+
+        Raises:
+            UserError: the detector has no mask head.
         """
-        return self.mask_head.predict(self.backbone(images), boxes, labels, settings)
+        return self.own_masks().predict(self.backbone(images), boxes, labels, settings)
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:

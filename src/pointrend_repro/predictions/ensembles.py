@@ -4,7 +4,7 @@ Each model sees the image at its own size, and draws its masks in its own boxes.
 their masks then compete, class by class, by their scores times the weight of their model.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,9 +19,12 @@ from pointrend_repro.settings.ensemble import EnsembleSettings
 
 
 class Found(NamedTuple):
-    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image."""
+    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image.
 
-    mask_logits: Tensor
+    There are no logits if the model has no mask head.
+    """
+
+    mask_logits: Tensor | None
     box: Tensor
     score: float
     label: int
@@ -44,20 +47,22 @@ def make_ensemble(models: tuple[SavedModel, ...], settings: EnsembleSettings) ->
     """Put models together.
 
     Raises:
-        UserError: they are not for the same classes.
+        UserError: they are not for the same classes, or only some of them predict masks.
     """
     for number, model in enumerate(models):
+        name = f"ensemble.variants: {settings.variants[number - 1]}"
         if model.categories != models[0].categories:
-            raise UserError(
-                f"ensemble.variants: {settings.variants[number - 1]} was trained for other classes"
-            )
+            raise UserError(f"{name} was trained for other classes")
+        if _has_masks(model) != _has_masks(models[0]):
+            which = "has a mask head" if _has_masks(model) else "has no mask head"
+            raise UserError(f"{name} {which}, unlike the variant itself; all must, or none")
     return Ensemble(models, settings)
 
 
 def rows(found: Detections) -> Iterator[Found]:
     """Yield the objects that one model has found."""
     numbers = found.scores.tolist(), found.labels.tolist()
-    for logits, box, score, label in zip(found.mask_logits, found.boxes, *numbers, strict=True):
+    for logits, box, score, label in zip(_masks(found), found.boxes, *numbers, strict=True):
         yield Found(logits, box, score, label)
 
 
@@ -73,5 +78,13 @@ def pool(found: list[Detections], settings: EnsembleSettings) -> list[Found]:
     scores = torch.cat([each.scores * w for each, w in zip(found, weights, strict=True)])
     labels = torch.cat([each.labels for each in found])
     keep = suppress(boxes, scores, labels, settings.nms_iou)[: settings.detections_per_image]
-    logits = [mask for each in found for mask in each.mask_logits]
+    logits = [mask for each in found for mask in _masks(each)]
     return [Found(logits[i], boxes[i], float(scores[i]), int(labels[i])) for i in keep.tolist()]
+
+
+def _masks(found: Detections) -> Iterable[Tensor | None]:
+    return [None] * len(found.boxes) if found.mask_logits is None else found.mask_logits
+
+
+def _has_masks(model: SavedModel) -> bool:
+    return model.model.mask_head is not None

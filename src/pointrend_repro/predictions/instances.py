@@ -1,5 +1,6 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.progress import track
-from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_list import write_json_list
@@ -35,13 +35,13 @@ class Instances:
         boxes: (R, 4) float32, xyxy.
         scores: (R,) float32.
         labels: (R,) int64, 0-based classes.
-        masks: (R, H, W) bool.
+        masks: (R, H, W) bool; None: the model has no mask head.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
-    masks: NDArray[np.bool_]
+    masks: NDArray[np.bool_] | None
 
 
 def predict_image(
@@ -50,9 +50,11 @@ def predict_image(
     """Find the objects in one RGB image, (H, W, 3) uint8."""
     height, width = image.shape[:2]
     found = detect(saved, image, settings)
-    masks = np.zeros((len(found.boxes), height, width), dtype=bool)
-    for image_mask, (logits, box) in zip(masks, _pairs(found), strict=True):
-        mask_window(logits, box, height, width).draw(image_mask)
+    masks = None
+    if found.mask_logits is not None:
+        masks = np.zeros((len(found.boxes), height, width), dtype=bool)
+        for image_mask, logits, box in zip(masks, found.mask_logits, found.boxes, strict=True):
+            mask_window(logits, box, height, width).draw(image_mask)
     return Instances(
         boxes=found.boxes.cpu().numpy(),
         scores=found.scores.cpu().numpy(),
@@ -84,8 +86,8 @@ def predict_dataset(
         proposals: boxes to look at instead of a model's own proposals.
 
     Yields:
-        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
-        image size), in pixels of the image on disk.
+        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and, with a mask head,
+        `segmentation` (RLE at image size), in pixels of the image on disk.
 
     Raises:
         UserError: the data set's categories are not those that the model was trained for, or an
@@ -121,15 +123,17 @@ def _results_of(
 ) -> Iterable[dict[str, Any]]:
     found = _objects(saved, read_record(record), settings, proposals)
     for mask_logits, box, score, label in found:
-        window = mask_window(mask_logits, box, record.height, record.width)
         x0, y0, x1, y1 = box.tolist()
-        yield {
+        entry: dict[str, Any] = {
             "image_id": record.id,
             "category_id": saved.categories[label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
             "score": score,
-            "segmentation": encode_window(window, record.height, record.width),
         }
+        if mask_logits is not None:
+            window = mask_window(mask_logits, box, record.height, record.width)
+            entry["segmentation"] = encode_window(window, record.height, record.width)
+        yield entry
 
 
 def _objects(
@@ -164,12 +168,7 @@ def detect(
     (found,) = saved.model.detect([tensor.to(device)], settings, given)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
     boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
-    keep = is_nonempty(boxes)
-    return Detections(boxes[keep], found.scores[keep], found.labels[keep], found.mask_logits[keep])
-
-
-def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:
-    return zip(found.mask_logits, found.boxes, strict=True)
+    return dataclasses.replace(found, boxes=boxes).select(is_nonempty(boxes))
 
 
 def _names(categories: list[tuple[int, str]]) -> str:

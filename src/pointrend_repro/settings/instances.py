@@ -40,8 +40,21 @@ class RoiLayerSettings(Strict):
         "average", description="over the samples of a bin; roi_pool has max only"
     )
     sampling_ratio: Annotated[int, Field(ge=0)] = Field(
-        0, description="samples per bin and axis; 0: as many as it covers cells (d2)"
+        0,
+        description="samples per bin and axis; 0: as many as it covers cells (d2). The paper has 2",
     )
+
+    @model_validator(mode="after")
+    def _is_a_layer(self) -> "RoiLayerSettings":
+        if self.kind == "roi_pool":
+            if self.aggregation != "max":
+                raise ValueError("roi_pool takes the largest value: it needs aggregation: max")
+            if self.sampling_ratio:
+                raise ValueError("roi_pool takes no samples: leave out sampling_ratio")
+        elif self.aggregation == "max" and not self.sampling_ratio:
+            # Over a number that differs from box to box, it would mean another thing in each.
+            raise ValueError("aggregation: max needs a fixed number of samples: sampling_ratio: 2")
+        return self
 
 
 class DetectorInputSettings(InputSettings):

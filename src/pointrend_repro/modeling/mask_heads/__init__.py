@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mlp import MlpMaskHead
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
@@ -18,6 +19,8 @@ from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
+    MlpMaskSettings,
+    NoMaskSettings,
     PluginHeadSettings,
     PointRendHeadSettings,
     SharpMaskHeadSettings,
@@ -55,8 +58,8 @@ def build_mask_head(
     trunk_channels: tuple[int, int, int, int],
     num_classes: int,
     roi_layer: RoiLayer = pool_rois,
-) -> MaskHead:
-    """Make the mask head that `settings.kind` names.
+) -> MaskHead | None:
+    """Make the mask head that `settings.kind` names; None if that is `none`.
 
     Args:
         in_channels: of p2 to p5.
@@ -66,6 +69,10 @@ def build_mask_head(
     match settings:
         case Conv4HeadSettings():
             return Conv4Head(in_channels, num_classes, settings, roi_layer)
+        case MlpMaskSettings():
+            return MlpMaskHead(in_channels, num_classes, settings, roi_layer)
+        case NoMaskSettings():
+            return None
         case PointRendHeadSettings():
             return PointRendHead(in_channels, num_classes, settings)
         case SharpMaskHeadSettings():
