@@ -22,7 +22,12 @@ from pointrend_repro.checkpoints.detectron2_names import (
 from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
+from pointrend_repro.checkpoints.torchvision_names import (
+    from_torchvision,
+    from_torchvision_vgg,
+    is_torchvision,
+    is_torchvision_vgg,
+)
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
 # The key under which a file has its weights: detectron2 and most trainers; Caffe2; others.
@@ -78,6 +83,8 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Chec
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
         return _classifier(tensors, from_torchvision, "torchvision")
+    if is_torchvision_vgg(tensors):
+        return _classifier(tensors, from_torchvision_vgg, "torchvision")
     if "stem.conv1.weight" in tensors:
         source = "torchvision" if author == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
