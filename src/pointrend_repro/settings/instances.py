@@ -118,6 +118,9 @@ class InferenceSettings(AnyInferenceSettings):
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
     ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
+    proposals_only: bool = added(
+        False, "its proposals, of no class, in place of the objects that it finds in them"
+    )
 
 
 class TrainingSettings(AnyTrainingSettings):
