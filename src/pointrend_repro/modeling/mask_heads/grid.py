@@ -22,11 +22,16 @@ class GridMaskHead(nn.Module):
         """
         raise NotImplementedError
 
+    def training_logits(self, features: dict[str, Tensor], proposals: list[Proposals]) -> Tensor:
+        """Return the logits that are trained, of the same shape as `forward` does."""
+        logits: Tensor = self(features, [p.boxes for p in proposals])
+        return logits
+
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
         """Return `loss_mask`: binary cross-entropy of each box's class, over all cells."""
-        logits = self(features, [p.boxes for p in proposals])
+        logits = self.training_logits(features, proposals)
         labels = torch.cat([p.labels for p in proposals])
         return {"loss_mask": grid_loss(logits, labels, proposals, targets)}
 
