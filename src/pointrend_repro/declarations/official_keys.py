@@ -3,6 +3,9 @@
 # In the order of pycocotools' summarize(), which lvis follows.
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
+# In the order of pycocotools' summarize() for keypoints, which ignores small objects.
+COCO_KEYPOINT_KEYS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+
 # Average recall of proposals by their number, and by the objects' area at 1000; and the area under
 # its curve.
 RECALL_KEYS = (

@@ -164,12 +164,12 @@ def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | No
 def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        evaluation = _summarized(truth, table, kind)
+        evaluation = summarized(truth, table, kind)
     _log.debug("pycocotools: %s", printed.getvalue())
     return [percent(number) for number in evaluation.stats]
 
 
-def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
+def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
     # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)
@@ -183,7 +183,7 @@ def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
     return whole
 
 
-def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: Kind) -> COCOeval:
+def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: str) -> COCOeval:
     evaluation = COCOeval(iouType=kind)
     evaluation.params.imgIds, evaluation.params.catIds = truth.image_ids, category_ids
     evaluation._paramsEval = evaluation.params

@@ -166,7 +166,7 @@ def _batches(
     run: _Run, dataset: AnyDataset, seed: int, proposals: Proposals | None
 ) -> Generator[Batch]:
     family = family_of(run.settings)
-    records = family.training_records(dataset)
+    records = family.training_records(dataset, run.settings)
     make_example = family.example_maker(run.settings, records)
     return training_batches(
         records,

@@ -60,6 +60,8 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
+    if settings.keypoint_head is not None:
+        problems.append("keypoints here (model.keypoint_head); leave out `engine`")
     return [*problems, *_roi_layer_problems(settings)]
 
 
