@@ -249,8 +249,11 @@ def training_of(wildcards):
 def data_files(wildcards):
     """What is made of a data set before it can be checked."""
     paths = DATA[wildcards.dataset]
-    if GRID.datasets[wildcards.dataset].layout == "cityscapes":
+    dataset = GRID.datasets[wildcards.dataset]
+    if dataset.layout == "cityscapes":
         return [paths.train_annotations, paths.val_annotations]
+    if dataset.val_first is not None:
+        return [*generated_folder(wildcards), paths.val_annotations]
     return generated_folder(wildcards)
 
 

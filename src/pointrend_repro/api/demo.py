@@ -95,8 +95,10 @@ def draw_instances(
             drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
         drawn[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
-    for k in shown[::-1] if instances.keypoints is not None else ():
-        _skeleton(picture, instances.keypoints[k], skeleton, _colour(int(k)), _line_width(image))
+    if instances.keypoints is not None:
+        for k in shown[::-1]:
+            points, colour = instances.keypoints[k], _colour(int(k))
+            _skeleton(picture, points, skeleton, colour, _line_width(image))
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
         _label(picture, _region(instances, k, image), text, _colour(int(k)))

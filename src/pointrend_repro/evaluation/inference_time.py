@@ -9,9 +9,6 @@ paper's time is that of the network.
 """
 
 import statistics
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ import torch
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.structures import Detections
+from pointrend_repro.evaluation.clock import Clock
 from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.settings.at_test import DetectionAtTest, input_at_test, on_top
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
@@ -50,7 +48,7 @@ def inference_time(
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
     image = inference_image(pixels, input_at_test(size, inference.test)).to(device)
     asked = inference.model_copy(update={"test": _with_boxes(model, image, inference)})
-    clock = _Clock(device)
+    clock = Clock(device)
     model.backbone.forward = clock.timing("trunk", model.backbone.forward)
     if model.mask_head is not None:
         model.mask_head.predict = clock.timing("masks", model.mask_head.predict)
@@ -63,28 +61,6 @@ def inference_time(
         paste(found, scale)
         rounds.append(dict(clock.spent_ms))
     return _medians(rounds[1:])
-
-
-class _Clock:
-    """Adds up the time of functions, by name; a GPU is waited for before and after each."""
-
-    def __init__(self, device: str) -> None:
-        self.device = device
-        self.spent_ms: dict[str, float] = defaultdict(float)
-
-    def timing(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            start = self._now()
-            result = function(*args, **kwargs)
-            self.spent_ms[name] += 1000 * (self._now() - start)
-            return result
-
-        return timed
-
-    def _now(self) -> float:
-        if self.device == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter()
 
 
 def _with_boxes(model: Any, image: torch.Tensor, inference: InferenceSettings) -> DetectionAtTest:

@@ -13,7 +13,6 @@ import signal
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,9 +166,10 @@ def _batches(
     run: _Run, dataset: AnyDataset, seed: int, proposals: Proposals | None
 ) -> Generator[Batch]:
     family = family_of(run.settings)
-    make_example = partial(family.function(family.make_example), settings=run.settings.input)
+    records = family.training_records(dataset, run.settings)
+    make_example = family.example_maker(run.settings, records)
     return training_batches(
-        family.training_records(dataset, run.settings),
+        records,
         make_example if proposals is None else WithProposals(make_example, proposals),
         micro_batches=run.micro_batches,
         seed=seed,
