@@ -76,7 +76,8 @@ def test_nothing_changes_for_another_paper(config_dir: Path, preset: str) -> Non
     assert after.cells == before.cells
     assert after.tables == before.tables
     assert digests(after) == digests(before)
-    assert load_claims(config_dir, list(after.papers)) == load_claims(CONFIG_DIR)
+    papers = list(after.papers)
+    assert load_claims(config_dir, papers) == load_claims(CONFIG_DIR, papers)
 
 
 def test_files_of_the_same_names_do_not_meet(config_dir: Path) -> None:
@@ -198,7 +199,7 @@ def test_claims_in_their_old_place(config_dir: Path) -> None:
     write(config_dir / "claims.yaml", {"mine": claim("pointrend_224", "4conv_28")})
     claims = load_claims(config_dir, ["pointrend"])
     assert claims.claims["mine"].table == "table1"
-    assert len(claims.claims) == len(load_claims().claims) + 1
+    assert len(claims.claims) == len(load_claims(papers=["pointrend"]).claims) + 1
 
 
 # --- what is chosen --------------------------------------------------------------------------

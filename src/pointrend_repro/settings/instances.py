@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
-from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings
+from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings, NoMaskSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -117,6 +117,13 @@ class ModelSettings(AnyModelSettings):
     given_proposals: bool = added(
         False, "it has no proposals of its own, and is given boxes in training and at test time"
     )
+
+    @property
+    def predicts(self) -> frozenset[str]:
+        """Of boxes, masks and keypoints, what there is a head for."""
+        masks = set() if isinstance(self.mask_head, NoMaskSettings) else {"masks"}
+        keypoints = set() if self.keypoint_head is None else {"keypoints"}
+        return frozenset({"boxes"} | masks | keypoints)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "ModelSettings":
