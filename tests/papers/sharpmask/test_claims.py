@@ -1,5 +1,6 @@
 """What SharpMask claims holds of the numbers that it prints, where it prints them."""
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_it_holds_of_the_printed_numbers(name: str) -> None:
         if claim.kind == "within":
             assert max(map(abs, of_column)) < claim.within
     if claim.kind == "gain_greater":
-        for larger, smaller in zip(gains[:-1], gains[1:], strict=True):
+        for larger, smaller in itertools.pairwise(gains):
             assert all(a > b for a, b in zip(larger, smaller, strict=True))
 
 
