@@ -17,7 +17,12 @@ INFERENCE = InferenceSettings(output_resolution=28, points_per_step=49)
 
 
 def detector(
-    kind: str, *, norm: str = "gn", roi_layer: object = None, **changes: object
+    kind: str,
+    *,
+    norm: str = "gn",
+    roi_layer: object = None,
+    keypoint_head: dict[str, int] | None = None,
+    **changes: object,
 ) -> MaskRCNN:
     heads: dict[str, dict[str, object]] = {
         "4conv": {"channels": 4},
@@ -35,6 +40,7 @@ def detector(
             "detections_per_image": 10,
         },
         "mask_head": {"kind": kind} | heads.get(kind, {}) | changes,
+        "keypoint_head": keypoint_head,
     }
     if roi_layer is not None:
         settings["detector"]["roi_layer"] = roi_layer

@@ -22,6 +22,7 @@ _COCO_FILES = {
     "val_images",
     "val_annotations",
     "lvis_annotations",
+    "val_first",
 }
 
 
@@ -36,6 +37,9 @@ class Dataset(Strict):
     val_images: str = "val2017"
     val_annotations: str = "annotations/instances_val2017.json"
     lvis_annotations: str | None = None
+    val_first: PositiveInt | None = Field(
+        None, description="how many images of val are used, the first by rising id; none: all"
+    )
     generate: GeneratedSettings | None = None
     num_classes: PositiveInt | None = Field(description="none: as many as the annotations list")
     classes: tuple[str, ...] | None = Field(
@@ -99,6 +103,12 @@ class Dataset(Strict):
     def _only_cityscapes_labels_all_pixels(self) -> "Dataset":
         if self.semantic_recipes and self.layout != "cityscapes":
             raise ValueError(f"semantic_recipes: layout {self.layout} has no label images")
+        return self
+
+    @model_validator(mode="after")
+    def _people_are_drawn_for_coco(self) -> "Dataset":
+        if self.generate and self.generate.subject == "people" and self.layout != "coco":
+            raise ValueError(f"generate.subject people: for layout coco, not {self.layout}")
         return self
 
     @model_validator(mode="after")
