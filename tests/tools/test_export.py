@@ -149,7 +149,9 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(type(model.mask_head), "predict", broken)
     path = tmp_path / "model.pt"
-    with pytest.raises(UserError, match="mask head '4conv' cannot be exported as torchscript") as e:
+    with pytest.raises(
+        UserError, match="RoI layer 'roi_align' cannot be exported as torchscript"
+    ) as e:
         write_graph(DetectorGraph(model, SETTINGS), "torchscript", path)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())

@@ -56,8 +56,7 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width) or
-            None.
+        image, category, size: its image's id and category's id, its mask's (height, width) or None.
         has_boxes: whether all have a `bbox`.
     """
 
