@@ -56,12 +56,15 @@ def generate(
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
+    from pointrend_repro.data.generated.people_layout import generate_people
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
     generate = {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout]
+    if config.generate.subject == "people":
+        generate = generate_people
     generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
 
 

@@ -102,6 +102,12 @@ class Dataset(Strict):
         return self
 
     @model_validator(mode="after")
+    def _people_are_drawn_for_coco(self) -> "Dataset":
+        if self.generate and self.generate.subject == "people" and self.layout != "coco":
+            raise ValueError(f"generate.subject people: for layout coco, not {self.layout}")
+        return self
+
+    @model_validator(mode="after")
     def _only_coco_files_have_other_names(self) -> "Dataset":
         named = sorted(self.model_fields_set & _COCO_FILES)
         if named and self.layout != "coco":

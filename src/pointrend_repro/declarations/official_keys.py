@@ -3,6 +3,9 @@
 # In the order of pycocotools' summarize(), which lvis follows.
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
+# In the order of pycocotools' summarize() for keypoints, which ignores small objects.
+COCO_KEYPOINT_KEYS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+
 # Cityscapes' evaluated classes by official label id, as listed in cityscapesscripts.
 STUFF = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign"),

@@ -136,13 +136,14 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[Kind]) -> dic
         index = coco_index(truth.of_images(image_ids))
         for kind in kinds:
             other = "segmentation" if kind == "bbox" else "bbox"
-            evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
+            evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
             evaluation.evaluate()
             tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
 
 
-def _loaded(truth: COCO, found: list[Entry]) -> COCO:
+def loaded(truth: COCO, found: list[Entry]) -> COCO:
+    """Return predictions in pycocotools' index, without a file; their entries are modified."""
     # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 
@@ -151,12 +152,12 @@ def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None
     """Return the numbers of `STATS` for pycocotools' matches, in percent."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        evaluation = _summarized(truth, table, kind)
+        evaluation = summarized(truth, table, kind)
     _log.debug("pycocotools: %s", printed.getvalue())
     return [percent(number) for number in evaluation.stats[: len(STATS)]]
 
 
-def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
+def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
     # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)
@@ -170,7 +171,7 @@ def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
     return whole
 
 
-def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: Kind) -> COCOeval:
+def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: str) -> COCOeval:
     evaluation = COCOeval(iouType=kind)
     evaluation.params.imgIds, evaluation.params.catIds = truth.image_ids, category_ids
     evaluation._paramsEval = evaluation.params
