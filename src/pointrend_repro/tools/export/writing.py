@@ -19,8 +19,8 @@ _OUTPUTS = {
     "scores": "float32 (R,)",
     "labels": "int64 (R,), indices into `classes`",
     "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
-    "keypoint_logits": "float32 (R, K, S, S) over each box, of `keypoints`; a keypoint is the centre"
-    " of the largest pixel of its map, resized bicubically to the box's sides, rounded up",
+    "keypoint_logits": "float32 (R, K, S, S) over each box, of `keypoints`; each is the centre of "
+    "the largest pixel of its map, resized bicubically to the box's sides, rounded up",
 }
 
 
