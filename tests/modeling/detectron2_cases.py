@@ -30,6 +30,10 @@ _BACKGROUND = {
     "r101_fpn_coco": 10.1,
     "x101_fpn_coco": 12.0,
     "r50_fpn_cityscapes": 4.8,
+    "r50_c4_coco": 8.0,
+    "r101_c4_coco": 8.0,
+    "r50_dc5_coco": 8.0,
+    "r101_dc5_coco": 8.0,
 }
 
 

@@ -4,13 +4,14 @@ Without a mask head it is Faster R-CNN.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
-from pointrend_repro.modeling.backbone import FPNBackbone
+from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import MaskHead
@@ -33,7 +34,7 @@ class MaskRCNN(nn.Module):
         self,
         settings: ModelSettings,
         *,
-        backbone: FPNBackbone,
+        backbone: DetectorBackbone,
         rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
         mask_head: MaskHead | None,
@@ -92,11 +93,15 @@ class MaskRCNN(nn.Module):
 
         features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
-        logits, deltas = self.box_head(features, [p.boxes for p in proposals])
+        rois = self.box_head.roi_features(features, [p.boxes for p in proposals])
+        logits, deltas = self.box_head.predict(rois)
         losses |= self.box_head.losses(logits, deltas, proposals, targets)
 
         if self.mask_head is not None and self.mask_head.train_on_refined_boxes:
             proposals = self.box_head.refine(deltas, proposals)
+        if getattr(self.mask_head, "shares_roi_features", False):
+            parts = rois.split([len(p.boxes) for p in proposals])
+            proposals = [replace(p, features=x) for p, x in zip(proposals, parts, strict=True)]
         foreground = [p.select(p.labels < self.num_classes) for p in proposals]
         for head in (self.mask_head, self.keypoint_head):
             if head is not None:
@@ -119,6 +124,8 @@ class MaskRCNN(nn.Module):
         features = self.backbone(images)
         if proposals is None:
             proposals = self._propose(images, features, settings.test)
+        if settings.proposals_only:
+            return [_without_class(boxes) for boxes in proposals]
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
@@ -181,6 +188,14 @@ class MaskRCNN(nn.Module):
             UserError: the detector has no mask head.
         """
         return self.own_masks().predict(self.backbone(images), boxes, labels, settings)
+
+
+def _without_class(boxes: Tensor) -> Detections:
+    """Return proposals (P, 4), best first, as objects; their scores say only their order."""
+    count = len(boxes)
+    order = torch.arange(count, 0, -1, device=boxes.device, dtype=boxes.dtype)
+    labels = torch.zeros(count, dtype=torch.int64, device=boxes.device)
+    return Detections(boxes, order / max(count, 1), labels, None)
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:
