@@ -97,8 +97,8 @@ def draw_instances(
     picture = Image.fromarray(drawn.round().astype(np.uint8))
     if instances.keypoints is not None:
         for k in shown[::-1]:
-            points, colour = instances.keypoints[k], _colour(int(k))
-            _skeleton(picture, points, skeleton, colour, _line_width(image))
+            points, width = instances.keypoints[k], _line_width(image)
+            _skeleton(picture, points, skeleton, _colour(int(k)), width)
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
         _label(picture, _region(instances, k, image), text, _colour(int(k)))
