@@ -176,6 +176,7 @@ class DetectorOverrides(FamilyOverrides):
     """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    keypoint_head: dict[str, Any] = Field({}, description="of the models that have one")
     test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
@@ -184,7 +185,10 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's settings, changed as for all models and for its kind of mask head."""
+        """Return a model's settings, changed as for all models and for its heads."""
         changed = super().of_model(model)
-        head = changed["mask_head"]
-        return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        head, keypoints = changed["mask_head"], changed["keypoint_head"]
+        heads = {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        if keypoints is not None:
+            heads["keypoint_head"] = merged(keypoints, self.keypoint_head)
+        return changed | heads
