@@ -12,6 +12,7 @@ import yaml
 from config_files import CLAIMS, config_file, read_config
 from made_up_paper import MODEL, NAME, add_paper, claim, config_with_paper, write
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.papers import list_papers, load_paper, paper_names
 from pointrend_repro.config.reading import load_dataset, load_table, load_variant
 from pointrend_repro.experiments.grid import Grid
@@ -75,7 +76,8 @@ def test_nothing_changes_for_another_paper(config_dir: Path, preset: str) -> Non
     assert after.cells == before.cells
     assert after.tables == before.tables
     assert digests(after) == digests(before)
-    assert load_claims(config_dir, list(after.papers)) == load_claims(papers=list(before.papers))
+    papers = list(after.papers)
+    assert load_claims(config_dir, papers) == load_claims(CONFIG_DIR, papers)
 
 
 def test_files_of_the_same_names_do_not_meet(config_dir: Path) -> None:
