@@ -126,9 +126,7 @@ def test_the_codes_way_draws_masks_and_scores_apart(tmp_path: Path) -> None:
         record_of(tmp_path, *many, id=1),
         record_of(tmp_path, square(40, 40, 30, label=5), id=2),
     ]
-    sampling = sampling_of(
-        records, sampling="code", negative_px=48.0, negative_octaves=2.5, flip_probability=0.0
-    )
+    sampling = sampling_of(records, sampling="code", flip_probability=0.0)
     rng = np.random.default_rng(1)
     drawn = [draw_patch(records[0], sampling, rng) for _ in range(800)]
     masks = [one for one in drawn if one.masked is not None]
