@@ -87,7 +87,7 @@ def _of_size(
         pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True)
     context = model.settings.context_px
     around = W // 2 + context + STRIDE
-    pixels = F.pad(pixels, (around,) * 4, value=127.5)
+    pixels = F.pad(pixels, (around,) * 4, value=128)
     found = []
     for y in range(0, height + STRIDE, STRIDE):
         for x in range(0, width + STRIDE, STRIDE):
