@@ -173,8 +173,8 @@ def _negative_patch(
         canonical_places(record, settings.patch_px),
         (record.height, record.width),
         patch_px=settings.patch_px,
-        min_px=settings.input.negative_px,
-        min_octaves=settings.input.negative_octaves,
+        min_px=settings.input.far_px,
+        min_octaves=settings.input.far_octaves,
         rng=rng,
     )
     counts = is_far or settings.by_category is not None
