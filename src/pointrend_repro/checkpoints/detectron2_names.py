@@ -21,6 +21,7 @@ T = TypeVar("T")
 _FPN_LEVELS = (2, 3, 4, 5)
 _CONV4_LAYERS = (1, 2, 3, 4)
 _POINT_LAYERS = (1, 2, 3)
+_KEYPOINT_LAYERS = range(1, 33)  # the paper has eight
 
 # Ours -> detectron2's.
 _PREFIXES = (
@@ -39,11 +40,16 @@ _PREFIXES = (
         "mask_head.coarse_head.reduce.": "roi_heads.mask_head.coarse_head.reduce_spatial_dim_conv.",
         "mask_head.coarse_head.": "roi_heads.mask_head.coarse_head.",
         "mask_head.point_head.predictor.": "roi_heads.mask_head.point_head.predictor.",
+        "keypoint_head.deconv.": "roi_heads.keypoint_head.score_lowres.",
     }
     | {f"mask_head.convs.{i - 1}.": f"roi_heads.mask_head.mask_fcn{i}." for i in _CONV4_LAYERS}
     | {
         f"mask_head.point_head.layers.{i - 1}.": f"roi_heads.mask_head.point_head.fc{i}."
         for i in _POINT_LAYERS
+    }
+    | {
+        f"keypoint_head.convs.{i - 1}.": f"roi_heads.keypoint_head.conv_fcn{i}."
+        for i in _KEYPOINT_LAYERS
     }
 )
 _PREFIXES_BACK = {theirs: ours for ours, theirs in _PREFIXES.items()}

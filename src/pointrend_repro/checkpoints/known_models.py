@@ -1,7 +1,7 @@
 """The models that `load_model` knows by name: one table, with the definition of each.
 
-A name is `<head>_<backbone>_<dataset>`; `dc5` is a trunk whose res5 is dilated. To add a model, add an entry to `KNOWN_MODELS`. This module
-imports no torch.
+A name is `<head>_<backbone>_<dataset>`; `dc5` is a trunk whose res5 is dilated. To add a model, add
+an entry to `KNOWN_MODELS`. This module imports no torch.
 """
 
 from dataclasses import dataclass, field
@@ -10,11 +10,14 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
+    KeypointHeadSettings,
     MaskHeadSettings,
+    NoMaskSettings,
     PointRendHeadSettings,
     Res5MaskSettings,
     SharpMaskHeadSettings,
@@ -37,13 +40,15 @@ Categories = list[tuple[int, str]]
 class KnownModel:
     """A published model: what it consists of, its input, and what its classes mean.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
+    those of their objects, if the model finds any.
     """
 
     model: Any
     input: InputSettings
     categories: Categories
     inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
+    keypoints: KeypointDefinition | None = None
 
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
@@ -57,6 +62,7 @@ _BACKBONES = {
 }
 
 _HEADS: dict[str, MaskHeadSettings] = {
+    "faster_rcnn": NoMaskSettings(kind="none"),
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),
@@ -109,7 +115,18 @@ def _instance_models() -> dict[str, KnownModel]:
         models[f"{head}_r50_fpn_cityscapes"] = KnownModel(
             settings, _CITYSCAPES_INPUT, _CITYSCAPES_INSTANCES
         )
-    return models
+    return models | {"keypoint_rcnn_r50_fpn_coco": _keypoint_rcnn()}
+
+
+def _keypoint_rcnn() -> KnownModel:
+    """detectron2's COCO-Keypoints/keypoint_rcnn_R_50_FPN: people, and no masks."""
+    settings = ModelSettings(
+        backbone=_BACKBONES["r50_fpn"],
+        mask_head=NoMaskSettings(kind="none"),
+        keypoint_head=KeypointHeadSettings(num_keypoints=len(COCO_PERSON)),
+    )
+    person = [(c.id, c.name) for c in COCO_CATEGORIES if c.name == "person"]
+    return KnownModel(settings, InputSettings(), person, keypoints=COCO_KEYPOINTS)
 
 
 # The trunk of detectron2's DeepLabs: RGB, as in projects/DeepLab/configs.
@@ -165,9 +182,7 @@ def _semantic_models() -> dict[str, KnownModel]:
     }
 
 
-KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _one_map_models()
-)
+KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models() | _one_map_models()
 
 
 def known_model(name: str) -> KnownModel:

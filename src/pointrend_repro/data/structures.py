@@ -69,12 +69,19 @@ class Detections:
         boxes: (R, 4), xyxy in pixels of the network's input.
         scores: (R,), in [0, 1].
         labels: (R,), 0-based classes.
-        mask_logits: (R, M, M), over the box, of the predicted class.
+        mask_logits: (R, M, M), over the box, of the predicted class; None: no mask branch.
         keypoints: (R, K, 3), x and y in pixels as `boxes`, and a score; None: no keypoint branch.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
-    mask_logits: Tensor
+    mask_logits: Tensor | None
     keypoints: Tensor | None = None
+
+    def select(self, keep: Tensor | slice) -> "Detections":
+        """Return the objects at a mask, at indices or in a slice."""
+        masks, keypoints = (
+            None if part is None else part[keep] for part in (self.mask_logits, self.keypoints)
+        )
+        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], masks, keypoints)

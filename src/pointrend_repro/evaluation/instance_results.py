@@ -56,7 +56,8 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width).
+        image, category, size: its image's id, its category's id, and its mask's (height, width) or
+            None.
         has_boxes: whether all have a `bbox`.
     """
 
@@ -71,6 +72,11 @@ class InstanceResults:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether all have a `segmentation`."""
+        return None not in self.size.values
 
     def of_images(self, image_ids: Sequence[int]) -> list[Entry]:
         """Read the predictions of some images, image by image, in the file's order.
@@ -116,8 +122,8 @@ class InstanceResults:
 def index_results(path: Path) -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
-    Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
-    file has it, `bbox` [x, y, width, height] in pixels.
+    Entries have `image_id`, `category_id`, `score` and, where the file has them, `segmentation`
+    (compressed RLE) and `bbox` [x, y, width, height] in pixels, at least one of the two.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -135,7 +141,7 @@ def index_results(path: Path) -> InstanceResults:
         length.append(found.length)
         image.append(entry["image_id"])
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]))
+        size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -147,6 +153,16 @@ def index_results(path: Path) -> InstanceResults:
         size=size,
         has_boxes=has_boxes,
     )
+
+
+def require_masks(results: InstanceResults) -> None:
+    """Raise a `UserError` for the first prediction that has no mask, if there is one."""
+    if not results.has_masks:
+        none = np.flatnonzero(_of_values(results.size, lambda value: value is None))
+        raise UserError(
+            f"{results.path}: prediction {none[0]} (from 0): has no 'segmentation', and this "
+            "metric is of masks; coco_box_ap is of boxes"
+        )
 
 
 def require_known(
@@ -174,7 +190,8 @@ def require_known(
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (expected_sizes != found_sizes.codes) & ~other_image
+    has_mask = _of_values(found_sizes, lambda value: value is not None)
+    other_size = (expected_sizes != found_sizes.codes) & has_mask & ~other_image
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size

@@ -51,6 +51,7 @@ def _lacking(settings: dict[str, Any], needed: list[str]) -> str:
         found: Any = settings
         for key in path.split("."):
             found = found.get(key) if isinstance(found, dict) else None
-        if found is None or (value and str(found) != value):
+        none = found is None or found == {"kind": "none"}
+        if none or (value and str(found) != value):
             return setting
     return ""

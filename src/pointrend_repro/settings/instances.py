@@ -57,6 +57,20 @@ class RoiLayerSettings(Strict):
         return self
 
 
+class DetectorInputSettings(InputSettings):
+    """Image sizes, augmentation, and which images are trained on."""
+
+    only_with_keypoints: bool = added(
+        False,
+        "train on images with a labelled keypoint only, as models with a keypoint head always do "
+        "(Mask R-CNN, section 5; in Table 5 the others, too)",
+    )
+
+
+# Where smooth L1 becomes linear, in the box head and in RPN (Mask R-CNN's code, Detectron).
+SMOOTH_L1_BETA, SMOOTH_L1_BETA_RPN = 1.0, 1 / 9
+
+
 class DetectorSettings(Strict):
     """Region proposals and box head, as in d2's Base-RCNN-FPN."""
 
@@ -141,14 +155,14 @@ class TrainingSettings(AnyTrainingSettings):
 
     family: OwnFamily = UNNAMED
     model: ModelSettings
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
 class DatasetRecipe(Recipe):
     """How instance models are trained."""
 
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 

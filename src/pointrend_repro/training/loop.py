@@ -168,7 +168,7 @@ def _batches(
     family = family_of(run.settings)
     make_example = partial(family.function(family.make_example), settings=run.settings.input)
     return training_batches(
-        family.training_records(dataset),
+        family.training_records(dataset, run.settings),
         make_example if proposals is None else WithProposals(make_example, proposals),
         micro_batches=run.micro_batches,
         seed=seed,

@@ -12,6 +12,7 @@ from torch import Tensor
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.box_head import BoxHead, Res5BoxHead
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mlp import MlpMaskHead
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
@@ -20,6 +21,8 @@ from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
+    MlpMaskSettings,
+    NoMaskSettings,
     PluginHeadSettings,
     PointRendHeadSettings,
     Res5MaskSettings,
@@ -59,8 +62,8 @@ def build_mask_head(
     num_classes: int,
     roi_layer: RoiLayer = pool_rois,
     box_head: BoxHead | None = None,
-) -> MaskHead:
-    """Make the mask head that `settings.kind` names.
+) -> MaskHead | None:
+    """Make the mask head that `settings.kind` names; None if that is `none`.
 
     Args:
         in_channels: of the maps from which boxes are cropped, such as p2 to p5.
@@ -71,6 +74,10 @@ def build_mask_head(
     match settings:
         case Conv4HeadSettings():
             return Conv4Head(in_channels, num_classes, settings, roi_layer)
+        case MlpMaskSettings():
+            return MlpMaskHead(in_channels, num_classes, settings, roi_layer)
+        case NoMaskSettings():
+            return None
         case PointRendHeadSettings():
             return PointRendHead(in_channels, num_classes, settings)
         case Res5MaskSettings():

@@ -1,0 +1,87 @@
+"""What the Mask R-CNN paper has besides pyramids and L1, as keys of detectron2's configuration.
+
+The keys of detectors on one map, C4 and C5, come after those of a pyramid and replace them.
+"""
+
+from pointrend_repro.engines.detectron2.keys import Key
+from pointrend_repro.settings.heads import Res5MaskSettings
+from pointrend_repro.settings.instances import (
+    SMOOTH_L1_BETA,
+    SMOOTH_L1_BETA_RPN,
+    DetectorSettings,
+    ModelSettings,
+)
+
+_C4_BASE = "detectron2's configs/Base-RCNN-C4.yaml"
+_C5_BASE = "detectron2's configs/Base-RCNN-DilatedC5.yaml"
+_CROP = 14  # cells along a box that res5 halves
+
+
+def one_map_keys(settings: ModelSettings) -> list[Key]:
+    """Translate a backbone of one map, its anchors, and the heads that are others on it."""
+    if settings.features == "fpn":
+        return []
+    stage, source = ("res4", _C4_BASE) if settings.features == "c4" else ("res5", _C5_BASE)
+    sizes = [list(settings.detector.anchor_sizes_px)]
+    return [
+        Key("MODEL.BACKBONE.NAME", "build_resnet_backbone", source),
+        Key("MODEL.RESNETS.OUT_FEATURES", [stage], "model.features"),
+        Key("MODEL.RPN.IN_FEATURES", [stage], "model.features"),
+        Key("MODEL.ROI_HEADS.IN_FEATURES", [stage], "model.features"),
+        Key("MODEL.ANCHOR_GENERATOR.SIZES", sizes, "model.detector.anchor_sizes_px"),
+        *(_c4_keys(settings) if settings.features == "c4" else _c5_keys(settings)),
+    ]
+
+
+def one_map_problems(settings: ModelSettings) -> list[str]:
+    """Return the settings of a detector on one map that detectron2 does not support."""
+    problems = []
+    if settings.features == "c4":
+        if settings.detector.res5_stride != 2:
+            problems.append(f"model.detector.res5_stride {settings.detector.res5_stride}")
+        if settings.mask_head.kind not in ("res5", "none"):
+            problems.append(f"model.mask_head.kind {settings.mask_head.kind} on features c4")
+    if settings.features == "c5":
+        if settings.backbone.output_stride == 8:
+            problems.append("model.backbone.output_stride 8 on features c5")
+        if settings.mask_head.kind not in ("4conv", "none"):
+            problems.append(f"model.mask_head.kind {settings.mask_head.kind} on features c5")
+    if isinstance(settings.mask_head, Res5MaskSettings) and settings.mask_head.mask_loss != (
+        "sigmoid"
+    ):
+        problems.append(f"model.mask_head.mask_loss {settings.mask_head.mask_loss}")
+    return problems
+
+
+def _c4_keys(settings: ModelSettings) -> list[Key]:
+    keys = [
+        Key("MODEL.ROI_HEADS.NAME", "Res5ROIHeads", _C4_BASE),
+        Key("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", _CROP, "model.detector.res5_stride"),
+    ]
+    head, name, own = settings.mask_head, "MODEL.ROI_MASK_HEAD", "model.mask_head"
+    if isinstance(head, Res5MaskSettings):
+        keys += [
+            Key(f"{name}.NAME", "MaskRCNNConvUpsampleHead", _C4_BASE),
+            Key(f"{name}.NUM_CONV", 0, _C4_BASE),
+            Key(f"{name}.CONV_DIM", head.channels, f"{own}.channels"),
+            Key(f"{name}.POOLER_RESOLUTION", _CROP, "model.detector.res5_stride"),
+            Key(f"{name}.CLS_AGNOSTIC_MASK", head.class_agnostic, f"{own}.class_agnostic"),
+        ]
+    return keys
+
+
+def _c5_keys(settings: ModelSettings) -> list[Key]:
+    dilation = 32 // settings.backbone.output_stride
+    return [Key("MODEL.RESNETS.RES5_DILATION", dilation, "model.backbone.output_stride")]
+
+
+def loss_keys(settings: DetectorSettings) -> list[Key]:
+    """Translate what proposals and boxes learn from, where it is not as in detectron2's baselines."""
+    keys = []
+    if settings.box_loss == "smooth_l1":
+        for head, beta in (("RPN", SMOOTH_L1_BETA_RPN), ("ROI_BOX_HEAD", SMOOTH_L1_BETA)):
+            keys.append(Key(f"MODEL.{head}.SMOOTH_L1_BETA", beta, "model.detector.box_loss"))
+    if settings.rpn_inside_anchors_only:
+        source = "model.detector.rpn_inside_anchors_only"
+        keys.append(Key("MODEL.RPN.BOUNDARY_THRESH", 0, source))
+    return keys
