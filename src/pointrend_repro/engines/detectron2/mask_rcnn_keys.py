@@ -1,15 +1,20 @@
-"""What the Mask R-CNN paper has besides pyramids and L1, as keys of detectron2's configuration.
+"""What the Mask R-CNN paper has besides a pyramid, RoIAlign and L1, as detectron2's keys.
 
 The keys of detectors on one map, C4 and C5, come after those of a pyramid and replace them.
 """
 
 from pointrend_repro.engines.detectron2.keys import Key
-from pointrend_repro.settings.heads import Res5MaskSettings
+from pointrend_repro.settings.heads import (
+    MlpMaskSettings,
+    Res5MaskSettings,
+    SharpMaskHeadSettings,
+)
 from pointrend_repro.settings.instances import (
     SMOOTH_L1_BETA,
     SMOOTH_L1_BETA_RPN,
     DetectorSettings,
     ModelSettings,
+    RoiLayerSettings,
 )
 
 _C4_BASE = "detectron2's configs/Base-RCNN-C4.yaml"
@@ -76,7 +81,7 @@ def _c5_keys(settings: ModelSettings) -> list[Key]:
 
 
 def loss_keys(settings: DetectorSettings) -> list[Key]:
-    """Translate what proposals and boxes learn from, where it is not as in detectron2's baselines."""
+    """Translate the losses of proposals and boxes that detectron2's baselines do not have."""
     keys = []
     if settings.box_loss == "smooth_l1":
         for head, beta in (("RPN", SMOOTH_L1_BETA_RPN), ("ROI_BOX_HEAD", SMOOTH_L1_BETA)):
@@ -85,3 +90,28 @@ def loss_keys(settings: DetectorSettings) -> list[Key]:
         source = "model.detector.rpn_inside_anchors_only"
         keys.append(Key("MODEL.RPN.BOUNDARY_THRESH", 0, source))
     return keys
+
+
+def roi_layer_keys(settings: ModelSettings, head: str) -> list[Key]:
+    """Name the RoI layer of one of detectron2's heads, unless it is detectron2's own."""
+    layer, own = settings.detector.roi_layer, "model.detector.roi_layer"
+    if layer == RoiLayerSettings():
+        return []
+    kind = "ROIPool" if layer.kind == "roi_pool" else "ROIAlignV2"
+    return [
+        Key(f"{head}.POOLER_TYPE", kind, f"{own}.kind"),
+        Key(f"{head}.POOLER_SAMPLING_RATIO", layer.sampling_ratio, f"{own}.sampling_ratio"),
+    ]
+
+
+def roi_layer_problems(settings: ModelSettings) -> list[str]:
+    """Return the RoI layers that detectron2 does not have."""
+    layer, own = settings.detector.roi_layer, "model.detector.roi_layer"
+    if layer.kind == "roi_warp":
+        return [f"{own}.kind roi_warp"]
+    if layer.kind == "roi_align" and layer.aggregation == "max":
+        return [f"{own}.aggregation max of roi_align"]
+    own_head = isinstance(settings.mask_head, SharpMaskHeadSettings | MlpMaskSettings)
+    if layer != RoiLayerSettings() and own_head:
+        return [f"{own} with model.mask_head.kind {settings.mask_head.kind}"]
+    return []
