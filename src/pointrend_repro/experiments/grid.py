@@ -14,10 +14,7 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import PLOTTED, Figures, PaperFigure
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.config.reading import (
-    overrides_at_test,
-    resolve_inference,
-)
+from pointrend_repro.config.reading import overrides_at_test, resolve_inference
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of, together
 from pointrend_repro.declarations.metric import METRICS
@@ -203,11 +200,7 @@ class Grid:
         return shown
 
     def dataset_shown(self, figure: PaperFigure) -> str:
-        """The data set whose images a figure or picture shows, or are scored.
-
-        Raises:
-            UserError: as of `trainings_shown`.
-        """
+        """The data set whose images a figure or picture shows, or that are scored for it."""
         if not figure.entry.models:
             return self.preset.datasets.get(figure.entry.role, "")
         return next(iter(self.trainings_shown(figure).values())).dataset

@@ -67,6 +67,10 @@ class DetectorInputSettings(InputSettings):
     )
 
 
+# Where smooth L1 becomes linear, in the box head and in RPN (Mask R-CNN's code, Detectron).
+SMOOTH_L1_BETA, SMOOTH_L1_BETA_RPN = 1.0, 1 / 9
+
+
 class DetectorSettings(Strict):
     """Region proposals and box head, as in d2's Base-RCNN-FPN."""
 
@@ -176,6 +180,7 @@ class DetectorOverrides(FamilyOverrides):
     """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    keypoint_head: dict[str, Any] = Field({}, description="of the models that have one")
     test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
@@ -184,7 +189,10 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's settings, changed as for all models and for its kind of mask head."""
+        """Return a model's settings, changed as for all models and for its heads."""
         changed = super().of_model(model)
-        head = changed["mask_head"]
-        return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        head, keypoints = changed["mask_head"], changed["keypoint_head"]
+        heads = {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        if keypoints is not None:
+            heads["keypoint_head"] = merged(keypoints, self.keypoint_head)
+        return changed | heads
