@@ -64,8 +64,8 @@ def draw(scores: Mapping[str, Score]) -> Picture:
         title="Figure 6: Recall of proposals",
         caption=(
             "(a, b) Average recall over IoU 0.50 to 0.95 against the number of proposals, for "
-            "boxes and for masks. (c to e) The same of masks by the objects' size. (f to h) Recall of "
-            "masks against the IoU that counts as found. By the models of the first trial; the "
+            "boxes and for masks. (c to e) The same of masks by the objects' size. (f to h) Recall "
+            "of masks against the IoU that counts as found. By the models of the first trial; the "
             "paper's lines of other people's methods are not printed as numbers."
         ),
         alternative_text=(
