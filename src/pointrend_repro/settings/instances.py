@@ -67,6 +67,10 @@ class DetectorInputSettings(InputSettings):
     )
 
 
+# Where smooth L1 becomes linear, in the box head and in RPN (Mask R-CNN's code, Detectron).
+SMOOTH_L1_BETA, SMOOTH_L1_BETA_RPN = 1.0, 1 / 9
+
+
 class DetectorSettings(Strict):
     """Region proposals and box head, as in d2's Base-RCNN-FPN."""
 
