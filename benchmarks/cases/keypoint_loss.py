@@ -7,7 +7,7 @@ from torch import Tensor
 from benchmarks.keypoints import SIZES, Detectron2Head, KeypointInputs, keypoint_inputs
 from pointrend_repro.tools.bench.case import Case, Size
 
-# A ReLU's input near zero may be on the other side of it, which changes a gradient more than a loss.
+# Some ReLU inputs near zero are on the other side of it, which changes a gradient more than a loss.
 _MAX_RELATIVE = {"loss": 1e-4, "gradient": 0.02}
 _BOXES = {"full": 32, "tiny": 2}
 
