@@ -5,7 +5,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.backbone import STRIDES, FPNBackbone
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -22,10 +23,19 @@ class DetectorGraph(nn.Module):
 
     Attributes:
         outputs: names of what `forward` returns.
+
+    Raises:
+        UserError: the detector has no feature pyramid. Such detectors see images that are not
+            padded, which would need other graphs.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
         super().__init__()
+        if not isinstance(model.backbone, FPNBackbone):
+            raise UserError(
+                f"model.features {model.settings.features}: only detectors on a feature pyramid "
+                "(fpn) can be exported"
+            )
         self.model = model
         self.settings = settings
         self.outputs = ["boxes", "scores", "labels"]
@@ -67,6 +77,7 @@ class DetectorGraph(nn.Module):
 
     def _features(self, image: Tensor, size: Tensor) -> dict[str, Tensor]:
         backbone = self.model.backbone
+        assert isinstance(backbone, FPNBackbone)
         if backbone.flip_channels:
             image = image.flip(0)
         rows = torch.arange(image.shape[1], device=image.device) < size[0]
