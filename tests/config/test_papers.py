@@ -54,7 +54,7 @@ def digests(grid: Grid) -> dict[tuple[str, str], str]:
 
 
 def test_a_folder_is_all_that_a_paper_needs(config_dir: Path) -> None:
-    assert list_papers(config_dir) == [NAME, "pointrend"]
+    assert list_papers(config_dir) == [NAME, "mask_rcnn", "pointrend"]
     grid = load_grid("smoke", config_dir, papers=[NAME])
     assert list(grid.tables) == [f"{NAME}_table1"]
     assert grid.paper_of(f"{NAME}_table1").about.short_title == "Made-Up"

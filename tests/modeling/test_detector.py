@@ -16,7 +16,13 @@ HEADS = {"4conv": 28, "pointrend": 28, "sharpmask": 112}  # and the side of thei
 INFERENCE = InferenceSettings(output_resolution=28, points_per_step=49)
 
 
-def detector(kind: str, *, norm: str = "gn", **changes: object) -> MaskRCNN:
+def detector(
+    kind: str,
+    *,
+    norm: str = "gn",
+    keypoint_head: dict[str, int] | None = None,
+    **changes: object,
+) -> MaskRCNN:
     heads = {
         "4conv": {"channels": 4},
         "pointrend": {"coarse_channels": 8, "point_channels": 4, "train_points": 16},
@@ -33,6 +39,7 @@ def detector(kind: str, *, norm: str = "gn", **changes: object) -> MaskRCNN:
             "detections_per_image": 10,
         },
         "mask_head": {"kind": kind} | heads[kind] | changes,
+        "keypoint_head": keypoint_head,
     }
     torch.manual_seed(0)
     model = build_mask_rcnn(ModelSettings.model_validate(settings), num_classes=NUM_CLASSES)

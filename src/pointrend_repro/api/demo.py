@@ -1,7 +1,7 @@
-"""An image with the objects that a model finds drawn over it: tinted masks, outlines and names."""
+"""An image with the objects that a model finds drawn over it: masks, names, and skeletons."""
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from pointrend_repro.api.loading import is_model_file, load_model
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
+from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
+from pointrend_repro.predictions.skeletons import joints, limbs
 
 _TINT = 0.45  # opacity of a mask's colour
 _LABEL_BACKGROUND = (20, 20, 20)
@@ -59,7 +61,13 @@ def write_overlay(
     if isinstance(found, LabelMap):
         overlay = draw_labels(pixels, found.labels)
     else:
-        overlay = draw_instances(pixels, found, loaded.class_names, score_threshold=score_threshold)
+        overlay = draw_instances(
+            pixels,
+            found,
+            loaded.class_names,
+            score_threshold=score_threshold,
+            skeleton=loaded.skeleton,
+        )
     with atomic_path(output) as part:
         kind = Image.registered_extensions()[output.suffix.lower()]
         Image.fromarray(overlay).save(part, format=kind, quality=95)
@@ -71,11 +79,13 @@ def draw_instances(
     class_names: list[str],
     *,
     score_threshold: float,
+    skeleton: Sequence[Pair] = (),
 ) -> NDArray[np.uint8]:
     """Draw objects over an RGB image (H, W, 3), the highest-scoring on top.
 
-    Each has a tinted mask, a thin outline in its full colour, and its class and score if there is
-    room. The image itself stays visible: boxes are drawn, untinted, only where there are no masks.
+    Each has a tinted mask, a thin outline in its full colour, its keypoints with the lines of the
+    `skeleton` between them, and its class and score if there is room. The image itself stays
+    visible: boxes are drawn, untinted, only where there are no masks.
     """
     drawn = image.astype(np.float32)
     shown = np.flatnonzero(instances.scores >= score_threshold)
@@ -85,6 +95,10 @@ def draw_instances(
             drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
         drawn[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
+    if instances.keypoints is not None:
+        for k in shown[::-1]:
+            points, colour = instances.keypoints[k], _colour(int(k))
+            _skeleton(picture, points, skeleton, colour, _line_width(image))
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
         _label(picture, _region(instances, k, image), text, _colour(int(k)))
@@ -122,6 +136,24 @@ def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     padded = Image.fromarray(np.pad(mask, width).astype(np.uint8) * 255)
     inner = np.array(padded.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
     return mask & ~inner[width:-width, width:-width]
+
+
+def _skeleton(
+    picture: Image.Image,
+    keypoints: NDArray[np.float32],
+    skeleton: Sequence[Pair],
+    colour: tuple[int, int, int],
+    width: int,
+) -> None:
+    """Draw the keypoints (K, 3) of an object, and lines between them, rimmed in white."""
+    draw = ImageDraw.Draw(picture)
+    lines, dots = limbs(keypoints, skeleton), joints(keypoints)
+    for fill, rim in (((255, 255, 255), width), (colour, 0)):
+        for (x0, y0), (x1, y1) in lines.tolist():
+            draw.line([x0, y0, x1, y1], fill=fill, width=2 * width + 2 * rim)
+        for x, y in dots.tolist():
+            r = 2 * width + rim
+            draw.ellipse([x - r, y - r, x + r, y + r], fill=fill)
 
 
 def _label(

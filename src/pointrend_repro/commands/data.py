@@ -72,15 +72,22 @@ def generate(
 def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
-    """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
+    """Write annotations, below data/, of Cityscapes' instances or of the first images of val."""
     from pointrend_repro.config.reading import load_dataset
-    from pointrend_repro.data.cityscapes import prepare_instances
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
+    paths = data_paths(dataset, config, UserData(data_root))
+    if config.val_first is not None:
+        from pointrend_repro.data.first_images import prepare_first_images
+
+        whole = paths.root / config.val_annotations
+        prepare_first_images(whole, config.val_first, paths.val_annotations)
+        return
     if config.layout != "cityscapes":
         raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
-    paths = data_paths(dataset, config, UserData(data_root))
+    from pointrend_repro.data.cityscapes import prepare_instances
+
     if not paths.root.is_dir():
         raise UserError(
             f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "

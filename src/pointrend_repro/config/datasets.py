@@ -22,6 +22,7 @@ _COCO_FILES = {
     "val_images",
     "val_annotations",
     "lvis_annotations",
+    "val_first",
 }
 _ANNOTATIONS = ("train_annotations", "val_annotations")
 
@@ -37,6 +38,9 @@ class Dataset(Strict):
     val_images: str = "val2017"
     val_annotations: str = "annotations/instances_val2017.json"
     lvis_annotations: str | None = None
+    val_first: PositiveInt | None = Field(
+        None, description="how many images of val are used, the first by rising id; none: all"
+    )
     generate: GeneratedSettings | None = None
     num_classes: PositiveInt | None = Field(description="none: as many as the annotations list")
     classes: tuple[str, ...] | None = Field(

@@ -105,7 +105,7 @@ def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
         coco_folders = f"{config.train_images}/, {config.val_images}/, annotations/"
         folders = "leftImg8bit/, gtFine/" if is_cityscapes else coco_folders
         raise UserError(f"{paths.root}: no such folder; it should hold {config.title}: {folders}")
-    if is_cityscapes and not paths.val_annotations.is_file():
+    if (is_cityscapes or config.val_first) and not paths.val_annotations.is_file():
         raise UserError(
             f"{paths.val_annotations}: not made yet; run "
             f"`pointrend-repro data prepare --dataset {name}`"

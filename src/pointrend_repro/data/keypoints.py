@@ -59,6 +59,18 @@ class KeypointDefinition:
         return tuple(order)
 
 
+# As in COCO's person_keypoints_val2017.json.
+COCO_KEYPOINTS = KeypointDefinition(
+    names=COCO_PERSON,
+    skeleton=(
+        *((15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7)),
+        *((6, 8), (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6)),
+    ),
+    sigmas=COCO_SIGMAS,
+    flip_pairs=tuple((k, k + 1) for k in range(1, 17, 2)),
+)
+
+
 def read_definition(category: dict[str, Any]) -> KeypointDefinition | None:
     """Return the keypoints of an element of a file's `categories`; None if it has none.
 

@@ -47,15 +47,18 @@ class Proposals:
         boxes: (R, 4), xyxy in pixels of the network's input.
         labels: (R,), the class of the matched object, or `num_classes` for background.
         matched: (R,), index into the image's target; meaningless for background.
+        features: (R, C, S, S), what the box head computed of the boxes, for a head that shares it.
     """
 
     boxes: Tensor
     labels: Tensor
     matched: Tensor
+    features: Tensor | None = None
 
     def select(self, keep: Tensor) -> "Proposals":
         """Return the boxes at a mask or at indices."""
-        return Proposals(self.boxes[keep], self.labels[keep], self.matched[keep])
+        features = None if self.features is None else self.features[keep]
+        return Proposals(self.boxes[keep], self.labels[keep], self.matched[keep], features)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,11 @@ from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset, ImageRecord, read_coco
-from pointrend_repro.data.keypoints import require_keypoints
+from pointrend_repro.data.keypoints import (
+    KeypointDefinition,
+    require_keypoints,
+    shared_definition,
+)
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, read_labelled_images
 from pointrend_repro.settings.instances import TrainingSettings
@@ -33,6 +37,11 @@ def has_object(image: ImageRecord, settings: AnyTrainingSettings) -> bool:
 
 def _learns_keypoints(settings: AnyTrainingSettings) -> bool:
     return getattr(settings.model, "keypoint_head", None) is not None
+
+
+def learned_keypoints(dataset: Any, settings: AnyTrainingSettings) -> KeypointDefinition | None:
+    """Return which keypoints a model finds that is trained on a data set; None: it finds none."""
+    return shared_definition(dataset.categories) if _learns_keypoints(settings) else None
 
 
 def require_keypoints_of_head(

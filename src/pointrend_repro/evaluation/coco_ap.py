@@ -38,6 +38,9 @@ _REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
 # s up to 32**2, m up to 96**2, l beyond.
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
+# The other six: average recall with 1, 10 and 100 detections of an image, and of sizes with 100.
+RECALLS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score instance predictions by COCO's AP.
@@ -150,11 +153,20 @@ def loaded(truth: COCO, found: list[Entry]) -> COCO:
 
 def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     """Return the numbers of `STATS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[: len(STATS)]
+
+
+def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    """Return the numbers of `RECALLS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[len(STATS) :]
+
+
+def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         evaluation = summarized(truth, table, kind)
     _log.debug("pycocotools: %s", printed.getvalue())
-    return [percent(number) for number in evaluation.stats[: len(STATS)]]
+    return [percent(number) for number in evaluation.stats]
 
 
 def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:

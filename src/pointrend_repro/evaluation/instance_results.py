@@ -38,7 +38,8 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id and category's id, its mask's (height, width) or None.
+        image, category, size: its image's id, its category's id, and its mask's (height, width) or
+            None.
         points: how many keypoints it has, or None.
         has_boxes: whether all have a `bbox`.
     """
@@ -155,7 +156,7 @@ def require_known(
     results: InstanceResults,
     *,
     sizes: Mapping[int, tuple[int, int]],
-    category_ids: Collection[int],
+    category_ids: Collection[int] | None,
     other_images: Literal["refuse", "skip"] = "refuse",
 ) -> None:
     """Require that predictions refer to known images, in their sizes, and to known categories.
@@ -163,7 +164,7 @@ def require_known(
     Args:
         results: the predictions.
         sizes: (height, width) in pixels by image id.
-        category_ids: the categories of the ground truth.
+        category_ids: the categories of the ground truth; None: classes do not count.
         other_images: what to do about predictions in images that `sizes` lacks.
 
     Raises:
@@ -172,7 +173,8 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = _of_values(categories, lambda value: value not in category_ids)
+    known = categories.values if category_ids is None else category_ids
+    other_category = _of_values(categories, lambda value: value not in known)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))

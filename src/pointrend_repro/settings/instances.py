@@ -84,10 +84,19 @@ class DetectorSettings(Strict):
     nms_iou: Fraction = 0.5
     detections_per_image: PositiveInt = 100
     roi_layer: RoiLayerSettings = added(RoiLayerSettings(), "of the box, mask and keypoint heads")
+    box_loss: Literal["l1", "smooth_l1"] = added(
+        "l1", "smooth_l1: Mask R-CNN's, quadratic below 1 in the box head and 1/9 in RPN; l1: d2's"
+    )
+    rpn_inside_anchors_only: bool = added(
+        False, "RPN learns from no anchor that crosses the image's border (Faster R-CNN)"
+    )
     res5_stride: Literal[1, 2] = added(
         2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )
 
+
+# These see p2, or the trunk's stages besides a pyramid.
+_HEADS_ON_PYRAMIDS = ("pointrend", "sharpmask", "plugin")
 
 # Not written to files: models were told apart by their keys before there were families.
 OwnFamily = Literal["mask_rcnn"]
@@ -109,6 +118,23 @@ class ModelSettings(AnyModelSettings):
         False, "it has no proposals of its own, and is given boxes in training and at test time"
     )
 
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ModelSettings":
+        head = self.mask_head.kind
+        if self.features != "fpn" and head in _HEADS_ON_PYRAMIDS:
+            raise ValueError(f"mask_head.kind {head} needs features: fpn, not {self.features}")
+        if self.features != "c4" and head == "res5":
+            raise ValueError(f"mask_head.kind res5 needs features: c4, not {self.features}")
+        if self.features == "c4" and (self.backbone.output_stride, self.backbone.multi_grid) != (
+            32,
+            (),
+        ):
+            raise ValueError(
+                "features: c4 leaves res5 to the head (detector.res5_stride): "
+                "backbone.output_stride and multi_grid do not apply"
+            )
+        return self
+
 
 class InferenceSettings(AnyInferenceSettings):
     """How a trained detector predicts boxes and masks. The 4x conv head has nothing to set."""
@@ -118,6 +144,9 @@ class InferenceSettings(AnyInferenceSettings):
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
     ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
+    proposals_only: bool = added(
+        False, "its proposals, of no class, in place of the objects that it finds in them"
+    )
 
 
 class TrainingSettings(AnyTrainingSettings):

@@ -23,8 +23,12 @@ def _leaves_unused(settings: TrainingSettings) -> bool:
 
 
 def _architecture(settings: ModelSettings) -> tuple[str, ...]:
-    parts = (settings.backbone.name, f"mask head {settings.mask_head.kind}")
-    return (*parts, "given proposals") if settings.given_proposals else parts
+    parts = [settings.backbone.name, f"mask head {settings.mask_head.kind}"]
+    if settings.keypoint_head is not None:
+        parts.append("a keypoint head")
+    if settings.given_proposals:
+        parts.append("given proposals")
+    return tuple(parts)
 
 
 def _given_boxes(settings: ModelSettings) -> ModelSettings:

@@ -60,6 +60,8 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
+    if settings.keypoint_head is not None:
+        problems.append("keypoints here (model.keypoint_head); leave out `engine`")
     return [*problems, *_roi_layer_problems(settings)]
 
 
@@ -81,7 +83,9 @@ def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings)
 
 
 def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
-    """Return PointRend's inference settings that detectron2 does not support."""
+    """Return the inference settings that detectron2 does not support."""
+    if settings.proposals_only:
+        return ["inference.proposals_only"]
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)

@@ -37,6 +37,11 @@ class GridMaskHead(nn.Module):
         """
         raise NotImplementedError
 
+    def training_logits(self, features: dict[str, Tensor], proposals: list[Proposals]) -> Tensor:
+        """Return the logits that are trained, of the same shape as `forward` does."""
+        logits: Tensor = self(features, [p.boxes for p in proposals])
+        return logits
+
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
@@ -44,7 +49,7 @@ class GridMaskHead(nn.Module):
 
         With softmax it is the cross-entropy over all classes and background.
         """
-        logits = self(features, [p.boxes for p in proposals])
+        logits = self.training_logits(features, proposals)
         labels = torch.cat([p.labels for p in proposals])
         loss = softmax_grid_loss if self.mask_loss == "softmax" else grid_loss
         return {"loss_mask": loss(logits, labels, proposals, targets)}
