@@ -368,9 +368,11 @@ def drawn_data_root_option(wildcards):
 
 
 def drawn_models(wildcards):
-    """The trained models that are drawn, and where they come from."""
+    """The trained models that are drawn, and where they come from, or the scores."""
     shown = GRID.trainings_shown(drawn(wildcards)).values()
-    return [path for training in shown for path in model_files(training)]
+    scores = GRID.scores_shown(drawn(wildcards)).values()
+    models = [path for training in shown for path in model_files(training)]
+    return [*models, *(f"{RESULTS}/{score.path}" for score in scores)]
 
 
 def drawn_digest(wildcards):

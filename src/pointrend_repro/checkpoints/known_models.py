@@ -64,10 +64,10 @@ _BACKBONES = {
 }
 
 _HEADS: dict[str, MaskHeadSettings] = {
-    "faster_rcnn": NoMaskSettings(kind="none"),
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),
+    "faster_rcnn": NoMaskSettings(kind="none"),
 }
 
 _CITYSCAPES_INSTANCES: Categories = list(INSTANCE_CLASSES.items())
