@@ -4,6 +4,7 @@ Their own files could not be had here, so that this is the layout as their code 
 as it was found in a file (deepmask_t7.py).
 """
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ import torch
 from deepmask_t7 import Layout, parts_of, random_numbers, run, stand_ins
 from torch import Tensor
 from torch7_writer import Made, torch7_file
+from typer.testing import CliRunner
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import known_shapes
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
+from pointrend_repro.checkpoints.loading import convert, load_known_model, load_own_file
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.checkpoints.torch7 import Record
 from pointrend_repro.checkpoints.torch7_names import from_torch7
+from pointrend_repro.cli import app
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 
 SIDE = 64  # of the narrow patches, with 16 pixels of context on each side
@@ -193,3 +198,29 @@ def _record_loop() -> Record:
     loop = Record("nn.Sequential", {})
     loop.fields["modules"] = dict.fromkeys(range(1, 13), loop)
     return loop
+
+
+def test_the_command_converts_a_file_into_one_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `convert model.t7 model.safetensors --model sharpmask_r50_coco`, of a narrow model."""
+    narrow = NARROW.model_validate(NARROW.model_dump() | {"refinement": OF_CODE})
+    known = dataclasses.replace(KNOWN_MODELS["sharpmask_r50_coco"], model=narrow)
+    monkeypatch.setitem(KNOWN_MODELS, "narrow_sharpmask", known)
+    torch.manual_seed(2)
+    source = written(tmp_path, Layout(random_numbers, narrow=True).sharpmask())
+    target = tmp_path / "model.safetensors"
+    done = CliRunner().invoke(
+        app, ["convert", str(source), str(target), "--model", "narrow_sharpmask"]
+    )
+    assert done.exit_code == 0, done.output
+    ours, theirs = load_own_file(target), load_known_model("narrow_sharpmask", source)
+    assert ours.model.settings == narrow
+    assert ours.categories == [(1, "object")]
+    state = ours.model.state_dict()
+    for name, tensor in theirs.model.state_dict().items():
+        assert torch.equal(state[name], tensor)
+    with pytest.raises(UserError, match="detectron2 has no model like narrow_sharpmask"):
+        convert(source, tmp_path / "model.pkl", "narrow_sharpmask")
+    with pytest.raises(UserError, match=r"does not fit deepmask_r50_coco.*looks like"):
+        load_known_model("deepmask_r50_coco", source)

@@ -24,10 +24,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from pointrend_repro.data.patch_cutting import GREY
 from pointrend_repro.modeling.deepmask import windows as dense
 from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.modeling.deepmask.windows import (
-    GREY,
     Windows,
     boxes_of,
     find_windows,

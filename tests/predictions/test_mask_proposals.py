@@ -13,18 +13,25 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
+from conftest import CocoBuilder
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
+from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS
 from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.modeling.deepmask.pasting import window_pixels
+from pointrend_repro.pipeline.steps.prediction import run_prediction
+from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.predictions.mask_proposals import predict_image, propose, write_proposals
 from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
+from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
 
+SPLITS = ("train", "val")
 W, STRIDE = 32, 16
 
 
@@ -87,7 +94,7 @@ def _of_size(
         pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True)
     context = model.settings.context_px
     around = W // 2 + context + STRIDE
-    pixels = F.pad(pixels, (around,) * 4, value=127.5)
+    pixels = F.pad(pixels, (around,) * 4, value=128)
     found = []
     for y in range(0, height + STRIDE, STRIDE):
         for x in range(0, width + STRIDE, STRIDE):
@@ -267,3 +274,30 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"octaves|mask_threshold|zoom|proposals"):
             DeepMaskInferenceSettings.model_validate(wrong)
+
+
+def test_a_training_and_its_proposals_as_steps_of_the_pipeline(
+    coco_builder: CocoBuilder, tmp_path: Path
+) -> None:
+    """Images are seen at their own size, whatever the input settings of the training say."""
+    root = coco_builder()
+    splits = [(root / f"{s}2017", root / f"annotations/instances_{s}2017.json") for s in SPLITS]
+    data = DataPaths(root, *splits[0], *splits[1], None)
+    training = DeepMaskTrainingSettings.model_validate(
+        {
+            "model": {"backbone": {"name": "resnet18_narrow", "norm": "gn"}, "patch_px": 32},
+            "optimizer": {"images_per_batch": 2, "images_per_step": 2},
+            "schedule": {"total_iters": 1},
+            "run": {"log_every_iters": 1, "loader_workers": 0},
+        }
+    )
+    model, output = tmp_path / "model.safetensors", tmp_path / "proposals.json"
+    run_training({"variant": "small", "trial": 0}, training, data, output=model, device="cpu")
+    settings = DeepMaskInferenceSettings(octaves=(-1, 0), proposals=3)
+    run_prediction("few", settings, data, model=model, output=output, device="cpu")
+    step = json.loads(origin_path(output).read_text())["predict"]
+    assert step["tested_with"] == {"short_edge_px": None, "max_long_edge_px": None}
+    assert step["settings"]["proposals"] == 3
+    images = [entry["image_id"] for entry in json.loads(output.read_text())]
+    assert sorted(set(images)) == [1001, 1002]
+    assert max(map(images.count, images)) <= 3

@@ -170,8 +170,14 @@ def usual_root(wildcards):
 def data_records(wildcards):
     """Records of the downloads that a data set comes from: fetched, or found and counted."""
     root, dataset = usual_root(wildcards), GRID.datasets[wildcards.dataset]
-    lvis = f"{root}/{dataset.lvis_annotations}" if dataset.lvis_annotations else None
-    return DOWNLOADS.record(root) + (DOWNLOADS.record(lvis) if root else [])
+    paths = (
+        [root, *(f"{root}/{file}" for file in dataset.unusual_annotations)]
+        if root
+        else []
+    )
+    return list(
+        dict.fromkeys(record for path in paths for record in DOWNLOADS.record(path))
+    )
 
 
 def weights_record(wildcards):
@@ -362,9 +368,11 @@ def drawn_data_root_option(wildcards):
 
 
 def drawn_models(wildcards):
-    """The trained models that are drawn, and where they come from."""
+    """The trained models that are drawn, and where they come from, or the scores."""
     shown = GRID.trainings_shown(drawn(wildcards)).values()
-    return [path for training in shown for path in model_files(training)]
+    scores = GRID.scores_shown(drawn(wildcards)).values()
+    models = [path for training in shown for path in model_files(training)]
+    return [*models, *(f"{RESULTS}/{score.path}" for score in scores)]
 
 
 def drawn_digest(wildcards):

@@ -23,7 +23,6 @@ compared with what is left of the file before anything is allocated, and a tenso
 its storage.
 """
 
-import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,26 +34,12 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.checkpoints.limits import Budget, RefusedError, shown
+from pointrend_repro.checkpoints.torch7_tensors import STORAGES, TENSORS, Storage, part_of
 
 # DeepMask's and SharpMask's have a few thousand values, as deep as thirty.
 _MOST_VALUES = 500_000
 _DEEPEST = 100
 _MOST_DIMENSIONS = 16
-
-_ELEMENTS = {
-    "Double": torch.float64,
-    "Float": torch.float32,
-    "Half": torch.float16,
-    "Long": torch.int64,
-    "Int": torch.int32,
-    "Short": torch.int16,
-    "Char": torch.int8,
-    "Byte": torch.uint8,
-}
-_CUDA = {f"Cuda{name}": dtype for name, dtype in _ELEMENTS.items() if name != "Float"}
-_TYPES = _ELEMENTS | _CUDA | {"Cuda": torch.float32}
-_STORAGES = {f"torch.{name}Storage": dtype for name, dtype in _TYPES.items()}
-_TENSORS = {f"torch.{name}Tensor": dtype for name, dtype in _TYPES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +53,6 @@ class Record:
 
     kind: str
     fields: dict[str | int | float, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Storage:
-    """The numbers that tensors are parts of, (N,)."""
-
-    values: Tensor
 
 
 class _NotWholeError(Exception):
@@ -201,10 +179,10 @@ class _Reader:
         name = self._text()
         if name.startswith("V "):
             name = self._text()
-        if name in _STORAGES or name in _TENSORS:
+        if name in STORAGES or name in TENSORS:
             self._known[index] = _UNFINISHED
-            is_storage = name in _STORAGES
-            made = self._storage(_STORAGES[name]) if is_storage else self._tensor(_TENSORS[name])
+            is_storage = name in STORAGES
+            made = self._storage(STORAGES[name]) if is_storage else self._tensor(TENSORS[name])
             self._known[index] = made
             return made
         fields: dict[Any, Any] = {}
@@ -240,20 +218,7 @@ class _Reader:
             return torch.empty(0, dtype=dtype)
         if not isinstance(storage, Storage) or storage.values.dtype != dtype:
             raise RefusedError(f"a tensor of {dtype} in {shown(storage)}")
-        return self._part(storage.values, sizes, strides, offset - 1)
-
-    def _part(
-        self, values: Tensor, sizes: tuple[int, ...], strides: tuple[int, ...], start: int
-    ) -> Tensor:
-        if start < 0 or min(sizes) < 0 or min(strides) < 0:
-            raise RefusedError("a tensor of negative sizes, strides or offset")
-        count = math.prod(sizes)
-        last = start + sum((n - 1) * step for n, step in zip(sizes, strides, strict=True))
-        if last >= len(values):
-            raise RefusedError("a tensor outside of its storage")
-        if count > len(values):  # the same numbers again and again, which a copy would spell out
-            self._budget.spend(count * values.itemsize)
-        return values.as_strided(sizes, strides, start)
+        return part_of(storage, sizes, strides, offset - 1, self._budget)
 
     def _function(self) -> Record:
         self._bytes(self._int())
@@ -263,6 +228,7 @@ class _Reader:
     def _indexed_function(self) -> Record:
         index = self._int()
         if index in self._known:
-            return self._again(index, Record)  # type: ignore[no-any-return]
+            again: Record = self._again(index, Record)
+            return again
         self._known[index] = Record("function", {})
         return self._function()

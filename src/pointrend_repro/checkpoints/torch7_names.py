@@ -110,9 +110,9 @@ def _refinement(fields: dict[Any, Any]) -> Iterator[tuple[str, Tensor]]:
     count = len(across)
     for number in range(1, count + 1):
         i, where = number - 1, f"neths.{number}"
-        names = (f"skip_encoders.{i}.0", f"skip_encoders.{i}.2", f"refine.{i}.conv_skip")
+        names = [f"skip_encoders.{i}.0", f"skip_encoders.{i}.2", f"refine.{i}.conv_skip"]
         yield from _convolutions(own, names, across.get(number), where)
-        names = (f"extra.{i}", f"refine.{i}.conv_mask")
+        names = [f"extra.{i}", f"refine.{i}.conv_mask"]
         yield from _convolutions(own, names, down.get(number), f"netvs.{number}")
     # The last module's Sequential continues with padding and the convolution that predicts.
     last = [part for part in _modules(modules.get(count), "refs") if _is(part, "Convolution")]
@@ -122,7 +122,7 @@ def _refinement(fields: dict[Any, Any]) -> Iterator[tuple[str, Tensor]]:
 
 
 def _convolutions(
-    own: str, names: tuple[str, ...], sequence: Any, where: str
+    own: str, names: list[str], sequence: Any, where: str
 ) -> Iterator[tuple[str, Tensor]]:
     layers = list(_leaves(sequence, where, "Convolution"))
     if len(layers) != len(names):

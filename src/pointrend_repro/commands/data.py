@@ -1,4 +1,4 @@
-"""`pointrend-repro data ...`: make, prepare and check data sets."""
+"""`pointrend-repro data ...`: make, prepare, check and show data sets."""
 
 import shlex
 from pathlib import Path
@@ -12,6 +12,8 @@ from pointrend_repro.commands.options import (
     DataRoot,
     DatasetName,
     LvisAnnotations,
+    Preset,
+    VariantName,
     a_name,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -175,6 +177,35 @@ def mend(
     if survey.faults:
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
     print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))} --write")
+
+
+@app.command("show")
+def show(
+    preset: Preset,
+    dataset: DatasetName,
+    variant: VariantName,
+    output: Annotated[Path, typer.Option(help="the picture, a PNG")],
+    trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")] = 0,
+    iteration: Annotated[int, typer.Option(min=0, help="the first one that is shown")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=512, help="how many patches")] = 32,
+    data_root: DataRoot = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw the patches that a training of DeepMask or SharpMask sees, with masks and labels."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.declarations.family import family_of
+    from pointrend_repro.experiments.loading import load_grid_of
+    from pointrend_repro.tools.patch_sheet import write_patch_sheet
+
+    grid = load_grid_of(preset, dataset, variant, config_dir)
+    settings = grid.training_settings(dataset, variant)
+    family = family_of(settings)
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    images = family.function(family.read)(paths, "train")
+    drawn = write_patch_sheet(
+        output, settings, images, seed=trial, iteration=iteration, count=count
+    )
+    print(f"{output}: {drawn} patches")
 
 
 def _check_folder(

@@ -24,6 +24,7 @@ _COCO_FILES = {
     "lvis_annotations",
     "val_first",
 }
+_ANNOTATIONS = ("train_annotations", "val_annotations")
 
 
 class Dataset(Strict):
@@ -63,6 +64,16 @@ class Dataset(Strict):
             return {name: read_recipe(values, name) for name, values in recipes.items()}
         except UserError as error:
             raise ValueError(str(error)) from None
+
+    @property
+    def unusual_annotations(self) -> list[str]:
+        """Annotation files below `root` that are not its layout's usual ones, LVIS's among them.
+
+        They may be downloads of their own, beside that of the folder.
+        """
+        usual = {key: type(self).model_fields[key].default for key in _ANNOTATIONS}
+        found = [getattr(self, key) for key in _ANNOTATIONS if getattr(self, key) != usual[key]]
+        return [file for file in [*found, self.lvis_annotations] if file]
 
     @property
     def own_recipes(self) -> dict[str, Recipe]:

@@ -20,10 +20,10 @@ def prepare_first_images(annotations: Path, count: int, output: Path) -> None:
         UserError: the file cannot be read, has no such lists, or fewer images.
     """
     content = read_json(annotations)
-    lists = [content.get(name) if isinstance(content, dict) else None for name in _LISTS]
-    if not all(isinstance(entries, list) for entries in lists):
+    entries = content if isinstance(content, dict) else {}
+    if not all(isinstance(entries.get(name), list) for name in _LISTS):
         raise UserError(f"{annotations}: is no file of COCO annotations with {', '.join(_LISTS)}")
-    images, objects, _ = lists
+    images, objects = entries["images"], entries["annotations"]
     ids = sorted(_get(image, "id", annotations) for image in images)
     if len(ids) < count:
         raise UserError(
@@ -34,7 +34,7 @@ def prepare_first_images(annotations: Path, count: int, output: Path) -> None:
         "images": sorted((i for i in images if i["id"] in kept), key=lambda image: image["id"]),
         "annotations": [o for o in objects if _get(o, "image_id", annotations) in kept],
     }
-    write_json(output, content | part, indent=None)
+    write_json(output, entries | part, indent=None)
 
 
 _LISTS = ("images", "annotations", "categories")

@@ -11,7 +11,6 @@ from pointrend_repro.data.patch_places import Place
 from pointrend_repro.data.segmentations import Segmentation, segmentation_mask
 
 GREY = 128  # outside of the image; the authors' code has .5 of 1
-_MARGIN = 2  # pixels of a patch; a bilinear filter reaches one
 
 
 def cut_pixels(image: Image.Image, place: Place, side: int) -> NDArray[np.uint8]:
@@ -56,7 +55,7 @@ def _cut(image: Image.Image, place: Place, side: int, fill: int | tuple[int, ...
     (first_x, last_x, left, right), (first_y, last_y, top, bottom) = spans
     if first_x >= last_x or first_y >= last_y:
         return patch
-    reach = _MARGIN * place.scale
+    reach = 2 * _reach(place.scale)
     whole = (
         math.floor(left - reach),
         math.floor(top - reach),
@@ -81,6 +80,12 @@ def _visible(start: float, scale: float, side: int, length: int) -> tuple[int, i
     Returns:
         The first pixel of the patch, the one after the last, and both edges in the image.
     """
-    first = max(math.floor(-start / scale) - 1, 0)
-    last = min(math.ceil((length - start) / scale) + 1, side)
+    reach = _reach(scale)
+    first = max(math.floor((-start - reach) / scale), 0)
+    last = min(math.ceil((length - start + reach) / scale), side)
     return first, last, start + first * scale, start + last * scale
+
+
+def _reach(scale: float) -> float:
+    """Return how far a bilinear filter sees, in pixels of the image."""
+    return max(scale, 1.0)

@@ -28,6 +28,8 @@ class Metric:
             `evaluation.score` defines how it is called, and `pipeline.steps.cost.run_cost` for one
             that reads no predictions.
         reads: the kind of predictions that it scores.
+        scores: what of these it looks at, as `AnyModelSettings.predicts` names it, where some
+            models of the kind predict no such thing; none: what all of them predict.
         counts: instead, the kind of predictions of models in which it counts something, untrained.
         measured: what it counts is another number on another device, such as a time.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
@@ -49,6 +51,7 @@ class Metric:
     keys: Mapping[str, str]
     score: str
     reads: str | None = None
+    scores: str | None = None
     counts: str | None = None
     measured: bool = False
     counted_settings: tuple[str, ...] = ()

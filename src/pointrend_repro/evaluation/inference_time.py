@@ -4,7 +4,8 @@ The time of a network does not depend on its weights, but for two things: how ma
 be suppressed, and how many masks there are. An untrained detector finds nothing with confidence. So
 the lowest score is set such that as many boxes of classes go into the suppression as there are
 proposals, and there are always as many masks as the settings allow: 100, the most that an image can
-have. No image file is read or resized: the paper's time is that of the network.
+have (none without a mask head; keypoints count as boxes). No image file is read or resized: the
+paper's time is that of the network.
 """
 
 import statistics
@@ -49,7 +50,8 @@ def inference_time(
     asked = inference.model_copy(update={"test": _with_boxes(model, image, inference)})
     clock = Clock(device)
     model.backbone.forward = clock.timing("trunk", model.backbone.forward)
-    model.mask_head.predict = clock.timing("masks", model.mask_head.predict)
+    if model.mask_head is not None:
+        model.mask_head.predict = clock.timing("masks", model.mask_head.predict)
     scale = (WIDTH_PX / image.shape[2], HEIGHT_PX / image.shape[1])
     detect, paste = clock.timing("network", model.detect), clock.timing("pasting", _paste)
     rounds = []
@@ -73,6 +75,8 @@ def _with_boxes(model: Any, image: torch.Tensor, inference: InferenceSettings) -
 
 
 def _paste(found: Detections, scale: tuple[float, float]) -> None:
+    if found.mask_logits is None:
+        return
     boxes = found.boxes * found.boxes.new_tensor(scale).repeat(2)
     for logits, box in zip(found.mask_logits, boxes, strict=True):
         mask_window(logits, box, HEIGHT_PX, WIDTH_PX)

@@ -25,12 +25,11 @@ from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.modeling.resnet import Res5
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
-from pointrend_repro.settings.instances import DetectorSettings
+from pointrend_repro.settings.instances import SMOOTH_L1_BETA, DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _POOL_RESOLUTION = 7
 _FOREGROUND_IOU = 0.5
-_SMOOTH_L1_BETA = 1.0
 
 
 class BoxHead(nn.Module):
@@ -110,7 +109,7 @@ class BoxHead(nn.Module):
         count = max(len(labels), 1)
         return {
             "loss_cls": F.cross_entropy(logits, labels, reduction="sum") / count,
-            "loss_box": box_loss(predicted, target, self.settings, _SMOOTH_L1_BETA) / count,
+            "loss_box": box_loss(predicted, target, self.settings, SMOOTH_L1_BETA) / count,
         }
 
     @torch.no_grad()
@@ -178,14 +177,14 @@ class Res5BoxHead(BoxHead):
     ) -> None:
         super().__init__(num_classes, settings)
         self.roi_layer = roi_layer
+        self.roi_resolution = _POOL_RESOLUTION * settings.res5_stride
         self.res5 = res5
         self.add_predictors(res5.out_channels)
         self.init_predictors()
 
     def roi_features(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         """Return the output of res5 for each box, (R, C, 7, 7)."""
-        side = _POOL_RESOLUTION * self.settings.res5_stride
-        of_boxes: Tensor = self.res5(self.roi_layer(features, boxes, side))
+        of_boxes: Tensor = self.res5(self.roi_layer(features, boxes, self.roi_resolution))
         return of_boxes
 
     def vectors(self, roi_features: Tensor) -> Tensor:

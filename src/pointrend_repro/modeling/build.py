@@ -21,7 +21,7 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
         else RegionProposalNetwork(channels, backbone.strides, settings.detector)
     )
     roi_layer = build_roi_layer(settings.detector.roi_layer, backbone.roi_strides)
-    box_head = _box_head(settings, channels, num_classes, roi_layer)
+    box_head = build_box_head(settings, channels, num_classes, roi_layer)
     mask_head = build_mask_head(
         settings.mask_head,
         in_channels=channels,
@@ -45,9 +45,10 @@ def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:
     )
 
 
-def _box_head(
+def build_box_head(
     settings: ModelSettings, channels: int, num_classes: int, roi_layer: RoiLayer
 ) -> BoxHead:
+    """Make the box head of the features that the settings name, from maps of some channels."""
     detector, trunk = settings.detector, settings.backbone
     if settings.features != "c4":
         return FcBoxHead(channels, num_classes, detector, roi_layer)

@@ -24,12 +24,11 @@ from pointrend_repro.modeling.boxes import (
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.sparse_conv import conv_at_cells
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
-from pointrend_repro.settings.instances import DetectorSettings
+from pointrend_repro.settings.instances import SMOOTH_L1_BETA_RPN, DetectorSettings
 
 _BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 _NEGATIVE_IOU, _POSITIVE_IOU = 0.3, 0.7
 _POSITIVE_FRACTION = 0.5
-_SMOOTH_L1_BETA = 1 / 9
 
 
 class RegionProposalNetwork(nn.Module):
@@ -141,7 +140,7 @@ class RegionProposalNetwork(nn.Module):
             target_delta = encode_boxes(
                 target.boxes[match.matched], all_anchors[match.sampled[:count]], _BOX_WEIGHTS
             )
-            box = box + box_loss(delta[:count], target_delta, self.settings, _SMOOTH_L1_BETA)
+            box = box + box_loss(delta[:count], target_delta, self.settings, SMOOTH_L1_BETA_RPN)
         scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
         return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}
 

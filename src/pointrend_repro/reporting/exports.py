@@ -102,7 +102,7 @@ def _tolerance_text(column: Column) -> str:
 
 def _markdown_cell(cell: MeasuredCell) -> str:
     paper = "no number in the paper" if cell.paper is None else f"paper {number(cell.paper)}"
-    if cell.row.runs is None:
+    if not cell.cell.can_run:
         return "–" if cell.paper is None else f"{number(cell.paper)} (printed)"
     if cell.measured is None:
         return f"missing: {_markdown_text(cell.reason)} ({paper})"

@@ -183,7 +183,7 @@ def _measure(
         claims=warning is None or column.is_exact,
         why_none=column.tolerance_source,
     )
-    if row.runs is None:
+    if not cell.can_run:
         status, reason = "no-claim", cell.not_run_because
     elif not cell.evaluations:
         reason = cell.not_run_because

@@ -7,7 +7,7 @@ This module imports neither torch nor Snakemake.
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -25,6 +25,8 @@ Octave = Annotated[FiniteFloat, Field(ge=-6, le=4)]
 
 class DeepMaskInferenceSettings(AnyInferenceSettings):
     """How a trained DeepMask or SharpMask makes its proposals."""
+
+    keeps_size: ClassVar[bool] = True
 
     family: Literal["deepmask"] = "deepmask"
     proposals: PositiveInt = Field(

@@ -38,12 +38,24 @@ class DeepMaskInputSettings(InputSettings):
     )
     jitter_px: NotNegative = Field(16.0, description="D: of a positive patch, along each axis")
     jitter_octaves: NotNegative = Field(0.25, description="D: of its scale")
-    negative_px: PositiveFloat = Field(
-        32.0, description="D: a negative is this far from every object's patch ...; code: 48"
+    negative_px: PositiveFloat | None = Field(
+        None,
+        description="a negative is this far from every object's patch ...; none: 32 (D), or 48 "
+        "with the code's sampling",
     )
-    negative_octaves: PositiveFloat = Field(
-        1.0, description="D: ... or its scale this far from it; code: 2.5"
+    negative_octaves: PositiveFloat | None = Field(
+        None, description="... or its scale is; none: 1 (D), or 2.5 with the code's sampling"
     )
+
+    @property
+    def far_px(self) -> float:
+        """How far from objects a negative is, in pixels of the patch."""
+        return self.negative_px or (48.0 if self.sampling == "code" else 32.0)
+
+    @property
+    def far_octaves(self) -> float:
+        """How much larger or smaller than for objects a negative's scale is, or else."""
+        return self.negative_octaves or (2.5 if self.sampling == "code" else 1.0)
 
 
 class DeepMaskOptimizerSettings(OptimizerSettings):

@@ -103,7 +103,7 @@ def _unknown(body: Body) -> NDArray[np.bool_]:
 def _parts(body: Body, rng: np.random.Generator) -> list[Part]:
     """Return the parts from the back to the front, in shares of the height."""
     skin, hair = _one_of(rng, _SKIN), _one_of(rng, _HAIR)
-    shirt, trousers = (tuple(rng.integers(20, 236, 3).tolist()) for _ in range(2))
+    shirt, trousers = _any_color(rng), _any_color(rng)
     cloth = _CLOTH_PATTERNS[rng.integers(len(_CLOTH_PATTERNS))]
     build = float(rng.uniform(0.85, 1.3))
     sleeve = skin if rng.random() < 0.5 else shirt
@@ -122,16 +122,28 @@ def _one_of(rng: np.random.Generator, colors: tuple[RGB, ...]) -> RGB:
     return colors[rng.integers(len(colors))]
 
 
+def _any_color(rng: np.random.Generator) -> RGB:
+    red, green, blue = rng.integers(20, 236, 3).tolist()
+    return red, green, blue
+
+
 def _depth(body: Body, side: str, *joints: str) -> float:
     return float(np.mean([body.joints[f"{side}_{joint}"][2] for joint in joints]))
 
 
+def _round(body: Body, joint: str, radius: float) -> Polygon:
+    x, y, _ = body.joints[joint]
+    return circle(x, y, radius)
+
+
+def _darker(color: RGB, share: float) -> RGB:
+    red, green, blue = color
+    return int(share * red), int(share * green), int(share * blue)
+
+
 def _limb(body: Body, names: list[str], half_widths: list[float]) -> Polygon:
     """Return a limb through joints, round at each of them."""
-    rounds = [
-        circle(*body.joints[name][:2], width)
-        for name, width in zip(names, half_widths, strict=True)
-    ]
+    rounds = [_round(body, name, width) for name, width in zip(names, half_widths, strict=True)]
     return largest(unary_union([unary_union(pair).convex_hull for pair in pairwise(rounds)]))
 
 
@@ -161,7 +173,7 @@ def _leg(body: Body, side: str, build: float, color: RGB) -> list[Part]:
 
 def _torso(body: Body, build: float, color: RGB, pattern: Pattern) -> Part:
     ends = [
-        circle(*body.joints[f"{side}_{joint}"][:2], width * build)
+        _round(body, f"{side}_{joint}", width * build)
         for side in ("left", "right")
         for joint, width in (("shoulder", 0.035), ("hip", 0.05))
     ]
@@ -189,9 +201,9 @@ def _head(body: Body, skin: RGB, hair: RGB) -> list[Part]:
         Part(cover, hair, "mottled", faces),
     ]
     for name, radius, color in (
-        *((f"{side}_ear", 0.015, tuple(int(0.85 * c) for c in skin)) for side in ("left", "right")),
+        *((f"{side}_ear", 0.015, _darker(skin, 0.85)) for side in ("left", "right")),
         *((f"{side}_eye", 0.011, (30, 25, 25)) for side in ("left", "right")),
-        ("nose", 0.012, tuple(int(0.75 * c) for c in skin)),
+        ("nose", 0.012, _darker(skin, 0.75)),
     ):
         x, y, depth = body.joints[name]
         if depth - body.joints["head"][2] >= _BEHIND:

@@ -5,6 +5,7 @@ from pointrend_repro.declarations.metric import Metric, percent
 METRIC = Metric(
     name="coco_ar",
     reads="instances",
+    scores="masks",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
     keys=percent("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),

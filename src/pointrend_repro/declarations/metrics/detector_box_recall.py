@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import RECALL_KEYS
 METRIC = Metric(
     name="detector_box_recall",
     reads="instances",
+    scores="boxes",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
     keys=percent(*RECALL_KEYS),

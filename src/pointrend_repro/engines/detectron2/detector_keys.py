@@ -13,19 +13,25 @@ from pointrend_repro.engines.detectron2.keys import (
     backbone_keys,
     backbone_problems,
 )
+from pointrend_repro.engines.detectron2.mask_rcnn_keys import (
+    loss_keys,
+    one_map_keys,
+    one_map_problems,
+    roi_layer_keys,
+    roi_layer_problems,
+)
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
-    MlpMaskSettings,
     NoMaskSettings,
     PointRendHeadSettings,
+    Res5MaskSettings,
     SharpMaskHeadSettings,
 )
 from pointrend_repro.settings.instances import (
     DetectorSettings,
     InferenceSettings,
     ModelSettings,
-    RoiLayerSettings,
 )
 
 _POINTREND_BASE = "detectron2's Base-PointRend-RCNN-FPN.yaml"
@@ -39,11 +45,12 @@ def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         *backbone_keys(settings.backbone),
         *_proposal_keys(settings.detector),
         *_box_keys(settings.detector, num_classes),
-        *_roi_layer_keys(settings, "MODEL.ROI_BOX_HEAD"),
+        *roi_layer_keys(settings, "MODEL.ROI_BOX_HEAD"),
         Key("MODEL.MASK_ON", not isinstance(settings.mask_head, NoMaskSettings), "model.mask_head"),
         # Our masks are full-size bit masks too; polygons could not be mixed with run lengths.
         Key("INPUT.MASK_FORMAT", "bitmask", _POINTREND_BASE),
         *_mask_head_keys(settings, num_classes),
+        *one_map_keys(settings),
     ]
 
 
@@ -62,12 +69,12 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems.append("model.mask_head.mask_loss softmax")
     if settings.keypoint_head is not None:
         problems.append("keypoints here (model.keypoint_head); leave out `engine`")
-    return [*problems, *_roi_layer_problems(settings)]
+    return [*problems, *roi_layer_problems(settings), *one_map_problems(settings)]
 
 
 def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings) -> list[Key]:
     """Translate how a mask head predicts its masks."""
-    if isinstance(head, Conv4HeadSettings | NoMaskSettings):
+    if isinstance(head, Conv4HeadSettings | NoMaskSettings | Res5MaskSettings):
         return []
     if not isinstance(head, PointRendHeadSettings):
         return [_own_inference(settings)]
@@ -125,6 +132,7 @@ def _proposal_keys(settings: DetectorSettings) -> list[Key]:
         Key("MODEL.RPN.POST_NMS_TOPK_TRAIN", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
         Key("MODEL.RPN.POST_NMS_TOPK_TEST", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
         Key("MODEL.RPN.NMS_THRESH", settings.rpn_nms_iou, f"{own}.rpn_nms_iou"),
+        *loss_keys(settings),
     ]
 
 
@@ -161,37 +169,13 @@ def _box_keys(settings: DetectorSettings, num_classes: int) -> list[Key]:
 def _mask_head_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
     match settings.mask_head:
         case Conv4HeadSettings() as head:
-            return [*_conv4_keys(head), *_roi_layer_keys(settings, "MODEL.ROI_MASK_HEAD")]
-        case NoMaskSettings():
+            return [*_conv4_keys(head), *roi_layer_keys(settings, "MODEL.ROI_MASK_HEAD")]
+        case NoMaskSettings() | Res5MaskSettings():  # the latter's: `one_map_keys`
             return []
         case PointRendHeadSettings() as head:
             return _pointrend_keys(head, settings.backbone.fpn_channels, num_classes)
         case head:
             return _own_head_keys(head)
-
-
-def _roi_layer_keys(settings: ModelSettings, head: str) -> list[Key]:
-    """Name the RoI layer of one of detectron2's heads, unless it is detectron2's own."""
-    layer, own = settings.detector.roi_layer, "model.detector.roi_layer"
-    if layer == RoiLayerSettings():
-        return []
-    kind = "ROIPool" if layer.kind == "roi_pool" else "ROIAlignV2"
-    return [
-        Key(f"{head}.POOLER_TYPE", kind, f"{own}.kind"),
-        Key(f"{head}.POOLER_SAMPLING_RATIO", layer.sampling_ratio, f"{own}.sampling_ratio"),
-    ]
-
-
-def _roi_layer_problems(settings: ModelSettings) -> list[str]:
-    layer, own = settings.detector.roi_layer, "model.detector.roi_layer"
-    if layer.kind == "roi_warp":
-        return [f"{own}.kind roi_warp"]
-    if layer.kind == "roi_align" and layer.aggregation == "max":
-        return [f"{own}.aggregation max of roi_align"]
-    own_head = isinstance(settings.mask_head, SharpMaskHeadSettings | MlpMaskSettings)
-    if layer != RoiLayerSettings() and own_head:
-        return [f"{own} with model.mask_head.kind {settings.mask_head.kind}"]
-    return []
 
 
 def _conv4_keys(head: Conv4HeadSettings) -> list[Key]:

@@ -21,11 +21,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointrend_repro.data.patch_cutting import GREY
 from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
-
-# Around images: .5 of 0 to 1, before normalisation (InferSharpMask.lua:94).
-GREY = 127.5
 
 # At W = 160 the skip features and the masks of so many take about 20 MB.
 WINDOWS_PER_STEP = 64
@@ -68,8 +66,9 @@ class Windows:
 
     def select(self, keep: Any) -> "Windows":
         """Return the windows at indices or in a slice."""
-        parts = (part[keep] for part in (self.scores, self.levels, self.cells, self.vectors))
-        return Windows(*parts, of_levels=self.of_levels)
+        parts = self.scores, self.levels, self.cells, self.vectors
+        scores, levels, cells, vectors = (part[keep] for part in parts)
+        return Windows(scores, levels, cells, vectors, self.of_levels)
 
 
 @torch.no_grad()
@@ -86,10 +85,8 @@ def find_windows(
         settings: sizes, and which window goes with a score.
         at_most: how many windows are returned; None: all.
     """
-    found = []
-    for scale in settings.scales(model.settings.patch_px):
-        best = _of_level(model, image, scale, settings, at_most)
-        found.append(best)
+    scales = settings.scales(model.settings.patch_px)
+    found = [_of_level(model, image, scale, settings, at_most) for scale in scales]
     levels = [level for windows in found for level in windows.of_levels]
     numbers = [torch.full_like(windows.levels, number) for number, windows in enumerate(found)]
     scores = torch.cat([windows.scores for windows in found])
@@ -117,15 +114,16 @@ def _of_level(
     best = _highest(scores.flatten(), at_most)
     cells = looked_up(best, scores.shape[1], settings.lookup)
     scales = (resized.shape[2] / image.shape[2], resized.shape[1] / image.shape[1])
-    refines = settings.refine and model.refinement is not None
-    level = Level(scales, model.refinement.skips(features) if refines else [])
+    skips = []
+    if settings.refine and model.refinement is not None:
+        skips = model.refinement.skips(features)
     rows, columns = cells.unbind(1)
     return Windows(
         scores.flatten()[best],
         torch.zeros_like(best),
         cells,
         vectors[0][:, rows, columns].T,
-        [level],
+        [Level(scales, skips)],
     )
 
 
@@ -138,8 +136,7 @@ def resize(image: Tensor, scale: float) -> Tensor:
     size = [max(round(side * scale), 1) for side in image.shape[1:]]
     if size == list(image.shape[1:]):
         return image.float()
-    options = {"mode": "bilinear", "antialias": True, "align_corners": False}
-    return F.interpolate(image[None].float(), size=size, **options)[0]
+    return F.interpolate(image[None].float(), size=size, mode="bilinear", antialias=True)[0]
 
 
 def with_border(image: Tensor, model: DeepMask) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Proposals
 from pointrend_repro.modeling.box_head import Res5BoxHead
 from pointrend_repro.modeling.init import init_msra, init_normal
-from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
+from pointrend_repro.modeling.mask_heads.grid import GridMaskHead, mask_channels
 from pointrend_repro.settings.heads import Res5MaskSettings
 
 
@@ -29,11 +29,12 @@ class Res5MaskHead(GridMaskHead):
 
     def __init__(self, num_classes: int, settings: Res5MaskSettings, box_head: Res5BoxHead) -> None:
         super().__init__()
+        self.mask_loss = settings.mask_loss
         # A method, not the module: its weights are the box head's, and are saved and trained once.
         self.roi_features = box_head.roi_features
         width = settings.channels
         self.deconv = nn.ConvTranspose2d(box_head.res5.out_channels, width, kernel_size=2, stride=2)
-        self.predictor = nn.Conv2d(width, 1 if settings.class_agnostic else num_classes, 1)
+        self.predictor = nn.Conv2d(width, mask_channels(settings, num_classes), 1)
         init_msra(self.deconv)
         init_normal(self.predictor, std=0.001)
 

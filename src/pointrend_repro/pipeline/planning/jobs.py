@@ -99,6 +99,7 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
     return {
         "draw_figure": [
             all(map(progress.is_trained, grid.trainings_shown(grid.drawn.figures[name]).values()))
+            and _are_scored(grid, progress, name)
             and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
             for name in grid.preset.figures
         ],
@@ -109,6 +110,11 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
         ],
         "thin_logs": [done and all(map(progress.is_trained, grid.trainings)) for done in thinned],
     }
+
+
+def _are_scored(grid: Grid, progress: Progress, figure: str) -> bool:
+    made = progress.evaluations | progress.costs
+    return all(made[score] for score in grid.scores_shown(grid.drawn.figures[figure]).values())
 
 
 def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:

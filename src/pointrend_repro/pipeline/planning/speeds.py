@@ -165,7 +165,7 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
 
 def detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
     """Return the speed of a trunk on data of a layout, times a mask head's, plus keypoints'."""
-    trunk = speeds.detectors.get(layout, {}).get(settings.model.backbone.name)
+    trunk = speeds.detectors.get(layout, {}).get(_trunk_key(settings))
     head = speeds.mask_heads.get(_head_key(settings))
     if trunk is None or head is None:
         return None
@@ -192,6 +192,11 @@ def _with_keypoints(speed: ModelSpeed, head: KeypointHead, images_per_batch: int
         model_bytes=speed.model_bytes + 1e6 * head.model_mb,
         sources=(*speed.sources, f"keypoint head: {head.source}"),
     )
+
+
+def _trunk_key(settings: TrainingSettings) -> str:
+    name, features = settings.model.backbone.name, settings.model.features
+    return name if features == "fpn" else f"{name}_{features}"
 
 
 def _head_key(settings: TrainingSettings) -> str:
