@@ -27,9 +27,7 @@ _CONFIGS = {
     "r101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml",
     "x101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml",
     "r50_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_C4_3x.yaml",
-    "r101_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_C4_3x.yaml",
     "r50_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_3x.yaml",
-    "r101_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_DC5_3x.yaml",
     "r50_fpn_cityscapes": "Cityscapes/mask_rcnn_R_50_FPN.yaml",
 }
 
