@@ -39,6 +39,9 @@ def build_detectron2(case: Case) -> torch.nn.Module:
     cfg.merge_from_file(model_zoo.get_config_file(_CONFIGS[case.trunk]))
     if case.name.startswith("pointrend"):
         _set_pointrend(cfg)
+    known = case.known
+    cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = known.model.detector.roi_batch_per_image
+    cfg.MODEL.RPN.POST_NMS_TOPK_TEST = known.inference.test.rpn_post_nms or 1000
     cfg.MODEL.DEVICE = "cpu"
     return build_model(cfg).eval()
 
