@@ -15,6 +15,7 @@ from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
 HEIGHT, WIDTH = 120, 160
@@ -137,3 +138,40 @@ def test_demo_of_an_unknown_format(checkpoint, tmp_path):
             "demo", "x.png", "--model", "m", "--weights", checkpoint,
             "--output", tmp_path / "overlay.txt", "--device", "cpu",
         )  # fmt: skip
+
+
+@pytest.fixture
+def proposer(tmp_path):
+    """A small SharpMask with random weights, whose scores all exceed one half."""
+    settings = DeepMaskModelSettings.model_validate(
+        {
+            "backbone": {"name": "resnet18_narrow"},
+            "patch_px": 64,
+            "refinement": {"k": 16, "skip_channels": [8]},
+        }
+    )
+    torch.manual_seed(0)
+    model = build_model(settings, num_classes=1)
+    torch.nn.init.constant_(model.score_head.predict.bias, 3.0)
+    path = tmp_path / "model.safetensors"
+    save_model(path, SavedModel(model, InputSettings(), [(1, "object")]))
+    return path
+
+
+def test_demo_draws_the_best_proposals(proposer, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(image, instances, class_names, *, score_threshold):
+        drawn.append((len(instances.scores), class_names))
+        return draw_instances(image, instances, class_names, score_threshold=score_threshold)
+
+    monkeypatch.setattr("pointrend_repro.api.demo.draw_instances", draw)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    overlay = tmp_path / "overlay.png"
+    _run(
+        "demo", tmp_path / "image.png", "--weights", proposer, "--output", overlay,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert drawn == [(10, ["proposal"])]
+    assert (np.array(Image.open(overlay)) != image).any()

@@ -19,9 +19,10 @@ from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.backbone import STRIDES, TRUNK_STRIDES, FPNBackbone
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
-from pointrend_repro.modeling.mask_heads.sharpmask import RefinementModule, SharpMaskHead
+from pointrend_repro.modeling.mask_heads.sharpmask import SharpMaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.modeling.refinement import RefinementModule
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import SharpMaskHeadSettings
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
@@ -159,7 +160,7 @@ def test_backbone_hands_on_the_stages_of_its_trunk() -> None:
 def test_one_convolution_split_in_two_gives_the_same_module() -> None:
     torch.manual_seed(0)
     whole = nn.Conv2d(32 + 32, 16, 3, padding=1).double()
-    module = RefinementModule(32).double()
+    module = RefinementModule(32, 32, 16).double()
     split = {"conv_mask.weight": whole.weight[:, :32], "conv_skip.weight": whole.weight[:, 32:]}
     assert whole.bias is not None
     module.load_state_dict(split | {"conv_mask.bias": whole.bias})

@@ -16,12 +16,15 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
+from pointrend_repro.predictions.mask_proposals import MaskProposals
 from pointrend_repro.predictions.skeletons import joints, limbs
 
 _TINT = 0.45  # opacity of a mask's colour
 _LABEL_BACKGROUND = (20, 20, 20)
 # Hues a golden angle apart, so that neighbours in the list have clearly different colours.
 _HUE_STEP = 0.618034
+# Hundreds of proposals overlap.
+_PROPOSALS_SHOWN = 10
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -43,7 +46,8 @@ def write_overlay(
         weights: as for `load_model`.
         head: as for `load_model`.
         test: as for `load_model`.
-        score_threshold: objects below this score are left out.
+        score_threshold: objects below this score are left out; of proposals, only the ten best are
+            drawn.
 
     Raises:
         UserError: image, model or weights are faulty, or the format of `output` is unknown.
@@ -60,6 +64,9 @@ def write_overlay(
     found = loaded.predict(pixels)
     if isinstance(found, LabelMap):
         overlay = draw_labels(pixels, found.labels)
+    elif isinstance(found, MaskProposals):
+        best = _best(found)
+        overlay = draw_instances(pixels, best, ["proposal"], score_threshold=score_threshold)
     else:
         overlay = draw_instances(
             pixels,
@@ -95,12 +102,20 @@ def draw_instances(
             drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
         drawn[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
-    for k in shown[::-1] if instances.keypoints is not None else ():
-        _skeleton(picture, instances.keypoints[k], skeleton, _colour(int(k)), _line_width(image))
+    if instances.keypoints is not None:
+        for k in shown[::-1]:
+            points, width = instances.keypoints[k], _line_width(image)
+            _skeleton(picture, points, skeleton, _colour(int(k)), width)
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
         _label(picture, _region(instances, k, image), text, _colour(int(k)))
     return np.array(picture)
+
+
+def _best(found: MaskProposals) -> Instances:
+    scores = found.scores[:_PROPOSALS_SHOWN]
+    labels = np.zeros(len(scores), dtype=np.int64)
+    return Instances(found.boxes[: len(scores)], scores, labels, found.masks[: len(scores)])
 
 
 def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -20,6 +20,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
+from pointrend_repro.modeling.resnet import STAGES
 from pointrend_repro.settings.backbone import BackboneSettings
 
 _log = logging.getLogger(__name__)
@@ -97,8 +98,8 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 
     The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103),
-    Detectron's X-101-64x4d, or a ResNet of torchvision. Names that a trunk does not have are logged
-    in one line.
+    Detectron's X-101-64x4d, or a ResNet or VGG of torchvision. Names that a trunk does not have are
+    logged in one line, and so are stages after a trunk's last one.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
@@ -119,12 +120,24 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     tensors = checkpoint.tensors
     if checkpoint.source == "caffe2":
         tensors = _with_statistics(tensors, trunk)
+    tensors, cut = _without_cut_stages(tensors, trunk)
     fit = compare_shapes(model_shapes, shapes_of(tensors))
     if not fit.is_exact:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
     require_weights(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
-    _log_left_out(path, checkpoint.left_out)
+    _log_left_out(path, checkpoint.left_out + cut)
+
+
+def _without_cut_stages(
+    tensors: dict[str, Tensor], trunk: nn.Module
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Leave out the last stages of a ResNet that a trunk ends before; return their names, too."""
+    if not hasattr(trunk, STAGES[0]):
+        return tensors, ()
+    absent = tuple(f"{stage}." for stage in STAGES if not hasattr(trunk, stage))
+    cut = tuple(name for name in tensors if name.startswith(absent))
+    return {name: value for name, value in tensors.items() if name not in cut}, cut
 
 
 def _log_left_out(path: Path, left_out: tuple[str, ...]) -> None:

@@ -13,6 +13,8 @@ from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.deepmask import DeepMaskModelSettings, RefinementSettings
+from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     KeypointHeadSettings,
@@ -62,10 +64,10 @@ _BACKBONES = {
 }
 
 _HEADS: dict[str, MaskHeadSettings] = {
-    "faster_rcnn": NoMaskSettings(kind="none"),
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),
+    "faster_rcnn": NoMaskSettings(kind="none"),
 }
 
 _CITYSCAPES_INSTANCES: Categories = list(INSTANCE_CLASSES.items())
@@ -182,7 +184,29 @@ def _semantic_models() -> dict[str, KnownModel]:
     }
 
 
-KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models() | _one_map_models()
+def _proposal_models() -> dict[str, KnownModel]:
+    """DeepMask and SharpMask as their authors have published weights of them.
+
+    Their SharpMask differs from the paper's in what the settings name here (docs/sharpmask.md).
+    `sharpmask_r50_fpn_coco` is another model: Mask R-CNN with a mask head in SharpMask's style.
+    """
+    refinement = RefinementSettings(
+        upsampling="nearest", skip_channels=(64, 64, 64, 32), extra_vertical_conv=True
+    )
+    models = {
+        "deepmask_r50_coco": DeepMaskModelSettings(),
+        "sharpmask_r50_coco": DeepMaskModelSettings(refinement=refinement),
+    }
+    categories: Categories = [(1, "object")]  # of no class
+    return {
+        name: KnownModel(settings, InputSettings(), categories, DeepMaskInferenceSettings())
+        for name, settings in models.items()
+    }
+
+
+KNOWN_MODELS: dict[str, KnownModel] = (
+    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models()
+)
 
 
 def known_model(name: str) -> KnownModel:

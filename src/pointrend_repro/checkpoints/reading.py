@@ -21,8 +21,15 @@ from pointrend_repro.checkpoints.detectron2_names import (
 )
 from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.torch7 import read_torch7
+from pointrend_repro.checkpoints.torch7_names import from_torch7
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.checkpoints.torchvision_names import from_torchvision, is_torchvision
+from pointrend_repro.checkpoints.torchvision_names import (
+    from_torchvision,
+    from_torchvision_vgg,
+    is_torchvision,
+    is_torchvision_vgg,
+)
 
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
 # The key under which a file has its weights: detectron2 and most trainers; Caffe2; others.
@@ -53,6 +60,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read `.pkl` (detectron2, Caffe2), `.pth` (detectron2, torchvision) or `.safetensors`.
 
+    And `.t7`, if it is one of DeepMask's or SharpMask's authors.
+
     Raises:
         UserError: the file is missing, damaged, of another kind, or would run code.
     """
@@ -62,8 +71,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         state = read_torch_file(path)
     elif path.suffix == ".pkl":
         state = read_pickle(path)
+    elif path.suffix == ".t7":
+        return Checkpoint(from_torch7(path, read_torch7(path)), "model")
     else:
-        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth or .safetensors")
+        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth, .safetensors or .t7")
     author = state.get("__author__") if isinstance(state, dict) else None
     tensors = _tensors_of(state)
     if not tensors:
@@ -78,6 +89,8 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Chec
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
         return _classifier(tensors, from_torchvision, "torchvision")
+    if is_torchvision_vgg(tensors):
+        return _classifier(tensors, from_torchvision_vgg, "torchvision")
     if "stem.conv1.weight" in tensors:
         source = "torchvision" if author == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)

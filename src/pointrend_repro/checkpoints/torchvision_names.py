@@ -1,4 +1,4 @@
-"""Renames torchvision's ImageNet ResNets and ResNeXts to our trunks' names."""
+"""Renames torchvision's ImageNet ResNets, ResNeXts and VGGs to our trunks' names."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -35,6 +35,16 @@ def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:
             module, rest = "stem.", name
         renamed[module + _rename(rest)] = value
     return renamed
+
+
+def is_torchvision_vgg(names: Iterable[str]) -> bool:
+    """Return whether these are torchvision's names for a VGG."""
+    return {"features.0.weight", "classifier.0.weight"} <= set(names)
+
+
+def from_torchvision_vgg(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Take the convolutions of a torchvision VGG; its classifier is dropped."""
+    return {name: value for name, value in tensors.items() if name.startswith("features.")}
 
 
 def _rename(name: str) -> str:

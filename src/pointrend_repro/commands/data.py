@@ -1,4 +1,4 @@
-"""`pointrend-repro data ...`: make, prepare and check data sets."""
+"""`pointrend-repro data ...`: make, prepare, check and show data sets."""
 
 import shlex
 from pathlib import Path
@@ -12,6 +12,8 @@ from pointrend_repro.commands.options import (
     DataRoot,
     DatasetName,
     LvisAnnotations,
+    Preset,
+    VariantName,
     a_name,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -56,12 +58,15 @@ def generate(
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
+    from pointrend_repro.data.generated.people_layout import generate_people
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
     generate = {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout]
+    if config.generate.subject == "people":
+        generate = generate_people
     generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
 
 
@@ -69,15 +74,22 @@ def generate(
 def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
-    """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
+    """Write annotations, below data/, of Cityscapes' instances or of the first images of val."""
     from pointrend_repro.config.reading import load_dataset
-    from pointrend_repro.data.cityscapes import prepare_instances
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
+    paths = data_paths(dataset, config, UserData(data_root))
+    if config.val_first is not None:
+        from pointrend_repro.data.first_images import prepare_first_images
+
+        whole = paths.root / config.val_annotations
+        prepare_first_images(whole, config.val_first, paths.val_annotations)
+        return
     if config.layout != "cityscapes":
         raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
-    paths = data_paths(dataset, config, UserData(data_root))
+    from pointrend_repro.data.cityscapes import prepare_instances
+
     if not paths.root.is_dir():
         raise UserError(
             f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "
@@ -165,6 +177,35 @@ def mend(
     if survey.faults:
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
     print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))} --write")
+
+
+@app.command("show")
+def show(
+    preset: Preset,
+    dataset: DatasetName,
+    variant: VariantName,
+    output: Annotated[Path, typer.Option(help="the picture, a PNG")],
+    trial: Annotated[int, typer.Option(min=0, help="number of the trial, which is its seed")] = 0,
+    iteration: Annotated[int, typer.Option(min=0, help="the first one that is shown")] = 0,
+    count: Annotated[int, typer.Option(min=1, max=512, help="how many patches")] = 32,
+    data_root: DataRoot = None,
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Draw the patches that a training of DeepMask or SharpMask sees, with masks and labels."""
+    from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.declarations.family import family_of
+    from pointrend_repro.experiments.loading import load_grid_of
+    from pointrend_repro.tools.patch_sheet import write_patch_sheet
+
+    grid = load_grid_of(preset, dataset, variant, config_dir)
+    settings = grid.training_settings(dataset, variant)
+    family = family_of(settings)
+    paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    images = family.function(family.read)(paths, "train")
+    drawn = write_patch_sheet(
+        output, settings, images, seed=trial, iteration=iteration, count=count
+    )
+    print(f"{output}: {drawn} patches")
 
 
 def _check_folder(

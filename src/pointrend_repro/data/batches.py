@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.patches import PatchTarget
 from pointrend_repro.data.records import Record
 from pointrend_repro.data.structures import Target
 
-# Objects for a detector; a map (H, W) of train ids for a semantic model.
-TargetLike = Target | Tensor
+# Objects for a detector; a map (H, W) of train ids for a semantic model; labels of patches.
+TargetLike = Target | Tensor | PatchTarget
 
 
 MakeExample = Callable[..., tuple[Tensor, TargetLike]]
@@ -61,7 +62,7 @@ class MicroBatch:
     """The input of one forward pass, and all that its losses depend on besides the weights.
 
     Attributes:
-        images: (3, H_n, W_n) uint8 each.
+        images: (3, H_n, W_n) uint8 each; for a model of patches, (P, 3, H, H).
         targets: one per image.
         weight: its share of the images of the batch.
         seed: for everything that the model draws at random.

@@ -5,6 +5,7 @@ No other code asks what kind a model is: everything that differs between familie
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -62,6 +63,8 @@ class Family:
             are.
         make_example: makes an image and its target from a record, by (record, settings=input
             settings, rng=NumPy's generator).
+        example_settings: makes the `settings` of `make_example`, by (training settings, records
+            that are used in training), for examples that depend on more than input settings.
         identity: the part of a record that decides the weights, as JSON.
         parameter_groups: what the optimizer trains, by (model, optimizer settings).
         predict: predicts a data set, by (saved model, data set, inference settings, path), and
@@ -100,6 +103,7 @@ class Family:
     pretrained: str | None = None
     requires: str | None = None
     trains_on: str | None = None
+    example_settings: str | None = None
     parameter_groups: str = "pointrend_repro.training.parameter_groups:alike"
     predict_image: str | None = None
     is_joined: bool = False
@@ -145,6 +149,18 @@ class Family:
             return list(dataset.images)
         trains_on = self.function(self.trains_on)
         return [record for record in dataset.images if trains_on(record, settings)]
+
+    def example_maker(self, settings: Any, records: Sequence[Any]) -> Callable[..., Any]:
+        """Return what makes an example from a record, by (record, rng=...).
+
+        Args:
+            settings: of the training.
+            records: that it uses.
+        """
+        given = settings.input
+        if self.example_settings is not None:
+            given = self.function(self.example_settings)(settings, records)
+        return partial(self.function(self.make_example), settings=given)
 
     def _classes(self) -> list[type[BaseModel]]:
         return [self.model, self.training, self.inference, self.recipe, self.overrides]

@@ -38,6 +38,9 @@ _REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
 # s up to 32**2, m up to 96**2, l beyond.
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
+# The other six: average recall with 1, 10 and 100 detections of an image, and of sizes with 100.
+RECALLS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score instance predictions by COCO's AP.
@@ -136,27 +139,37 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[Kind]) -> dic
         index = coco_index(truth.of_images(image_ids))
         for kind in kinds:
             other = "segmentation" if kind == "bbox" else "bbox"
-            evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
+            evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
             evaluation.evaluate()
             tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
 
 
-def _loaded(truth: COCO, found: list[Entry]) -> COCO:
+def loaded(truth: COCO, found: list[Entry]) -> COCO:
+    """Return predictions in pycocotools' index, without a file; their entries are modified."""
     # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 
 
 def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     """Return the numbers of `STATS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[: len(STATS)]
+
+
+def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    """Return the numbers of `RECALLS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[len(STATS) :]
+
+
+def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        evaluation = _summarized(truth, table, kind)
+        evaluation = summarized(truth, table, kind)
     _log.debug("pycocotools: %s", printed.getvalue())
-    return [percent(number) for number in evaluation.stats[: len(STATS)]]
+    return [percent(number) for number in evaluation.stats]
 
 
-def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
+def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
     # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)
@@ -170,7 +183,7 @@ def _summarized(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
     return whole
 
 
-def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: Kind) -> COCOeval:
+def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: str) -> COCOeval:
     evaluation = COCOeval(iouType=kind)
     evaluation.params.imgIds, evaluation.params.catIds = truth.image_ids, category_ids
     evaluation._paramsEval = evaluation.params

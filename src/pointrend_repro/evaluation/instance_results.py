@@ -7,7 +7,7 @@ file of many gigabytes can be scored.
 
 import functools
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -19,6 +19,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, reading_errors
 from pointrend_repro.base.json_list import encoding_of, is_json_list, read_json_list
 from pointrend_repro.base.json_text import parse_json, shown
+from pointrend_repro.evaluation.columns import Column
 from pointrend_repro.evaluation.official_files import Entry, require_prediction
 
 _Ints = NDArray[np.int64]
@@ -26,25 +27,6 @@ _Ints = NDArray[np.int64]
 # How many predictions a scorer gets at once: its own records take some kilobytes for each.
 _ENTRIES_AT_ONCE = 16384
 _IMAGES_AT_ONCE = 500
-
-
-class _Column:
-    """One number per entry: the index of its value in `values`, which are all different."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._places: dict[Hashable, int] = {}
-        self._codes = array("i")
-
-    def append(self, value: Hashable) -> None:
-        place = self._places.setdefault(value, len(self.values))
-        if place == len(self.values):
-            self.values.append(value)
-        self._codes.append(place)
-
-    @property
-    def codes(self) -> NDArray[np.int32]:
-        return np.frombuffer(self._codes, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -58,6 +40,7 @@ class InstanceResults:
         length: its length in bytes, (N,) int32.
         image, category, size: its image's id, its category's id, and its mask's (height, width) or
             None.
+        points: how many keypoints it has, or None.
         has_boxes: whether all have a `bbox`.
     """
 
@@ -65,9 +48,10 @@ class InstanceResults:
     encoding: str
     start: _Ints
     length: NDArray[np.int32]
-    image: _Column
-    category: _Column
-    size: _Column
+    image: Column
+    category: Column
+    size: Column
+    points: Column
     has_boxes: bool
 
     def __len__(self) -> int:
@@ -123,7 +107,8 @@ def index_results(path: Path) -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
     Entries have `image_id`, `category_id`, `score` and, where the file has them, `segmentation`
-    (compressed RLE) and `bbox` [x, y, width, height] in pixels, at least one of the two.
+    (compressed RLE), `bbox` [x, y, width, height] and `keypoints` [x, y, score, ...] in pixels, at
+    least one of these.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -132,7 +117,7 @@ def index_results(path: Path) -> InstanceResults:
         read_json(path, allow_nan=True)  # raises if it is not JSON at all
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     start, length = array("q"), array("i")
-    image, category, size = _Column(), _Column(), _Column()
+    image, category, size, points = Column(), Column(), Column(), Column()
     has_boxes = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
@@ -142,6 +127,7 @@ def index_results(path: Path) -> InstanceResults:
         image.append(entry["image_id"])
         category.append(entry["category_id"])
         size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
+        points.append(len(entry["keypoints"]) // 3 if "keypoints" in entry else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -151,6 +137,7 @@ def index_results(path: Path) -> InstanceResults:
         image=image,
         category=category,
         size=size,
+        points=points,
         has_boxes=has_boxes,
     )
 
@@ -169,7 +156,7 @@ def require_known(
     results: InstanceResults,
     *,
     sizes: Mapping[int, tuple[int, int]],
-    category_ids: Collection[int],
+    category_ids: Collection[int] | None,
     other_images: Literal["refuse", "skip"] = "refuse",
 ) -> None:
     """Require that predictions refer to known images, in their sizes, and to known categories.
@@ -177,7 +164,7 @@ def require_known(
     Args:
         results: the predictions.
         sizes: (height, width) in pixels by image id.
-        category_ids: the categories of the ground truth.
+        category_ids: the categories of the ground truth; None: classes do not count.
         other_images: what to do about predictions in images that `sizes` lacks.
 
     Raises:
@@ -186,7 +173,8 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = _of_values(categories, lambda value: value not in category_ids)
+    known = categories.values if category_ids is None else category_ids
+    other_category = _of_values(categories, lambda value: value not in known)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
@@ -227,7 +215,7 @@ def _problem(
     )
 
 
-def _of_values(column: _Column, function: Callable[[Any], int]) -> NDArray[Any]:
+def _of_values(column: Column, function: Callable[[Any], int]) -> NDArray[Any]:
     """Return a function's result for each prediction's value, calling it once per value."""
     return np.array([function(value) for value in column.values])[column.codes]
 

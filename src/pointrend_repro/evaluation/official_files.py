@@ -47,7 +47,9 @@ def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, 
 
 
 def require_prediction(entry: Any, path: Path, index: int) -> None:
-    """Refuse anything but an instance prediction in COCO's results format, with a mask or a box.
+    """Refuse anything but an instance prediction in COCO's results format.
+
+    It has a mask, a box or keypoints.
 
     Args:
         entry: from the file.
@@ -59,11 +61,13 @@ def require_prediction(entry: Any, path: Path, index: int) -> None:
     """
     where = f"{path}: prediction {index} (from 0)"
     _require_keys(entry, ("image_id", "category_id", "score"), where)
-    if "segmentation" not in entry and "bbox" not in entry:
+    if not any(key in entry for key in ("segmentation", "bbox", "keypoints")):
         raise UserError(f"{where}: has no 'segmentation'; add it, or a 'bbox' if it is of a box")
     _check_values(entry, where)
     if "segmentation" in entry:
         _check_mask(entry["segmentation"], where)
+    if "keypoints" in entry:
+        _check_keypoints(entry["keypoints"], where)
 
 
 def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
@@ -95,4 +99,12 @@ def _check_mask(rle: Any, where: str) -> None:
         raise UserError(
             f"{where}: segmentation must be a compressed RLE "
             '{"size": [height, width], "counts": text}'
+        )
+
+
+def _check_keypoints(points: Any, where: str) -> None:
+    if not isinstance(points, list) or len(points) % 3 or not all(map(is_finite, points)):
+        raise UserError(
+            f"{where}: keypoints must be a list of finite numbers [x, y, score, ...], three for "
+            "each; correct it"
         )

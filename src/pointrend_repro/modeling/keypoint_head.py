@@ -94,6 +94,4 @@ class KeypointHead(nn.Module):
 
 
 def _doubled(maps: Tensor) -> Tensor:
-    if len(maps) == 0:  # torch does not interpolate an empty batch
-        return maps.new_zeros(0, maps.shape[1], 2 * maps.shape[2], 2 * maps.shape[3])
     return F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
-from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings
+from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings, NoMaskSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -122,6 +122,13 @@ class ModelSettings(AnyModelSettings):
         False, "it has no proposals of its own, and is given boxes in training and at test time"
     )
 
+    @property
+    def predicts(self) -> frozenset[str]:
+        """Of boxes, masks and keypoints, what there is a head for."""
+        masks = set() if isinstance(self.mask_head, NoMaskSettings) else {"masks"}
+        keypoints = set() if self.keypoint_head is None else {"keypoints"}
+        return frozenset({"boxes"} | masks | keypoints)
+
     @model_validator(mode="after")
     def _parts_fit(self) -> "ModelSettings":
         head = self.mask_head.kind
@@ -148,6 +155,9 @@ class InferenceSettings(AnyInferenceSettings):
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
     ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
+    proposals_only: bool = added(
+        False, "its proposals, of no class, in place of the objects that it finds in them"
+    )
 
 
 class TrainingSettings(AnyTrainingSettings):
@@ -170,6 +180,7 @@ class DetectorOverrides(FamilyOverrides):
     """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    keypoint_head: dict[str, Any] = Field({}, description="of the models that have one")
     test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
@@ -178,7 +189,10 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's settings, changed as for all models and for its kind of mask head."""
+        """Return a model's settings, changed as for all models and for its heads."""
         changed = super().of_model(model)
-        head = changed["mask_head"]
-        return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        head, keypoints = changed["mask_head"], changed["keypoint_head"]
+        heads = {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        if keypoints is not None:
+            heads["keypoint_head"] = merged(keypoints, self.keypoint_head)
+        return changed | heads

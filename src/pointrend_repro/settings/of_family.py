@@ -7,7 +7,7 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -34,9 +34,21 @@ class AnyModelSettings(Strict):
 
     family: str
 
+    @property
+    def predicts(self) -> frozenset[str] | None:
+        """What its predictions hold, as metrics name it in `scores`; None: all of their kind."""
+        return None
+
 
 class AnyInferenceSettings(Strict):
-    """How a trained model makes its predictions."""
+    """How a trained model makes its predictions.
+
+    Attributes:
+        keeps_size: whether images are seen at their own size unless `test` asks for another; false:
+            at that of the training's input settings.
+    """
+
+    keeps_size: ClassVar[bool] = False
 
     family: str
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
@@ -88,7 +100,7 @@ class FamilyOverrides(Strict):
     @model_validator(mode="after")
     def _trunks_exist(self) -> "FamilyOverrides":
         names = get_args(BackboneSettings.model_fields["name"].annotation)
-        _require_known("trunk", self.trunk, names)
+        require_known("trunk", self.trunk, names)
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
@@ -112,10 +124,15 @@ def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:
     """
     members = get_args(get_args(union)[0])
     kinds = [get_args(member.model_fields["kind"].annotation)[0] for member in members]
-    _require_known(key, given, kinds)
+    require_known(key, given, kinds)
 
 
-def _require_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
+def require_known(key: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that are not known, with the one that may have been meant.
+
+    Raises:
+        ValueError: there is such a name.
+    """
     for kind in given:
         if kind not in known:
             raise ValueError(f"{key} has no kind {kind!r}{suggest(kind, list(known))}")

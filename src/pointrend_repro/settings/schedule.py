@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import (
     Fraction,
     ImageEdge,
@@ -30,6 +31,9 @@ class ScheduleSettings(Strict):
 
     total_iters: PositiveInt
     lr_drop_iters: tuple[PositiveInt, ...] = ()
+    lr_drop_shares: tuple[PositiveFloat, ...] = added(
+        (), "of base_lr from each of lr_drop_iters on; none: a tenth of the rate before"
+    )
     poly_power: PositiveFloat | None = Field(
         None,
         description="paper: DeepLabV3's rate is base_lr * (1 - iteration / total_iters) ** 0.9; "
@@ -52,6 +56,15 @@ class ScheduleSettings(Strict):
             )
         if list(self.lr_drop_iters) != sorted(set(self.lr_drop_iters)):
             raise ValueError(f"lr_drop_iters {self.lr_drop_iters} must increase")
+        return self
+
+    @model_validator(mode="after")
+    def _shares_fit(self) -> "ScheduleSettings":
+        if self.lr_drop_shares and len(self.lr_drop_shares) != len(self.lr_drop_iters):
+            raise ValueError(
+                f"lr_drop_shares {self.lr_drop_shares} must have a number for each of "
+                f"lr_drop_iters {self.lr_drop_iters}"
+            )
         return self
 
 

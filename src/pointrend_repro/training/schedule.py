@@ -11,8 +11,9 @@ def learning_rate(
     """Return the rate of an iteration, counted from 0.
 
     It rises linearly from `warmup_start_lr` to `base_lr` over `warmup_iters` updates, and drops
-    tenfold at each of `lr_drop_iters`, or decays with the power `poly_power` of what remains. The
-    warm-up multiplies a rate that already decays, as in detectron2.
+    tenfold at each of `lr_drop_iters`, or to one of `lr_drop_shares`, or decays with the power
+    `poly_power` of what remains. The warm-up multiplies a rate that already decays, as in
+    detectron2.
     """
     rate = optimizer.base_lr * _decay(iteration, schedule)
     if iteration >= optimizer.warmup_iters:
@@ -25,4 +26,7 @@ def learning_rate(
 def _decay(iteration: int, schedule: ScheduleSettings) -> float:
     if schedule.poly_power is not None:
         return float((1.0 - iteration / schedule.total_iters) ** schedule.poly_power)
-    return float(_DROP ** sum(i <= iteration for i in schedule.lr_drop_iters))
+    drops = sum(i <= iteration for i in schedule.lr_drop_iters)
+    if schedule.lr_drop_shares:
+        return (1.0, *schedule.lr_drop_shares)[drops]
+    return float(_DROP**drops)

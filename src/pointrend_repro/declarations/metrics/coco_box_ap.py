@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import COCO_KEYS
 METRIC = Metric(
     name="coco_box_ap",
     reads="instances",
+    scores="boxes",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
     keys=percent(*COCO_KEYS),

@@ -90,7 +90,9 @@ def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings)
 
 
 def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
-    """Return PointRend's inference settings that detectron2 does not support."""
+    """Return the inference settings that detectron2 does not support."""
+    if settings.proposals_only:
+        return ["inference.proposals_only"]
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)

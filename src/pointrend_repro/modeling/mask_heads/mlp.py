@@ -33,8 +33,8 @@ class MlpMaskHead(GridMaskHead):
         width = settings.channels
         sizes = [in_channels * self.roi_resolution**2] + [width] * settings.hidden_layers
         self.fcs = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
-        channels = mask_channels(settings, num_classes)
-        self.mask_predictor = nn.Linear(width, channels * self.resolution**2)
+        self.channels = mask_channels(settings, num_classes)
+        self.mask_predictor = nn.Linear(width, self.channels * self.resolution**2)
         init_xavier(*self.fcs)
         init_normal(self.mask_predictor, std=0.001)
 
@@ -45,7 +45,7 @@ class MlpMaskHead(GridMaskHead):
     def from_roi_features(self, roi_features: Tensor) -> Tensor:
         """Map RoI features (R, C, 14, 14) to mask logits (R, K, S, S)."""
         logits: Tensor = self.mask_predictor(self._hidden(roi_features))
-        return logits.view(logits.shape[0], -1, self.resolution, self.resolution)
+        return logits.view(logits.shape[0], self.channels, self.resolution, self.resolution)
 
     def predict(
         self,

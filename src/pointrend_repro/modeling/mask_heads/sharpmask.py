@@ -1,5 +1,8 @@
 """A SharpMask-style mask head for Mask R-CNN (Pinheiro et al., 1603.08695).
 
+This is not the model of that paper, which segments image patches and knows no boxes and no classes:
+that one is the family `deepmask` (`modeling/deepmask/`). The refinement module is shared.
+
 "Section" and "Figure" are SharpMask's. A coarse mask encoding M^1 of 7x7 comes from a low-rank
 fully connected bottleneck; four refinement modules each double its resolution and halve its
 channels, each adding skip features from the trunk's stage of its own resolution: res5 at 7x7, res4
@@ -48,6 +51,7 @@ from pointrend_repro.modeling.init import init_xavier
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois, with_batch_index
+from pointrend_repro.modeling.refinement import RefinementModule, SkipEncoder
 from pointrend_repro.settings.heads import SharpMaskHeadSettings
 
 Stage = Literal["joint", "coarse", "refine"]
@@ -72,32 +76,6 @@ class Bottleneck(nn.Module):
         return vectors
 
 
-class SkipEncoder(nn.Sequential):
-    """Makes S^i from a stage of the trunk (N, C, H, W), once for all boxes: (N, k_s, H, W)."""
-
-    def __init__(self, in_channels: int, hidden_channels: int, out_channels: int) -> None:
-        first = nn.Conv2d(in_channels, hidden_channels, 3, padding=1)
-        second = nn.Conv2d(hidden_channels, out_channels, 3, padding=1)
-        init_xavier(first, second)
-        super().__init__(first, nn.ReLU(), second, nn.ReLU())
-
-
-class RefinementModule(nn.Module):
-    """R^i in the form of Figure 7b: a convolution on M, one on S, and their sum."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv_mask = nn.Conv2d(channels, channels // 2, 3, padding=1)
-        # The sum needs one bias only.
-        self.conv_skip = nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False)
-        init_xavier(self.conv_mask, self.conv_skip)
-
-    def forward(self, mask: Tensor, skip: Tensor) -> Tensor:
-        """Map M^i and the box's S^i, both (R, k, S, S), to M^(i+1) of (R, k / 2, 2 S, 2 S)."""
-        merged = F.relu(self.conv_mask(mask) + self.conv_skip(skip))
-        return F.interpolate(merged, scale_factor=2, mode="bilinear", align_corners=False)
-
-
 class Refinement(nn.Module):
     """The top-down path, from the bottleneck's vector and the trunk's stages to a mask."""
 
@@ -109,10 +87,12 @@ class Refinement(nn.Module):
         self.widths = widths = [k // 2**i for i in range(len(self.stages))]
         self.encoding = nn.Linear(settings.bottleneck_channels, k * ENCODING_RESOLUTION**2)
         self.skips = nn.ModuleList(
-            SkipEncoder(channels, settings.skip_channels, width)
+            _with_xavier(SkipEncoder(channels, settings.skip_channels, width))
             for channels, width in zip(reversed(trunk_channels), widths, strict=True)
         )
-        self.refine = nn.ModuleList(RefinementModule(width) for width in widths)
+        self.refine = nn.ModuleList(
+            _with_xavier(RefinementModule(width, width, width // 2)) for width in widths
+        )
         self.predictor = nn.Conv2d(widths[-1] // 2, 1, 3, padding=1)
         init_xavier(self.encoding, self.predictor)
 
@@ -205,3 +185,8 @@ class SharpMaskHead(GridMaskHead):
     def _vectors(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
         vectors: Tensor = self.bottleneck(self.roi_layer(features, boxes, ENCODING_RESOLUTION))
         return vectors
+
+
+def _with_xavier(module: nn.Module) -> nn.Module:
+    init_xavier(*(layer for layer in module.modules() if isinstance(layer, nn.Conv2d)))
+    return module

@@ -41,6 +41,8 @@ class DetectorGraph(nn.Module):
         self.outputs = ["boxes", "scores", "labels"]
         if model.mask_head is not None:
             self.outputs.append("mask_logits")
+        if model.keypoint_head is not None:
+            self.outputs.append("keypoint_logits")
 
     def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, ...]:
         """Find the objects of one image.
@@ -52,7 +54,8 @@ class DetectorGraph(nn.Module):
 
         Returns:
             `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and, with
-            a mask head, `mask_logits` (R, M, M) over each box; highest-scoring first.
+            a mask head, `mask_logits` (R, M, M) over each box, with a keypoint head,
+            `keypoint_logits` (R, K, S, S) over each box; highest-scoring first.
         """
         model, test = self.model, self.settings.test
         limits = (size[0], size[1])
@@ -64,10 +67,13 @@ class DetectorGraph(nn.Module):
         logits, deltas = model.box_head(features, proposals)
         found = model.box_head.detect(logits, deltas, proposals, [limits], test)
         ((boxes, scores, labels),) = found
-        if model.mask_head is None:
-            return boxes, scores, labels
-        masks = model.mask_head.predict(features, [boxes], [labels], self.settings)
-        return boxes, scores, labels, masks
+        outputs: tuple[Tensor, ...] = (boxes, scores, labels)
+        if model.mask_head is not None:
+            outputs += (model.mask_head.predict(features, [boxes], [labels], self.settings),)
+        if model.keypoint_head is not None:
+            # How many places of a map can be its maximum is not known to a graph.
+            outputs += (model.keypoint_head(features, [boxes]),)
+        return outputs
 
     def _features(self, image: Tensor, size: Tensor) -> dict[str, Tensor]:
         backbone = self.model.backbone

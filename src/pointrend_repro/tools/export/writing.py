@@ -19,6 +19,8 @@ _OUTPUTS = {
     "scores": "float32 (R,)",
     "labels": "int64 (R,), indices into `classes`",
     "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
+    "keypoint_logits": "float32 (R, K, S, S) over each box, of `keypoints`; each is the centre of "
+    "the largest pixel of its map, resized bicubically to the box's sides, rounded up",
 }
 
 
@@ -78,4 +80,4 @@ def _description(
         },
         "outputs": {name: _OUTPUTS[name] for name in outputs},
         "classes": [name for _, name in saved.categories],
-    }
+    } | ({} if saved.keypoints is None else {"keypoints": list(saved.keypoints.names)})

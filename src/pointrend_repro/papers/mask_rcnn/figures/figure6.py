@@ -48,9 +48,11 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset, *, num_images: 
     detections = [each for (each,) in shown]
     min_score, keypoint_rule = _keypoint_rule(detections)
 
-    rows = -(-len(views) // _COLUMNS)
-    figure = new_figure(rows * WIDTH_IN / _COLUMNS)
-    axes = figure.subplots(rows, min(_COLUMNS, len(views)), squeeze=False).flat
+    columns = min(_COLUMNS, len(views))
+    rows = -(-len(views) // columns)
+    tallest = max(view.pixels.shape[0] / view.pixels.shape[1] for view in views)
+    figure = new_figure(rows * tallest * WIDTH_IN / columns)
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.set_axis_off()
     for ax, view, each in zip(axes, views, detections, strict=False):
