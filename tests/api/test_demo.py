@@ -1,5 +1,7 @@
 """Overlays: what is drawn, what stays visible, and the command that writes one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
 HEIGHT, WIDTH = 120, 160
@@ -61,6 +64,18 @@ def test_below_the_threshold_nothing_is_drawn():
     image = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
     np.testing.assert_array_equal(_draw(image, _instances(0.49)), image)
     np.testing.assert_array_equal(_draw(image, _instances()), image)
+
+
+def test_keypoints_are_joined_as_the_skeleton_says():
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    points = np.array([[[20, 110, 0.9], [140, 110, 0.9], [80, 20, 0.9], [80, 60, 0.01]]])
+    found = replace(_instances(0.9), keypoints=points.astype(np.float32))
+    drawn = draw_instances(grey, found, ["person"], score_threshold=0.5, skeleton=[(0, 1), (2, 3)])
+    assert (drawn[110, 18:142] != 128).any(axis=1).all()  # a line
+    assert (drawn[20, 79:82] != 128).any()  # a dot
+    np.testing.assert_array_equal(drawn[30:45, 70:90], 128)  # no line to a guess
+    (without,) = draw_instances(grey, found, ["person"], score_threshold=0.95)[None]
+    np.testing.assert_array_equal(without, grey)
 
 
 def test_the_name_is_written_above_the_mask():
@@ -123,3 +138,40 @@ def test_demo_of_an_unknown_format(checkpoint, tmp_path):
             "demo", "x.png", "--model", "m", "--weights", checkpoint,
             "--output", tmp_path / "overlay.txt", "--device", "cpu",
         )  # fmt: skip
+
+
+@pytest.fixture
+def proposer(tmp_path):
+    """A small SharpMask with random weights, whose scores all exceed one half."""
+    settings = DeepMaskModelSettings.model_validate(
+        {
+            "backbone": {"name": "resnet18_narrow"},
+            "patch_px": 64,
+            "refinement": {"k": 16, "skip_channels": [8]},
+        }
+    )
+    torch.manual_seed(0)
+    model = build_model(settings, num_classes=1)
+    torch.nn.init.constant_(model.score_head.predict.bias, 3.0)
+    path = tmp_path / "model.safetensors"
+    save_model(path, SavedModel(model, InputSettings(), [(1, "object")]))
+    return path
+
+
+def test_demo_draws_the_best_proposals(proposer, tmp_path, monkeypatch):
+    drawn = []
+
+    def draw(image, instances, class_names, *, score_threshold):
+        drawn.append((len(instances.scores), class_names))
+        return draw_instances(image, instances, class_names, score_threshold=score_threshold)
+
+    monkeypatch.setattr("pointrend_repro.api.demo.draw_instances", draw)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    overlay = tmp_path / "overlay.png"
+    _run(
+        "demo", tmp_path / "image.png", "--weights", proposer, "--output", overlay,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert drawn == [(10, ["proposal"])]
+    assert (np.array(Image.open(overlay)) != image).any()

@@ -19,8 +19,8 @@ from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS
+from pointrend_repro.experiments import fitting
 from pointrend_repro.experiments import grid as grids
-from pointrend_repro.experiments import loading
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.planning.disk import estimate_disk
@@ -46,9 +46,9 @@ from pointrend_repro.declarations.metric import Metric
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 
 KIND = PredictionKind(
-    name="proposals",
-    path="proposals.json",
-    title="proposals",
+    name="guesses",
+    path="guesses.json",
+    title="guesses",
     models="a proposal model",
     image_bytes=lambda sizes: (1000.0, 2000.0),
 )
@@ -59,7 +59,7 @@ WIDTH = Metric(
 
 METRIC = Metric(
     name="miss_rate",
-    reads="proposals",
+    reads="guesses",
     truth="val_annotations",
     layouts=("coco",),
     keys={"missed": "%"},
@@ -86,7 +86,7 @@ count_error = counting.declared:METRIC
 miss_rate = counting.proposing:METRIC
 head_width = counting.proposing:WIDTH
 [pointrend_repro.predictions]
-proposals = counting.proposing:KIND
+guesses = counting.proposing:KIND
 """
 MISSED = COLUMN["count_error"] | {"metric": "miss_rate", "value": "missed", "unit": "%"}
 
@@ -205,15 +205,15 @@ def test_a_kind_of_predictions_from_outside_is_planned_scored_and_shown(
     config: Path, tmp_path: Path, coco_builder: CocoBuilder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No family of models makes it yet, so a variant is said to."""
-    kind = PREDICTION_KINDS.find("proposals")
-    for module in (grids, loading):
+    kind = PREDICTION_KINDS.find("guesses")
+    for module in (grids, fitting):
         monkeypatch.setattr(module, "kind_of", lambda _: kind)
     with pytest.raises(UserError, match="is a proposal model, which metric coco_ap does not"):
         load_grid(PRESET, config)
     edit(config_file("tables/table1", config), only_missed)
     grid = load_grid(PRESET, config)
     planned = rules(grid, tmp_path)
-    assert planned["predict_proposals"] == planned["evaluate_miss_rate"] == len(grid.predictions)
+    assert planned["predict_guesses"] == planned["evaluate_miss_rate"] == len(grid.predictions)
     assert "predict" not in planned
     sizes = load_speeds(config).datasets
     known = sizes["coco"]
@@ -224,7 +224,7 @@ def test_a_kind_of_predictions_from_outside_is_planned_scored_and_shown(
     evaluation = grid.evaluations[0]
     training = evaluation.prediction.training
     path = tmp_path / "results" / evaluation.prediction.path(kind)
-    assert path.name == "proposals.json"
+    assert path.name == "guesses.json"
     origin = {
         **{"preset": PRESET, "dataset": training.dataset, "variant": training.variant},
         **{"trial": training.trial, "inference": evaluation.prediction.inference},

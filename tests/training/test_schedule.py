@@ -90,14 +90,11 @@ def test_rate_rises_in_the_warm_up_and_only_falls_after(
             assert after == now
 
 
-def test_a_schedule_may_name_its_rates() -> None:
-    # DeepMask's code: 1e-3 for 50 epochs of 4000 updates, 5e-4 until the 120th, then 1e-4.
-    optimizer = OptimizerSettings(base_lr=0.001, warmup_iters=0)
-    schedule = ScheduleSettings(
-        total_iters=1_200_000, lr_drop_iters=(200_000, 480_000), lr_drop_shares=(0.5, 0.1)
-    )
-    rates = {0: 1e-3, 199_999: 1e-3, 200_000: 5e-4, 479_999: 5e-4, 480_000: 1e-4, 1_199_999: 1e-4}
-    for iteration, rate in rates.items():
-        assert learning_rate(iteration, optimizer, schedule) == pytest.approx(rate)
-    with pytest.raises(ValueError, match="must have a number for each of lr_drop_iters"):
-        ScheduleSettings(total_iters=9, lr_drop_iters=(3, 6), lr_drop_shares=(0.5,))
+def test_drops_to_shares_of_their_own() -> None:
+    """DeepMask's code: 1e-3 to epoch 50, 5e-4 to 120, then 1e-4."""
+    optimizer = OptimizerSettings(base_lr=1e-3, warmup_iters=0)
+    schedule = ScheduleSettings(total_iters=300, lr_drop_iters=(50, 120), lr_drop_shares=(0.5, 0.1))
+    rates = [learning_rate(i, optimizer, schedule) for i in (0, 49, 50, 119, 120, 299)]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 1e-4, 1e-4])
+    with pytest.raises(ValueError, match=r"lr_drop_shares .* must have a number for each"):
+        ScheduleSettings(total_iters=300, lr_drop_iters=(50, 120), lr_drop_shares=(0.5,))

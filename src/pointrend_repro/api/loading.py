@@ -13,9 +13,11 @@ from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
+from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
+from pointrend_repro.predictions.mask_proposals import MaskProposals
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 
 
@@ -38,16 +40,28 @@ class Model:
         """Names of the classes, by label."""
         return [name for _, name in self.saved.categories]
 
-    def predict(self, image: NDArray[np.uint8]) -> Instances | LabelMap:
-        """Find the objects in an image, or label all of its pixels.
+    @property
+    def keypoint_names(self) -> list[str]:
+        """Names of the keypoints that it finds, in their order; none if it finds none."""
+        return [] if self.saved.keypoints is None else list(self.saved.keypoints.names)
+
+    @property
+    def skeleton(self) -> list[Pair]:
+        """Pairs of keypoints, by index, between which a line shows what belongs together."""
+        return [] if self.saved.keypoints is None else list(self.saved.keypoints.skeleton)
+
+    def predict(self, image: NDArray[np.uint8]) -> Instances | LabelMap | MaskProposals:
+        """Find the objects in an image, label all of its pixels, or propose masks.
 
         Args:
             image: uint8 RGB (H, W, 3), of any size; grey (H, W) or (H, W, 1) is taken as RGB.
 
         Returns:
             For a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. For a
-            semantic model: `labels` (H, W) uint8 train ids.
+            0-based classes, `masks` (R, H, W) bool, None for a model without masks, and `keypoints`
+            (R, K, 3), x, y and a score, None for a model without keypoints; highest-scoring first,
+            R may be 0. For a semantic model: `labels` (H, W) uint8 train ids. For DeepMask and
+            SharpMask: `boxes`, `scores` and `masks` as for a detector, without classes.
 
         Raises:
             UserError: `image` is not such an array, or such models predict only whole data sets.
@@ -56,7 +70,7 @@ class Model:
         family = family_of(self.inference)
         if family.predict_image is None:
             raise UserError(f"family {family.name}: predicts data sets, not single images")
-        found: Instances | LabelMap = family.function(family.predict_image)(
+        found: Instances | LabelMap | MaskProposals = family.function(family.predict_image)(
             self.saved, pixels, self.inference
         )
         return found
@@ -76,9 +90,9 @@ def load_model(
     Args:
         name: such as `pointrend_r50_fpn_coco`; or a `model.safetensors` written by a training of
             this project, which contains its own settings and classes.
-        weights: for a named model, a checkpoint of detectron2 (`.pkl`, `.pth`) or of this project
-            (`.safetensors`). None leaves the weights random: such a model has the right shapes and
-            costs, but its predictions mean nothing.
+        weights: for a named model, a checkpoint of detectron2 (`.pkl`, `.pth`), of DeepMask's
+            authors (`.t7`) or of this project (`.safetensors`). None leaves the weights random:
+            such a model has the right shapes and costs, but its predictions mean nothing.
         device: where to compute, such as `cpu` or `cuda`.
         head: your own mask head, `module:Class`, if the file has one: weights cannot choose code.
         family: the family of models from outside this package, if the file is of one.

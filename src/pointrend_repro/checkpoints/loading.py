@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
@@ -30,7 +31,6 @@ from pointrend_repro.checkpoints.saved_models import (
     save_model,
 )
 from pointrend_repro.declarations.family import family_of
-from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.of_family import AnyModelSettings
 
 
@@ -42,7 +42,7 @@ def new_model(name: str) -> SavedModel:
     """
     known = known_model(name)
     model = build_model(known.model, num_classes=len(known.categories))
-    return SavedModel(model.eval(), known.input, known.categories)
+    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
 
 
 def load_known_model(name: str, path: Path) -> SavedModel:
@@ -69,7 +69,7 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
-    return SavedModel(model.eval(), known.input, known.categories)
+    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
 
 
 def load_own_file(path: Path, *, head: str | None = None, family: str | None = None) -> SavedModel:
@@ -91,11 +91,14 @@ def convert(source: Path, target: Path, name: str) -> None:
     """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's).
 
     Raises:
-        UserError: as for `load_known_model`, or `target` ends in neither.
+        UserError: as for `load_known_model`, or `target` ends in neither, or in `.pkl` for a model
+            that detectron2 does not have.
     """
     writers = {".safetensors": save_model, ".pkl": save_detectron2}
     if target.suffix not in writers:
         raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")
+    if target.suffix == ".pkl" and "detectron2" not in family_of(known_model(name).model).engines:
+        raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
     writers[target.suffix](target, load_known_model(name, source))
 
 
@@ -149,7 +152,8 @@ def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
     raise UserError(f"{path}: does not fit {name}: {fit}; {hint}")
 
 
-def _backbone(known: KnownModel, checkpoint: Checkpoint) -> BackboneSettings:
+def _backbone(known: KnownModel, checkpoint: Checkpoint) -> BaseModel:
+    settings: BaseModel = known.model.backbone
     found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
     update = {key: values for key, values in found.items() if values is not None}
-    return BackboneSettings.model_validate(known.model.backbone.model_dump() | update)
+    return type(settings).model_validate(settings.model_dump() | update)

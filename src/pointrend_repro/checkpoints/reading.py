@@ -21,6 +21,8 @@ from pointrend_repro.checkpoints.detectron2_names import (
 )
 from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.torch7 import read_torch7
+from pointrend_repro.checkpoints.torch7_names import from_torch7
 from pointrend_repro.checkpoints.torch_files import read_torch_file
 from pointrend_repro.checkpoints.torchvision_names import (
     from_torchvision,
@@ -58,6 +60,8 @@ class Checkpoint:
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read `.pkl` (detectron2, Caffe2), `.pth` (detectron2, torchvision) or `.safetensors`.
 
+    And `.t7`, if it is one of DeepMask's or SharpMask's authors.
+
     Raises:
         UserError: the file is missing, damaged, of another kind, or would run code.
     """
@@ -67,8 +71,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
         state = read_torch_file(path)
     elif path.suffix == ".pkl":
         state = read_pickle(path)
+    elif path.suffix == ".t7":
+        return Checkpoint(from_torch7(path, read_torch7(path)), "model")
     else:
-        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth or .safetensors")
+        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth, .safetensors or .t7")
     author = state.get("__author__") if isinstance(state, dict) else None
     tensors = _tensors_of(state)
     if not tensors:

@@ -27,11 +27,11 @@ class GraphFormat(StrEnum):
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="a .pkl, .pth or .safetensors to read")],
+    source: Annotated[Path, typer.Argument(help="a .pkl, .pth, .t7 or .safetensors to read")],
     target: Annotated[Path, typer.Argument(help="the .safetensors or detectron2 .pkl to write")],
     model: ModelName,
 ) -> None:
-    """Rewrite a checkpoint of detectron2 as one of this project, or the other way round."""
+    """Rewrite a checkpoint of others as one of this project, or one of ours as detectron2's."""
     from pointrend_repro.checkpoints.loading import convert as convert_checkpoint
 
     convert_checkpoint(source, target, model)
@@ -39,7 +39,7 @@ def convert(
 
 def demo(
     image: Annotated[Path, typer.Argument(help="the image")],
-    weights: Annotated[Path, typer.Option(help="a .pkl, .pth or .safetensors")],
+    weights: Annotated[Path, typer.Option(help="a .pkl, .pth, .t7 or .safetensors")],
     output: Output,
     model: Annotated[
         str | None,
@@ -55,7 +55,7 @@ def demo(
     threads: Threads = 1,
     test: AtTest = None,
 ) -> None:
-    """Draw the objects that a model finds on an image."""
+    """Draw the objects that a model finds on an image, or the best of its proposals."""
     asked = read_at_test(test)
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.api.demo import write_overlay

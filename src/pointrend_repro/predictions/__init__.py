@@ -1,1 +1,1 @@
-"""From trained models to predictions on disk: objects and label maps."""
+"""From trained models to predictions on disk: objects, label maps and proposals."""

@@ -7,7 +7,7 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -34,9 +34,21 @@ class AnyModelSettings(Strict):
 
     family: str
 
+    @property
+    def predicts(self) -> frozenset[str] | None:
+        """What its predictions hold, as metrics name it in `scores`; None: all of their kind."""
+        return None
+
 
 class AnyInferenceSettings(Strict):
-    """How a trained model makes its predictions."""
+    """How a trained model makes its predictions.
+
+    Attributes:
+        keeps_size: whether images are seen at their own size unless `test` asks for another; false:
+            at that of the training's input settings.
+    """
+
+    keeps_size: ClassVar[bool] = False
 
     family: str
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")

@@ -91,5 +91,8 @@ def _engine_of(origin: dict[str, Any]) -> Engine:
 
 
 def _tested_with(saved: "SavedModel", settings: AnyInferenceSettings) -> dict[str, Any]:
+    if settings.keeps_size:
+        asked: dict[str, Any] = settings.test.model_dump(mode="json")
+        return asked
     detector = getattr(saved.model.settings, "detector", None)
     return in_force(saved.input, detector, settings.test)

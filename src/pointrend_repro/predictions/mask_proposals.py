@@ -1,0 +1,169 @@
+"""Proposals of DeepMask and SharpMask: of one image, or of a data set in COCO's results format."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pycocotools import mask as coco_mask
+from rich.progress import track
+from torch import Tensor
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_list import write_json_list
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
+from pointrend_repro.data.examples import read_record, resize_image, resized_size
+from pointrend_repro.data.images import planes
+from pointrend_repro.modeling.deepmask.pasting import window_pixels
+from pointrend_repro.modeling.deepmask.windows import boxes_of, find_windows, masks_of
+from pointrend_repro.modeling.paste import MaskWindow
+from pointrend_repro.predictions.best_masks import best_masks
+from pointrend_repro.predictions.rle import encode_window
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
+
+# As in the authors' files: of no class.
+CATEGORY_ID = 1
+
+_NO_LIMIT = 1 << 30
+
+
+@dataclass(frozen=True)
+class MaskProposals:
+    """Masks that may be of objects of any class, in pixels of one image. R masks, best first.
+
+    Attributes:
+        boxes: (R, 4) float32, xyxy, tight around the masks.
+        scores: (R,) float32.
+        masks: (R, H, W) bool.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    masks: NDArray[np.bool_]
+
+
+def predict_image(
+    saved: SavedModel, image: NDArray[np.uint8], settings: DeepMaskInferenceSettings
+) -> MaskProposals:
+    """Propose masks in one RGB image, (H, W, 3) uint8.
+
+    Raises:
+        UserError: the settings choose masks by annotated objects, and there are none.
+    """
+    if settings.keep == "best_for_objects":
+        raise UserError("keep best_for_objects: needs a data set, whose annotated objects choose")
+    found = list(propose(saved, image, settings))
+    height, width = image.shape[:2]
+    masks = np.zeros((len(found), height, width), dtype=bool)
+    for mask, (_, window) in zip(masks, found, strict=True):
+        window.draw(mask)
+    boxes = np.array([_box(window) for _, window in found], dtype=np.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return MaskProposals(boxes, np.array([score for score, _ in found], dtype=np.float32), masks)
+
+
+def write_proposals(
+    saved: SavedModel, dataset: CocoDataset, settings: DeepMaskInferenceSettings, path: Path
+) -> None:
+    """Predict every image of a data set, whatever its classes are, and write a JSON list.
+
+    Its entries are COCO results: `image_id`, `category_id` (1), `bbox` (xywh, tight around the
+    mask), `score` and `segmentation` (RLE), in pixels of the image on disk.
+
+    Raises:
+        UserError: an image cannot be read or its size differs from its record's.
+    """
+    write_json_list(path, _results(saved, dataset, settings))
+
+
+def _results(
+    saved: SavedModel, dataset: CocoDataset, settings: DeepMaskInferenceSettings
+) -> Iterator[dict[str, Any]]:
+    for record in track(dataset.images, "predicting"):
+        for score, window in _of_record(saved, record, settings):
+            yield {
+                "image_id": record.id,
+                "category_id": CATEGORY_ID,
+                "bbox": _box(window),
+                "score": score,
+                "segmentation": encode_window(window, record.height, record.width),
+            }
+
+
+def _of_record(
+    saved: SavedModel, record: ImageRecord, settings: DeepMaskInferenceSettings
+) -> Iterator[tuple[float, MaskWindow]]:
+    image = read_record(record)
+    if settings.keep == "best_for_objects":
+        device = saved.model.backbone.pixel_mean.device
+        return best_masks(saved, _as_asked(image, settings.test).to(device), record, settings)
+    return propose(saved, image, settings)
+
+
+def propose(
+    saved: SavedModel, image: NDArray[np.uint8], settings: DeepMaskInferenceSettings
+) -> Iterator[tuple[float, MaskWindow]]:
+    """Yield the masks of an image's best windows with their scores, the highest first.
+
+    A window in whose mask no pixel of the image lies proposes nothing.
+
+    Args:
+        saved: the model, in evaluation mode.
+        image: RGB, (H, W, 3) uint8.
+        settings: how to predict.
+    """
+    height, width = image.shape[:2]
+    model = saved.model
+    seen = _as_asked(image, settings.test).to(model.backbone.pixel_mean.device)
+    windows = find_windows(model, seen, settings, at_most=settings.proposals)
+    scale = torch.tensor([width / seen.shape[2], height / seen.shape[1]], dtype=torch.float64)
+    boxes = boxes_of(model, windows).cpu() * scale.repeat(2)
+    kept: list[dict[str, Any]] = []
+    for step, logits in masks_of(model, windows, settings):
+        of_step = zip(windows.scores[step].tolist(), logits, boxes[step], strict=True)
+        for score, mask, box in of_step:
+            window = window_pixels(mask, box, height, width, threshold=settings.mask_threshold)
+            if window.columns.size and not _overlaps(window, (height, width), kept, settings):
+                yield score, window
+
+
+def _as_asked(image: NDArray[np.uint8], test: SizeAtTest) -> Tensor:
+    """Return the image, (3, H, W) uint8, at its own size unless a test asks for another."""
+    height, width = image.shape[:2]
+    if test.short_edge_px is None and test.max_long_edge_px is None:
+        return torch.from_numpy(planes(image))
+    size = resized_size(
+        height,
+        width,
+        short_edge_px=test.short_edge_px or min(height, width),
+        max_px=test.max_long_edge_px or _NO_LIMIT,
+    )
+    return resize_image(Image.fromarray(image), *size)
+
+
+def _overlaps(
+    window: MaskWindow,
+    size: tuple[int, int],
+    kept: list[dict[str, Any]],
+    settings: DeepMaskInferenceSettings,
+) -> bool:
+    """Whether a mask overlaps one that was kept too much; if not, it is kept from now on."""
+    if settings.nms_iou is None:
+        return False
+    rle = encode_window(window, *size)
+    if kept and coco_mask.iou([rle], kept, [0] * len(kept)).max() > settings.nms_iou:
+        return True
+    kept.append(rle)
+    return False
+
+
+def _box(window: MaskWindow) -> list[float]:
+    """Return a tight box as x, y, width and height."""
+    width, height = window.columns.shape
+    return [float(window.left), float(window.top), float(width), float(height)]
