@@ -1,5 +1,6 @@
 """Patches of a data set: what is positive, what counts, and that they follow from the generator."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,13 @@ def test_half_of_the_patches_are_positive_and_only_they_have_masks(record: Image
     assert torch.equal(target.has_mask, target.is_positive)
     assert target.has_score.all()
     assert torch.equal(target.masks.any(dim=(1, 2)), target.is_positive)
+
+
+@pytest.mark.parametrize("way", ["paper", "code"])
+def test_the_second_stage_draws_masks_only(record: ImageRecord, way: str) -> None:
+    sampling = replace(sampling_of([record], sampling=way), masks_only=True)
+    rng = np.random.default_rng(0)
+    assert all(draw_patch(record, sampling, rng).masked is not None for _ in range(40))
 
 
 def test_a_mask_lies_on_its_object(record: ImageRecord) -> None:

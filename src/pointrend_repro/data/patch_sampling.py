@@ -52,6 +52,7 @@ class PatchSampling:
         context_px: seen around it, on each side.
         mask_px: side of its mask, which covers the patch without context.
         input: how patches are drawn.
+        masks_only: whether no score is learned, and so no patch is drawn for it (code: `hfreq` 0).
         by_category: of the authors' way only.
     """
 
@@ -59,6 +60,7 @@ class PatchSampling:
     context_px: int
     mask_px: int
     input: DeepMaskInputSettings
+    masks_only: bool = False
     by_category: ByCategory | None = None
 
 
@@ -89,7 +91,14 @@ def patch_sampling(
     """Take from a training's settings, and from its images, what its patches depend on."""
     model, given = settings.model, settings.input
     by_category = ByCategory.of(records) if given.sampling == "code" and records else None
-    return PatchSampling(model.patch_px, model.context_px, model.mask_px, given, by_category)
+    return PatchSampling(
+        model.patch_px,
+        model.context_px,
+        model.mask_px,
+        given,
+        masks_only=model.refinement is not None,
+        by_category=by_category,
+    )
 
 
 def make_patches(
@@ -129,10 +138,10 @@ def draw_patch(
     """Draw a patch of an image; in the authors' way, a mask's patch may be of another one."""
     flip = bool(rng.random() < settings.input.flip_probability)
     if settings.by_category is None:
-        if rng.random() < _EVEN:
+        if settings.masks_only or rng.random() < _EVEN:
             return _masked_patch(record, _one_of(learned_objects(record), rng), settings, rng, flip)
         return _negative_patch(record, settings, rng, flip)
-    if rng.random() < _EVEN:
+    if settings.masks_only or rng.random() < _EVEN:
         other, annotation = settings.by_category.draw(rng)
         return _masked_patch(other, annotation, settings, rng, flip)
     if rng.random() < _EVEN:

@@ -9,6 +9,7 @@ PyTorch's `reflect` leaves the edge cell out and is another padding.
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -18,6 +19,8 @@ class _Symmetric(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, maps: Tensor, reach: int) -> Tensor:
         ctx.reach = reach
+        if reach == 1:  # the same thing, three times as fast
+            return F.pad(maps, (1, 1, 1, 1), mode="replicate")
         for axis in (2, 3):
             size = maps.shape[axis]
             first = maps.narrow(axis, 0, reach).flip(axis)
