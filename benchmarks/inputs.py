@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
-from pointrend_repro.settings.instances import PointRendHeadSettings
+from pointrend_repro.settings.heads import PointRendHeadSettings
 
 FPN_CHANNELS = 256
 P2_STRIDE = 4

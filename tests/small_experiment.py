@@ -53,7 +53,7 @@ def small_settings(head: str = "pointrend", **changes: dict[str, Any]) -> Traini
     """Settings of an eight-update training; `changes` are merged into the section they name."""
     values = {key: OVERRIDES[key] | changes.get(key, {}) for key in OVERRIDES if key != "mask_head"}
     values["model"] = values["model"] | {
-        "mask_head": {"kind": head, **OVERRIDES["mask_head"][head]}
+        "mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}
     }
     return TrainingSettings.model_validate(values)
 

@@ -1,5 +1,7 @@
 """Overlays: what is drawn, what stays visible, and the command that writes one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +64,18 @@ def test_below_the_threshold_nothing_is_drawn():
     image = np.full((HEIGHT, WIDTH, 3), 7, np.uint8)
     np.testing.assert_array_equal(_draw(image, _instances(0.49)), image)
     np.testing.assert_array_equal(_draw(image, _instances()), image)
+
+
+def test_keypoints_are_joined_as_the_skeleton_says():
+    grey = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    points = np.array([[[20, 110, 0.9], [140, 110, 0.9], [80, 20, 0.9], [80, 60, 0.01]]])
+    found = replace(_instances(0.9), keypoints=points.astype(np.float32))
+    drawn = draw_instances(grey, found, ["person"], score_threshold=0.5, skeleton=[(0, 1), (2, 3)])
+    assert (drawn[110, 18:142] != 128).any(axis=1).all()  # a line
+    assert (drawn[20, 79:82] != 128).any()  # a dot
+    np.testing.assert_array_equal(drawn[30:45, 70:90], 128)  # no line to a guess
+    (without,) = draw_instances(grey, found, ["person"], score_threshold=0.95)[None]
+    np.testing.assert_array_equal(without, grey)
 
 
 def test_the_name_is_written_above_the_mask():

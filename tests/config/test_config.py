@@ -299,7 +299,7 @@ WRONG_VALUES = [
         "presets/smoke",
         ("trials",),
         {"coco": 2},
-        "trials ['coco'] must name ['cityscapes', 'coco']",
+        "trials ['coco'] must name ['cityscapes', 'coco', ",
     ),
 ]
 

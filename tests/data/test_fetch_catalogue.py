@@ -36,6 +36,11 @@ def test_the_papers_data_sets_are_there(shipped: Catalogue) -> None:
     annotations = [coco.train_annotations, coco.val_annotations, str(coco.lvis_annotations)]
     providers = [shipped.provider(DATA / "coco" / path, DATA) for path in annotations]
     assert providers == ["coco", "coco", "lvis"]
+    people = load_dataset("coco_keypoints")
+    assert shipped.provider(Path(str(people.root)), DATA) == "coco"
+    providers = [shipped.provider(DATA / "coco" / p, DATA) for p in people.unusual_annotations]
+    assert providers == ["coco_keypoints", "coco_keypoints"]
+    assert coco.unusual_annotations == [coco.lvis_annotations]
     for generated in ("generated_coco", "generated_cityscapes"):
         assert shipped.provider(Path(str(load_dataset(generated).root)), DATA) is None
 

@@ -19,8 +19,8 @@ from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS
+from pointrend_repro.experiments import fitting
 from pointrend_repro.experiments import grid as grids
-from pointrend_repro.experiments import loading
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.planning.disk import estimate_disk
@@ -206,7 +206,7 @@ def test_a_kind_of_predictions_from_outside_is_planned_scored_and_shown(
 ) -> None:
     """No family of models makes it yet, so a variant is said to."""
     kind = PREDICTION_KINDS.find("guesses")
-    for module in (grids, loading):
+    for module in (grids, fitting):
         monkeypatch.setattr(module, "kind_of", lambda _: kind)
     with pytest.raises(UserError, match="is a proposal model, which metric coco_ap does not"):
         load_grid(PRESET, config)

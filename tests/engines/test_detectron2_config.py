@@ -180,6 +180,25 @@ REFUSED = {
         {"optimizer.warmup_iters": 100_000, "schedule.lr_drop_iters": ()},
         "warmup_iters past schedule.total_iters",
     ),
+    "RoIWarp": (
+        {"model.detector.roi_layer": {"kind": "roi_warp"}},
+        "model.detector.roi_layer.kind roi_warp",
+    ),
+    "the largest sample": (
+        {"model.detector.roi_layer": {"aggregation": "max", "sampling_ratio": 2}},
+        "roi_layer.aggregation max of roi_align",
+    ),
+    "a softmax of masks": (
+        {"model.mask_head": {"kind": "4conv", "mask_loss": "softmax"}},
+        "model.mask_head.mask_loss softmax",
+    ),
+    "RoIPool with a head of ours": (
+        {
+            "model.mask_head": {"kind": "mlp"},
+            "model.detector.roi_layer": {"kind": "roi_pool", "aggregation": "max"},
+        },
+        "roi_layer with model.mask_head.kind mlp",
+    ),
     "a power": (
         {"schedule.lr_drop_iters": (), "schedule.poly_power": 0.9},
         "schedule.poly_power",
@@ -210,6 +229,44 @@ def test_what_detectron2_cannot_do_is_refused_in_a_line(name: str) -> None:
     assert message.startswith("engine detectron2 has no ")
     assert told in message
     assert "\n" not in message
+
+
+# What of Mask R-CNN's settings is changed, and which keys change then.
+MASK_RCNN = {
+    "RoIPool": (
+        {"model.detector.roi_layer": {"kind": "roi_pool", "aggregation": "max"}},
+        {
+            "MODEL.ROI_BOX_HEAD.POOLER_TYPE": "ROIPool",
+            "MODEL.ROI_MASK_HEAD.POOLER_TYPE": "ROIPool",
+        },
+    ),
+    "four samples": (
+        {"model.detector.roi_layer": {"sampling_ratio": 2}},
+        {
+            "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO": 2,
+            "MODEL.ROI_MASK_HEAD.POOLER_SAMPLING_RATIO": 2,
+        },
+    ),
+    "one mask for all classes": (
+        {"model.mask_head.class_agnostic": True},
+        {"MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True},
+    ),
+    "no masks": ({"model.mask_head": {"kind": "none"}}, {"MODEL.MASK_ON": False}),
+}
+
+
+@pytest.mark.parametrize("name", MASK_RCNN)
+def test_parts_of_mask_rcnn_that_detectron2_has_are_its_keys(name: str) -> None:
+    changes, expected = MASK_RCNN[name]
+    settings = _settings("mask_rcnn_r50_fpn", "coco")
+    assert isinstance(settings, TrainingSettings)
+    before, after = (
+        RECORDED["defaults"] | _values(training_config(each, num_classes=80, seed=0))
+        for each in (settings, _changed(settings, changes))
+    )
+    differ = {key for key in after if after[key] != before[key]}
+    read = {key for key in differ if not (name == "no masks" and "ROI_MASK_HEAD" in key)}
+    assert {key: after[key] for key in read} == expected
 
 
 def test_all_that_it_cannot_do_stands_in_one_line() -> None:

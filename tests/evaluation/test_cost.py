@@ -1,12 +1,16 @@
 """The counts of Table 2, against arithmetic by hand and the paper's printed digits."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.reading import load_table, load_variant
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation.cost import _count, mask_head_cost
+from pointrend_repro.settings.heads import Conv4HeadSettings, MlpMaskSettings, NoMaskSettings
 from pointrend_repro.settings.instances import InferenceSettings
 
 CLASSES = 80
@@ -132,3 +136,30 @@ def test_the_sharpmask_style_head_costs_what_its_layers_cost():
     # The last layer: 2 maps of 112x112 in, one out; or that on the RoI features, or the last skip.
     largest = max(112**2 * 3, 49 * (256 + 128), 56**2 * (4 + 2))
     assert cost["activations_peak"] == pytest.approx(largest / 1e6)
+
+
+def test_fully_connected_heads_cost_what_their_layers_cost():
+    sizes = [256 * 14 * 14, 1024, 1024, 1024, CLASSES * 28**2]
+    model = load_variant("mask_rcnn_r50_fpn").model
+    head = MlpMaskSettings(kind="mlp", hidden_layers=3)
+    cost = mask_head_cost(model.model_copy(update={"mask_head": head}), InferenceSettings())
+    pairs = list(pairwise(sizes))
+    assert cost["multiply_adds"] == pytest.approx(sum(a * b for a, b in pairs) / 1e9)
+    assert cost["activations"] == pytest.approx(sum(sizes) / 1e6)
+    assert cost["activations_peak"] == pytest.approx(max(a + b for a, b in pairs) / 1e6)
+
+
+def test_the_4x_conv_head_costs_less_for_one_class_and_more_with_background():
+    model = load_variant("mask_rcnn_r50_fpn").model
+    for changed, channels in (({"class_agnostic": True}, 1), ({"mask_loss": "softmax"}, 81)):
+        head = Conv4HeadSettings(kind="4conv", **changed)
+        cost = mask_head_cost(model.model_copy(update={"mask_head": head}), InferenceSettings())
+        more = 28**2 * 256 * (channels - CLASSES) / 1e9
+        assert cost["multiply_adds"] == pytest.approx(conv4_by_hand(14)["multiply_adds"] + more)
+
+
+def test_a_model_without_masks_has_no_mask_head_to_count():
+    model = load_variant("mask_rcnn_r50_fpn").model
+    boxes = model.model_copy(update={"mask_head": NoMaskSettings(kind="none")})
+    with pytest.raises(UserError, match="no mask head"):
+        mask_head_cost(boxes, InferenceSettings())

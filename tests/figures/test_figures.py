@@ -43,7 +43,11 @@ from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_point
 from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 
-ENTRIES = {name: figure.entry for name, figure in load_figures(CONFIG_DIR).figures.items()}
+ENTRIES = {
+    name: figure.entry
+    for name, figure in load_figures(CONFIG_DIR).figures.items()
+    if figure.paper == "pointrend"
+}
 FIGURES = sorted(name for name, entry in ENTRIES.items() if entry.role == "coco")
 VARIANTS = {"baseline": "mask_rcnn_r50_fpn", "pointrend": "pointrend_r50_fpn"}
 MODULES = {

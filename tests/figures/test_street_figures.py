@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
-from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.cityscapes import prepare_instances
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.semantic import TRAIN_CLASSES
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.figures.busy import choose_busy
 from pointrend_repro.figures.drawing import save_figure, shared_style
-from pointrend_repro.figures.streets import choose_streets, colored, colored_over
+from pointrend_repro.figures.streets import colored, colored_over
 from pointrend_repro.papers.pointrend.figures import figure8, figure9
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 from small_experiment import small_settings
@@ -44,12 +44,10 @@ def models(dataset: CocoDataset) -> dict[str, SavedModel]:
 
 
 def test_streets_with_the_most_objects_come_first(dataset: CocoDataset) -> None:
-    counts = [
-        sum(not a.is_crowd for a in record.annotations) for record in choose_streets(dataset, 9)
-    ]
+    counts = [sum(not a.is_crowd for a in record.annotations) for record in choose_busy(dataset, 9)]
     assert counts == sorted(counts, reverse=True)
     assert len(counts) == len(dataset.images)
-    assert len(choose_streets(dataset, 1)) == 1
+    assert len(choose_busy(dataset, 1)) == 1
 
 
 def test_colours_are_cityscapes() -> None:
@@ -109,8 +107,8 @@ def test_a_step_shows_the_most_likely_class_of_each_cell(models, dataset: CocoDa
 
 @pytest.mark.parametrize("preset", ["smoke", "paper"])
 def test_presets_train_what_the_street_figures_need(preset: str) -> None:
-    assert {"figure8", "figure9"} <= set(load_preset(preset).figures)
     grid = load_grid(preset)
+    assert {"figure8", "figure9"} <= set(grid.preset.figures)
     for figure in ("figure8", "figure9"):
         shown = grid.drawn.figure(figure)
         trainings = grid.trainings_shown(shown)

@@ -25,10 +25,15 @@ RECORDED = Path(__file__).resolve().parents[1] / "recorded" / "detectron2"
 
 # Logits of the background, with which 20 to 100 objects are found.
 _BACKGROUND = {
+    "keypoint_rcnn_r50_fpn_coco": 4.0,
     "r50_fpn_coco": 8.0,
     "r101_fpn_coco": 10.1,
     "x101_fpn_coco": 12.0,
     "r50_fpn_cityscapes": 4.8,
+    "r50_c4_coco": 8.0,
+    "r101_c4_coco": 8.0,
+    "r50_dc5_coco": 8.0,
+    "r101_dc5_coco": 8.0,
 }
 
 
@@ -64,6 +69,8 @@ CASES = {
     for name, known in KNOWN_MODELS.items()
     if isinstance(known.model, ModelSettings) and name.startswith(("mask_rcnn_", "pointrend_"))
 }
+
+KEYPOINT_CASE = Case("keypoint_rcnn_r50_fpn_coco")
 
 
 def make_model(case: Case) -> MaskRCNN:
@@ -155,7 +162,20 @@ def make_target(case: Case, height: int, width: int) -> Target:
         boxes=torch.tensor(boxes, dtype=torch.float32),
         labels=torch.from_numpy(rng.integers(0, len(case.known.categories), 6)),
         masks=torch.from_numpy(np.stack(masks)),
+        keypoints=_keypoints(case, np.array(boxes)),
     )
+
+
+def _keypoints(case: Case, boxes: np.ndarray) -> torch.Tensor | None:
+    """Keypoints of objects, some of them outside their box, hidden, or not labelled."""
+    if case.known.keypoints is None:
+        return None
+    rng = _generator(case.seed, "keypoints")
+    shape = (len(boxes), len(case.known.keypoints.names))
+    corner, size = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
+    places = corner + size * rng.uniform(-0.1, 1.1, (*shape, 2))
+    visibility = rng.integers(0, 3, (*shape, 1))
+    return torch.from_numpy(np.concatenate([places, visibility], axis=2).astype(np.float32))
 
 
 @contextlib.contextmanager

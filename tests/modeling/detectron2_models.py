@@ -14,7 +14,7 @@ from detectron2.config import CfgNode, get_cfg
 from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.modeling import build_model
 from detectron2.projects import point_rend
-from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.structures import BitMasks, Boxes, Instances, Keypoints
 from detectron2.utils.events import EventStorage
 from detectron2_cases import Case, make_image, make_target, seeded_sampling
 
@@ -23,9 +23,14 @@ from pointrend_repro.modeling.detector import MaskRCNN
 
 # model_zoo has no PointRend configurations: they are these, with `_set_pointrend` on top.
 _CONFIGS = {
+    "keypoint_rcnn_r50_fpn_coco": "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml",
     "r50_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml",
     "r101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml",
     "x101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml",
+    "r50_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_C4_3x.yaml",
+    "r101_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_C4_3x.yaml",
+    "r50_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_3x.yaml",
+    "r101_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_DC5_3x.yaml",
     "r50_fpn_cityscapes": "Cityscapes/mask_rcnn_R_50_FPN.yaml",
 }
 
@@ -37,8 +42,19 @@ def build_detectron2(case: Case) -> torch.nn.Module:
     cfg.merge_from_file(model_zoo.get_config_file(_CONFIGS[case.trunk]))
     if case.name.startswith("pointrend"):
         _set_pointrend(cfg)
+    if case.known.keypoints is not None:
+        _train_as_we_do(cfg)
     cfg.MODEL.DEVICE = "cpu"
     return build_model(cfg).eval()
+
+
+def _train_as_we_do(cfg: CfgNode) -> None:
+    """Undo what its keypoint models change in the training of boxes, for which we have no setting.
+
+    Instead of these they have 1500 proposals, and a smooth L1 loss with beta 0.5.
+    """
+    cfg.MODEL.RPN.POST_NMS_TOPK_TRAIN = 1000
+    cfg.MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA = 0.0
 
 
 def _set_pointrend(cfg: CfgNode) -> None:
@@ -64,16 +80,17 @@ def load_file(theirs: torch.nn.Module, path: Path) -> None:
 
 
 def predict_detectron2(theirs: torch.nn.Module, case: Case) -> dict[str, np.ndarray]:
-    """Predict as detectron2's DefaultPredictor does: boxes, scores, labels and masks."""
+    """Predict as detectron2's DefaultPredictor does: boxes, scores, labels, masks or keypoints."""
     image = make_image(case)
     with torch.no_grad():
         (output,) = theirs([_input(image, case)])
     found = output["instances"]
+    parts = {"masks": "pred_masks", "keypoints": "pred_keypoints"}
     return {
         "boxes": found.pred_boxes.tensor.numpy(),
         "scores": found.scores.numpy(),
         "labels": found.pred_classes.numpy(),
-        "masks": found.pred_masks.numpy(),
+        **{ours: found.get(name).numpy() for ours, name in parts.items() if found.has(name)},
     }
 
 
@@ -88,6 +105,8 @@ def train_detectron2(
     instances.gt_boxes = Boxes(target.boxes)
     instances.gt_classes = target.labels
     instances.gt_masks = BitMasks(target.masks)
+    if target.keypoints is not None:
+        instances.gt_keypoints = Keypoints(target.keypoints)
     drawn = _remember_sample(theirs)
     theirs.train()
     with seeded_sampling(case.seed), EventStorage():

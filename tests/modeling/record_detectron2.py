@@ -4,8 +4,8 @@
 
 COMMIT is the commit that detectron2 was built from; it needs its project PointRend
 (`detectron2.projects.point_rend`). Writes tests/recorded/detectron2/<name>.npz (boxes, scores,
-labels and bit-packed masks; RoIs and losses of a training step), and the versions and the commit
-to recorded.json. Inputs and weights are not stored: they are made from seeds.
+labels, and bit-packed masks or keypoints; RoIs and losses of a training step), and the versions and
+the commit to recorded.json. Inputs and weights are not stored: they are made from seeds.
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 import PIL
 import torch
 import torchvision
-from detectron2_cases import CASES, RECORDED, Case, make_model
+from detectron2_cases import CASES, KEYPOINT_CASE, RECORDED, Case, make_model
 from detectron2_models import (
     build_detectron2,
     copy_weights,
@@ -29,8 +29,9 @@ from detectron2_models import (
 def main() -> None:
     torch.set_num_threads(1)
     RECORDED.mkdir(parents=True, exist_ok=True)
-    for name in sys.argv[2:] or CASES:
-        record(CASES[name])
+    cases = CASES | {KEYPOINT_CASE.name: KEYPOINT_CASE}
+    for name in sys.argv[2:] or cases:
+        record(cases[name])
     origin = {
         "detectron2_commit": sys.argv[1],
         "detectron2": detectron2.__version__,
@@ -57,13 +58,18 @@ def record(case: Case) -> None:
         boxes=found["boxes"],
         scores=found["scores"],
         labels=found["labels"].astype(np.uint8),
-        masks=np.packbits(found["masks"]),
-        mask_shape=found["masks"].shape,
+        **_masks_or_keypoints(found),
         **rois | {"roi_labels": rois["roi_labels"].astype(np.uint8)},
         **{f"loss_{name.removeprefix('loss_')}": value for name, value in losses.items()},
     )
     size_kb = case.recording.stat().st_size / 1e3
     print(f"{case.name}: {len(found['scores'])} objects, {size_kb:.0f} kB, {losses}")
+
+
+def _masks_or_keypoints(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    if "keypoints" in found:
+        return {"keypoints": found["keypoints"]}
+    return {"masks": np.packbits(found["masks"]), "mask_shape": found["masks"].shape}
 
 
 if __name__ == "__main__":

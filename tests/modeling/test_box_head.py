@@ -6,7 +6,7 @@ from slow_nms import slow_nms
 from torch import Tensor
 
 from pointrend_repro.data.structures import Proposals, Target
-from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.box_head import FcBoxHead
 from pointrend_repro.modeling.boxes import decode_boxes
 from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.settings.instances import DetectorSettings
@@ -15,10 +15,10 @@ CHANNELS = 6
 NUM_CLASSES = 3
 
 
-def box_head(**changes: object) -> BoxHead:
+def box_head(**changes: object) -> FcBoxHead:
     torch.manual_seed(0)
     small = {"box_head_channels": 16}
-    return BoxHead(
+    return FcBoxHead(
         CHANNELS, NUM_CLASSES, DetectorSettings.model_validate(small | changes), pool_rois
     )
 
@@ -30,10 +30,8 @@ def test_sampling_labels_boxes_by_what_they_overlap() -> None:
     target = Target(gt_boxes, torch.tensor([2, 0]), torch.zeros(2, 64, 64, dtype=torch.bool))
     proposals = torch.tensor([[11.0, 11, 31, 31], [10, 10, 30, 18], [0, 0, 5, 5], [41, 38, 60, 60]])
     (sampled,) = head.sample([proposals], [target])
-    by_box = {
-        tuple(b): (k, m)
-        for b, k, m in zip(*(x.tolist() for x in vars(sampled).values()), strict=True)
-    }
+    rows = zip(sampled.boxes, sampled.labels.tolist(), sampled.matched.tolist(), strict=True)
+    by_box = {tuple(box.tolist()): (label, match) for box, label, match in rows}
     assert len(by_box) == len(sampled.boxes) == 6  # proposals, and the two objects themselves
     for box, label in zip(gt_boxes.tolist(), (2, 0), strict=True):
         assert by_box[tuple(box)][0] == label
@@ -94,7 +92,7 @@ def test_refining_applies_the_deltas_of_the_ground_truth_class() -> None:
 
 
 def slow_detections(
-    head: BoxHead, logits: Tensor, boxes: Tensor, size: tuple[int, int]
+    head: FcBoxHead, logits: Tensor, boxes: Tensor, size: tuple[int, int]
 ) -> list[tuple[float, int, list[float]]]:
     scores = logits.softmax(1)
     found = []

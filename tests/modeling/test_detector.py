@@ -16,13 +16,20 @@ HEADS = {"4conv": 28, "pointrend": 28, "sharpmask": 112}  # and the side of thei
 INFERENCE = InferenceSettings(output_resolution=28, points_per_step=49)
 
 
-def detector(kind: str, *, norm: str = "gn", **changes: object) -> MaskRCNN:
-    heads = {
+def detector(
+    kind: str,
+    *,
+    norm: str = "gn",
+    roi_layer: object = None,
+    keypoint_head: dict[str, int] | None = None,
+    **changes: object,
+) -> MaskRCNN:
+    heads: dict[str, dict[str, object]] = {
         "4conv": {"channels": 4},
         "pointrend": {"coarse_channels": 8, "point_channels": 4, "train_points": 16},
         "sharpmask": {"reduced_channels": 4, "bottleneck_channels": 8, "skip_channels": 4},
     }
-    settings = {
+    settings: dict[str, dict[str, object]] = {
         "backbone": {"name": "resnet18_narrow", "norm": norm, "freeze_at": 0, "fpn_channels": 8},
         "detector": {
             "rpn_pre_nms_train": 60,
@@ -32,8 +39,11 @@ def detector(kind: str, *, norm: str = "gn", **changes: object) -> MaskRCNN:
             "box_head_channels": 8,
             "detections_per_image": 10,
         },
-        "mask_head": {"kind": kind} | heads[kind] | changes,
+        "mask_head": {"kind": kind} | heads.get(kind, {}) | changes,
+        "keypoint_head": keypoint_head,
     }
+    if roi_layer is not None:
+        settings["detector"]["roi_layer"] = roi_layer
     torch.manual_seed(0)
     model = build_mask_rcnn(ModelSettings.model_validate(settings), num_classes=NUM_CLASSES)
     # An untrained model moves no box and prefers no class; this one does.

@@ -7,7 +7,7 @@ from mask_head_cases import BOXES, CHANNELS, LABELS, NUM_CLASSES, matched, pyram
 from torch import Tensor, nn
 from torchvision.ops import roi_pool
 
-from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.box_head import FcBoxHead
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
@@ -71,7 +71,7 @@ def test_a_detector_of_other_parts_trains_and_detects() -> None:
         settings,
         backbone=usual.backbone,
         rpn=type(usual.rpn)(channels, {"res4": 16}, one_map),
-        box_head=BoxHead(channels, NUM_CLASSES, one_map, max_pool_of_res4),
+        box_head=FcBoxHead(channels, NUM_CLASSES, one_map, max_pool_of_res4),
         mask_head=Conv4Head(
             channels, NUM_CLASSES, Conv4HeadSettings(kind="4conv", channels=4), max_pool_of_res4
         ),

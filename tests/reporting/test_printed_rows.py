@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from made_up_metrics import fill_whole_grid
 from pydantic import ValidationError
 
@@ -133,3 +134,27 @@ def test_a_row_runs_or_is_printed(changes: dict[str, Any], told: str) -> None:
     table["stub_headings"] = []
     with pytest.raises(ValidationError, match=told):
         Table.model_validate(table)
+
+
+def test_what_a_model_does_not_predict_is_no_missing_number(config_dir: Path) -> None:
+    """As masks of Faster R-CNN, beside columns that it does fill."""
+    folder = config_dir / "papers" / NAME
+    model = read_config("variants/mask_rcnn_r50_fpn")
+    model["model"]["mask_head"] = {"kind": "none"}
+    write(folder / "models/boxes.yaml", model | {"title": "Boxes"})
+    row = {"title": "Boxes", "variant": "boxes", "inference": "default", "paper": {}}
+    box = column() | {"title": "box AP", "metric": "coco_box_ap"}
+    content = yaml.safe_load((folder / "tables/table1.yaml").read_text())
+    content["rows"] = {"boxes": row, **content["rows"]}
+    content["columns"]["box_ap"] = box
+    write(folder / "tables/table1.yaml", content)
+    grid = load_grid("paper", config_dir, papers=[NAME])
+    cells = {(cell.row, cell.column): cell for cell in grid.cells}
+    assert len(cells["boxes", "box_ap"].evaluations) == 3
+    assert cells["boxes", "coco_ap"].evaluations == ()
+    (table,) = measure_tables(grid, collect_metrics(grid, config_dir))
+    found = table.cells["boxes", "coco_ap"]
+    assert (found.status, found.reason) == ("no-claim", "the model predicts no masks")
+    assert table.cells["boxes", "box_ap"].status == "missing"
+    line = next(li for li in to_markdown(grid, table).splitlines() if li.startswith("| Boxes"))
+    assert line == "| Boxes | – | missing: not run yet (no number in the paper) |"

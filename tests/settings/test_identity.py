@@ -49,6 +49,7 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
     "start_from": True,
     "proposals_from": True,
     "model": {"given_proposals"},
+    "schedule": {"lr_drop_shares"},
 }
 
 

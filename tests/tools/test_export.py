@@ -20,6 +20,7 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.heat_maps import keypoints_of_maps
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
@@ -32,12 +33,14 @@ CATEGORIES = [(1, "a"), (2, "b"), (3, "c")]
 Graph = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def small_model(head: str) -> MaskRCNN:
+def small_model(head: str, num_keypoints: int = 0) -> MaskRCNN:
     """A narrow detector with random weights that find a few objects."""
     torch.manual_seed(0)
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    if num_keypoints:
+        values["keypoint_head"] = {"num_keypoints": num_keypoints, "convs": 1, "channels": 8}
     model = build_mask_rcnn(ModelSettings.model_validate(values), len(CATEGORIES)).eval()
     for name, parameter in model.named_parameters():
         if name.endswith("bias") or "predict" in name or "cls_score" in name:
@@ -105,6 +108,25 @@ def test_graph_finds_what_the_model_finds(
     assert len(counts) > 1  # or the number of objects might be part of the graph
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["onnx", "torchscript"])
+def test_a_graph_s_keypoint_logits_hold_the_model_s_keypoints(form: Format, tmp_path: Path) -> None:
+    model = small_model("4conv", num_keypoints=3)
+    write_graph(DetectorGraph(model, SETTINGS), form, tmp_path / "graph")
+    graph = load_graph(form, tmp_path / "graph")
+    found = 0
+    for image in images():
+        with torch.no_grad():
+            (wanted,) = model.detect([image], SETTINGS)
+            boxes, *_, logits = graph(*padded_image(image))
+        points = keypoints_of_maps(logits, boxes)
+        torch.testing.assert_close(points[..., 2], wanted.keypoints[..., 2], rtol=1e-3, atol=1e-5)
+        near = (points - wanted.keypoints).abs()[..., :2].amax(dim=2) < 0.01
+        assert near.float().mean() > 0.97 if len(near) else True  # else equal up to rounding
+        found += len(boxes)
+    assert found > 0
+
+
 def test_groups_that_are_laid_out_in_a_square_are_suppressed_alike(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -149,7 +171,9 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(type(model.mask_head), "predict", broken)
     path = tmp_path / "model.pt"
-    with pytest.raises(UserError, match="mask head '4conv' cannot be exported as torchscript") as e:
+    with pytest.raises(
+        UserError, match="RoI layer 'roi_align' cannot be exported as torchscript"
+    ) as e:
         write_graph(DetectorGraph(model, SETTINGS), "torchscript", path)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())

@@ -88,3 +88,13 @@ def test_rate_rises_in_the_warm_up_and_only_falls_after(
             assert after >= now * (1 - 1e-12)
         else:
             assert after == now
+
+
+def test_drops_to_shares_of_their_own() -> None:
+    """DeepMask's code: 1e-3 to epoch 50, 5e-4 to 120, then 1e-4."""
+    optimizer = OptimizerSettings(base_lr=1e-3, warmup_iters=0)
+    schedule = ScheduleSettings(total_iters=300, lr_drop_iters=(50, 120), lr_drop_shares=(0.5, 0.1))
+    rates = [learning_rate(i, optimizer, schedule) for i in (0, 49, 50, 119, 120, 299)]
+    assert rates == pytest.approx([1e-3, 1e-3, 5e-4, 5e-4, 1e-4, 1e-4])
+    with pytest.raises(ValueError, match=r"lr_drop_shares .* must have a number for each"):
+        ScheduleSettings(total_iters=300, lr_drop_iters=(50, 120), lr_drop_shares=(0.5,))

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from snakemake.settings.types import DeploymentMethod
 
-from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.config.reading import as_measured, load_dataset
 from pointrend_repro.config.variants import kind_of
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import METRICS
@@ -170,8 +170,14 @@ def usual_root(wildcards):
 def data_records(wildcards):
     """Records of the downloads that a data set comes from: fetched, or found and counted."""
     root, dataset = usual_root(wildcards), GRID.datasets[wildcards.dataset]
-    lvis = f"{root}/{dataset.lvis_annotations}" if dataset.lvis_annotations else None
-    return DOWNLOADS.record(root) + (DOWNLOADS.record(lvis) if root else [])
+    paths = (
+        [root, *(f"{root}/{file}" for file in dataset.unusual_annotations)]
+        if root
+        else []
+    )
+    return list(
+        dict.fromkeys(record for path in paths for record in DOWNLOADS.record(path))
+    )
 
 
 def weights_record(wildcards):
@@ -249,8 +255,11 @@ def training_of(wildcards):
 def data_files(wildcards):
     """What is made of a data set before it can be checked."""
     paths = DATA[wildcards.dataset]
-    if GRID.datasets[wildcards.dataset].layout == "cityscapes":
+    dataset = GRID.datasets[wildcards.dataset]
+    if dataset.layout == "cityscapes":
         return [paths.train_annotations, paths.val_annotations]
+    if dataset.val_first is not None:
+        return [*generated_folder(wildcards), paths.val_annotations]
     return generated_folder(wildcards)
 
 
@@ -359,9 +368,11 @@ def drawn_data_root_option(wildcards):
 
 
 def drawn_models(wildcards):
-    """The trained models that are drawn, and where they come from."""
+    """The trained models that are drawn, and where they come from, or the scores."""
     shown = GRID.trainings_shown(drawn(wildcards)).values()
-    return [path for training in shown for path in model_files(training)]
+    scores = GRID.scores_shown(drawn(wildcards)).values()
+    models = [path for training in shown for path in model_files(training)]
+    return [*models, *(f"{RESULTS}/{score.path}" for score in scores)]
 
 
 def drawn_digest(wildcards):
@@ -418,18 +429,33 @@ def metric_option(metric):
 
     Snakemake runs again what was made by another line, so the first metric's is left as it was.
     """
+    if METRICS.find(metric).measured:
+        return (
+            f" --metric {metric} --device {{resources.device:q}} --threads {{threads}}"
+        )
     return "" if metric == "mask_head_cost" else f" --metric {metric}"
+
+
+def cost_job(metric):
+    """Threads and resources for what a metric counts, or measures on some device."""
+    return ASKED["measure_time" if METRICS.find(metric).measured else "count_cost"]
 
 
 def cost_digest(metric):
     """What changes when a setting does, or a key of the metric, that a count depends on."""
-    return lambda wildcards: digest(
-        [
-            identity(GRID.variants[wildcards.variant].model),
-            identity(GRID.inference_settings(wildcards.variant, wildcards.inference)),
-            sorted(METRICS.find(metric).keys),
-        ]
-    )
+    declared = METRICS.find(metric)
+
+    def made_with(wildcards):
+        variant = GRID.variants[wildcards.variant]
+        settings = [variant.model]
+        if declared.measured:
+            where = GRID.variant_files[wildcards.variant]
+            settings = as_measured(GRID.preset, variant, where=where)
+        asked = GRID.inference_settings(wildcards.variant, wildcards.inference)
+        values = [identity(each) for each in [*settings, asked]]
+        return digest([*values, sorted(declared.keys)])
+
+    return made_with
 
 
 def figure_settings_in_force(wildcards):

@@ -75,6 +75,30 @@ rule prepare_cityscapes:
         " --config-dir config >{log:q} 2>&1"
 
 
+# As of the images that a paper calls the first of a split.
+rule prepare_first_images:
+    input:
+        generated_folder,
+        data_records,
+    output:
+        "data/{dataset}_first/instances_val.json",
+    log:
+        "logs/{dataset}/first_images.log",
+    wildcard_constraints:
+        dataset=one_of(n for n, d in GRID.datasets.items() if d.val_first is not None),
+    localrule: True
+    conda:
+        "../envs/pointrend_repro.yaml"
+    params:
+        first=lambda wildcards: GRID.datasets[wildcards.dataset].val_first,
+        data_root=data_root_option,
+    message:
+        "Taking the first {params.first} validation images of {wildcards.dataset}"
+    shell:
+        "pointrend-repro data prepare --dataset {wildcards.dataset:q} {params.data_root:q}"
+        " --config-dir config >{log:q} 2>&1"
+
+
 # The user's own LVIS annotations are a resource, not a parameter: naming them later does not check
 # the data again.
 rule check_data:

@@ -18,15 +18,17 @@ for metric in GRID.counted:
             f"{RESULTS}/{Cost(TRAINED.variant, INFERENCE, metric).benchmark_path}"
         conda:
             "../envs/pointrend_repro.yaml"
-        threads: ASKED["count_cost"].threads
+        threads: cost_job(metric).threads
         resources:
-            **ASKED["count_cost"].resources,
+            **cost_job(metric).resources,
+            device=SETTINGS.device,
         params:
             settings=cost_digest(metric),
             in_force=cost_settings(metric),
             preset=SETTINGS.preset,
         message:
-            "Counting the operations of {wildcards.variant} ({wildcards.inference})"
+            ("Timing" if METRICS.find(metric).measured else "Counting the operations of")
+            + " {wildcards.variant} ({wildcards.inference})"
         shell:
             "pointrend-repro cost --preset {params.preset:q} --variant {wildcards.variant:q}"
             " --inference {wildcards.inference:q} --output {output:q} --config-dir config"

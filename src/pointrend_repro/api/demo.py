@@ -1,7 +1,7 @@
-"""An image with the objects that a model finds drawn over it: tinted masks, outlines and names."""
+"""An image with the objects that a model finds drawn over it: masks, names, and skeletons."""
 
 import colorsys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from pointrend_repro.api.loading import is_model_file, load_model
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
+from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.mask_proposals import MaskProposals
+from pointrend_repro.predictions.skeletons import joints, limbs
 
 _TINT = 0.45  # opacity of a mask's colour
 _LABEL_BACKGROUND = (20, 20, 20)
@@ -66,7 +68,13 @@ def write_overlay(
         best = _best(found)
         overlay = draw_instances(pixels, best, ["proposal"], score_threshold=score_threshold)
     else:
-        overlay = draw_instances(pixels, found, loaded.class_names, score_threshold=score_threshold)
+        overlay = draw_instances(
+            pixels,
+            found,
+            loaded.class_names,
+            score_threshold=score_threshold,
+            skeleton=loaded.skeleton,
+        )
     with atomic_path(output) as part:
         kind = Image.registered_extensions()[output.suffix.lower()]
         Image.fromarray(overlay).save(part, format=kind, quality=95)
@@ -78,22 +86,29 @@ def draw_instances(
     class_names: list[str],
     *,
     score_threshold: float,
+    skeleton: Sequence[Pair] = (),
 ) -> NDArray[np.uint8]:
     """Draw objects over an RGB image (H, W, 3), the highest-scoring on top.
 
-    Each has a tinted mask, a thin outline in its full colour, and its class and score if there is
-    room. The image itself stays visible: no boxes are drawn.
+    Each has a tinted mask, a thin outline in its full colour, its keypoints with the lines of the
+    `skeleton` between them, and its class and score if there is room. The image itself stays
+    visible: boxes are drawn, untinted, only where there are no masks.
     """
     drawn = image.astype(np.float32)
     shown = np.flatnonzero(instances.scores >= score_threshold)
     for k in shown[::-1]:
-        mask, colour = instances.masks[k], np.array(_colour(int(k)), dtype=np.float32)
-        drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
+        mask, colour = _region(instances, k, image), np.array(_colour(int(k)), dtype=np.float32)
+        if instances.masks is not None:
+            drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
         drawn[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
+    if instances.keypoints is not None:
+        for k in shown[::-1]:
+            points, width = instances.keypoints[k], _line_width(image)
+            _skeleton(picture, points, skeleton, _colour(int(k)), width)
     for k in shown[::-1]:
         text = f"{class_names[instances.labels[k]]} {instances.scores[k]:.0%}"
-        _label(picture, instances.masks[k], text, _colour(int(k)))
+        _label(picture, _region(instances, k, image), text, _colour(int(k)))
     return np.array(picture)
 
 
@@ -110,6 +125,16 @@ def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[
     return drawn.round().astype(np.uint8)
 
 
+def _region(instances: Instances, k: int, image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the mask (H, W) of an object, or of its box."""
+    if instances.masks is not None:
+        return instances.masks[k]
+    region = np.zeros(image.shape[:2], dtype=bool)
+    x0, y0, x1, y1 = instances.boxes[k].round().astype(int)
+    region[y0:y1, x0:x1] = True
+    return region
+
+
 def _colour(number: int) -> tuple[int, int, int]:
     rgb = colorsys.hsv_to_rgb(number * _HUE_STEP % 1.0, 0.75, 1.0)
     return round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255)
@@ -124,6 +149,24 @@ def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
     padded = Image.fromarray(np.pad(mask, width).astype(np.uint8) * 255)
     inner = np.array(padded.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
     return mask & ~inner[width:-width, width:-width]
+
+
+def _skeleton(
+    picture: Image.Image,
+    keypoints: NDArray[np.float32],
+    skeleton: Sequence[Pair],
+    colour: tuple[int, int, int],
+    width: int,
+) -> None:
+    """Draw the keypoints (K, 3) of an object, and lines between them, rimmed in white."""
+    draw = ImageDraw.Draw(picture)
+    lines, dots = limbs(keypoints, skeleton), joints(keypoints)
+    for fill, rim in (((255, 255, 255), width), (colour, 0)):
+        for (x0, y0), (x1, y1) in lines.tolist():
+            draw.line([x0, y0, x1, y1], fill=fill, width=2 * width + 2 * rim)
+        for x, y in dots.tolist():
+            r = 2 * width + rim
+            draw.ellipse([x - r, y - r, x + r, y + r], fill=fill)
 
 
 def _label(

@@ -13,6 +13,7 @@ from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
+from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
@@ -39,6 +40,16 @@ class Model:
         """Names of the classes, by label."""
         return [name for _, name in self.saved.categories]
 
+    @property
+    def keypoint_names(self) -> list[str]:
+        """Names of the keypoints that it finds, in their order; none if it finds none."""
+        return [] if self.saved.keypoints is None else list(self.saved.keypoints.names)
+
+    @property
+    def skeleton(self) -> list[Pair]:
+        """Pairs of keypoints, by index, between which a line shows what belongs together."""
+        return [] if self.saved.keypoints is None else list(self.saved.keypoints.skeleton)
+
     def predict(self, image: NDArray[np.uint8]) -> Instances | LabelMap | MaskProposals:
         """Find the objects in an image, label all of its pixels, or propose masks.
 
@@ -47,9 +58,10 @@ class Model:
 
         Returns:
             For a detector: `boxes` (R, 4) xyxy in pixels of the image, `scores` (R,), `labels` (R,)
-            0-based classes and `masks` (R, H, W) bool, highest-scoring first; R may be 0. For a
-            semantic model: `labels` (H, W) uint8 train ids. For DeepMask and SharpMask: `boxes`,
-            `scores` and `masks` as for a detector, without classes.
+            0-based classes, `masks` (R, H, W) bool, None for a model without masks, and `keypoints`
+            (R, K, 3), x, y and a score, None for a model without keypoints; highest-scoring first,
+            R may be 0. For a semantic model: `labels` (H, W) uint8 train ids. For DeepMask and
+            SharpMask: `boxes`, `scores` and `masks` as for a detector, without classes.
 
         Raises:
             UserError: `image` is not such an array, or such models predict only whole data sets.

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import safetensors
-from pydantic import FailFast, Field, ValidationError, create_model
+from pydantic import FailFast, Field, ValidationError, create_model, model_validator
 from pydantic_core import from_json
 
 from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.base.origins import METADATA_KEY
 from pointrend_repro.config.yaml_files import one_line
+from pointrend_repro.data.keypoints import KeypointDefinition
 from pointrend_repro.declarations.family import FAMILIES, family_in
 from pointrend_repro.settings.heads import PluginHeadSettings
 from pointrend_repro.settings.of_family import AnyModelSettings
@@ -29,12 +30,27 @@ _SHOWN_DIFFERENCES = 3
 class ModelDescription(Strict):
     """What a model consists of, its input, and what its classes mean.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
+    those of their objects, if the model finds any.
     """
 
     model: Any
     input: InputSettings
     categories: Annotated[list[tuple[int, str]], Field(min_length=1), FailFast()]
+    keypoints: KeypointDefinition | None = None
+
+    @model_validator(mode="after")
+    def _has_names_of_its_keypoints(self) -> "ModelDescription":
+        head = getattr(self.model, "keypoint_head", None)
+        expected = 0 if head is None else head.num_keypoints
+        named = 0 if self.keypoints is None else len(self.keypoints.names)
+        if named != expected:
+            raise ValueError(f"it finds {expected} keypoints and names {named}")
+        if self.keypoints is not None and not all(
+            0 <= end < named for pair in self.keypoints.skeleton for end in pair
+        ):
+            raise ValueError("its skeleton has a keypoint without a name")
+        return self
 
 
 @cache

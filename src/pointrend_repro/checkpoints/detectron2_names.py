@@ -21,6 +21,7 @@ T = TypeVar("T")
 _FPN_LEVELS = (2, 3, 4, 5)
 _CONV4_LAYERS = (1, 2, 3, 4)
 _POINT_LAYERS = (1, 2, 3)
+_KEYPOINT_LAYERS = range(1, 33)  # the paper has eight
 
 # Ours -> detectron2's.
 _PREFIXES = (
@@ -29,6 +30,7 @@ _PREFIXES = (
     | {
         "rpn.": "proposal_generator.rpn_head.",
         "box_head.fc": "roi_heads.box_head.fc",
+        "box_head.res5.": "roi_heads.res5.",
         "box_head.cls_score.": "roi_heads.box_predictor.cls_score.",
         "box_head.bbox_pred.": "roi_heads.box_predictor.bbox_pred.",
         # Heads that detectron2 lacks are modules of its `OwnMaskHead` (engines/detectron2).
@@ -38,14 +40,22 @@ _PREFIXES = (
         "mask_head.coarse_head.reduce.": "roi_heads.mask_head.coarse_head.reduce_spatial_dim_conv.",
         "mask_head.coarse_head.": "roi_heads.mask_head.coarse_head.",
         "mask_head.point_head.predictor.": "roi_heads.mask_head.point_head.predictor.",
+        "keypoint_head.deconv.": "roi_heads.keypoint_head.score_lowres.",
     }
     | {f"mask_head.convs.{i - 1}.": f"roi_heads.mask_head.mask_fcn{i}." for i in _CONV4_LAYERS}
     | {
         f"mask_head.point_head.layers.{i - 1}.": f"roi_heads.mask_head.point_head.fc{i}."
         for i in _POINT_LAYERS
     }
+    | {
+        f"keypoint_head.convs.{i - 1}.": f"roi_heads.keypoint_head.conv_fcn{i}."
+        for i in _KEYPOINT_LAYERS
+    }
 )
 _PREFIXES_BACK = {theirs: ours for ours, theirs in _PREFIXES.items()}
+# A trunk without a pyramid (C4, C5) is the backbone itself.
+_ONE_MAP = {"backbone.bottom_up.": "backbone."}
+_ONE_MAP_BACK = {f"backbone.{part}": f"backbone.bottom_up.{part}" for part in ("stem.", "res")}
 
 # PointRend's first release (zoo models 28119983, 28119989 and others of early 2020).
 _OLD_PREFIXES = {
@@ -90,7 +100,8 @@ _NO_TRUNK_PARAMETER = re.compile(r"(conv\d|shortcut)\.bias$|num_batches_tracked$
 def to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename our state dict to detectron2's."""
     renamed = semantic_to_detectron2(tensors)
-    return {_replace_prefix(name, _PREFIXES): value for name, value in renamed.items()}
+    prefixes = _PREFIXES if _has(renamed, "backbone.fpn.") else _PREFIXES | _ONE_MAP
+    return {_replace_prefix(name, prefixes): value for name, value in renamed.items()}
 
 
 def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
@@ -98,11 +109,14 @@ def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 
     Names unknown to both projects stay as they are: comparing with a model reports them.
     """
+    theirs = semantic_from_detectron2(tensors)
+    has_own_names = _has(theirs, "backbone.bottom_up.")
+    prefixes = _PREFIXES_BACK if has_own_names else _PREFIXES_BACK | _ONE_MAP_BACK
     renamed = {}
-    for name, value in semantic_from_detectron2(tensors).items():
+    for name, value in theirs.items():
         if not _NO_PARAMETER.search(name):
             new = _replace_prefix(name, _OLD_PREFIXES)
-            renamed[_replace_prefix(new, _PREFIXES_BACK)] = value
+            renamed[_replace_prefix(new, prefixes)] = value
     return renamed
 
 
@@ -144,6 +158,10 @@ def trunk_only(tensors: Mapping[str, T]) -> dict[str, T]:
         for name, value in tensors.items()
         if _TRUNK.match(name) and not _NO_TRUNK_PARAMETER.search(name)
     }
+
+
+def _has(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
 
 
 def _replace_prefix(name: str, prefixes: Mapping[str, str]) -> str:

@@ -26,11 +26,14 @@ from pointrend_repro.settings.backbone import BackboneSettings
 _log = logging.getLogger(__name__)
 
 _URL = "https://dl.fbaipublicfiles.com/detectron2/"
-# detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models", and projects/DeepLab/README.md.
+_DETECTRON_URL = "https://dl.fbaipublicfiles.com/detectron/"
+# detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models", and projects/DeepLab/README.md; for
+# X-101-64x4d, which detectron2 does not use, Detectron's configs/12_2017_baselines.
 _PUBLISHED = {
     "resnet50": f"{_URL}ImageNetPretrained/MSRA/R-50.pkl",
     "resnet101": f"{_URL}ImageNetPretrained/MSRA/R-101.pkl",
     "resnext101_32x8d": f"{_URL}ImageNetPretrained/FAIR/X-101-32x8d.pkl",
+    "resnext101_64x4d": f"{_DETECTRON_URL}ImageNetPretrained/FBResNeXt/X-101-64x4d.pkl",
     "resnet103": f"{_URL}DeepLab/R-103.pkl",
 }
 
@@ -55,10 +58,21 @@ _FAIR_RESNEXT = {
     "pixel_std": (57.375, 57.120, 58.395),
     "stride_in_1x1": False,
 }
+# Its authors' Torch weights, for pixels as Detectron feeds them (lib/core/config.py).
+_TORCH_RESNEXT = {
+    "channel_order": "BGR",
+    "pixel_mean": (102.9801, 115.9465, 122.7717),
+    "pixel_std": (1.0, 1.0, 1.0),
+    "stride_in_1x1": False,
+}
+# By the width of a group in res2: R-50 and R-101 have one group, X-101-32x8d and -64x4d many.
+_OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 
 
 def load_trunk(model: nn.Module, settings: Any) -> None:
-    """Load the initial weights of a new model's trunk, `backbone.bottom_up`, if settings name any.
+    """Load the initial weights of a new model's trunk, if settings name any.
+
+    The trunk is `backbone.bottom_up`; where that ends with res4, res5 is in the box head.
 
     Args:
         settings: of the model, with a `backbone`.
@@ -67,16 +81,25 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
         UserError: as for `load_imagenet_weights`.
     """
     if settings.backbone.weights is not None:
-        trunk = model.get_submodule("backbone.bottom_up")
-        load_imagenet_weights(trunk, settings.backbone)
+        load_imagenet_weights(_whole_trunk(model), settings.backbone)
+
+
+def _whole_trunk(model: nn.Module) -> nn.Module:
+    trunk = model.get_submodule("backbone.bottom_up")
+    if hasattr(trunk, "res5"):
+        return trunk
+    whole = nn.Module()
+    for name, stage in [*trunk.named_children(), ("res5", model.get_submodule("box_head.res5"))]:
+        whole.add_module(name, stage)
+    return whole
 
 
 def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 
-    The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103), or
-    a ResNet or VGG of torchvision. Names that a trunk does not have are logged in one line, and so
-    are stages after a trunk's last one.
+    The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103),
+    Detectron's X-101-64x4d, or a ResNet or VGG of torchvision. Names that a trunk does not have are
+    logged in one line, and so are stages after a trunk's last one.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
@@ -139,7 +162,7 @@ def _settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
         grouped = checkpoint.tensors.get("res2.0.conv2.weight")
         if grouped is None or grouped.ndim != 4:
             return {}  # it will not fit anyway
-        return _FAIR_RESNEXT if grouped.shape[1] < grouped.shape[0] else _MSRA
+        return _OF_GROUP_WIDTH.get(grouped.shape[1], {})
     if checkpoint.source == "torchvision" or "stem.conv3.weight" in checkpoint.tensors:
         return _RGB
     return {}

@@ -1,7 +1,7 @@
 """The models that `load_model` knows by name: one table, with the definition of each.
 
-A name is `<head>_<backbone>_<dataset>`. To add a model, add an entry to `KNOWN_MODELS`. This module
-imports no torch.
+A name is `<head>_<backbone>_<dataset>`; `dc5` is a trunk whose res5 is dilated. To add a model, add
+an entry to `KNOWN_MODELS`. This module imports no torch.
 """
 
 from dataclasses import dataclass, field
@@ -10,16 +10,21 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
+from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings, RefinementSettings
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
+    KeypointHeadSettings,
     MaskHeadSettings,
+    NoMaskSettings,
     PointRendHeadSettings,
+    Res5MaskSettings,
     SharpMaskHeadSettings,
 )
-from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (
@@ -37,13 +42,15 @@ Categories = list[tuple[int, str]]
 class KnownModel:
     """A published model: what it consists of, its input, and what its classes mean.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
+    those of their objects, if the model finds any.
     """
 
     model: Any
     input: InputSettings
     categories: Categories
     inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
+    keypoints: KeypointDefinition | None = None
 
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
@@ -60,6 +67,7 @@ _HEADS: dict[str, MaskHeadSettings] = {
     "mask_rcnn": Conv4HeadSettings(kind="4conv"),
     "sharpmask": SharpMaskHeadSettings(kind="sharpmask"),
     "pointrend": PointRendHeadSettings(kind="pointrend"),
+    "faster_rcnn": NoMaskSettings(kind="none"),
 }
 
 _CITYSCAPES_INSTANCES: Categories = list(INSTANCE_CLASSES.items())
@@ -70,6 +78,32 @@ _CITYSCAPES_INPUT = InputSettings(
     test_short_edge_px=1024,
     max_long_edge_px=2048,
 )
+
+
+def _one_map_models() -> dict[str, KnownModel]:
+    """Mask R-CNN without a pyramid, as detectron2 trained it (configs/Base-RCNN-{C4,DilatedC5})."""
+    coco = [(c.id, c.name) for c in COCO_CATEGORIES]
+    detector = DetectorSettings(rpn_pre_nms_train=12000, rpn_pre_nms_test=6000, rpn_post_nms=2000)
+    inference = InferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
+    models = {}
+    for name in ("r50", "r101"):
+        trunk = _BACKBONES[f"{name}_fpn"]
+        c4 = ModelSettings(
+            backbone=trunk,
+            detector=detector,
+            features="c4",
+            mask_head=Res5MaskSettings(kind="res5"),
+        )
+        dc5 = ModelSettings(
+            backbone=trunk.model_copy(update={"output_stride": 16}),
+            detector=detector,
+            features="c5",
+            mask_head=_HEADS["mask_rcnn"],
+        )
+        for features, model in (("c4", c4), ("dc5", dc5)):
+            known = KnownModel(model, InputSettings(), coco, inference)
+            models[f"mask_rcnn_{name}_{features}_coco"] = known
+    return models
 
 
 def _instance_models() -> dict[str, KnownModel]:
@@ -83,7 +117,18 @@ def _instance_models() -> dict[str, KnownModel]:
         models[f"{head}_r50_fpn_cityscapes"] = KnownModel(
             settings, _CITYSCAPES_INPUT, _CITYSCAPES_INSTANCES
         )
-    return models
+    return models | {"keypoint_rcnn_r50_fpn_coco": _keypoint_rcnn()}
+
+
+def _keypoint_rcnn() -> KnownModel:
+    """detectron2's COCO-Keypoints/keypoint_rcnn_R_50_FPN: people, and no masks."""
+    settings = ModelSettings(
+        backbone=_BACKBONES["r50_fpn"],
+        mask_head=NoMaskSettings(kind="none"),
+        keypoint_head=KeypointHeadSettings(num_keypoints=len(COCO_PERSON)),
+    )
+    person = [(c.id, c.name) for c in COCO_CATEGORIES if c.name == "person"]
+    return KnownModel(settings, InputSettings(), person, keypoints=COCO_KEYPOINTS)
 
 
 # The trunk of detectron2's DeepLabs: RGB, as in projects/DeepLab/configs.
@@ -159,7 +204,9 @@ def _proposal_models() -> dict[str, KnownModel]:
     }
 
 
-KNOWN_MODELS: dict[str, KnownModel] = _instance_models() | _semantic_models() | _proposal_models()
+KNOWN_MODELS: dict[str, KnownModel] = (
+    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models()
+)
 
 
 def known_model(name: str) -> KnownModel:

@@ -42,7 +42,7 @@ def new_model(name: str) -> SavedModel:
     """
     known = known_model(name)
     model = build_model(known.model, num_classes=len(known.categories))
-    return SavedModel(model.eval(), known.input, known.categories)
+    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
 
 
 def load_known_model(name: str, path: Path) -> SavedModel:
@@ -69,7 +69,7 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
-    return SavedModel(model.eval(), known.input, known.categories)
+    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
 
 
 def load_own_file(path: Path, *, head: str | None = None, family: str | None = None) -> SavedModel:

@@ -1,11 +1,11 @@
 """Parts of a model from another file: what a training begins with.
 
 What is named has to be there in full. Nothing is left out in silence, least of all the layers of
-classes that are others in the file.
+classes that are others in the file: these are taken by `match_classes` alone (`classes`).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import safetensors.torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError, printable_line
+from pointrend_repro.checkpoints.classes import shared_classes, with_classes_of
 from pointrend_repro.checkpoints.description import is_saved_model, read_description
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import require_weights
@@ -35,20 +36,27 @@ class _Source:
 
 
 def load_parts(
-    model: nn.Module, backbone: BackboneSettings | None, path: Path, start: StartFrom
+    model: nn.Module,
+    backbone: BackboneSettings | None,
+    path: Path,
+    start: StartFrom,
+    classes: Sequence[str] = (),
 ) -> None:
     """Load what `start` takes of a file into a model that is about to be trained.
 
     Args:
         backbone: the model's; None: it has none.
         path: a file of ours, of detectron2's, or of any other kind that `read_checkpoint` reads.
+        classes: the model's, in their order; only `start.match_classes` asks for them.
 
     Raises:
         UserError: the file is missing or faulty, a part is not in the model, something of a part is
             not in the file, or has another shape there; or the weights were trained on other
-            pixels.
+            pixels; or classes are to be matched, and none is shared.
     """
     source = _read(path)
+    if start.match_classes:
+        source = _with_our_classes(model, path, source, classes)
     own = shapes_of(model.state_dict())
     _require_parts(path, [*own], [*source.tensors], start)
     taken = {name: tensor for name, tensor in source.tensors.items() if start.takes(name)}
@@ -68,7 +76,7 @@ def load_parts(
 
 
 def _read(path: Path) -> _Source:
-    if path.suffix == ".safetensors" and path.is_file() and is_saved_model(path):
+    if _is_ours(path):
         backbone = read_description(path).model.model_dump().get(_BACKBONE, {})
         try:
             return _Source(safetensors.torch.load_file(path), backbone)
@@ -82,6 +90,38 @@ def _read(path: Path) -> _Source:
         )
     found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
     return _Source(checkpoint.tensors, {k: v for k, v in found.items() if v is not None})
+
+
+def shared_with(path: Path, classes: Sequence[str]) -> list[str]:
+    """Return which of these classes the model in a file has, too, by name.
+
+    Raises:
+        UserError: none, or the file does not tell its classes.
+    """
+    there = _classes_of(path)
+    return [classes[k] for k, _ in shared_classes(path, classes, there).pairs]
+
+
+def _with_our_classes(
+    model: nn.Module, path: Path, source: _Source, classes: Sequence[str]
+) -> _Source:
+    shared = shared_classes(path, classes, _classes_of(path))
+    settings: Any = model.settings
+    own = model.state_dict()
+    return replace(source, tensors=with_classes_of(own, source.tensors, settings, shared))
+
+
+def _classes_of(path: Path) -> list[str]:
+    if not _is_ours(path):
+        raise UserError(
+            f"{path}: start_from.match_classes needs the names of its classes, which only models "
+            "of this project tell; `pointrend-repro convert` makes one"
+        )
+    return [name for _, name in read_description(path).categories]
+
+
+def _is_ours(path: Path) -> bool:
+    return path.suffix == ".safetensors" and path.is_file() and is_saved_model(path)
 
 
 def _require_parts(path: Path, own: list[str], theirs: list[str], start: StartFrom) -> None:

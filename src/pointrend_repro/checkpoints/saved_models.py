@@ -1,7 +1,7 @@
 """Trained models on disk: weights as safetensors, with everything needed to use them."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ from pointrend_repro.checkpoints.description import (
     require_own_head,
 )
 from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.data.keypoints import KeypointDefinition
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
 from pointrend_repro.settings.of_family import AnyModelSettings
@@ -32,12 +33,15 @@ Network = TypeVar("Network")
 class SavedModel(Generic[Network]):
     """A trained model and what it was trained for.
 
-    `categories` are the data set's (id, name), in the order of the model's classes.
+    Attributes:
+        categories: the data set's (id, name), in the order of the model's classes.
+        keypoints: what the keypoints are that it finds; None: it finds none.
     """
 
     model: Network
     input: InputSettings
     categories: list[tuple[int, str]]
+    keypoints: KeypointDefinition | None = None
 
 
 def build_model(settings: AnyModelSettings, num_classes: int) -> Any:
@@ -58,12 +62,14 @@ def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
 
 
 def save_model(path: Path, saved: SavedModel) -> None:
-    """Write a model to one file; settings and categories are stored in its metadata."""
+    """Write a model to one file; all else that is saved is stored in its metadata."""
     metadata = {
         "model": saved.model.settings.model_dump(mode="json"),
         "input": saved.input.model_dump(mode="json"),
         "categories": saved.categories,
     }
+    if saved.keypoints is not None:
+        metadata["keypoints"] = asdict(saved.keypoints)
     tensors = {k: v.detach().cpu().contiguous() for k, v in saved.model.state_dict().items()}
     with atomic_path(path) as part:
         safetensors.torch.save_file(tensors, part, {METADATA_KEY: json.dumps(metadata)})
@@ -118,7 +124,9 @@ def load_described_model(
         ) from None
     except (RuntimeError, TypeError) as error:
         raise UserError(f"{path}: does not fit its settings: {printable_line(error)}") from None
-    return SavedModel(model.eval(), described.input, described.categories)
+    return SavedModel(
+        model.eval(), described.input, described.categories, keypoints=described.keypoints
+    )
 
 
 def _require_shapes(path: Path, described: ModelDescription) -> None:

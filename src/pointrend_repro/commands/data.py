@@ -58,12 +58,15 @@ def generate(
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
+    from pointrend_repro.data.generated.people_layout import generate_people
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
     generate = {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout]
+    if config.generate.subject == "people":
+        generate = generate_people
     generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
 
 
@@ -71,15 +74,22 @@ def generate(
 def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
-    """Write the instances of Cityscapes as COCO annotations, below data/ and not in its folder."""
+    """Write annotations, below data/, of Cityscapes' instances or of the first images of val."""
     from pointrend_repro.config.reading import load_dataset
-    from pointrend_repro.data.cityscapes import prepare_instances
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
+    paths = data_paths(dataset, config, UserData(data_root))
+    if config.val_first is not None:
+        from pointrend_repro.data.first_images import prepare_first_images
+
+        whole = paths.root / config.val_annotations
+        prepare_first_images(whole, config.val_first, paths.val_annotations)
+        return
     if config.layout != "cityscapes":
         raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
-    paths = data_paths(dataset, config, UserData(data_root))
+    from pointrend_repro.data.cityscapes import prepare_instances
+
     if not paths.root.is_dir():
         raise UserError(
             f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "

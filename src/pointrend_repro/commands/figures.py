@@ -39,6 +39,8 @@ def figure(
 
     grid = load_grid(preset, config_dir)
     drawn = grid.drawn.figure(name)
+    if drawn.paper not in grid.papers:
+        grid = load_grid(preset, config_dir, papers=[drawn.paper])
     paths = _shown_data(grid, drawn, data_root)
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making import make_figure
@@ -61,6 +63,8 @@ def picture(
 
     grid = load_grid(preset, config_dir)
     drawn = grid.drawn.picture(name)
+    if drawn.paper not in grid.papers:
+        grid = load_grid(preset, config_dir, papers=[drawn.paper])
     paths = _shown_data(grid, drawn, data_root)
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making import make_picture

@@ -171,22 +171,39 @@ def cost(
     metric: Annotated[
         str, typer.Option(help="a metric that counts instead of reading predictions")
     ] = ("mask_head_cost"),
+    device: DeviceName = Device.auto,
+    threads: Threads = 1,
 ) -> None:
-    """Count multiply-adds and activations of a variant's mask head, at the paper's widths."""
+    """Count multiply-adds and activations of a variant's mask head, at the paper's widths.
+
+    A metric that is measured, such as inference_time, takes the preset's widths and the device.
+    """
     from pointrend_repro.config.finding import find
-    from pointrend_repro.config.reading import load_variant, resolve_inference
+    from pointrend_repro.config.reading import (
+        as_measured,
+        load_preset,
+        load_variant,
+        resolve_inference,
+    )
     from pointrend_repro.config.variants import kind_of
     from pointrend_repro.declarations.metric import METRICS
     from pointrend_repro.pipeline.steps.cost import run_cost
 
     config = load_variant(variant, config_dir)
     where = find("variant", variant, config_dir).shown
-    settings = resolve_inference(config, inference, where=where)
-    kind = kind_of(config)
-    if METRICS.find(metric).counts != kind.name:
+    kind, declared = kind_of(config), METRICS.find(metric)
+    if declared.counts != kind.name:
         raise UserError(f"{where}: metric {metric} counts nothing of {kind.models}")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
-    run_cost(experiment, metric, config.model, settings, output=output)
+    if not declared.measured:
+        settings = resolve_inference(config, inference, where=where)
+        run_cost(experiment, metric, config.model, settings, output=output)
+        return
+    over = load_preset(preset, config_dir)
+    settings = resolve_inference(config, inference, where=where, preset=over)
+    model, size = as_measured(over, config, where=where)
+    on = prepare_device(device, threads, needs_gpu=False)
+    run_cost(experiment, metric, model, settings, output=output, size=size, device=on)
 
 
 def collect(

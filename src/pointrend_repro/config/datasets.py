@@ -22,7 +22,9 @@ _COCO_FILES = {
     "val_images",
     "val_annotations",
     "lvis_annotations",
+    "val_first",
 }
+_ANNOTATIONS = ("train_annotations", "val_annotations")
 
 
 class Dataset(Strict):
@@ -36,6 +38,9 @@ class Dataset(Strict):
     val_images: str = "val2017"
     val_annotations: str = "annotations/instances_val2017.json"
     lvis_annotations: str | None = None
+    val_first: PositiveInt | None = Field(
+        None, description="how many images of val are used, the first by rising id; none: all"
+    )
     generate: GeneratedSettings | None = None
     num_classes: PositiveInt | None = Field(description="none: as many as the annotations list")
     classes: tuple[str, ...] | None = Field(
@@ -59,6 +64,16 @@ class Dataset(Strict):
             return {name: read_recipe(values, name) for name, values in recipes.items()}
         except UserError as error:
             raise ValueError(str(error)) from None
+
+    @property
+    def unusual_annotations(self) -> list[str]:
+        """Annotation files below `root` that are not its layout's usual ones, LVIS's among them.
+
+        They may be downloads of their own, beside that of the folder.
+        """
+        usual = {key: type(self).model_fields[key].default for key in _ANNOTATIONS}
+        found = [getattr(self, key) for key in _ANNOTATIONS if getattr(self, key) != usual[key]]
+        return [file for file in [*found, self.lvis_annotations] if file]
 
     @property
     def own_recipes(self) -> dict[str, Recipe]:
@@ -99,6 +114,12 @@ class Dataset(Strict):
     def _only_cityscapes_labels_all_pixels(self) -> "Dataset":
         if self.semantic_recipes and self.layout != "cityscapes":
             raise ValueError(f"semantic_recipes: layout {self.layout} has no label images")
+        return self
+
+    @model_validator(mode="after")
+    def _people_are_drawn_for_coco(self) -> "Dataset":
+        if self.generate and self.generate.subject == "people" and self.layout != "coco":
+            raise ValueError(f"generate.subject people: for layout coco, not {self.layout}")
         return self
 
     @model_validator(mode="after")

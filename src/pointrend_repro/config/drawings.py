@@ -2,8 +2,9 @@
 
 A drawing is a module with a function `draw(models, dataset)`, whose keyword-only arguments are the
 options that a figure may set. Its constant `MODELS` says, for each part that a model plays in it,
-which settings that model must have: `{"baseline": ["mask_head"]}`. Both are read from the source,
-since a dry run imports neither torch nor matplotlib.
+which settings that model must have: `{"baseline": ["mask_head"]}`. A plot of numbers has instead
+the constant `SCORES`, the metrics that it knows, and its function is called with the scores alone.
+All of this is read from the source, since a dry run imports neither torch nor matplotlib.
 """
 
 import ast
@@ -11,6 +12,7 @@ import contextlib
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,9 +20,12 @@ from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.named_code import NamedCode, named_code
 from pointrend_repro.base.provenance import PACKAGE_DIR
 
+T = TypeVar("T")
+
 ENTRY_POINT_GROUP = "pointrend_repro.figures"
 _PAPERS = PACKAGE_DIR / "papers"
 _MODELS = TypeAdapter(dict[str, list[str]])
+_SCORES = TypeAdapter(list[str])
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Drawing:
         file: of its module.
         models: by part, the settings that its model must have, as `decoder` or
             `mask_head.kind=pointrend`.
+        metrics: that a plot of numbers knows; none: it draws models.
         options: names of those that a figure may set.
     """
 
@@ -39,6 +45,7 @@ class Drawing:
     file: Path
     models: dict[str, list[str]]
     options: list[str]
+    metrics: tuple[str, ...] = ()
 
     @property
     def is_outside(self) -> bool:
@@ -74,7 +81,11 @@ def find_drawing(name: str, paper: str) -> Drawing:
 
 def _own_drawings(paper: str) -> list[str]:
     """All drawings of this package, as a figure of a paper names them."""
-    files = [file for file in _PAPERS.glob("*/figures/*.py") if "\nMODELS" in file.read_text()]
+    files = [
+        file
+        for file in _PAPERS.glob("*/figures/*.py")
+        if "\nMODELS" in (text := file.read_text()) or "\nSCORES" in text
+    ]
     rooms = [(file.parents[1].name, file.stem) for file in files]
     return [module if room == paper else f"{room}.{module}" for room, module in rooms]
 
@@ -88,24 +99,24 @@ def _read(code: NamedCode, file: Path) -> Drawing:
     if code.attribute not in functions:
         hint = suggest(code.attribute, list(functions))
         raise UserError(f"{code.said}: {file} has no function {code.attribute!r}{hint}")
-    models = _models(tree)
-    if not models:
+    models, metrics = _written(tree, "MODELS", _MODELS), _written(tree, "SCORES", _SCORES)
+    if not models and not metrics:
         raise UserError(
             f"{code.said}: {file} has no MODELS, written out as {{part: [setting, ...]}}, of the "
-            "models that it draws"
+            "models that it draws, or SCORES, as [metric, ...]"
         )
     options = [argument.arg for argument in functions[code.attribute].args.kwonlyargs]
-    return Drawing(code, file, models, options)
+    return Drawing(code, file, models or {}, options, tuple(metrics or ()))
 
 
-def _models(tree: ast.Module) -> dict[str, list[str]]:
-    """Return the value of `MODELS`, which is written out: names and calls mean nothing here."""
+def _written(tree: ast.Module, name: str, kind: TypeAdapter[T]) -> T | None:
+    """Return the value of a constant, which is written out: names and calls mean nothing here."""
     for node in tree.body:
         match node:
             case (
-                ast.Assign(targets=[ast.Name(id="MODELS")], value=ast.expr() as value)
-                | ast.AnnAssign(target=ast.Name(id="MODELS"), value=ast.expr() as value)
-            ):
+                ast.Assign(targets=[ast.Name(id=found)], value=ast.expr() as value)
+                | ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value)
+            ) if found == name:
                 with contextlib.suppress(ValueError, ValidationError):
-                    return _MODELS.validate_python(ast.literal_eval(value))
-    return {}
+                    return kind.validate_python(ast.literal_eval(value))
+    return None

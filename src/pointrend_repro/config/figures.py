@@ -3,18 +3,20 @@
 A public name is the paper's prefix and the name in its file, since every paper has a Figure 2.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, require_name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.drawings import Drawing, find_drawing
 from pointrend_repro.config.finding import own_names
+from pointrend_repro.config.metrics import MetricName
 from pointrend_repro.config.papers import FOLDER, list_papers, load_about, prefix_of
 from pointrend_repro.config.yaml_files import read_yaml, validate
 from pointrend_repro.settings.values import Strict
@@ -23,20 +25,36 @@ from pointrend_repro.settings.values import Strict
 PLOTTED = ("curves", "costs")
 
 
+class ShownScore(Strict):
+    """A metric of a variant's predictions, or a count of its models, that a figure plots."""
+
+    variant: Name
+    inference: Name
+    metric: MetricName
+    label: Text = Field(description="in the plot")
+
+
 class Figure(Strict):
-    """One figure: what draws it, from which trained models, on whose images."""
+    """One figure: what draws it, from which trained models on whose images, or of which scores."""
 
     draw: Annotated[str, Field(pattern=r"^[\w.]+(:\w+)?$")] = Field(
         description="a drawing module of this paper, <paper>.<module> of another, module:function, "
         "or an entry point in the group pointrend_repro.figures"
     )
     models: dict[Name, Name] = Field(
-        min_length=1, description="the part that a model plays in the drawing -> the variant"
+        {}, description="the part that a model plays in the drawing -> the variant"
     )
-    role: Name = Field(description="the tables' data set whose images it shows")
+    scores: dict[Name, ShownScore] = Field({}, description="what a plot shows, in its order")
+    role: Name = Field(description="the tables' data set whose images it shows, or are scored")
     title: Text | None = Field(None, description="none: the drawing's own")
     caption: Text | None = Field(None, description="none: the drawing's own")
     options: dict[Name, Any] = Field({}, description="keyword arguments of the drawing")
+
+    @model_validator(mode="after")
+    def _shows_models_or_scores(self) -> "Figure":
+        if bool(self.models) == bool(self.scores):
+            raise ValueError("give either models or scores")
+        return self
 
 
 class PagePicture(Figure):
@@ -80,6 +98,15 @@ class PaperFigure:
             found = find_drawing(self.entry.draw, self.paper)
         except UserError as error:
             raise UserError(f"{self.where}: {error}") from None
+        if bool(found.metrics) != bool(self.entry.scores):
+            needs = "scores" if found.metrics else "models"
+            raise UserError(f"{self.where}: {self.entry.draw} needs {needs}")
+        for part, score in self.entry.scores.items():
+            if score.metric not in found.metrics:
+                raise UserError(
+                    f"{self.where}: scores: {part}: {self.entry.draw} plots no {score.metric}, but "
+                    f"{', '.join(found.metrics)}"
+                )
         given = self.entry.models
         for part in given:
             if part not in found.models:
@@ -100,7 +127,7 @@ class PaperFigure:
 
         Which models it shows is known by their files.
         """
-        said = self.entry.model_dump(mode="json", include={"title", "caption", "options"})
+        said = self.entry.model_dump(mode="json", include={"title", "caption", "options", "scores"})
         said["draw"] = None if self.entry.draw == self.name else self.entry.draw
         return {key: value for key, value in said.items() if value}
 
@@ -147,10 +174,18 @@ def load_figures(config_dir: Path) -> Figures:
                 (found.pictures, content.pictures),
             ):
                 for name, entry in entries.items():
-                    models = {part: variants.get(v, v) for part, v in entry.models.items()}
-                    of_all = entry.model_copy(update={"models": models})
+                    of_all = _with_names_of_all(entry, variants)
                     _add(known, PaperFigure(paper, name, prefix + name, f"{path}: {name}", of_all))
     return found
+
+
+def _with_names_of_all(entry: Figure, variants: Mapping[str, str]) -> Figure:
+    models = {part: variants.get(v, v) for part, v in entry.models.items()}
+    scores = {
+        part: score.model_copy(update={"variant": variants.get(score.variant, score.variant)})
+        for part, score in entry.scores.items()
+    }
+    return entry.model_copy(update={"models": models, "scores": scores})
 
 
 def _add(known: dict[str, PaperFigure], figure: PaperFigure) -> None:

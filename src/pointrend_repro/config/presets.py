@@ -52,7 +52,7 @@ class Preset(Strict):
     warning: Text | None = Field(description="printed wherever a number of this preset stands")
     papers: list[Name] = Field(["pointrend"], min_length=1, description="whose numbers to make")
     tables: list[Name] | None = Field(None, description="none: all of its papers")
-    figures: list[Name] = []
+    figures: list[Name] = Field([], description="[all]: those of its papers")
     pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
     trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")

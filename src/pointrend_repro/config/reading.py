@@ -22,8 +22,13 @@ from pointrend_repro.config.variants_named import with_names_of_all
 from pointrend_repro.config.yaml_files import merged, read_yaml, validate
 from pointrend_repro.declarations.family import FAMILIES, family_in
 from pointrend_repro.settings.at_test import SizeAtTest, on_top
-from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Recipe
-from pointrend_repro.settings.schedule import RunSettings
+from pointrend_repro.settings.of_family import (
+    AnyInferenceSettings,
+    AnyModelSettings,
+    AnyTrainingSettings,
+    Recipe,
+)
+from pointrend_repro.settings.schedule import InputSettings, RunSettings
 
 Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
@@ -144,6 +149,19 @@ def resolve_training(
 
 def _plain(settings: BaseModel | None) -> dict[str, Any] | None:
     return None if settings is None else settings.model_dump()
+
+
+def as_measured(
+    preset: Preset, variant: Variant, *, where: str
+) -> tuple[AnyModelSettings, InputSettings]:
+    """Return the model of a variant and the size of its images where a preset measures it.
+
+    Nothing is trained, and no data set or paper has a say.
+    """
+    over = preset.overrides.of_family(FAMILIES.find(variant.family))
+    sizes = {key: over.input[key] for key in InputSettings.model_fields if key in over.input}
+    model = validate(type(variant.model), over.of_model(variant.model.model_dump()), where)
+    return model, validate(InputSettings, sizes, where)
 
 
 def recipe_of(

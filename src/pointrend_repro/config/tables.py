@@ -18,14 +18,22 @@ class Column(Strict):
     heading: tuple[Text, ...] = Field(
         (), max_length=2, description="as printed, the heading over several first; none: the title"
     )
-    dataset: Name | None = Field(None, description="none: the models are counted, not trained")
+    dataset: Name | None = Field(
+        None, description="none: the models are counted or timed, not trained"
+    )
     metric: MetricName
     value: Text = Field(description="key of the metric, as the official tool names it")
     unit: Text = "%"
-    tolerance: PositiveFloat | Literal["rounding"] = Field(
-        description="|measured - paper| up to which it reproduces; rounding: to the paper's digits"
+    tolerance: PositiveFloat | Literal["rounding"] | None = Field(
+        description="|measured - paper| up to which it reproduces; rounding: to the paper's "
+        "digits; null: no verdict, for the reason in tolerance_source"
     )
     tolerance_source: Text
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its numbers are counts, which are the same in every preset and run."""
+        return self.dataset is None and not METRICS.find(self.metric).measured
 
     @property
     def lower_is_better(self) -> bool:

@@ -18,6 +18,7 @@ from pointrend_repro.data.fingerprint import (
     names_and_sizes,
     val_label_images,
 )
+from pointrend_repro.data.keypoints import shared_definition
 from pointrend_repro.data.paths import DataPaths
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,9 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         "train": _describe_split(train, paths.train_annotations),
         "val": _describe_split(val, paths.val_annotations),
     }
+    keypoints = shared_definition(train.categories)
+    if keypoints is not None:
+        description["keypoints"] = list(keypoints.names)
     fingerprints = {
         "train": annotated_images(paths.train_annotations, train),
         "val_images": names_and_sizes(image.path for image in val.images),
@@ -79,7 +83,8 @@ def _require_categories(
 ) -> None:
     if train.categories != val.categories:
         raise UserError(
-            f"{paths.val_annotations}: its categories are not those of {paths.train_annotations}"
+            f"{paths.val_annotations}: its categories{_or_keypoints(train, val)} are not those of "
+            f"{paths.train_annotations}"
         )
     if config.num_classes not in {None, len(train.categories)}:
         raise UserError(
@@ -89,13 +94,18 @@ def _require_categories(
     _require_classes(name, config, [c.name for c in train.categories], paths)
 
 
+def _or_keypoints(train: CocoDataset, val: CocoDataset) -> str:
+    either = any(category.keypoints for category in (*train.categories, *val.categories))
+    return ", or their keypoints," if either else ""
+
+
 def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
     is_cityscapes = config.layout == "cityscapes"
     if not paths.root.is_dir():
         coco_folders = f"{config.train_images}/, {config.val_images}/, annotations/"
         folders = "leftImg8bit/, gtFine/" if is_cityscapes else coco_folders
         raise UserError(f"{paths.root}: no such folder; it should hold {config.title}: {folders}")
-    if is_cityscapes and not paths.val_annotations.is_file():
+    if (is_cityscapes or config.val_first) and not paths.val_annotations.is_file():
         raise UserError(
             f"{paths.val_annotations}: not made yet; run "
             f"`pointrend-repro data prepare --dataset {name}`"
@@ -148,11 +158,14 @@ def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
 
 def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
     objects = [a for image in dataset.images for a in image.annotations]
+    labelled = sum(a.keypoints is not None for a in objects)
+    keypoints = {"objects_with_keypoints": labelled} if labelled else {}
     return {
         "images": len(dataset.images),
         "images_without_objects": sum(not image.annotations for image in dataset.images),
         "objects": sum(not a.is_crowd for a in objects),
         "crowd_regions": sum(a.is_crowd for a in objects),
+        **keypoints,
         "annotations_sha256": file_sha256(annotations),
     }
 

@@ -15,6 +15,7 @@ from pointrend_repro.data.coco_checks import (
     entry_name,
     image_problem,
 )
+from pointrend_repro.data.keypoints import KeypointDefinition, read_definition, shared_definition
 from pointrend_repro.data.segmentations import Segmentation
 
 _log = logging.getLogger(__name__)
@@ -30,10 +31,15 @@ KNOWN_EMPTY_BOXES = {
 
 @dataclass(frozen=True)
 class Category:
-    """A class as its file lists it; ids need be neither contiguous nor start at 1."""
+    """A class as its file lists it; ids need be neither contiguous nor start at 1.
+
+    Attributes:
+        keypoints: those that its objects have; None: none.
+    """
 
     id: int
     name: str
+    keypoints: KeypointDefinition | None = None
 
 
 @dataclass(frozen=True)
@@ -46,23 +52,33 @@ class Annotation:
         segmentation: polygons [x, y, x, y, ...] in pixels, or an RLE (`counts` is a list of run
             lengths, or their compressed text).
         is_crowd: a region of many objects, which is neither trained on nor scored.
+        keypoints: x, y and visibility of each of the category's, as annotated, in COCO's frame:
+            indices of pixels, half a pixel less than in that of boxes. Visibility 0: not labelled,
+            1: labelled but hidden, 2: visible. None: none is labelled.
     """
 
     label: int
     box: tuple[float, float, float, float]
     segmentation: Segmentation
     is_crowd: bool
+    keypoints: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image file, its size in pixels as annotated, and its objects (possibly none)."""
+    """An image file, its size in pixels as annotated, and its objects (possibly none).
+
+    Attributes:
+        keypoints: those that objects of the data set have; None: none, or different ones in
+            different categories.
+    """
 
     id: int
     path: Path
     width: int
     height: int
     annotations: tuple[Annotation, ...]
+    keypoints: KeypointDefinition | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,7 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
     _require_on_disk(images_dir, images, annotations)
     entries = _entries(content, "annotations", annotations)
     by_image = _annotations(entries, images, categories, annotations)
+    keypoints = shared_definition(categories)
     records = [
         ImageRecord(
             id=image_id,
@@ -100,6 +117,7 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
             width=image["width"],
             height=image["height"],
             annotations=tuple(by_image[image_id]),
+            keypoints=keypoints,
         )
         for image_id, image in sorted(images.items())
     ]
@@ -117,7 +135,7 @@ def _categories(entries: list[Any], path: Path) -> list[Category]:
     for index, entry in enumerate(entries):
         if problem := category_problem(entry, found):
             raise UserError(f"{path}: category {entry_name(entry, index)}: {problem}")
-        found[entry["id"]] = Category(entry["id"], entry["name"])
+        found[entry["id"]] = Category(entry["id"], entry["name"], read_definition(entry))
     if not found:
         raise UserError(f"{path}: lists no categories; add them")
     return [found[key] for key in sorted(found)]
@@ -160,6 +178,7 @@ def _annotations(
 ) -> dict[int, list[Annotation]]:
     sizes = {key: (image["height"], image["width"]) for key, image in images.items()}
     labels = {category.id: label for label, category in enumerate(categories)}
+    keypoints = {category.id: category.keypoints for category in categories}
     seen: set[int] = set()
     by_image: dict[int, list[Annotation]] = defaultdict(list)
     problems: list[str] = []
@@ -167,7 +186,7 @@ def _annotations(
         if is_known_empty(entry):
             _log.warning("%s: dropped annotation %s: known box of no height", path, entry.get("id"))
             continue
-        problem = annotation_problem(entry, sizes=sizes, category_ids=labels.keys())
+        problem = annotation_problem(entry, sizes=sizes, keypoints=keypoints)
         if problem is None and entry["id"] in seen:
             problem = "has the id of another annotation; give it one of its own"
         if problem is not None:
@@ -182,11 +201,13 @@ def _annotations(
 
 def _annotation(entry: dict[str, Any], labels: dict[int, int]) -> Annotation:
     x, y, width, height = entry["bbox"]
+    points = entry.get("keypoints") or ()
     return Annotation(
         label=labels[entry["category_id"]],
         box=(float(x), float(y), float(x + width), float(y + height)),
         segmentation=entry["segmentation"],
         is_crowd=bool(entry.get("iscrowd", 0)),
+        keypoints=tuple(map(float, points)) if any(points[2::3]) else None,
     )
 
 

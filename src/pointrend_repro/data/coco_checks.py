@@ -1,10 +1,12 @@
 """What an entry of a COCO file must satisfy to be trained on, and its fault in words."""
 
 import math
-from collections.abc import Container, Mapping, Set
+from collections.abc import Container, Mapping
 from typing import Any
 
 from pointrend_repro.base.json_text import shown
+from pointrend_repro.data.keypoint_checks import keypoints_problem
+from pointrend_repro.data.keypoints import KeypointDefinition, read_definition
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
@@ -16,6 +18,11 @@ def category_problem(entry: Any, seen: Container[int]) -> str | None:
     problem = _type_problem(entry, {"id": int, "name": str})
     if problem is None and entry["id"] in seen:
         return _TWICE.format("category")
+    if problem is None:
+        try:
+            read_definition(entry)
+        except ValueError as error:
+            return str(error)
     return problem
 
 
@@ -44,14 +51,17 @@ def _plain(value: Any) -> str:
 
 
 def annotation_problem(
-    entry: Any, *, sizes: Mapping[int, tuple[int, int]], category_ids: Set[int]
+    entry: Any,
+    *,
+    sizes: Mapping[int, tuple[int, int]],
+    keypoints: Mapping[int, KeypointDefinition | None],
 ) -> str | None:
     """Return what is wrong with an annotation and what to do about it, or None.
 
     Args:
         entry: one element of the file's `annotations`.
         sizes: (height, width) in pixels of each image that the file lists, by image id.
-        category_ids: the categories that the file lists.
+        keypoints: those of each category that the file lists, by category id.
     """
     if not isinstance(entry, dict):
         return "is not a JSON object; correct it"
@@ -63,15 +73,18 @@ def annotation_problem(
             return f"has {key} {shown(entry[key])}; write a whole number"
     if entry["image_id"] not in sizes:
         return f"names image {entry['image_id']}, which is not listed; list it under 'images'"
-    if entry["category_id"] not in category_ids:
+    if entry["category_id"] not in keypoints:
         return (
             f"names category {entry['category_id']}, which is not listed; "
             "list it under 'categories'"
         )
     if entry.get("iscrowd", 0) not in (0, 1):
         return f"has iscrowd {shown(entry['iscrowd'])}; write 0 or 1"
-    return box_problem(entry["bbox"]) or segmentation_problem(
-        entry["segmentation"], sizes[entry["image_id"]]
+    size = sizes[entry["image_id"]]
+    return (
+        box_problem(entry["bbox"])
+        or segmentation_problem(entry["segmentation"], size)
+        or keypoints_problem(entry, keypoints[entry["category_id"]], size)
     )
 
 

@@ -127,7 +127,7 @@ def move_boxes(
 
 def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Target:
     scale = np.array([width / record.width, height / record.height])
-    boxes, labels, windows = [], [], []
+    boxes, labels, windows, points = [], [], [], []
     for annotation in record.annotations:
         if annotation.is_crowd:
             continue
@@ -140,11 +140,42 @@ def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Targ
         boxes.append([width - x1, y0, width - x0, y1] if flip else [x0, y0, x1, y1])
         labels.append(annotation.label)
         windows.append(window)
+        points.append(annotation.keypoints)
     return Target(
         boxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
         labels=torch.tensor(labels, dtype=torch.int64),
         masks=torch.from_numpy(_masks(windows, height, width, flip=flip)),
+        keypoints=_keypoints(points, record, (height, width), flip=flip),
     )
+
+
+def _keypoints(
+    points: list[tuple[float, ...] | None],
+    record: ImageRecord,
+    size: tuple[int, int],
+    *,
+    flip: bool,
+) -> Tensor | None:
+    """Return keypoints (G, K, 3) of a resized image, mirrored or not, in the frame of boxes.
+
+    A pixel's index stands for its centre, half a pixel further in that frame (detectron2,
+    data/datasets/coco.py). Those that are not labelled are zeros.
+    """
+    definition = record.keypoints
+    if definition is None:
+        return None
+    found = np.zeros((len(points), len(definition.names), 3))
+    for row, values in zip(found, points, strict=True):
+        if values is not None:
+            row[:] = np.reshape(values, row.shape)
+    height, width = size
+    moved = (found[..., :2] + 0.5) * [width / record.width, height / record.height]
+    found[..., :2] = np.clip(moved, 0, [width, height])
+    if flip:
+        found[..., 0] = width - found[..., 0]
+        found = found[:, definition.mirrored]
+    found[found[..., 2] == 0] = 0
+    return torch.from_numpy(found.astype(np.float32))
 
 
 def _masks(

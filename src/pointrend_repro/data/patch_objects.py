@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.patch_places import Place, canonical_place
 from pointrend_repro.data.segmentations import segmentation_area
+from pointrend_repro.settings.of_family import AnyTrainingSettings
 
 # Smaller objects are not learned from (authors' code, DataSampler.lua).
 _MIN_SIDE_PX = 5
@@ -29,7 +30,7 @@ def learned_objects(record: ImageRecord) -> list[Annotation]:
     return [annotation for annotation in record.annotations if is_learned(annotation)]
 
 
-def has_learned_object(record: ImageRecord) -> bool:
+def has_learned_object(record: ImageRecord, _: AnyTrainingSettings) -> bool:
     """Return whether an image has such an object; others are left out of training."""
     return any(is_learned(annotation) for annotation in record.annotations)
 

@@ -21,7 +21,8 @@ class UserData:
 class DataPaths:
     """Files and folders of a data set, whose annotations are in COCO format.
 
-    Those of Cityscapes are made by `data prepare`; the others come with the data.
+    Those of Cityscapes, and of the first images of val, are made by `data prepare`; the others come
+    with the data.
     """
 
     root: Path
@@ -66,9 +67,16 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
         train_images=root / dataset.train_images,
         train_annotations=root / dataset.train_annotations,
         val_images=root / dataset.val_images,
-        val_annotations=root / dataset.val_annotations,
+        val_annotations=_val_annotations(name, root, dataset),
         lvis_annotations=user.lvis_annotations or own_lvis,
     )
+
+
+def _val_annotations(name: str, root: Path, dataset: Dataset) -> Path:
+    if dataset.val_first is None:
+        return root / dataset.val_annotations
+    # Not below `root`, which may be read-only.
+    return Path("data") / f"{name}_first" / "instances_val.json"
 
 
 def has_truth(part: Truth, dataset: Dataset, user: UserData) -> bool:

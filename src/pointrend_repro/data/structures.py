@@ -47,15 +47,18 @@ class Proposals:
         boxes: (R, 4), xyxy in pixels of the network's input.
         labels: (R,), the class of the matched object, or `num_classes` for background.
         matched: (R,), index into the image's target; meaningless for background.
+        features: (R, C, S, S), what the box head computed of the boxes, for a head that shares it.
     """
 
     boxes: Tensor
     labels: Tensor
     matched: Tensor
+    features: Tensor | None = None
 
     def select(self, keep: Tensor) -> "Proposals":
         """Return the boxes at a mask or at indices."""
-        return Proposals(self.boxes[keep], self.labels[keep], self.matched[keep])
+        features = None if self.features is None else self.features[keep]
+        return Proposals(self.boxes[keep], self.labels[keep], self.matched[keep], features)
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,19 @@ class Detections:
         boxes: (R, 4), xyxy in pixels of the network's input.
         scores: (R,), in [0, 1].
         labels: (R,), 0-based classes.
-        mask_logits: (R, M, M), over the box, of the predicted class.
+        mask_logits: (R, M, M), over the box, of the predicted class; None: no mask branch.
         keypoints: (R, K, 3), x and y in pixels as `boxes`, and a score; None: no keypoint branch.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
-    mask_logits: Tensor
+    mask_logits: Tensor | None
     keypoints: Tensor | None = None
+
+    def select(self, keep: Tensor | slice) -> "Detections":
+        """Return the objects at a mask, at indices or in a slice."""
+        masks, keypoints = (
+            None if part is None else part[keep] for part in (self.mask_logits, self.keypoints)
+        )
+        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], masks, keypoints)

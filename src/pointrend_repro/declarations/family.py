@@ -6,6 +6,7 @@ No other code asks what kind a model is: everything that differs between familie
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -56,7 +57,10 @@ class Family:
         pretrained: loads that file, by (model, its settings); None: no model has initial weights.
         read: reads a split of a data set, by (its paths, split); the data set has `categories`
             and `images`.
-        trains_on: whether a record is used in training; None: all are.
+        requires: refuses a data set that lacks what a model learns, by (data set, training
+            settings, file=of the annotations); None: its models learn from any.
+        trains_on: whether a record is used in training, by (record, training settings); None: all
+            are.
         make_example: makes an image and its target from a record, by (record, settings=input
             settings, rng=NumPy's generator).
         example_settings: makes the `settings` of `make_example`, by (training settings, records
@@ -97,6 +101,7 @@ class Family:
     engines: Mapping[str, str] = field(default_factory=dict)
     weights: Callable[[Any], str | None] = lambda _: None
     pretrained: str | None = None
+    requires: str | None = None
     trains_on: str | None = None
     example_settings: str | None = None
     parameter_groups: str = "pointrend_repro.training.parameter_groups:alike"
@@ -129,12 +134,21 @@ class Family:
         """Return the paper's inference settings."""
         return self.inference.model_validate({})
 
-    def training_records(self, dataset: Any) -> Sequence[Any]:
+    def require(self, dataset: Any, settings: AnyTrainingSettings, file: Path) -> None:
+        """Refuse a data set that lacks what a model of these settings learns.
+
+        Raises:
+            UserError: it does; the message begins with the file.
+        """
+        if self.requires is not None:
+            self.function(self.requires)(dataset, settings, file=file)
+
+    def training_records(self, dataset: Any, settings: AnyTrainingSettings) -> Sequence[Any]:
         """Return the records of a data set that are used in training."""
         if self.trains_on is None:
             return list(dataset.images)
         trains_on = self.function(self.trains_on)
-        return [record for record in dataset.images if trains_on(record)]
+        return [record for record in dataset.images if trains_on(record, settings)]
 
     def example_maker(self, settings: Any, records: Sequence[Any]) -> Callable[..., Any]:
         """Return what makes an example from a record, by (record, rng=...).

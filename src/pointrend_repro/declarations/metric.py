@@ -28,7 +28,10 @@ class Metric:
             `evaluation.score` defines how it is called, and `pipeline.steps.cost.run_cost` for one
             that reads no predictions.
         reads: the kind of predictions that it scores.
+        scores: what of these it looks at, as `AnyModelSettings.predicts` names it, where some
+            models of the kind predict no such thing; none: what all of them predict.
         counts: instead, the kind of predictions of models in which it counts something, untrained.
+        measured: what it counts is another number on another device, such as a time.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
         folder: of the results of a count, in `results/<preset>/`; none: its name.
         title: what all of its keys are, where its file is used for several columns; none: each
@@ -48,7 +51,9 @@ class Metric:
     keys: Mapping[str, str]
     score: str
     reads: str | None = None
+    scores: str | None = None
     counts: str | None = None
+    measured: bool = False
     counted_settings: tuple[str, ...] = ()
     folder: str | None = None
     title: str | None = None
@@ -61,6 +66,8 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.reads is None) == (self.counts is None):
             raise self._wrong("it either reads predictions or counts models")
+        if self.measured and self.counts is None:
+            raise self._wrong("measured says how it counts models; it reads predictions")
         if {self.truth is not None, bool(self.layouts)} != {self.reads is not None}:
             raise self._wrong("one that reads predictions has a truth and layouts, another none")
         if self.truth is not None:

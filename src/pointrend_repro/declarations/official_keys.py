@@ -3,6 +3,16 @@
 # In the order of pycocotools' summarize(), which lvis follows.
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
+# In the order of pycocotools' summarize() for keypoints, which ignores small objects.
+COCO_KEYPOINT_KEYS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
+
+# Average recall of proposals by their number, and by the objects' area at 1000; and the area under
+# its curve.
+RECALL_KEYS = (
+    *("AR@10", "AR@100", "AR@1000", "AR@1000_S", "AR@1000_M", "AR@1000_L"),
+    *("AUC", "AUC_S", "AUC_M", "AUC_L"),
+)
+
 # Cityscapes' evaluated classes by official label id, as listed in cityscapesscripts.
 STUFF = (
     *("road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign"),

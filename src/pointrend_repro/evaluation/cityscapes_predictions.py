@@ -25,7 +25,11 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, image_id
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.evaluation.instance_results import index_results, require_known
+from pointrend_repro.evaluation.instance_results import (
+    index_results,
+    require_known,
+    require_masks,
+)
 
 _IMAGE_NAME = re.compile(r"[^_]+_[^_]+_\d+")  # <city>_<sequence>_<frame>
 
@@ -99,6 +103,7 @@ def coco_reader(path: Path, sizes: Mapping[str, Size]) -> Reader:
         UserError: the file is faulty, or refers to other images, sizes or classes.
     """
     results = index_results(path)
+    require_masks(results)
     require_known(
         results,
         sizes={image_id(name): size for name, size in sizes.items()},

@@ -5,7 +5,7 @@ import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pycocotools.coco import COCO
@@ -16,23 +16,30 @@ from pointrend_repro.evaluation.instance_results import (
     blocks,
     index_results,
     require_known,
+    require_masks,
 )
 from pointrend_repro.evaluation.instance_truth import Truth, without
 from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
-from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
+from pointrend_repro.evaluation.official_files import Entry, read_ground_truth, require_entries
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
 
+Kind = Literal["segm", "bbox"]
+
 _REQUIRED = {
     "images": ("id", "height", "width"),
-    "annotations": ("image_id", "category_id", "bbox", "area", "segmentation"),
+    "annotations": ("image_id", "category_id", "bbox", "area"),
     "categories": ("id",),
 }
+_REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
 
 # The first six numbers of COCOeval.summarize(); areas in square pixels of the mask:
 # s up to 32**2, m up to 96**2, l beyond.
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+
+# The other six: average recall with 1, 10 and 100 detections of an image, and of sizes with 100.
+RECALLS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -56,26 +63,28 @@ def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
 def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score as `coco_ap` does, and also return pycocotools' matches of masks."""
     truth, results = read_coco_results(ground_truth, predictions, once)
-    kinds = ("segm", "bbox") if results.has_boxes else ("segm",)
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        tables = _match(truth, results, kinds)
-        stats = {kind: _stats(_summarized(truth, tables[kind], kind)) for kind in kinds}
-    _log.debug("pycocotools: %s", printed.getvalue())
-    values = dict(zip(STATS, stats["segm"], strict=True))
-    box_ap = stats["bbox"][0] if results.has_boxes else None
+    kinds: tuple[Kind, ...] = ("segm", "bbox") if results.has_boxes else ("segm",)
+    tables = once(coco_matches, ground_truth, predictions, once, kinds)
+    values = dict(zip(STATS, coco_stats(truth, tables["segm"], "segm"), strict=True))
+    box_ap = coco_stats(truth, tables["bbox"], "bbox")[0] if results.has_boxes else None
     return Scored(values | {"AP_box": box_ap}, tables["segm"])
 
 
 def read_coco_results(
-    ground_truth: Path, predictions: Path, once: ReadOnce
+    ground_truth: Path, predictions: Path, once: ReadOnce, *, masks: bool = True
 ) -> tuple[Truth, InstanceResults]:
     """Read and check annotations and predictions before a COCO scorer compares them.
+
+    Args:
+        masks: whether it compares masks.
 
     Raises:
         UserError: a file is faulty, or the two do not match.
     """
     content, results = once(_read_checked, ground_truth, predictions, once)
+    if masks:
+        require_entries(content, ground_truth, _REQUIRED_OF_MASKS)
+        require_masks(results)
     return Truth(content), results
 
 
@@ -97,11 +106,26 @@ def percent(number: float) -> float | None:
     return None if number < 0 else 100 * float(number)
 
 
-def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict[str, MatchTable]:
-    """Let pycocotools match detections to objects, block by block."""
+def coco_matches(
+    ground_truth: Path, predictions: Path, once: ReadOnce, kinds: Sequence[Kind]
+) -> dict[Kind, MatchTable]:
+    """Let pycocotools match detections to objects, block by block.
+
+    Args:
+        kinds: what is compared, masks or boxes; several take one pass through the files.
+    """
+    truth, results = read_coco_results(ground_truth, predictions, once, masks="segm" in kinds)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        tables = _match(truth, results, kinds)
+    _log.debug("pycocotools: %s", printed.getvalue())
+    return tables
+
+
+def _match(truth: Truth, results: InstanceResults, kinds: Sequence[Kind]) -> dict[Kind, MatchTable]:
     names = tuple(str(image_id) for image_id in truth.image_ids)
     defaults = COCOeval(iouType="segm").params
-    tables = {
+    tables: dict[Kind, MatchTable] = {
         kind: MatchTable(
             COCO_KEYS,
             names,
@@ -113,20 +137,39 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[str]) -> dict
     }
     for image_ids, found in blocks(truth.image_ids, results):
         index = coco_index(truth.of_images(image_ids))
-        for kind, other in (("bbox", "segmentation"), ("segm", "bbox")):
-            if kind in kinds:
-                evaluation = COCOeval(index, _loaded(index, without(other, found)), kind)
-                evaluation.evaluate()
-                tables[kind].add(evaluation.evalImgs, len(image_ids))
+        for kind in kinds:
+            other = "segmentation" if kind == "bbox" else "bbox"
+            evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
+            evaluation.evaluate()
+            tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
 
 
-def _loaded(truth: COCO, found: list[Entry]) -> COCO:
+def loaded(truth: COCO, found: list[Entry]) -> COCO:
+    """Return predictions in pycocotools' index, without a file; their entries are modified."""
     # loadRes reads the first prediction, and fails if there is none.
     return truth.loadRes(found) if found else coco_index({**truth.dataset, "annotations": []})
 
 
-def _summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
+def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    """Return the numbers of `STATS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[: len(STATS)]
+
+
+def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    """Return the numbers of `RECALLS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[len(STATS) :]
+
+
+def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        evaluation = summarized(truth, table, kind)
+    _log.debug("pycocotools: %s", printed.getvalue())
+    return [percent(number) for number in evaluation.stats]
+
+
+def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
     # For no category: this gives the shape of categories without results.
     whole = _accumulated(truth, [], [None], kind)
@@ -147,10 +190,6 @@ def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind
     evaluation.evalImgs = matches
     evaluation.accumulate()
     return evaluation
-
-
-def _stats(evaluation: COCOeval) -> list[float | None]:
-    return [percent(number) for number in evaluation.stats[: len(STATS)]]
 
 
 def coco_index(dataset: dict[str, Any]) -> COCO:

@@ -14,6 +14,7 @@ These rules reproduce the paper's rounded numbers:
   is the most that any one layer of a head reads and writes.
 - Sampling and upsampling are not counted, nor is what all boxes of an image share: the
   SharpMask-style head's two convolutions on each of the trunk's stages.
+- The res5 head is counted with res5: at test time it runs again, on the detected boxes.
 - A head from outside this package says which of its layers to count, and on what (`cost_piece`).
 """
 
@@ -28,11 +29,18 @@ from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.modeling.backbone import build_backbone
+from pointrend_repro.modeling.box_head import Res5BoxHead
+from pointrend_repro.modeling.build import build_box_head
+from pointrend_repro.modeling.detector import NO_MASKS
 from pointrend_repro.modeling.mask_heads import MaskHead, build_mask_head
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mlp import MlpMaskHead
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
+from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
 from pointrend_repro.modeling.points import rendered_steps
+from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.modeling.resnet import TRUNKS
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
@@ -72,20 +80,31 @@ def mask_head_cost(
         `activations_peak` in millions.
 
     Raises:
-        UserError: a head from outside this package does not say what to count.
+        UserError: there is no mask head, or one from outside this package that does not say what to
+            count.
     """
-    channels = settings.backbone.fpn_channels
+    with torch.device("meta"):  # without memory: only its channels are of interest
+        channels = build_backbone(settings.backbone, settings.features).channels
+    on_res5 = settings.mask_head.kind == "res5"
+    box_head = build_box_head(settings, channels, num_classes, pool_rois) if on_res5 else None
     head = build_mask_head(
         settings.mask_head,
         in_channels=channels,
         trunk_channels=TRUNKS[settings.backbone.name].channels,
         num_classes=num_classes,
+        box_head=box_head,
     )
     match head:
         case Conv4Head():
             cost = _conv4(head, channels)
+        case None:
+            raise UserError(NO_MASKS)
+        case MlpMaskHead():
+            cost = _with_inputs(head, head.from_roi_features, _roi_features(head, channels))
         case PointRendHead():
             cost = _pointrend(head, channels, num_classes, inference)
+        case Res5MaskHead():
+            cost = _res5(head, cast(Res5BoxHead, box_head), channels)
         case SharpMaskHead():
             cost = _sharpmask(head, channels)
         case _:
@@ -95,8 +114,12 @@ def mask_head_cost(
 
 
 def _conv4(head: Conv4Head, channels: int) -> _Cost:
-    roi_features = torch.zeros(1, channels, head.roi_resolution, head.roi_resolution)
+    roi_features = _roi_features(head, channels)
     return _with_inputs(head, lambda x: head.predictor(head.hidden(x)), roi_features)
+
+
+def _roi_features(head: Conv4Head | MlpMaskHead, channels: int) -> Tensor:
+    return torch.zeros(1, channels, head.roi_resolution, head.roi_resolution)
 
 
 def _pointrend(
@@ -123,6 +146,14 @@ def _pointrend(
         activations=coarse.activations + max(step.activations for step in steps),
         activations_summed=sum(part.activations for part in (coarse, *steps)),
         activations_peak=max(part.activations_peak for part in (coarse, *steps)),
+    )
+
+
+def _res5(head: Res5MaskHead, box_head: Res5BoxHead, channels: int) -> _Cost:
+    side = box_head.roi_resolution
+    layers = nn.ModuleList([box_head.res5, head])
+    return _with_inputs(
+        layers, lambda x: head.on_res5(box_head.res5(x)), torch.zeros(1, channels, side, side)
     )
 
 

@@ -7,7 +7,7 @@ file of many gigabytes can be scored.
 
 import functools
 from array import array
-from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -19,6 +19,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, reading_errors
 from pointrend_repro.base.json_list import encoding_of, is_json_list, read_json_list
 from pointrend_repro.base.json_text import parse_json, shown
+from pointrend_repro.evaluation.columns import Column
 from pointrend_repro.evaluation.official_files import Entry, require_prediction
 
 _Ints = NDArray[np.int64]
@@ -26,25 +27,6 @@ _Ints = NDArray[np.int64]
 # How many predictions a scorer gets at once: its own records take some kilobytes for each.
 _ENTRIES_AT_ONCE = 16384
 _IMAGES_AT_ONCE = 500
-
-
-class _Column:
-    """One number per entry: the index of its value in `values`, which are all different."""
-
-    def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._places: dict[Hashable, int] = {}
-        self._codes = array("i")
-
-    def append(self, value: Hashable) -> None:
-        place = self._places.setdefault(value, len(self.values))
-        if place == len(self.values):
-            self.values.append(value)
-        self._codes.append(place)
-
-    @property
-    def codes(self) -> NDArray[np.int32]:
-        return np.frombuffer(self._codes, dtype=np.int32)
 
 
 @dataclass(frozen=True)
@@ -56,7 +38,9 @@ class InstanceResults:
         encoding: of its text.
         start: the first byte of each prediction, (N,) int64.
         length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width).
+        image, category, size: its image's id, its category's id, and its mask's (height, width) or
+            None.
+        points: how many keypoints it has, or None.
         has_boxes: whether all have a `bbox`.
     """
 
@@ -64,13 +48,19 @@ class InstanceResults:
     encoding: str
     start: _Ints
     length: NDArray[np.int32]
-    image: _Column
-    category: _Column
-    size: _Column
+    image: Column
+    category: Column
+    size: Column
+    points: Column
     has_boxes: bool
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether all have a `segmentation`."""
+        return None not in self.size.values
 
     def of_images(self, image_ids: Sequence[int]) -> list[Entry]:
         """Read the predictions of some images, image by image, in the file's order.
@@ -116,8 +106,9 @@ class InstanceResults:
 def index_results(path: Path) -> InstanceResults:
     """Read predictions in COCO's results format once, and check each.
 
-    Entries have `image_id`, `category_id`, `score`, `segmentation` (compressed RLE) and, where the
-    file has it, `bbox` [x, y, width, height] in pixels.
+    Entries have `image_id`, `category_id`, `score` and, where the file has them, `segmentation`
+    (compressed RLE), `bbox` [x, y, width, height] and `keypoints` [x, y, score, ...] in pixels, at
+    least one of these.
 
     Raises:
         UserError: the file cannot be read, or an entry is faulty.
@@ -126,7 +117,7 @@ def index_results(path: Path) -> InstanceResults:
         read_json(path, allow_nan=True)  # raises if it is not JSON at all
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     start, length = array("q"), array("i")
-    image, category, size = _Column(), _Column(), _Column()
+    image, category, size, points = Column(), Column(), Column(), Column()
     has_boxes = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
@@ -135,7 +126,8 @@ def index_results(path: Path) -> InstanceResults:
         length.append(found.length)
         image.append(entry["image_id"])
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]))
+        size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
+        points.append(len(entry["keypoints"]) // 3 if "keypoints" in entry else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
         path=path,
@@ -145,15 +137,26 @@ def index_results(path: Path) -> InstanceResults:
         image=image,
         category=category,
         size=size,
+        points=points,
         has_boxes=has_boxes,
     )
+
+
+def require_masks(results: InstanceResults) -> None:
+    """Raise a `UserError` for the first prediction that has no mask, if there is one."""
+    if not results.has_masks:
+        none = np.flatnonzero(_of_values(results.size, lambda value: value is None))
+        raise UserError(
+            f"{results.path}: prediction {none[0]} (from 0): has no 'segmentation', and this "
+            "metric is of masks; coco_box_ap is of boxes"
+        )
 
 
 def require_known(
     results: InstanceResults,
     *,
     sizes: Mapping[int, tuple[int, int]],
-    category_ids: Collection[int],
+    category_ids: Collection[int] | None,
     other_images: Literal["refuse", "skip"] = "refuse",
 ) -> None:
     """Require that predictions refer to known images, in their sizes, and to known categories.
@@ -161,7 +164,7 @@ def require_known(
     Args:
         results: the predictions.
         sizes: (height, width) in pixels by image id.
-        category_ids: the categories of the ground truth.
+        category_ids: the categories of the ground truth; None: classes do not count.
         other_images: what to do about predictions in images that `sizes` lacks.
 
     Raises:
@@ -170,11 +173,13 @@ def require_known(
     if not len(results):
         return
     images, categories, found_sizes = results.image, results.category, results.size
-    other_category = _of_values(categories, lambda value: value not in category_ids)
+    known = categories.values if category_ids is None else category_ids
+    other_category = _of_values(categories, lambda value: value not in known)
     other_image = _of_values(images, lambda value: value not in sizes)
     places = {size: place for place, size in enumerate(found_sizes.values)}
     expected_sizes = _of_values(images, lambda value: places.get(tuple(sizes.get(value, ())), -1))
-    other_size = (expected_sizes != found_sizes.codes) & ~other_image
+    has_mask = _of_values(found_sizes, lambda value: value is not None)
+    other_size = (expected_sizes != found_sizes.codes) & has_mask & ~other_image
     if other_images == "skip":
         other_image[:] = False
     wrong = other_category | other_image | other_size
@@ -210,7 +215,7 @@ def _problem(
     )
 
 
-def _of_values(column: _Column, function: Callable[[Any], int]) -> NDArray[Any]:
+def _of_values(column: Column, function: Callable[[Any], int]) -> NDArray[Any]:
     """Return a function's result for each prediction's value, calling it once per value."""
     return np.array([function(value) for value in column.values])[column.codes]
 

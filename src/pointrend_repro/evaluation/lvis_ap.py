@@ -22,6 +22,7 @@ from pointrend_repro.evaluation.instance_results import (
     blocks,
     index_results,
     require_known,
+    require_masks,
 )
 from pointrend_repro.evaluation.instance_truth import Truth, without
 from pointrend_repro.evaluation.match_table import LVIS_KEYS, MatchTable
@@ -82,6 +83,7 @@ def _read(
     if not sizes:
         raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
     results = once(index_results, predictions)
+    require_masks(results)
     require_known(
         results,
         sizes=sizes,

@@ -24,7 +24,17 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
     Raises:
         UserError: the file cannot be read, or a list or key is missing.
     """
-    content = read_json(path, allow_nan=True)
+    content: dict[str, Any] = read_json(path, allow_nan=True)
+    require_entries(content, path, required)
+    return content
+
+
+def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, ...]]) -> None:
+    """Require keys of the entries of annotations; arguments as for `read_ground_truth`.
+
+    Raises:
+        UserError: a list or key is missing.
+    """
     for name, keys in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list):
@@ -34,11 +44,12 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
             _require_keys(entry, keys, where)
             if "area" in keys and not is_finite(entry["area"]):
                 raise UserError(f"{where}: area is {shown(entry['area'])}; write a finite number")
-    return content
 
 
 def require_prediction(entry: Any, path: Path, index: int) -> None:
     """Refuse anything but an instance prediction in COCO's results format.
+
+    It has a mask, a box or keypoints.
 
     Args:
         entry: from the file.
@@ -49,8 +60,14 @@ def require_prediction(entry: Any, path: Path, index: int) -> None:
         UserError: a key is missing, or its value is invalid.
     """
     where = f"{path}: prediction {index} (from 0)"
-    _require_keys(entry, ("image_id", "category_id", "score", "segmentation"), where)
+    _require_keys(entry, ("image_id", "category_id", "score"), where)
+    if not any(key in entry for key in ("segmentation", "bbox", "keypoints")):
+        raise UserError(f"{where}: has no 'segmentation'; add it, or a 'bbox' if it is of a box")
     _check_values(entry, where)
+    if "segmentation" in entry:
+        _check_mask(entry["segmentation"], where)
+    if "keypoints" in entry:
+        _check_keypoints(entry["keypoints"], where)
 
 
 def _require_keys(entry: Any, keys: tuple[str, ...], where: str) -> None:
@@ -65,7 +82,14 @@ def _check_values(entry: Entry, where: str) -> None:
             raise UserError(f"{where}: {key} is {shown(entry[key])}; write a whole number")
     if not is_finite(entry["score"]):
         raise UserError(f"{where}: score is {shown(entry['score'])}; write a finite number")
-    rle = entry["segmentation"]
+    box = entry.get("bbox", [0.0] * 4)
+    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
+        raise UserError(
+            f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
+        )
+
+
+def _check_mask(rle: Any, where: str) -> None:
     if (
         not isinstance(rle, dict)
         or not isinstance(rle.get("counts"), str)
@@ -76,8 +100,11 @@ def _check_values(entry: Entry, where: str) -> None:
             f"{where}: segmentation must be a compressed RLE "
             '{"size": [height, width], "counts": text}'
         )
-    box = entry.get("bbox", [0.0] * 4)
-    if not isinstance(box, list) or len(box) != 4 or not all(is_finite(value) for value in box):
+
+
+def _check_keypoints(points: Any, where: str) -> None:
+    if not isinstance(points, list) or len(points) % 3 or not all(map(is_finite, points)):
         raise UserError(
-            f"{where}: bbox is {shown(box)}; write four finite numbers [x, y, width, height]"
+            f"{where}: keypoints must be a list of finite numbers [x, y, score, ...], three for "
+            "each; correct it"
         )

@@ -14,10 +14,12 @@ class Scored(NamedTuple):
         values: numbers in percent under the tool's names; None where there was nothing to score.
         by_image: what the tool, or our code in its place, counted image by image on the way:
             `bootstrap.image_counts` resamples from it. None: the metric cannot be resampled.
+        curves: what figures plot of it, as JSON; None: nothing.
     """
 
     values: dict[str, float | None]
     by_image: Any = None
+    curves: dict[str, Any] | None = None
 
 
 class ReadOnce:

@@ -63,7 +63,7 @@ def tables_of(
 def without_others(
     name: str, preset: Preset, drawn: Figures, papers: Collection[str], *, is_choice: bool
 ) -> Preset:
-    """Return a preset without the figures and pictures of other papers than these.
+    """Return a preset with the figures and pictures of these papers alone; `[all]` means theirs.
 
     Args:
         drawn: those of all papers.
@@ -72,6 +72,9 @@ def without_others(
     Raises:
         UserError: the preset names one of a paper that it does not name.
     """
+    if preset.figures == ["all"]:
+        theirs = [each for each, figure in drawn.figures.items() if figure.paper in papers]
+        preset = preset.model_copy(update={"figures": theirs})
     known = drawn.figures | drawn.pictures
     others = {each for each, figure in known.items() if figure.paper not in papers}
     named = [each for each in [*preset.figures, *preset.pictures] if each in others]

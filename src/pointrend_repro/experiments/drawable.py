@@ -28,12 +28,13 @@ def require_drawable(grid: Grid) -> None:
 
 
 def require_models(grid: Grid, figure: PaperFigure) -> None:
-    """Check that a preset has the models that a figure or picture needs.
+    """Check that a preset has the models, or the scores, that a figure or picture needs.
 
     Raises:
         UserError: there is no such drawing, a model is not among the preset's, or it is of another
             kind than the drawing needs.
     """
+    grid.scores_shown(figure)
     for part, needed in figure.drawing.models.items():
         variant = grid.trainings_shown(figure)[part].variant
         lacking = _lacking(grid.variants[variant].model.model_dump(), needed)
@@ -51,6 +52,7 @@ def _lacking(settings: dict[str, Any], needed: list[str]) -> str:
         found: Any = settings
         for key in path.split("."):
             found = found.get(key) if isinstance(found, dict) else None
-        if found is None or (value and str(found) != value):
+        none = found is None or found == {"kind": "none"}
+        if none or (value and str(found) != value):
             return setting
     return ""

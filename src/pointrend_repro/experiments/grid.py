@@ -14,12 +14,10 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import PLOTTED, Figures, PaperFigure
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.config.reading import (
-    overrides_at_test,
-    resolve_inference,
-)
+from pointrend_repro.config.reading import overrides_at_test, resolve_inference
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
@@ -180,12 +178,31 @@ class Grid:
                 )
         return shown
 
-    def dataset_shown(self, figure: PaperFigure) -> str:
-        """The data set whose images a figure or picture shows.
+    def scores_shown(self, figure: PaperFigure) -> dict[str, Evaluation | Cost]:
+        """The numbers that a figure plots, of the first trial, by part.
 
         Raises:
-            UserError: as of `trainings_shown`.
+            UserError: no table of the preset asks for one.
         """
+        shown: dict[str, Evaluation | Cost] = {}
+        for part, score in figure.entry.scores.items():
+            if METRICS.find(score.metric).reads is None:
+                shown[part] = Cost(score.variant, score.inference, score.metric)
+            else:
+                training = Training(self.dataset_shown(figure), score.variant, 0)
+                shown[part] = Evaluation(Prediction(training, score.inference), score.metric)
+            if shown[part] not in [*self.evaluations, *self.costs]:
+                raise UserError(
+                    f"presets/{self.name}.yaml: {figure.public_name} plots {score.metric} of "
+                    f"{score.variant} ({score.inference}), which no table of the preset asks for; "
+                    f"add such a table, or take {figure.public_name} off the preset"
+                )
+        return shown
+
+    def dataset_shown(self, figure: PaperFigure) -> str:
+        """The data set whose images a figure or picture shows, or that are scored for it."""
+        if not figure.entry.models:
+            return self.preset.datasets.get(figure.entry.role, "")
         return next(iter(self.trainings_shown(figure).values())).dataset
 
     @property

@@ -15,16 +15,16 @@ from pointrend_repro.config.reading import (
     load_preset,
     load_table,
     load_variant,
-    resolve_inference,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.config.variants import Variant, together
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
 from pointrend_repro.experiments.building_on import require_can_predict_together, with_sources
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of, without_others
 from pointrend_repro.experiments.drawable import require_drawable
+from pointrend_repro.experiments.fitting import require_rows_fit
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 
@@ -75,7 +75,7 @@ def load_grid(
         variant_files={name: each.shown for name, each in files_of("variant", config_dir).items()},
     )
     for name in tables:
-        _check_rows(grid, name, find("table", name, config_dir).shown)
+        require_rows_fit(grid, name, find("table", name, config_dir).shown)
     _check_runs(grid)
     return grid
 
@@ -194,8 +194,12 @@ def _cell(
     row, column = table.rows[row_name], table.columns[column_name]
     if row.runs is None:
         reason = f"printed, not measured: {row.numbers_of}"
-        return Cell(table_name, row_name, column_name, (), reason)
+        return Cell(table_name, row_name, column_name, (), reason, can_run=False)
     variant, inference = row.runs
+    scored, predicts = METRICS.find(column.metric).scores, variants[variant].model.predicts
+    if scored is not None and predicts is not None and scored not in predicts:
+        reason = f"the model predicts no {scored}"
+        return Cell(table_name, row_name, column_name, (), reason, can_run=False)
     if column.dataset is None:
         cost = Cost(variant, inference, column.metric)
         return Cell(table_name, row_name, column_name, (cost,))
@@ -219,30 +223,3 @@ def _cell(
         for k in range(preset.trials[column.dataset])
     )
     return Cell(table_name, row_name, column_name, evaluations)
-
-
-def _check_rows(grid: Grid, name: str, file: str) -> None:
-    """Refuse a row that its variant cannot fill.
-
-    A metric scores predictions of one kind alone; what is only counted must have an inference
-    setting, too; and a paper's table says by whose protocol a model is trained.
-    """
-    table, paper = grid.tables[name], grid.table_papers[name]
-    for row_name, row in table.rows.items():
-        if row.runs is None:
-            continue
-        variant = grid.variants[row.runs[0]]
-        where, model = f"{file}: row {row_name!r}", grid.variant_files[row.runs[0]]
-        resolve_inference(variant, row.runs[1], where=f"{where}: {model}")
-        if variant.paper is None and paper != grid.preset.papers[0]:
-            raise UserError(
-                f"{where}: {model} is in no paper's folder; say `paper: {paper}` there, by whose "
-                "protocol it is trained"
-            )
-        kind = kind_of(variant)
-        for column in table.columns.values():
-            if METRICS.find(column.metric).kind != kind.name:
-                raise UserError(
-                    f"{where}: variant {row.variant!r} is "
-                    f"{kind.models}, which metric {column.metric} does not score"
-                )

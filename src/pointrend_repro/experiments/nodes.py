@@ -167,7 +167,8 @@ class Cell:
     """One number of a table, and where it comes from in this preset.
 
     `evaluations` holds one evaluation a trial, or a cost; it is empty when the preset does not run
-    the cell, and `not_run_because` then says why.
+    the cell, and `not_run_because` then says why. `can_run` is False if no preset could: the row
+    has published numbers only, or its model does not predict what the column scores.
     """
 
     table: str
@@ -175,6 +176,7 @@ class Cell:
     column: str
     evaluations: tuple[Evaluation | Cost, ...]
     not_run_because: str = ""
+    can_run: bool = True
 
 
 def evaluation_rule(metrics: tuple[str, ...]) -> str:

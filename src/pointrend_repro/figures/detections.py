@@ -4,8 +4,10 @@ from matplotlib.axes import Axes
 from torch import Tensor
 from torchvision.ops import box_iou
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.drawing import COLORS, View, show_mask, show_view
+from pointrend_repro.modeling.detector import NO_MASKS
 
 _MIN_SCORE = 0.5
 _SHOWN = 3
@@ -21,10 +23,10 @@ def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], 
     Returns:
         What to draw, and the rule in words: the confident ones, unless a model has none anywhere.
     """
-    sure = [[_at(d, d.scores >= _MIN_SCORE) for d in pair] for pair in found]
+    sure = [[d.select(d.scores >= _MIN_SCORE) for d in pair] for pair in found]
     if all(any(len(d.boxes) for d in of_model) for of_model in zip(*sure, strict=True)):
         return sure, f"all detections with a score of at least {_MIN_SCORE}."
-    shown = [[_at(d, slice(_SHOWN)) for d in pair] for pair in found]
+    shown = [[d.select(slice(_SHOWN)) for d in pair] for pair in found]
     return shown, (
         f"the {_SHOWN} highest-scoring detections of each window, since one of the models finds "
         f"nothing with a score of {_MIN_SCORE}."
@@ -54,16 +56,18 @@ def in_view(found: Detections, view: View) -> Detections:
     x, y = view.corner
     x1, y1 = x + width / view.scale, y + height / view.scale
     b = found.boxes
-    return _at(found, (b[:, 0] < x1) & (b[:, 2] > x) & (b[:, 1] < y1) & (b[:, 3] > y))
+    return found.select((b[:, 0] < x1) & (b[:, 2] > x) & (b[:, 1] < y1) & (b[:, 3] > y))
 
 
 def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
-    """Draw a view with the masks found in it, each in the colour of its number."""
+    """Draw a view with the masks found in it, each in the colour of its number.
+
+    Raises:
+        UserError: the model has no mask head.
+    """
+    if found.mask_logits is None:
+        raise UserError(NO_MASKS)
     show_view(ax, view)
     for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
         show_mask(ax, mask, COLORS[numbers[i] % len(COLORS)])
-
-
-def _at(d: Detections, keep: Tensor | slice) -> Detections:
-    return Detections(d.boxes[keep], d.scores[keep], d.labels[keep], d.mask_logits[keep])

@@ -52,6 +52,21 @@ Window = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
+class Score:
+    """What a plot shows of one metric file.
+
+    Attributes:
+        label: in the plot.
+        values: numbers by their keys; None where there was nothing to score.
+        curves: what the metric wrote for plots, as JSON (`evaluation.scoring.Scored`).
+    """
+
+    label: str
+    values: dict[str, float | None]
+    curves: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Picture:
     """A drawn figure with its texts; `record.FigureRecord` explains each."""
 

@@ -1,31 +1,27 @@
 """Imports the code that draws a figure, with the figure's options."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import record_file
-from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.figures import PaperFigure
-from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.figures.drawing import PageContent, Picture
 
 T = TypeVar("T", Picture, PageContent)
 
 
-def load_draw(
-    figure: PaperFigure, kind: type[T]
-) -> Callable[[Mapping[str, SavedModel], CocoDataset], T]:
+def load_draw(figure: PaperFigure, kind: type[T]) -> Callable[..., T]:
     """Import the drawing function of a figure.
 
     Args:
         kind: the type that it must return.
 
     Returns:
-        A function of the models by part and the data, which raises UserError if it returns another
-        type.
+        A function of the models by part and the data, or of the scores by part, which raises
+        UserError if it returns another type.
 
     Raises:
         UserError: it cannot be imported, or an option has a wrong value.
@@ -36,8 +32,8 @@ def load_draw(
         record_file(drawing.code.module, drawing.file)
     options = _checked_options(figure, function)
 
-    def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> T:
-        drawn = function(models, dataset, **options)
+    def draw(*shown: Any) -> T:
+        drawn = function(*shown, **options)
         if not isinstance(drawn, kind):
             raise UserError(
                 f"{figure.where}: {figure.entry.draw} returns no {kind.__name__} of "

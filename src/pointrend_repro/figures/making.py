@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pointrend_repro.base import provenance
+from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_json
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
 from pointrend_repro.base.own_code import package_digest
 from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
@@ -21,12 +22,13 @@ from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.figures.drawing import (
     PageContent,
     Picture,
+    Score,
     add_warning,
     save_figure,
     shared_style,
 )
 from pointrend_repro.figures.loading import load_draw
-from pointrend_repro.figures.record import PICTURE_RECORDS, FigureRecord, ModelUsed
+from pointrend_repro.figures.record import PICTURE_RECORDS, FigureRecord, ModelUsed, ScoreUsed
 from pointrend_repro.predictions.instances import require_same_categories
 
 T = TypeVar("T", Picture, PageContent)
@@ -90,9 +92,13 @@ def _draw(
 ) -> tuple[T, dict[str, Any]]:
     """Draw, and return the drawing with the fields that every record has."""
     draw = load_draw(figure, kind)
-    trainings = grid.trainings_shown(figure)
-    models, used = load_models(grid, trainings, results_dir)
-    drawn = draw(models, read_shown_data(data, models))
+    used: list[ModelUsed] = []
+    if figure.entry.scores:
+        scores, scores_used = load_scores(grid, figure, results_dir)
+        drawn = draw(scores)
+    else:
+        models, used = load_models(grid, grid.trainings_shown(figure), results_dir)
+        drawn, scores_used = draw(models, read_shown_data(data, models)), []
     return drawn, {
         "preset": grid.name,
         "title": figure.entry.title or drawn.title,
@@ -101,6 +107,7 @@ def _draw(
         "dataset": grid.dataset_shown(figure),
         "image_ids": drawn.image_ids,
         "models": used,
+        "scores": scores_used,
         "command": provenance.command_line(),
         "git_commit": provenance.git_commit(),
         "code_digest": package_digest(),
@@ -130,6 +137,29 @@ def load_models(
         for (part, training), model in zip(trainings.items(), used, strict=True)
     }
     return models, used
+
+
+def load_scores(
+    grid: Grid, figure: PaperFigure, results_dir: Path
+) -> tuple[dict[str, Score], list[ScoreUsed]]:
+    """Read the numbers that a figure plots, by their part in it, and return their files, too.
+
+    Raises:
+        UserError: a file is missing, or was edited.
+    """
+    scores, used = {}, []
+    for part, shown in grid.scores_shown(figure).items():
+        content = read_json(results_dir / shown.path)
+        try:
+            values, made = content["values"], content["origin"]["evaluate"]["output_digest"]
+        except (KeyError, TypeError):
+            made = None
+        if made is None or made != result_digest(content):
+            raise UserError(f"{results_dir / shown.path}: was edited since; remove it")
+        label = figure.entry.scores[part].label
+        scores[part] = Score(label, values, content.get("curves", {}))
+        used.append(ScoreUsed(file=shown.path, output_digest=made))
+    return scores, used
 
 
 def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDataset:

@@ -25,6 +25,13 @@ class ModelUsed(_Frozen):
     code_digest: str
 
 
+class ScoreUsed(_Frozen):
+    """One file of numbers, relative to `results/<preset>/`; the digest is of what it says."""
+
+    file: str
+    output_digest: str | None
+
+
 class Record(_Frozen):
     """A drawing made from trained models, in words, and its origin.
 
@@ -33,6 +40,7 @@ class Record(_Frozen):
         caption: what it shows, and how that was chosen.
         image_ids: of the validation images, in the order shown.
         git_commit: of the code that drew it; `code_digest` is of the same code.
+        scores: the numbers that it plots; no key if there are none.
         outside_code: code from outside this package that took part, in the form of a number's
             versions; no key if there is none.
     """
@@ -44,6 +52,7 @@ class Record(_Frozen):
     dataset: str
     image_ids: list[int]
     models: list[ModelUsed]
+    scores: list[ScoreUsed] = []
     command: str
     git_commit: str | None
     code_digest: str
@@ -51,7 +60,7 @@ class Record(_Frozen):
 
     def written(self) -> dict[str, Any]:
         """The record as plain JSON values."""
-        unsaid = None if self.outside_code else {"outside_code"}
+        unsaid = {key for key in ("outside_code", "scores") if not getattr(self, key)}
         return self.model_dump(mode="json", by_alias=True, exclude=unsaid)
 
 

@@ -1,6 +1,7 @@
 """Backbones: from a list of images to feature maps, of a trunk alone or with a feature pyramid."""
 
 from collections import OrderedDict
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from pointrend_repro.settings.backbone import BackboneSettings
 
 # Image pixels per cell of each feature map.
 STRIDES = {"p2": 4, "p3": 8, "p4": 16, "p5": 32, "p6": 64}
+PYRAMID_STRIDES = {name: STRIDES[name] for name in ("p2", "p3", "p4", "p5")}  # for boxes
 TRUNK_STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}  # of a trunk under a pyramid
 
 
@@ -22,7 +24,8 @@ class TrunkBackbone(nn.Module):
     pixel_mean: Tensor
     pixel_std: Tensor
 
-    def __init__(self, settings: BackboneSettings) -> None:
+    def __init__(self, settings: BackboneSettings, last: str = "res5") -> None:
+        """Make a trunk with random weights; `last` is the last stage that it has."""
         super().__init__()
         self.flip_channels = settings.channel_order == "BGR"
         self.bottom_up = ResNet(
@@ -32,6 +35,7 @@ class TrunkBackbone(nn.Module):
             freeze_at=settings.freeze_at,
             output_stride=settings.output_stride,
             multi_grid=settings.multi_grid,
+            last=last,
         )
         self.register_buffer("pixel_mean", _column(settings.pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _column(settings.pixel_std), persistent=False)
@@ -90,6 +94,7 @@ class FPNBackbone(TrunkBackbone):
     Attributes:
         channels: of p2 to p6.
         strides: image pixels per cell of each map on which boxes are proposed.
+        roi_strides: the same of each map from which boxes are cropped, fine to coarse.
 
     Raises:
         UserError: the trunk is dilated, so p2 to p5 would not halve.
@@ -103,6 +108,7 @@ class FPNBackbone(TrunkBackbone):
         super().__init__(settings)
         self.channels = settings.fpn_channels
         self.strides = STRIDES
+        self.roi_strides = PYRAMID_STRIDES
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )
@@ -121,6 +127,45 @@ class FPNBackbone(TrunkBackbone):
         trunk = super().forward(images)
         maps = self.fpn(OrderedDict(trunk))
         return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+
+
+class OneMapBackbone(TrunkBackbone):
+    """A trunk whose last map is the only one: C4 with `last` res4, C5 with res5.
+
+    Batches are not padded to whole cells, as in detectron2: no map has to fit another.
+
+    Attributes:
+        channels, strides, roi_strides: as of `FPNBackbone`, of one map.
+    """
+
+    def __init__(self, settings: BackboneSettings, last: str) -> None:
+        super().__init__(settings, last)
+        trunk = self.bottom_up
+        self.channels = trunk.out_channels[-1]
+        self.strides = {last: min(TRUNK_STRIDES[last], trunk.output_stride)}
+        self.roi_strides = self.strides
+
+    def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
+        """Compute the map of a batch, the last of those of `TrunkBackbone`, under its name."""
+        trunk = super().forward(images)
+        return {name: trunk[name] for name in self.strides}
+
+    def padded_size(self, images: list[Tensor]) -> tuple[int, int]:
+        """Return a batch's largest height and width."""
+        height, width = (max(int(i.shape[axis]) for i in images) for axis in (1, 2))
+        return height, width
+
+
+DetectorBackbone = FPNBackbone | OneMapBackbone
+
+
+def build_backbone(
+    settings: BackboneSettings, features: Literal["fpn", "c4", "c5"]
+) -> DetectorBackbone:
+    """Make the backbone of a detector that `ModelSettings.features` names."""
+    if features == "fpn":
+        return FPNBackbone(settings)
+    return OneMapBackbone(settings, {"c4": "res4", "c5": "res5"}[features])
 
 
 def _column(values: tuple[float, float, float]) -> Tensor:

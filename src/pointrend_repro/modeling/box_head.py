@@ -1,7 +1,7 @@
-"""Box head: classifies proposals and refines them, with detectron2's semantics.
+"""Box heads: classify proposals and refine them, with detectron2's semantics.
 
 Source: detectron2 commit 02b5c4e2, modeling/roi_heads/{box_head,fast_rcnn,roi_heads}.py. The last
-class is background; box deltas are predicted per class, with an L1 loss.
+class is background; box deltas are predicted per class.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.boxes import (
     ImageSize,
+    box_loss,
     clip_boxes,
     decode_boxes,
     encode_boxes,
@@ -22,8 +23,9 @@ from pointrend_repro.modeling.boxes import (
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.modeling.resnet import Res5
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
-from pointrend_repro.settings.instances import DetectorSettings
+from pointrend_repro.settings.instances import SMOOTH_L1_BETA, DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _POOL_RESOLUTION = 7
@@ -31,28 +33,38 @@ _FOREGROUND_IOU = 0.5
 
 
 class BoxHead(nn.Module):
-    """Two fully connected layers on 7x7 RoI features, then class logits and box deltas."""
+    """Class logits and box deltas from a vector for each box, which the kinds make differently."""
 
-    def __init__(
-        self, in_channels: int, num_classes: int, settings: DetectorSettings, roi_layer: RoiLayer
-    ) -> None:
+    def __init__(self, num_classes: int, settings: DetectorSettings) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.settings = settings
-        self.roi_layer = roi_layer
-        hidden = settings.box_head_channels
-        self.fc1 = nn.Linear(in_channels * _POOL_RESOLUTION**2, hidden)
-        self.fc2 = nn.Linear(hidden, hidden)
-        self.cls_score = nn.Linear(hidden, num_classes + 1)
-        self.bbox_pred = nn.Linear(hidden, num_classes * 4)
-        init_xavier(self.fc1, self.fc2)
+
+    def add_predictors(self, width: int) -> None:
+        """Make the last layers, on vectors of `width` numbers; `init_predictors` comes later."""
+        self.cls_score = nn.Linear(width, self.num_classes + 1)
+        self.bbox_pred = nn.Linear(width, self.num_classes * 4)
+
+    def init_predictors(self) -> None:
+        """Give the last layers small random weights."""
         init_normal(self.cls_score, std=0.01)
         init_normal(self.bbox_pred, std=0.001)
 
+    def roi_features(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return what the head sees of each box, (R, C, S, S), which other heads may share."""
+        raise NotImplementedError
+
+    def vectors(self, roi_features: Tensor) -> Tensor:
+        """Map `roi_features` to the vectors (R, D) that the last layers see."""
+        raise NotImplementedError
+
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits (R, K + 1) and deltas (R, K, 4) of all images' boxes."""
-        x = self.roi_layer(features, boxes, _POOL_RESOLUTION).flatten(1)
-        x = F.relu(self.fc2(F.relu(self.fc1(x))))
+        return self.predict(self.roi_features(features, boxes))
+
+    def predict(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return class logits (R, K + 1) and deltas (R, K, 4) from `roi_features`."""
+        x = self.vectors(roi_features)
         deltas = self.bbox_pred(x).float().view(-1, self.num_classes, 4)
         return self.cls_score(x).float(), deltas
 
@@ -97,7 +109,7 @@ class BoxHead(nn.Module):
         count = max(len(labels), 1)
         return {
             "loss_cls": F.cross_entropy(logits, labels, reduction="sum") / count,
-            "loss_box": F.l1_loss(predicted, target, reduction="sum") / count,
+            "loss_box": box_loss(predicted, target, self.settings, SMOOTH_L1_BETA) / count,
         }
 
     @torch.no_grad()
@@ -127,6 +139,57 @@ class BoxHead(nn.Module):
         scores = F.softmax(logits, dim=1)[:, :-1]
         per_image = zip(boxes.split(counts), scores.split(counts), image_sizes, strict=True)
         return [_suppress(*each, settings) for each in per_image]
+
+
+class FcBoxHead(BoxHead):
+    """Two fully connected layers on 7x7 RoI features (FPN, and Mask R-CNN's Figure 3 right)."""
+
+    def __init__(
+        self, in_channels: int, num_classes: int, settings: DetectorSettings, roi_layer: RoiLayer
+    ) -> None:
+        super().__init__(num_classes, settings)
+        self.roi_layer = roi_layer
+        hidden = settings.box_head_channels
+        self.fc1 = nn.Linear(in_channels * _POOL_RESOLUTION**2, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.add_predictors(hidden)
+        init_xavier(self.fc1, self.fc2)
+        self.init_predictors()
+
+    def roi_features(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return RoI features (R, C, 7, 7)."""
+        return self.roi_layer(features, boxes, _POOL_RESOLUTION)
+
+    def vectors(self, roi_features: Tensor) -> Tensor:
+        """Map RoI features (R, C, 7, 7) to (R, `box_head_channels`)."""
+        return F.relu(self.fc2(F.relu(self.fc1(roi_features.flatten(1)))))
+
+
+class Res5BoxHead(BoxHead):
+    """res5 on RoI features of res4, then the mean over its map (Mask R-CNN's Figure 3 left).
+
+    The paper crops 7x7 cells and lets res5 keep them (`res5_stride: 1`). Detectron and detectron2
+    crop 14x14, which res5 halves as in a trunk. The map is 7x7 in both.
+    """
+
+    def __init__(
+        self, res5: Res5, num_classes: int, settings: DetectorSettings, roi_layer: RoiLayer
+    ) -> None:
+        super().__init__(num_classes, settings)
+        self.roi_layer = roi_layer
+        self.roi_resolution = _POOL_RESOLUTION * settings.res5_stride
+        self.res5 = res5
+        self.add_predictors(res5.out_channels)
+        self.init_predictors()
+
+    def roi_features(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
+        """Return the output of res5 for each box, (R, C, 7, 7)."""
+        of_boxes: Tensor = self.res5(self.roi_layer(features, boxes, self.roi_resolution))
+        return of_boxes
+
+    def vectors(self, roi_features: Tensor) -> Tensor:
+        """Map the output of res5 to its mean, (R, C)."""
+        return roi_features.float().mean(dim=(2, 3))
 
 
 def _suppress(

@@ -8,8 +8,11 @@ defaults in places; hence this module.
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms, box_iou, nms
+
+from pointrend_repro.settings.instances import DetectorSettings
 
 # The most a box may grow in one step, so that exp() cannot overflow.
 _MAX_LOG_SCALE = math.log(1000.0 / 16)
@@ -40,6 +43,17 @@ def decode_boxes(deltas: Tensor, references: Tensor, weights: BoxWeights) -> Ten
     new_centre = centre + deltas[..., :2] * size
     new_size = size * torch.exp(deltas[..., 2:].clamp(max=_MAX_LOG_SCALE))
     return torch.cat([new_centre - new_size / 2, new_centre + new_size / 2], dim=-1)
+
+
+def box_loss(predicted: Tensor, wanted: Tensor, settings: DetectorSettings, beta: float) -> Tensor:
+    """Return the sum of `settings.box_loss` over deltas (N, 4).
+
+    Args:
+        beta: below which smooth L1 is quadratic.
+    """
+    if settings.box_loss == "l1":
+        return F.l1_loss(predicted, wanted, reduction="sum")
+    return F.smooth_l1_loss(predicted, wanted, reduction="sum", beta=beta)
 
 
 def clip_boxes(boxes: Tensor, image_size: ImageSize) -> Tensor:

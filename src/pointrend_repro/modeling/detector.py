@@ -1,17 +1,26 @@
-"""Mask R-CNN: backbone, region proposals, box head and mask head, assembled by `build`."""
+"""Mask R-CNN: backbone, region proposals, and heads of boxes, masks and keypoints.
+
+Without a mask head it is Faster R-CNN.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
-from pointrend_repro.modeling.backbone import FPNBackbone
+from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+
+NO_MASKS = "the model has no mask head (`mask_head: {kind: none}`): it predicts boxes only"
 
 
 class MaskRCNN(nn.Module):
@@ -25,16 +34,19 @@ class MaskRCNN(nn.Module):
         self,
         settings: ModelSettings,
         *,
-        backbone: FPNBackbone,
+        backbone: DetectorBackbone,
         rpn: RegionProposalNetwork | None,
         box_head: BoxHead,
-        mask_head: MaskHead,
+        mask_head: MaskHead | None,
+        keypoint_head: KeypointHead | None = None,
     ) -> None:
         """Put a detector together.
 
         Args:
             settings: what the parts were made from; saved in the model's file.
             rpn: None for a detector that is given its proposals.
+            mask_head: None for a detector without masks.
+            keypoint_head: None for a detector without keypoints.
         """
         super().__init__()
         self.settings = settings
@@ -43,6 +55,7 @@ class MaskRCNN(nn.Module):
         self.rpn = rpn
         self.box_head = box_head
         self.mask_head = mask_head
+        self.keypoint_head = keypoint_head
         self._trainable = [p for p in self.parameters() if p.requires_grad]
 
     def start_iteration(self, iteration: int, total_iters: int) -> None:
@@ -80,13 +93,19 @@ class MaskRCNN(nn.Module):
 
         features = to_float32(features)
         proposals = self.box_head.sample(boxes, targets)
-        logits, deltas = self.box_head(features, [p.boxes for p in proposals])
+        rois = self.box_head.roi_features(features, [p.boxes for p in proposals])
+        logits, deltas = self.box_head.predict(rois)
         losses |= self.box_head.losses(logits, deltas, proposals, targets)
 
-        if self.mask_head.train_on_refined_boxes:
+        if self.mask_head is not None and self.mask_head.train_on_refined_boxes:
             proposals = self.box_head.refine(deltas, proposals)
+        if getattr(self.mask_head, "shares_roi_features", False):
+            parts = rois.split([len(p.boxes) for p in proposals])
+            proposals = [replace(p, features=x) for p, x in zip(proposals, parts, strict=True)]
         foreground = [p.select(p.labels < self.num_classes) for p in proposals]
-        losses |= self.mask_head.losses(features, foreground, targets)
+        for head in (self.mask_head, self.keypoint_head):
+            if head is not None:
+                losses |= head.losses(features, foreground, targets)
         return losses
 
     @torch.no_grad()
@@ -96,7 +115,7 @@ class MaskRCNN(nn.Module):
         settings: InferenceSettings,
         proposals: list[Tensor] | None = None,
     ) -> list[Detections]:
-        """Return the detections of each image: boxes first, then masks inside these boxes.
+        """Return the detections of each image: boxes first, then what the boxes hold.
 
         Args:
             proposals: (P_n, 4) an image, xyxy in pixels of it; none: the detector's own.
@@ -105,12 +124,20 @@ class MaskRCNN(nn.Module):
         features = self.backbone(images)
         if proposals is None:
             proposals = self._propose(images, features, settings.test)
+        if settings.proposals_only:
+            return [_without_class(boxes) for boxes in proposals]
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
-        masks = self.mask_head.predict(features, boxes, labels, settings)
-        parts = masks.split([len(b) for b in boxes])
-        return [Detections(*each) for each in zip(boxes, scores, labels, parts, strict=True)]
+        counts = [len(b) for b in boxes]
+        masks: Sequence[Tensor | None] = [None] * len(images)
+        if self.mask_head is not None:
+            masks = self.mask_head.predict(features, boxes, labels, settings).split(counts)
+        points: Sequence[Tensor | None] = [None] * len(images)
+        if self.keypoint_head is not None:
+            points = self.keypoint_head.predict(features, boxes).split(counts)
+        parts = zip(boxes, scores, labels, masks, points, strict=True)
+        return [Detections(*each) for each in parts]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes.
@@ -124,6 +151,16 @@ class MaskRCNN(nn.Module):
                 "the pipeline's predictions give it boxes"
             )
         return self.rpn
+
+    def own_masks(self) -> MaskHead:
+        """Return what predicts masks.
+
+        Raises:
+            UserError: nothing does; the detector finds boxes only.
+        """
+        if self.mask_head is None:
+            raise UserError(NO_MASKS)
+        return self.mask_head
 
     def _propose(
         self, images: list[Tensor], features: dict[str, Tensor], test: DetectionAtTest
@@ -146,8 +183,19 @@ class MaskRCNN(nn.Module):
         Args:
             boxes: N tensors (R_n, 4), xyxy in pixels of their image.
             labels: N tensors (R_n,), 0-based classes.
+
+        Raises:
+            UserError: the detector has no mask head.
         """
-        return self.mask_head.predict(self.backbone(images), boxes, labels, settings)
+        return self.own_masks().predict(self.backbone(images), boxes, labels, settings)
+
+
+def _without_class(boxes: Tensor) -> Detections:
+    """Return proposals (P, 4), best first, as objects; their scores say only their order."""
+    count = len(boxes)
+    order = torch.arange(count, 0, -1, device=boxes.device, dtype=boxes.dtype)
+    labels = torch.zeros(count, dtype=torch.int64, device=boxes.device)
+    return Detections(boxes, order / max(count, 1), labels, None)
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:

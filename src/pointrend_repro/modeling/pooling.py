@@ -1,30 +1,38 @@
-"""RoI features of boxes, cropped from a feature pyramid (detectron2's ROIPooler).
+"""A detector's RoI layer: which of its maps a box is cropped from. `roi_operations` says how.
 
 Source: detectron2 commit 02b5c4e2, modeling/poolers.py.
 """
 
-from typing import Protocol
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import roi_align
 
-from pointrend_repro.modeling.backbone import STRIDES
-from pointrend_repro.modeling.boxes import is_being_exported
-from pointrend_repro.modeling.roi_rows import roi_align_rows
+from pointrend_repro.modeling.backbone import PYRAMID_STRIDES
+from pointrend_repro.modeling.roi_operations import RoiOperation, roi_operation
+from pointrend_repro.settings.instances import RoiLayerSettings
 
-_LEVELS = ("p2", "p3", "p4", "p5")
-# A box of this side belongs to p4 (FPN, section 4.2).
+# A box of this side belongs to p4, the map of this stride (FPN, section 4.2).
 _CANONICAL_SIDE_PX = 224
 _CANONICAL_LEVEL = 4
 
 
-class RoiLayer(Protocol):
-    """A detector's RoI layer, as its heads call it: crops the features of boxes."""
+@dataclass(frozen=True)
+class RoiLayer:
+    """Crops the features of boxes, as a detector's heads call it.
 
-    def __call__(
-        self, features: dict[str, Tensor], boxes: list[Tensor], resolution: int, /
-    ) -> Tensor:
+    Attributes:
+        strides: image pixels per cell of the maps that boxes are cropped from, fine to coarse: one
+            map for all boxes, or a pyramid whose maps halve.
+        crop: crops boxes from one map.
+    """
+
+    strides: Mapping[str, int]
+    crop: RoiOperation
+
+    def __call__(self, features: dict[str, Tensor], boxes: list[Tensor], resolution: int) -> Tensor:
         """Return RoI features (R, C, S, S), in the order of the boxes of all images.
 
         Args:
@@ -32,38 +40,27 @@ class RoiLayer(Protocol):
             boxes: N tensors (R_n, 4), xyxy in image pixels.
             resolution: side S of the result.
         """
-        ...
+        rois = with_batch_index(boxes)
+        if len(self.strides) == 1:
+            ((name, stride),) = self.strides.items()
+            return self.crop(features[name], rois, resolution, stride)
+        chosen = _map_of_each(rois[:, 1:], list(self.strides.values()))
+        of_map = [torch.nonzero(chosen == i).squeeze(1) for i in range(len(self.strides))]
+        crops = [
+            self.crop(features[name], rois[here], resolution, stride)
+            for (name, stride), here in zip(self.strides.items(), of_map, strict=True)
+        ]
+        return torch.cat(crops)[torch.cat(of_map).argsort()]
 
 
-def pool_rois(features: dict[str, Tensor], boxes: list[Tensor], resolution: int) -> Tensor:
-    """Crop each box from the pyramid level that fits its size.
-
-    RoIAlign is the aligned kind (a pixel's centre is at +0.5), with as many samples per bin as the
-    bin covers cells; torchvision's own pooler does neither.
-
-    Args:
-        features: feature maps p2 to p5, each (N, C, H, W).
-        boxes: N tensors (R_n, 4), xyxy in image pixels.
-        resolution: side S of the result.
-
-    Returns:
-        (R, C, S, S), in the order of the boxes of all images.
-    """
-    rois = with_batch_index(boxes)
-    levels = _levels_of(rois[:, 1:])
-    of_level = [torch.nonzero(levels == level).squeeze(1) for level in range(2, 6)]
-    crops = [
-        _align_rois(features[name], rois[here], resolution, STRIDES[name])
-        for name, here in zip(_LEVELS, of_level, strict=True)
-    ]
-    return torch.cat(crops)[torch.cat(of_level).argsort()]
+def build_roi_layer(settings: RoiLayerSettings, strides: Mapping[str, int]) -> RoiLayer:
+    """Make the layer that the settings name, for a backbone's `roi_strides`."""
+    return RoiLayer(strides, roi_operation(settings))
 
 
-def _align_rois(feature: Tensor, rois: Tensor, resolution: int, stride: int) -> Tensor:
-    """The same numbers in two ways: torchvision's for GPUs and for export to other runtimes."""
-    if feature.device.type == "cpu" and not is_being_exported() and len(rois):
-        return roi_align_rows(feature, rois, resolution, stride)
-    return roi_align(feature, rois, resolution, 1 / stride, sampling_ratio=0, aligned=True)
+pool_rois = build_roi_layer(RoiLayerSettings(), PYRAMID_STRIDES)
+"""The layer of most detectors, detectron2's: each box from that of p2 to p5 that fits its size, by
+aligned RoIAlign with as many samples per bin as the bin covers cells."""
 
 
 def with_batch_index(boxes: list[Tensor]) -> Tensor:
@@ -72,7 +69,9 @@ def with_batch_index(boxes: list[Tensor]) -> Tensor:
     return torch.cat([torch.cat(numbers), torch.cat(boxes)], dim=1)
 
 
-def _levels_of(boxes: Tensor) -> Tensor:
+def _map_of_each(boxes: Tensor, strides: list[int]) -> Tensor:
+    """Return which map, counted from the finest, fits each box (R, 4): FPN's formula."""
+    finest, coarsest = int(math.log2(strides[0])), int(math.log2(strides[-1]))
     side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
     level = torch.floor(_CANONICAL_LEVEL + torch.log2(side / _CANONICAL_SIDE_PX + 1e-8))
-    return level.clamp(2, 5).to(torch.int64)
+    return level.clamp(finest, coarsest).to(torch.int64) - finest

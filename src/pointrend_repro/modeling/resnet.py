@@ -52,6 +52,7 @@ TRUNKS = {
     "resnet101": TrunkShape((3, 4, 23, 3), 64, _WIDE, 1, 64),
     "resnet103": TrunkShape((3, 4, 23, 3), 128, _WIDE, 1, 64, DeepLabStem),
     "resnext101_32x8d": TrunkShape((3, 4, 23, 3), 64, _WIDE, 32, 8),
+    "resnext101_64x4d": TrunkShape((3, 4, 23, 3), 64, _WIDE, 64, 4),
 }
 
 
@@ -68,6 +69,7 @@ class ResNet(nn.Module):
             (res4 too). Every 3x3 convolution of a dilated stage is dilated, the first block's
             included, as in detectron2 (commit 02b5c4e2, projects/DeepLab/deeplab/resnet.py).
         multi_grid: factors of the dilation of each res5 block; empty: 1 for all.
+        last: the last stage that it has, with which a head of a detector may go on (`Res5`).
 
     Raises:
         UserError: `multi_grid` does not have one number for each block of res5.
@@ -82,6 +84,7 @@ class ResNet(nn.Module):
         freeze_at: int,
         output_stride: int = 32,
         multi_grid: tuple[int, ...] = (),
+        last: str = "res5",
     ) -> None:
         super().__init__()
         shape = TRUNKS[name]
@@ -90,18 +93,18 @@ class ResNet(nn.Module):
                 f"backbone.multi_grid {multi_grid}: res5 of {name} has {shape.blocks[3]} blocks; "
                 "give one number for each"
             )
-        self.out_channels = shape.channels
+        self.stages = STAGES[: STAGES.index(last) + 1]
+        self.out_channels = shape.channels[: len(self.stages)]
         self.multi_grid = multi_grid or (1,) * shape.blocks[3]
         frozen = freeze_at >= 2
         first_norm = "frozen_bn" if frozen and norm in ("bn", "sync_bn") else norm
         self.stem = shape.stem(shape.stem_channels, first_norm)
-        self.res2 = _stage(shape, 0, first_norm, stride_in_1x1)
-        self.res3, self.res4, self.res5 = (
-            _stage(shape, index, norm, stride_in_1x1) for index in (1, 2, 3)
-        )
+        for index, stage in enumerate(self.stages):
+            of_stage = norm if index else first_norm
+            self.add_module(stage, _stage(shape, index, of_stage, stride_in_1x1))
         if frozen:
-            for module in (self.stem, self.res2):
-                module.requires_grad_(False)
+            for first in ("stem", "res2"):
+                self.get_submodule(first).requires_grad_(False)
         self.trained_stride = output_stride
         self.set_output_stride(output_stride)
 
@@ -114,7 +117,7 @@ class ResNet(nn.Module):
         if it was trained undilated it stays so when the stride is removed.
         """
         self.output_stride = output_stride
-        for index, name in enumerate(STAGES):
+        for index, name in enumerate(self.stages):
             trained_in, trained_out = _strides(index, self.trained_stride)
             now_in, now_out = _strides(index, output_stride)
             trained_dilation = _plain_stride(index) // trained_out
@@ -132,10 +135,26 @@ class ResNet(nn.Module):
         """Map images (N, 3, H, W) to `res2` ... `res5`, at strides 4, 8, 16, 32 or less."""
         features = {}
         x = self.stem(x)
-        for name in STAGES:
+        for name in self.stages:
             x = getattr(self, name)(x)
             features[name] = x
         return features
+
+
+class Res5(nn.Sequential):
+    """The stage that a trunk which ends with res4 leaves to the heads, on RoI features.
+
+    Args:
+        stride: of its first block; 2 as in a trunk.
+    """
+
+    def __init__(self, name: str, *, norm: str, stride_in_1x1: bool, stride: int) -> None:
+        shape = TRUNKS[name]
+        super().__init__(*_blocks(shape, STAGES.index("res5"), norm, stride_in_1x1))
+        self.out_channels = shape.channels[-1]
+        first = self[0]
+        assert isinstance(first, BasicBlock | BottleneckBlock)
+        first.set_geometry(1, stride=stride)
 
 
 def _plain_stride(stage: int) -> int:

@@ -11,6 +11,7 @@ from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
 from pointrend_repro.modeling.boxes import (
     ImageSize,
+    box_loss,
     clip_boxes,
     decode_boxes,
     encode_boxes,
@@ -23,7 +24,7 @@ from pointrend_repro.modeling.boxes import (
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.sparse_conv import conv_at_cells
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
-from pointrend_repro.settings.instances import DetectorSettings
+from pointrend_repro.settings.instances import SMOOTH_L1_BETA_RPN, DetectorSettings
 
 _BOX_WEIGHTS = (1.0, 1.0, 1.0, 1.0)
 _NEGATIVE_IOU, _POSITIVE_IOU = 0.3, 0.7
@@ -31,7 +32,7 @@ _POSITIVE_FRACTION = 0.5
 
 
 class RegionProposalNetwork(nn.Module):
-    """Proposes boxes on the maps of a backbone, with one anchor size per map."""
+    """Proposes boxes on the maps of a backbone: one anchor size per map, or all of them on one."""
 
     def __init__(self, channels: int, strides: dict[str, int], settings: DetectorSettings) -> None:
         """Make the network with random weights.
@@ -41,18 +42,21 @@ class RegionProposalNetwork(nn.Module):
             strides: image pixels per cell of each map, by its name.
 
         Raises:
-            ValueError: the numbers of anchor sizes and of maps differ.
+            ValueError: the numbers of anchor sizes and of several maps differ.
         """
         super().__init__()
-        if len(settings.anchor_sizes_px) != len(strides):
+        cells = [cell_anchors(s, settings.anchor_ratios) for s in settings.anchor_sizes_px]
+        if len(strides) == 1:
+            cells = [torch.cat(cells)]
+        if len(cells) != len(strides):
             raise ValueError(
                 f"anchor_sizes_px needs one size for each of {list(strides)}, "
                 f"got {settings.anchor_sizes_px}"
             )
         self.strides = strides
         self.settings = settings
-        self.cells = [cell_anchors(s, settings.anchor_ratios) for s in settings.anchor_sizes_px]
-        num_anchors = len(settings.anchor_ratios)
+        self.cells = cells
+        num_anchors = len(cells[0])
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.objectness_logits = nn.Conv2d(channels, num_anchors, 1)
         self.anchor_deltas = nn.Conv2d(channels, num_anchors * 4, 1)
@@ -136,13 +140,14 @@ class RegionProposalNetwork(nn.Module):
             target_delta = encode_boxes(
                 target.boxes[match.matched], all_anchors[match.sampled[:count]], _BOX_WEIGHTS
             )
-            box = box + F.l1_loss(delta[:count], target_delta, reduction="sum")
+            box = box + box_loss(delta[:count], target_delta, self.settings, SMOOTH_L1_BETA_RPN)
         scale = 1.0 / (self.settings.rpn_batch_per_image * len(targets))
         return {"loss_rpn_objectness": objectness * scale, "loss_rpn_box": box * scale}
 
     def _match(self, anchors: Tensor, target: Target) -> "_Matches":
+        eligible = self._eligible(anchors, target)
         matched, state = match_boxes(
-            anchors,
+            anchors[eligible],
             target.boxes,
             negative_below=_NEGATIVE_IOU,
             positive_from=_POSITIVE_IOU,
@@ -151,7 +156,17 @@ class RegionProposalNetwork(nn.Module):
         positive, negative = sample_matches(
             state, self.settings.rpn_batch_per_image, _POSITIVE_FRACTION
         )
-        return _Matches(torch.cat([positive, negative]), len(positive), matched[positive])
+        sampled = eligible[torch.cat([positive, negative])]
+        return _Matches(sampled, len(positive), matched[positive])
+
+    def _eligible(self, anchors: Tensor, target: Target) -> Tensor:
+        """Return the indices of the anchors to learn from: all, or those inside of the image."""
+        if not self.settings.rpn_inside_anchors_only:
+            return torch.arange(len(anchors), device=anchors.device)
+        height, width = target.masks.shape[1:]
+        x0, y0, x1, y1 = anchors.unbind(1)
+        inside = (x0 >= 0) & (y0 >= 0) & (x1 <= width) & (y1 <= height)
+        return torch.nonzero(inside).squeeze(1)
 
     def _at_anchors(
         self, features: dict[str, Tensor], sampled: list[Tensor]

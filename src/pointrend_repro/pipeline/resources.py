@@ -50,6 +50,7 @@ class Jobs(Strict):
     draw_figure: Job
     draw_picture: Job
     count_cost: Job
+    measure_time: Job
 
 
 class Resources(Strict):

@@ -1,5 +1,6 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
+import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,13 +36,15 @@ class Instances:
         boxes: (R, 4) float32, xyxy.
         scores: (R,) float32.
         labels: (R,) int64, 0-based classes.
-        masks: (R, H, W) bool.
+        masks: (R, H, W) bool; None: the model has no mask head.
+        keypoints: (R, K, 3) float32, x, y and a score; None: the model finds none.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     labels: NDArray[np.int64]
-    masks: NDArray[np.bool_]
+    masks: NDArray[np.bool_] | None
+    keypoints: NDArray[np.float32] | None = None
 
 
 def predict_image(
@@ -50,14 +53,17 @@ def predict_image(
     """Find the objects in one RGB image, (H, W, 3) uint8."""
     height, width = image.shape[:2]
     found = detect(saved, image, settings)
-    masks = np.zeros((len(found.boxes), height, width), dtype=bool)
-    for image_mask, (logits, box) in zip(masks, _pairs(found), strict=True):
-        mask_window(logits, box, height, width).draw(image_mask)
+    masks = None
+    if found.mask_logits is not None:
+        masks = np.zeros((len(found.boxes), height, width), dtype=bool)
+        for image_mask, logits, box in zip(masks, found.mask_logits, found.boxes, strict=True):
+            mask_window(logits, box, height, width).draw(image_mask)
     return Instances(
         boxes=found.boxes.cpu().numpy(),
         scores=found.scores.cpu().numpy(),
         labels=found.labels.cpu().numpy(),
         masks=masks,
+        keypoints=None if found.keypoints is None else found.keypoints.cpu().numpy(),
     )
 
 
@@ -84,8 +90,9 @@ def predict_dataset(
         proposals: boxes to look at instead of a model's own proposals.
 
     Yields:
-        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and `segmentation` (RLE at
-        image size), in pixels of the image on disk.
+        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and, if the model predicts
+        them, `segmentation` (RLE at image size) and `keypoints` [x, y, score, ...], in pixels of
+        the image on disk.
 
     Raises:
         UserError: the data set's categories are not those that the model was trained for, or an
@@ -120,16 +127,31 @@ def _results_of(
     proposals: Boxes | None,
 ) -> Iterable[dict[str, Any]]:
     found = _objects(saved, read_record(record), settings, proposals)
-    for mask_logits, box, score, label in found:
-        window = mask_window(mask_logits, box, record.height, record.width)
-        x0, y0, x1, y1 = box.tolist()
-        yield {
+    for each in found:
+        x0, y0, x1, y1 = each.box.tolist()
+        entry: dict[str, Any] = {
             "image_id": record.id,
-            "category_id": saved.categories[label][0],
+            "category_id": saved.categories[each.label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "score": score,
-            "segmentation": encode_window(window, record.height, record.width),
+            "score": each.score,
         }
+        if each.mask_logits is not None:
+            window = mask_window(each.mask_logits, each.box, record.height, record.width)
+            entry["segmentation"] = encode_window(window, record.height, record.width)
+        if each.keypoints is not None:
+            entry["keypoints"] = coco_keypoints(each.keypoints)
+        yield entry
+
+
+def coco_keypoints(keypoints: Tensor) -> list[float]:
+    """Return keypoints (K, 3) of an object as COCO's results have them, [x, y, score, ...].
+
+    COCO's x and y are indices of pixels, whose centres lie half a pixel further (detectron2 commit
+    02b5c4e2, evaluation/coco_evaluation.py).
+    """
+    shift = keypoints.new_tensor([0.5, 0.5, 0.0])
+    values: list[float] = (keypoints - shift).flatten().tolist()
+    return values
 
 
 def _objects(
@@ -149,7 +171,7 @@ def detect(
     settings: InferenceSettings,
     proposals: Boxes | None = None,
 ) -> Detections:
-    """Detect at the network's input size, with boxes moved back to the image's own pixels.
+    """Detect at the network's input size; boxes and keypoints are moved back to the image's pixels.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
@@ -164,12 +186,11 @@ def detect(
     (found,) = saved.model.detect([tensor.to(device)], settings, given)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
     boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
-    keep = is_nonempty(boxes)
-    return Detections(boxes[keep], found.scores[keep], found.labels[keep], found.mask_logits[keep])
-
-
-def _pairs(found: Detections) -> Iterable[tuple[Tensor, Tensor]]:
-    return zip(found.mask_logits, found.boxes, strict=True)
+    points = found.keypoints
+    if points is not None:
+        points = torch.cat([points[..., :2] * scale, points[..., 2:]], dim=2)
+    moved = dataclasses.replace(found, boxes=boxes, keypoints=points)
+    return moved.select(is_nonempty(boxes))
 
 
 def _names(categories: list[tuple[int, str]]) -> str:

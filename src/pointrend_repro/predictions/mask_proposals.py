@@ -13,14 +13,16 @@ from pycocotools import mask as coco_mask
 from rich.progress import track
 from torch import Tensor
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record, resize_image, resized_size
 from pointrend_repro.data.images import planes
 from pointrend_repro.modeling.deepmask.pasting import window_pixels
 from pointrend_repro.modeling.deepmask.windows import boxes_of, find_windows, masks_of
 from pointrend_repro.modeling.paste import MaskWindow
+from pointrend_repro.predictions.best_masks import best_masks
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
@@ -49,7 +51,13 @@ class MaskProposals:
 def predict_image(
     saved: SavedModel, image: NDArray[np.uint8], settings: DeepMaskInferenceSettings
 ) -> MaskProposals:
-    """Propose masks in one RGB image, (H, W, 3) uint8."""
+    """Propose masks in one RGB image, (H, W, 3) uint8.
+
+    Raises:
+        UserError: the settings choose masks by annotated objects, and there are none.
+    """
+    if settings.keep == "best_for_objects":
+        raise UserError("keep best_for_objects: needs a data set, whose annotated objects choose")
     found = list(propose(saved, image, settings))
     height, width = image.shape[:2]
     masks = np.zeros((len(found), height, width), dtype=bool)
@@ -78,7 +86,7 @@ def _results(
     saved: SavedModel, dataset: CocoDataset, settings: DeepMaskInferenceSettings
 ) -> Iterator[dict[str, Any]]:
     for record in track(dataset.images, "predicting"):
-        for score, window in propose(saved, read_record(record), settings):
+        for score, window in _of_record(saved, record, settings):
             yield {
                 "image_id": record.id,
                 "category_id": CATEGORY_ID,
@@ -86,6 +94,16 @@ def _results(
                 "score": score,
                 "segmentation": encode_window(window, record.height, record.width),
             }
+
+
+def _of_record(
+    saved: SavedModel, record: ImageRecord, settings: DeepMaskInferenceSettings
+) -> Iterator[tuple[float, MaskWindow]]:
+    image = read_record(record)
+    if settings.keep == "best_for_objects":
+        device = saved.model.backbone.pixel_mean.device
+        return best_masks(saved, _as_asked(image, settings.test).to(device), record, settings)
+    return propose(saved, image, settings)
 
 
 def propose(

@@ -80,12 +80,18 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     lines = [f"Source: {measured.table.source}."]
     lines += [f"Preset {grid.name}: {'; '.join(data)}."] if data else []
     judged = _judged(grid, measured)
-    return lines + [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
+    lines += [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
+    unjudged: dict[str, list[str]] = {}
+    for column in columns:
+        if column.tolerance is None:
+            unjudged.setdefault(column.tolerance_source, []).append(column.title)
+    return lines + [f"No verdict on {', '.join(c)}: {why}." for why, c in unjudged.items()]
 
 
 def _judged(grid: Grid, measured: MeasuredTable) -> list[Column]:
     columns = measured.table.columns.values()
-    return [c for c in columns if grid.preset.warning is None or c.dataset is None]
+    judged = [c for c in columns if c.tolerance is not None]
+    return [c for c in judged if grid.preset.warning is None or c.is_exact]
 
 
 def _tolerance_text(column: Column) -> str:
@@ -96,7 +102,7 @@ def _tolerance_text(column: Column) -> str:
 
 def _markdown_cell(cell: MeasuredCell) -> str:
     paper = "no number in the paper" if cell.paper is None else f"paper {number(cell.paper)}"
-    if cell.row.runs is None:
+    if not cell.cell.can_run:
         return "–" if cell.paper is None else f"{number(cell.paper)} (printed)"
     if cell.measured is None:
         return f"missing: {_markdown_text(cell.reason)} ({paper})"

@@ -136,7 +136,7 @@ def _stub(table: Table, row: Row) -> str:
 
 def _cell(cell: MeasuredCell) -> str:
     paper = "" if cell.paper is None else f" ({number(cell.paper)})"
-    if cell.row.runs is None:
+    if not cell.cell.can_run:
         return paper.strip()
     if cell.measured is None:
         return f"--{paper}"

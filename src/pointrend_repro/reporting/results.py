@@ -104,12 +104,20 @@ class Source(_Frozen):
         return Training(self.dataset, self.variant, self.trial)
 
 
+class TakenClasses(_Frozen):
+    """Names of the classes that a training took from its source by name, and of the others."""
+
+    taken: tuple[str, ...]
+    new: tuple[str, ...]
+
+
 class ModelRead(_Frozen):
     """The file of a model, or of its boxes, that a step has read; `origin` if it is from here."""
 
     file: str
     input_digest: str | None = None
     origin: Source | None = None
+    classes: TakenClasses | None = None
 
 
 class Origin(_Frozen):

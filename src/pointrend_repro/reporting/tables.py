@@ -47,7 +47,7 @@ class MeasuredCell:
 
     @property
     def counted(self) -> bool:
-        """Whether the number is a count, which needs neither data nor trials."""
+        """Whether the number is of an untrained model, which needs neither data nor trials."""
         return self.column.dataset is None
 
     @property
@@ -120,13 +120,19 @@ def measure_tables(
             for cell in grid.cells
             if cell.table == name
         }
-        trained = any(column.dataset for column in table.columns.values())
-        tables.append(MeasuredTable(name, table, grid.preset.warning if trained else None, cells))
+        exact = all(column.is_exact for column in table.columns.values())
+        tables.append(MeasuredTable(name, table, None if exact else grid.preset.warning, cells))
     return tables
 
 
 def judge(
-    numbers: Sequence[float], *, planned: int, paper: float | None, tolerance: float, claims: bool
+    numbers: Sequence[float],
+    *,
+    planned: int,
+    paper: float | None,
+    tolerance: float | None,
+    claims: bool,
+    why_none: str = "",
 ) -> tuple[Status, str]:
     """Return the verdict on one cell, and the reason wherever there is none.
 
@@ -134,8 +140,9 @@ def judge(
         numbers: the trials' values.
         planned: how many trials the preset asks for.
         paper: the published number, if there is one.
-        tolerance: how far the median may lie from it.
+        tolerance: how far the median may lie from it; None: nobody can say.
         claims: whether the preset's numbers mean anything.
+        why_none: the reason if there is no tolerance.
     """
     if not numbers:
         return "missing", "not run yet"
@@ -143,6 +150,8 @@ def judge(
         return "no-claim", "this preset makes no claims"
     if paper is None:
         return "no-claim", "the paper has no number here"
+    if tolerance is None:
+        return "no-claim", why_none
     # A median of some of the trials could still move, so it is shown but not judged.
     if len(numbers) < planned:
         return "no-claim", f"{len(numbers)} of {planned} trials measured"
@@ -171,9 +180,10 @@ def _measure(
         planned=len(cell.evaluations),
         paper=row.paper.get(cell.column),
         tolerance=_tolerance(column, row.paper.get(cell.column)),
-        claims=warning is None or column.dataset is None,  # a count is the same in every preset
+        claims=warning is None or column.is_exact,
+        why_none=column.tolerance_source,
     )
-    if row.runs is None:
+    if not cell.can_run:
         status, reason = "no-claim", cell.not_run_because
     elif not cell.evaluations:
         reason = cell.not_run_because
@@ -205,8 +215,8 @@ def _why_not_all(
     return f"{verdict}; {told}" if there else told
 
 
-def _tolerance(column: Column, paper: float | None) -> float:
-    """Return how far the median may lie from the paper's number."""
+def _tolerance(column: Column, paper: float | None) -> float | None:
+    """Return how far the median may lie from the paper's number; None if nobody can say."""
     if column.tolerance != "rounding":
         return column.tolerance
     # 34 stands for anything from 33.5 to 34.5, 0.9 for anything from 0.85 to 0.95.

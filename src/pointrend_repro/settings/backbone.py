@@ -21,6 +21,7 @@ class BackboneSettings(Strict):
         "resnet101",
         "resnet103",
         "resnext101_32x8d",
+        "resnext101_64x4d",
     ]
     stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
     norm: Literal["frozen_bn", "bn", "sync_bn", "gn"] = Field(

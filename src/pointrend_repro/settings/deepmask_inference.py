@@ -32,6 +32,11 @@ class DeepMaskInferenceSettings(AnyInferenceSettings):
     proposals: PositiveInt = Field(
         1000, description="the highest-scoring windows of an image, in which alone masks are made"
     )
+    keep: Literal["best_scoring", "best_for_objects"] = Field(
+        "best_scoring",
+        description="best_for_objects: of the masks of all windows, whatever their score, the one "
+        "that overlaps each annotated object most; paper, Table 1's upper bound",
+    )
     octaves: tuple[Octave, Octave] | None = Field(
         None,
         description="the image is seen at 2^first to 2^last of its size, in steps of 2^.5; none: "

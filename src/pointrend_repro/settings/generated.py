@@ -38,6 +38,7 @@ class GeneratedSettings(BaseModel):
         crowd_image_share: Share of the images with a crowd or group annotation.
         smallest_px: Least length of an object's longer side; none: 16, or an eighth of a short
             image's shorter side.
+        subject: What is drawn: things of several classes, or people with COCO's keypoints.
         thin_classes: Whether COCO's scenes have forks, scissors and bicycles, too; Cityscapes'
             street scenes have their bicycles in any case.
     """
@@ -53,6 +54,7 @@ class GeneratedSettings(BaseModel):
     empty_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     crowd_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     smallest_px: Annotated[int, Field(ge=8)] | None = added(None, "the least longer side")
+    subject: Literal["things", "people"] = added("things", "what is drawn; people: one class")
     thin_classes: bool = added(True, "whether COCO's scenes have forks, scissors and bicycles")
 
     @model_validator(mode="after")

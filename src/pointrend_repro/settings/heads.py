@@ -22,6 +22,12 @@ class GridMaskSettings(Strict):
     )
     class_agnostic: bool = added(False, "one mask for all classes (Mask R-CNN, section 4.2)")
 
+    @model_validator(mode="after")
+    def _softmax_is_over_classes(self) -> "GridMaskSettings":
+        if self.mask_loss == "softmax" and self.class_agnostic:
+            raise ValueError("mask_loss: softmax is over classes: it needs class_agnostic: false")
+        return self
+
 
 class Conv4HeadSettings(GridMaskSettings):
     """The default mask head of Mask R-CNN: four 3x3 convs, a deconv, class-specific logits."""
@@ -89,7 +95,7 @@ class MlpMaskSettings(GridMaskSettings):
 
     kind: Literal["mlp"]
     hidden_layers: PositiveInt = Field(
-        2, description="Mask R-CNN, Table 2e: 1 or 2 before the last"
+        2, description="Mask R-CNN, Table 2e: 2 or 3 before the last"
     )
     channels: PositiveInt = 1024
     resolution: PositiveInt = Field(28, description="side of the mask")

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
-from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings
+from pointrend_repro.settings.heads import KeypointHeadSettings, MaskHeadSettings, NoMaskSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -40,8 +40,35 @@ class RoiLayerSettings(Strict):
         "average", description="over the samples of a bin; roi_pool has max only"
     )
     sampling_ratio: Annotated[int, Field(ge=0)] = Field(
-        0, description="samples per bin and axis; 0: as many as it covers cells (d2)"
+        0,
+        description="samples per bin and axis; 0: as many as it covers cells (d2). The paper has 2",
     )
+
+    @model_validator(mode="after")
+    def _is_a_layer(self) -> "RoiLayerSettings":
+        if self.kind == "roi_pool":
+            if self.aggregation != "max":
+                raise ValueError("roi_pool takes the largest value: it needs aggregation: max")
+            if self.sampling_ratio:
+                raise ValueError("roi_pool takes no samples: leave out sampling_ratio")
+        elif self.aggregation == "max" and not self.sampling_ratio:
+            # Over a number that differs from box to box, it would mean another thing in each.
+            raise ValueError("aggregation: max needs a fixed number of samples: sampling_ratio: 2")
+        return self
+
+
+class DetectorInputSettings(InputSettings):
+    """Image sizes, augmentation, and which images are trained on."""
+
+    only_with_keypoints: bool = added(
+        False,
+        "train on images with a labelled keypoint only, as models with a keypoint head always do "
+        "(Mask R-CNN, section 5; in Table 5 the others, too)",
+    )
+
+
+# Where smooth L1 becomes linear, in the box head and in RPN (Mask R-CNN's code, Detectron).
+SMOOTH_L1_BETA, SMOOTH_L1_BETA_RPN = 1.0, 1 / 9
 
 
 class DetectorSettings(Strict):
@@ -61,10 +88,19 @@ class DetectorSettings(Strict):
     nms_iou: Fraction = 0.5
     detections_per_image: PositiveInt = 100
     roi_layer: RoiLayerSettings = added(RoiLayerSettings(), "of the box, mask and keypoint heads")
+    box_loss: Literal["l1", "smooth_l1"] = added(
+        "l1", "smooth_l1: Mask R-CNN's, quadratic below 1 in the box head and 1/9 in RPN; l1: d2's"
+    )
+    rpn_inside_anchors_only: bool = added(
+        False, "RPN learns from no anchor that crosses the image's border (Faster R-CNN)"
+    )
     res5_stride: Literal[1, 2] = added(
         2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )
 
+
+# These see p2, or the trunk's stages besides a pyramid.
+_HEADS_ON_PYRAMIDS = ("pointrend", "sharpmask", "plugin")
 
 # Not written to files: models were told apart by their keys before there were families.
 OwnFamily = Literal["mask_rcnn"]
@@ -86,6 +122,30 @@ class ModelSettings(AnyModelSettings):
         False, "it has no proposals of its own, and is given boxes in training and at test time"
     )
 
+    @property
+    def predicts(self) -> frozenset[str]:
+        """Of boxes, masks and keypoints, what there is a head for."""
+        masks = set() if isinstance(self.mask_head, NoMaskSettings) else {"masks"}
+        keypoints = set() if self.keypoint_head is None else {"keypoints"}
+        return frozenset({"boxes"} | masks | keypoints)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ModelSettings":
+        head = self.mask_head.kind
+        if self.features != "fpn" and head in _HEADS_ON_PYRAMIDS:
+            raise ValueError(f"mask_head.kind {head} needs features: fpn, not {self.features}")
+        if self.features != "c4" and head == "res5":
+            raise ValueError(f"mask_head.kind res5 needs features: c4, not {self.features}")
+        if self.features == "c4" and (self.backbone.output_stride, self.backbone.multi_grid) != (
+            32,
+            (),
+        ):
+            raise ValueError(
+                "features: c4 leaves res5 to the head (detector.res5_stride): "
+                "backbone.output_stride and multi_grid do not apply"
+            )
+        return self
+
 
 class InferenceSettings(AnyInferenceSettings):
     """How a trained detector predicts boxes and masks. The 4x conv head has nothing to set."""
@@ -95,6 +155,9 @@ class InferenceSettings(AnyInferenceSettings):
     points_per_step: PositiveInt = Field(784, description="paper: N = 28 x 28 points per step")
     test: DetectionAtTest = added(AS_TRAINED, "what the model is tested with instead of its own")
     ensemble: EnsembleSettings | None = added(None, "none: the model predicts alone")
+    proposals_only: bool = added(
+        False, "its proposals, of no class, in place of the objects that it finds in them"
+    )
 
 
 class TrainingSettings(AnyTrainingSettings):
@@ -102,14 +165,14 @@ class TrainingSettings(AnyTrainingSettings):
 
     family: OwnFamily = UNNAMED
     model: ModelSettings
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
 class DatasetRecipe(Recipe):
     """How instance models are trained."""
 
-    input: InputSettings = InputSettings()
+    input: DetectorInputSettings = DetectorInputSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
 
 
@@ -117,6 +180,7 @@ class DetectorOverrides(FamilyOverrides):
     """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    keypoint_head: dict[str, Any] = Field({}, description="of the models that have one")
     test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
@@ -125,7 +189,10 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's settings, changed as for all models and for its kind of mask head."""
+        """Return a model's settings, changed as for all models and for its heads."""
         changed = super().of_model(model)
-        head = changed["mask_head"]
-        return changed | {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        head, keypoints = changed["mask_head"], changed["keypoint_head"]
+        heads = {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
+        if keypoints is not None:
+            heads["keypoint_head"] = merged(keypoints, self.keypoint_head)
+        return changed | heads

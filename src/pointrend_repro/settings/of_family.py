@@ -34,6 +34,11 @@ class AnyModelSettings(Strict):
 
     family: str
 
+    @property
+    def predicts(self) -> frozenset[str] | None:
+        """What its predictions hold, as metrics name it in `scores`; None: all of their kind."""
+        return None
+
 
 class AnyInferenceSettings(Strict):
     """How a trained model makes its predictions.

@@ -32,6 +32,11 @@ class StartFrom(BaseModel):
     parts: tuple[Part, ...] | None = Field(None, description="to take; none: all of the model")
     leave_out: tuple[Part, ...] = Field((), description="of these, such as classes of other data")
     frozen: tuple[Part, ...] = Field((), description="not trained, nor their statistics of BN")
+    match_classes: bool = added(
+        False,
+        "layers of classes are taken for the classes that both models have, by name; others begin "
+        "at random",
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> "StartFrom":

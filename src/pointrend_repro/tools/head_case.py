@@ -41,17 +41,18 @@ class Case:
     def head(self, seed: int = 0) -> "Head":
         """Return the head with random weights from a seed."""
         torch.manual_seed(seed)
-        head = build_mask_head(
+        made = build_mask_head(
             self.settings,
             in_channels=BACKBONE.fpn_channels,
             trunk_channels=TRUNKS[BACKBONE.name].channels,
             num_classes=NUM_CLASSES,
         )
+        head = cast(Head, made)
         # Predictors start near zero, where all outputs are nearly equal.
-        for name, parameter in cast(nn.Module, head).named_parameters():
+        for name, parameter in head.named_parameters():
             if name.endswith("bias") or "predict" in name:
                 nn.init.normal_(parameter, std=0.3)
-        return cast(Head, head)
+        return head
 
 
 class Head(nn.Module, MaskHead):

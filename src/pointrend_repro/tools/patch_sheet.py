@@ -45,7 +45,7 @@ def write_patch_sheet(
         UserError: the training is not of patches, or an image cannot be read.
     """
     family = family_of(settings)
-    records = family.training_records(dataset)
+    records = family.training_records(dataset, settings)
     optimizer = settings.optimizer
     batches = training_batches(
         records,

@@ -147,11 +147,12 @@ def _start(
     if found is not None:
         _restore(state, found)
     elif settings.start_from is not None:
+        classes = [category.name for category in dataset.categories]
         with processes.sharing_errors():
             if processes.is_main:
-                note_start(folder, settings.start_from, start_from)
+                note_start(folder, settings.start_from, start_from, classes)
         with processes.sharing_errors():
-            start_model(state.model, settings.start_from, start_from)
+            start_model(state.model, settings.start_from, start_from, classes)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
 
@@ -165,7 +166,7 @@ def _batches(
     run: _Run, dataset: AnyDataset, seed: int, proposals: Proposals | None
 ) -> Generator[Batch]:
     family = family_of(run.settings)
-    records = family.training_records(dataset)
+    records = family.training_records(dataset, run.settings)
     make_example = family.example_maker(run.settings, records)
     return training_batches(
         records,

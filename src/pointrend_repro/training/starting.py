@@ -4,6 +4,7 @@ Loaded once, when there is no checkpoint yet. What was loaded is written beside 
 that the record of the training tells it although the source may be gone by then.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,26 +15,34 @@ from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
-from pointrend_repro.checkpoints.parts import load_parts
+from pointrend_repro.checkpoints.parts import load_parts, shared_with
 from pointrend_repro.settings.start_from import ResolvedStart, lies_in
 
 _NAME = "checkpoints/start.json"
 
 
-def start_model(model: nn.Module, start: ResolvedStart, given: Path | None) -> None:
+def start_model(
+    model: nn.Module, start: ResolvedStart, given: Path | None, classes: Sequence[str]
+) -> None:
     """Load what a training begins with into its model.
 
     Args:
         given: the model of the training that `start` names, if it names one.
+        classes: names of the model's classes.
 
     Raises:
         UserError: see `checkpoints.parts.load_parts`.
     """
-    load_parts(model, getattr(model.settings, "backbone", None), _file(start, given), start)
+    backbone = getattr(model.settings, "backbone", None)
+    load_parts(model, backbone, _file(start, given), start, classes)
 
 
-def note_start(folder: Path, start: ResolvedStart, given: Path | None) -> None:
+def note_start(
+    folder: Path, start: ResolvedStart, given: Path | None, classes: Sequence[str]
+) -> None:
     """Check the file to start from against its record, and write both down in a training's folder.
+
+    Arguments are those of `start_model`.
 
     Raises:
         DamagedError: the model is not what its record describes.
@@ -48,6 +57,10 @@ def note_start(folder: Path, start: ResolvedStart, given: Path | None) -> None:
         noted |= {"input_digest": digest, "origin": origin}
     else:
         noted["input_digest"] = content_digest(path)
+    if start.match_classes:
+        taken = shared_with(path, classes)
+        new = [name for name in classes if name not in taken]
+        noted["classes"] = {"taken": taken, "new": new}
     write_json(folder / _NAME, noted)
 
 

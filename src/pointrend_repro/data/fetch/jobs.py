@@ -31,7 +31,9 @@ class Job:
     @property
     def part(self) -> Path:
         """The partial download, in the folder of its places, since a rename cannot cross disks."""
-        return self.into / f".{self.file.name}.part"
+        # Two downloads may take files from one archive at the same time, as COCO's annotations.
+        mark = "" if self.name == self.download.into else f".{self.name}"
+        return self.into / f".{self.file.name}{mark}.part"
 
     @property
     def given(self) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_utils
+from shapely.geometry import Polygon
 from shapely.ops import unary_union
 
 from pointrend_repro.base.files import write_json
@@ -27,7 +28,7 @@ from pointrend_repro.settings.generated import GeneratedSettings, image_streams
 from pointrend_repro.settings.values import Split
 
 _FIRST_IMAGE_ID: dict[Split, int] = {"train": 1, "val": 2_000_001}
-_JPEG_QUALITY = 92
+JPEG_QUALITY = 92
 
 
 def generate_coco(root: Path, settings: GeneratedSettings) -> None:
@@ -50,6 +51,10 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
     annotations = root / "annotations"
     annotations.mkdir()
     lvis = LvisAnnotations(settings)
+    categories = [
+        {"supercategory": shape.supercategory, "id": shape.coco_id, "name": shape.name}
+        for shape in coco_classes(settings)
+    ]
     for split in ("train", "val"):
         images: list[dict[str, Any]] = []
         objects: list[dict[str, Any]] = []
@@ -58,7 +63,7 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
         for index in progress(settings.image_count(split), f"{split} scenes"):
             streams = image_streams(settings.seed, split, index)
             scene = sample_scene(settings, split, index)
-            images.append(_image_record(settings, split, index))
+            images.append(image_record(settings, split, index))
             rendered = render_scene(
                 scene,
                 width_px=settings.width_px,
@@ -66,21 +71,25 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
                 rng=streams.texture,
             )
             path = folder / images[-1]["file_name"]
-            Image.fromarray(rendered).save(path, quality=_JPEG_QUALITY)
+            Image.fromarray(rendered).save(path, quality=JPEG_QUALITY)
             for annotation in _annotations(settings, scene, streams.annotation):
                 annotation |= {"image_id": images[-1]["id"], "id": len(objects) + 1}
                 objects.append(annotation)
             if split == "val":
                 lvis.add_image(images[-1], scene, streams.annotation)
-        content = _header(settings) | {"images": images, "annotations": objects}
+        content = file_header("Generated scenes in the layout of COCO 2017", categories) | {
+            "images": images,
+            "annotations": objects,
+        }
         write_json(annotations / f"instances_{split}2017.json", content, indent=None)
     write_json(annotations / "lvis_v0.5_val.json", lvis.content(), indent=None)
 
 
-def _header(settings: GeneratedSettings) -> dict[str, Any]:
+def file_header(description: str, categories: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what an annotation file says besides its images and annotations."""
     return {
         "info": {
-            "description": "Generated scenes in the layout of COCO 2017",
+            "description": description,
             "url": "",
             "version": "1.0",
             "year": 2017,
@@ -88,14 +97,12 @@ def _header(settings: GeneratedSettings) -> dict[str, Any]:
             "date_created": "2017/09/01",
         },
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": ""}],
-        "categories": [
-            {"supercategory": shape.supercategory, "id": shape.coco_id, "name": shape.name}
-            for shape in coco_classes(settings)
-        ],
+        "categories": categories,
     }
 
 
-def _image_record(settings: GeneratedSettings, split: Split, index: int) -> dict[str, Any]:
+def image_record(settings: GeneratedSettings, split: Split, index: int) -> dict[str, Any]:
+    """Return image `index` of `split` as an element of a file's `images`."""
     identity = image_id(split, index)
     file_name = f"{identity:012d}.jpg"
     return {
@@ -134,14 +141,17 @@ def _annotations(
             }
         )
     crowd = [item for item in scene if item.in_crowd]
-    return [*annotations, _crowd_annotation(crowd, **size)] if crowd else annotations
+    if crowd:
+        category = crowd[0].shape.coco_id
+        annotations.append(crowd_annotation([item.visible for item in crowd], category, **size))
+    return annotations
 
 
-def _crowd_annotation(
-    members: list[SceneObject], *, width_px: int, height_px: int
+def crowd_annotation(
+    members: list[Polygon], category_id: int | None, *, width_px: int, height_px: int
 ) -> dict[str, Any]:
     """Return the single annotation of a group of objects: a mask in run lengths."""
-    region = unary_union([item.visible for item in members])
+    region = unary_union(members)
     polygons = exact_polygons(region)
     encoded = encode(polygons, width_px=width_px, height_px=height_px)
     return {
@@ -149,5 +159,5 @@ def _crowd_annotation(
         "area": float(mask_utils.area(encoded)),
         "iscrowd": 1,
         "bbox": [float(value) for value in mask_utils.toBbox(encoded)],
-        "category_id": members[0].shape.coco_id,
+        "category_id": category_id,
     }

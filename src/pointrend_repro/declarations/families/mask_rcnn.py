@@ -23,8 +23,12 @@ def _leaves_unused(settings: TrainingSettings) -> bool:
 
 
 def _architecture(settings: ModelSettings) -> tuple[str, ...]:
-    parts = (settings.backbone.name, f"mask head {settings.mask_head.kind}")
-    return (*parts, "given proposals") if settings.given_proposals else parts
+    parts = [settings.backbone.name, f"mask head {settings.mask_head.kind}"]
+    if settings.keypoint_head is not None:
+        parts.append("a keypoint head")
+    if settings.given_proposals:
+        parts.append("given proposals")
+    return tuple(parts)
 
 
 def _given_boxes(settings: ModelSettings) -> ModelSettings:
@@ -45,6 +49,7 @@ FAMILY = Family(
     weights=lambda model: model.backbone.weights,
     pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
     read="pointrend_repro.data.training_splits:read_instances",
+    requires="pointrend_repro.data.training_splits:require_keypoints_of_head",
     trains_on="pointrend_repro.data.training_splits:has_object",
     make_example="pointrend_repro.data.examples:training_example",
     identity="pointrend_repro.data.training_splits:objects",

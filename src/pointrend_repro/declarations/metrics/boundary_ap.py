@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import COCO_KEYS
 METRIC = Metric(
     name="boundary_ap",
     reads="instances",
+    scores="masks",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
     keys=percent(*COCO_KEYS),

@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import THINGS
 METRIC = Metric(
     name="cityscapes_ap",
     reads="instances",
+    scores="masks",
     truth="val_label_images",
     layouts=("cityscapes",),
     keys=percent("AP", "AP50", *(f"AP_{name}" for name in THINGS)),

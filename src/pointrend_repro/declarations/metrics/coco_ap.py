@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import COCO_KEYS
 METRIC = Metric(
     name="coco_ap",
     reads="instances",
+    scores="masks",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),  # Cityscapes' instances become COCO annotations, too
     keys=percent(*COCO_KEYS, "AP_box"),

@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import COCO_KEYS
 METRIC = Metric(
     name="lvis_ap_star",
     reads="instances",
+    scores="masks",
     truth="lvis_annotations",
     layouts=("coco",),
     without_truth="no LVIS annotations given; name them by lvis_annotations=FILE",

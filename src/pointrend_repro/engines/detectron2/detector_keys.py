@@ -13,13 +13,26 @@ from pointrend_repro.engines.detectron2.keys import (
     backbone_keys,
     backbone_problems,
 )
+from pointrend_repro.engines.detectron2.mask_rcnn_keys import (
+    loss_keys,
+    one_map_keys,
+    one_map_problems,
+    roi_layer_keys,
+    roi_layer_problems,
+)
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
+    NoMaskSettings,
     PointRendHeadSettings,
+    Res5MaskSettings,
     SharpMaskHeadSettings,
 )
-from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import (
+    DetectorSettings,
+    InferenceSettings,
+    ModelSettings,
+)
 
 _POINTREND_BASE = "detectron2's Base-PointRend-RCNN-FPN.yaml"
 _LEVELS = ["p2", "p3", "p4", "p5"]
@@ -32,10 +45,12 @@ def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         *backbone_keys(settings.backbone),
         *_proposal_keys(settings.detector),
         *_box_keys(settings.detector, num_classes),
-        Key("MODEL.MASK_ON", True, "model.mask_head"),
+        *roi_layer_keys(settings, "MODEL.ROI_BOX_HEAD"),
+        Key("MODEL.MASK_ON", not isinstance(settings.mask_head, NoMaskSettings), "model.mask_head"),
         # Our masks are full-size bit masks too; polygons could not be mixed with run lengths.
         Key("INPUT.MASK_FORMAT", "bitmask", _POINTREND_BASE),
         *_mask_head_keys(settings, num_classes),
+        *one_map_keys(settings),
     ]
 
 
@@ -50,12 +65,16 @@ def detector_problems(settings: ModelSettings) -> list[str]:
                 problems.append(f"model.mask_head.point_loss {head.point_loss}")
         case SharpMaskHeadSettings(coarse_stage_share=float()):
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
-    return problems
+        case Conv4HeadSettings(mask_loss="softmax"):
+            problems.append("model.mask_head.mask_loss softmax")
+    if settings.keypoint_head is not None:
+        problems.append("keypoints here (model.keypoint_head); leave out `engine`")
+    return [*problems, *roi_layer_problems(settings), *one_map_problems(settings)]
 
 
 def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings) -> list[Key]:
     """Translate how a mask head predicts its masks."""
-    if isinstance(head, Conv4HeadSettings):
+    if isinstance(head, Conv4HeadSettings | NoMaskSettings | Res5MaskSettings):
         return []
     if not isinstance(head, PointRendHeadSettings):
         return [_own_inference(settings)]
@@ -71,7 +90,9 @@ def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings)
 
 
 def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
-    """Return PointRend's inference settings that detectron2 does not support."""
+    """Return the inference settings that detectron2 does not support."""
+    if settings.proposals_only:
+        return ["inference.proposals_only"]
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)
@@ -111,6 +132,7 @@ def _proposal_keys(settings: DetectorSettings) -> list[Key]:
         Key("MODEL.RPN.POST_NMS_TOPK_TRAIN", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
         Key("MODEL.RPN.POST_NMS_TOPK_TEST", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
         Key("MODEL.RPN.NMS_THRESH", settings.rpn_nms_iou, f"{own}.rpn_nms_iou"),
+        *loss_keys(settings),
     ]
 
 
@@ -147,7 +169,9 @@ def _box_keys(settings: DetectorSettings, num_classes: int) -> list[Key]:
 def _mask_head_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
     match settings.mask_head:
         case Conv4HeadSettings() as head:
-            return _conv4_keys(head)
+            return [*_conv4_keys(head), *roi_layer_keys(settings, "MODEL.ROI_MASK_HEAD")]
+        case NoMaskSettings() | Res5MaskSettings():  # the latter's: `one_map_keys`
+            return []
         case PointRendHeadSettings() as head:
             return _pointrend_keys(head, settings.backbone.fpn_channels, num_classes)
         case head:
@@ -156,7 +180,9 @@ def _mask_head_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
 
 def _conv4_keys(head: Conv4HeadSettings) -> list[Key]:
     name, own = "MODEL.ROI_MASK_HEAD", "model.mask_head"
+    agnostic = [Key(f"{name}.CLS_AGNOSTIC_MASK", True, f"{own}.class_agnostic")]
     return [
+        *(agnostic if head.class_agnostic else []),
         Key(f"{name}.NAME", "MaskRCNNConvUpsampleHead", BASE),
         Key(f"{name}.NUM_CONV", 4, BASE),
         Key(f"{name}.CONV_DIM", head.channels, f"{own}.channels"),

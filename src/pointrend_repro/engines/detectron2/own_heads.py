@@ -94,12 +94,14 @@ class OwnMaskHead(nn.Module):
     def __init__(self, cfg: CfgNode, input_shape: dict[str, ShapeSpec]) -> None:
         super().__init__()
         names = cfg.MODEL.ROI_MASK_HEAD
-        self.head = build_mask_head(
+        head = build_mask_head(
             _SETTINGS.validate_json(names.OWN_SETTINGS),
             in_channels=input_shape[_PYRAMID[0]].channels,
             trunk_channels=tuple(input_shape[stage].channels for stage in STAGES),
             num_classes=cfg.MODEL.ROI_HEADS.NUM_CLASSES,
         )
+        assert head is not None  # `none` switches detectron2's masks off
+        self.head = head
         self.inference = InferenceSettings(**json.loads(names.OWN_INFERENCE or "{}"))
 
     def forward(

@@ -104,7 +104,7 @@ def _configuration(
 def _data(
     settings: AnyTrainingSettings, dataset: AnyDataset, cfg: CfgNode
 ) -> tuple[list[dict[str, Any]], Any]:
-    images: Any = family_of(settings).training_records(dataset)
+    images: Any = family_of(settings).training_records(dataset, settings)
     if not images:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     if isinstance(dataset, LabelledImages):

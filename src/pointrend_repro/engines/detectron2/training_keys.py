@@ -81,6 +81,8 @@ def training_problems(settings: AnyTrainingSettings, of_optimizer: Sequence[str]
     problems += of_optimizer
     if schedule.poly_power is not None:
         problems.append("schedule.poly_power, which is of its DeepLab project")
+    if schedule.lr_drop_shares:
+        problems.append("schedule.lr_drop_shares")
     if optimizer.warmup_iters > schedule.total_iters:  # it would shorten the warm-up
         problems.append("optimizer.warmup_iters past schedule.total_iters")
     # Its warm-up ends at the rate of its last iteration; ours multiplies a decaying rate.

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.modeling.init import init_msra, init_normal
-from pointrend_repro.modeling.mask_heads.grid import GridMaskHead
+from pointrend_repro.modeling.mask_heads.grid import GridMaskHead, classes_are_apart, mask_channels
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.heads import Conv4HeadSettings
 from pointrend_repro.settings.instances import InferenceSettings
@@ -31,6 +31,8 @@ class Conv4Head(GridMaskHead):
         roi_layer: RoiLayer = pool_rois,
     ) -> None:
         super().__init__()
+        self.mask_loss = settings.mask_loss
+        self.classes_are_apart = classes_are_apart(settings)
         self.roi_layer = roi_layer
         self.roi_resolution = settings.roi_resolution
         width = settings.channels
@@ -38,12 +40,12 @@ class Conv4Head(GridMaskHead):
             nn.Conv2d(width if i else in_channels, width, 3, padding=1) for i in range(_NUM_CONVS)
         )
         self.deconv = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
-        self.predictor = nn.Conv2d(width, num_classes, 1)
+        self.predictor = nn.Conv2d(width, mask_channels(settings, num_classes), 1)
         init_msra(*self.convs, self.deconv)
         init_normal(self.predictor, std=0.001)
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return mask logits (R, K, 2 S, 2 S) for S the RoI resolution."""
+        """Return mask logits (R, K, 2 S, 2 S) for S the RoI resolution, as `GridMaskHead` does."""
         logits: Tensor = self.predictor(self._hidden_of(features, boxes))
         return logits
 
@@ -54,7 +56,12 @@ class Conv4Head(GridMaskHead):
         labels: list[Tensor],
         settings: InferenceSettings,
     ) -> Tensor:
-        """Return mask logits (R, 2 S, 2 S) of each box's class, without those of the others."""
+        """Return mask logits (R, 2 S, 2 S) of each box's class, without those of the others.
+
+        A class of a softmax needs the others.
+        """
+        if not self.classes_are_apart:
+            return super().predict(features, boxes, labels, settings)
         hidden = self._hidden_of(features, boxes)
         classes = torch.cat(labels)
         weight = self.predictor.weight.flatten(1)[classes]

@@ -19,7 +19,7 @@ def build_plugin_head(
     settings: PluginHeadSettings,
     *,
     in_channels: int,
-    trunk_channels: tuple[int, int, int, int],
+    trunk_channels: tuple[int, ...],
     num_classes: int,
 ) -> nn.Module:
     """Make the mask head that `settings.head` names.

@@ -79,9 +79,7 @@ class Bottleneck(nn.Module):
 class Refinement(nn.Module):
     """The top-down path, from the bottleneck's vector and the trunk's stages to a mask."""
 
-    def __init__(
-        self, trunk_channels: tuple[int, int, int, int], settings: SharpMaskHeadSettings
-    ) -> None:
+    def __init__(self, trunk_channels: tuple[int, ...], settings: SharpMaskHeadSettings) -> None:
         super().__init__()
         k = settings.encoding_channels
         # From coarse to fine; schedule (b) of section 5.2 halves the channels.
@@ -129,7 +127,7 @@ class SharpMaskHead(GridMaskHead):
     def __init__(
         self,
         in_channels: int,
-        trunk_channels: tuple[int, int, int, int],
+        trunk_channels: tuple[int, ...],
         settings: SharpMaskHeadSettings,
         roi_layer: RoiLayer = pool_rois,
     ) -> None:

@@ -37,11 +37,11 @@ def wanted_paths(grid: Grid, *, own_roots: Iterable[str] = ()) -> list[str]:
     """
     taken = set(own_roots)
     roots = [d for d in grid.datasets.values() if d.root and not d.generate and d.root not in taken]
-    lvis = [f"{d.root}/{d.lvis_annotations}" for d in roots if d.lvis_annotations]
+    files = [f"{d.root}/{file}" for d in roots for file in d.unusual_annotations]
     pairs = sorted({(t.dataset, t.variant) for t in grid.trainings})
     models = (grid.training_settings(*pair).model for pair in pairs)
     weights = (family_of(model).weights(model) for model in models)
-    paths = [*(d.root for d in roots if d.root), *lvis, *(w for w in weights if w)]
+    paths = [*(d.root for d in roots if d.root), *files, *(w for w in weights if w)]
     return list(dict.fromkeys(paths))
 
 

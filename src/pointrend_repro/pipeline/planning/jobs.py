@@ -73,10 +73,14 @@ def count_jobs(
 def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, list[bool]]:
     drawn = [Path(d.root) for d in grid.datasets.values() if d.generate and d.root]
     prepared = [name for name, d in grid.datasets.items() if d.layout == "cityscapes"]
+    first = [name for name, d in grid.datasets.items() if d.val_first is not None]
     return {
         "fetch_data": [record.is_file() for record in fetched],
         "generate_data": [folder.is_dir() for folder in drawn],
         "prepare_cityscapes": [_is_prepared(name) for name in prepared],
+        "prepare_first_images": [
+            (Path("data") / f"{name}_first" / "instances_val.json").is_file() for name in first
+        ],
         "check_data": [(places.results / dataset_path(d)).is_file() for d in grid.datasets],
     }
 
@@ -95,6 +99,7 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
     return {
         "draw_figure": [
             all(map(progress.is_trained, grid.trainings_shown(grid.drawn.figures[name]).values()))
+            and _are_scored(grid, progress, name)
             and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
             for name in grid.preset.figures
         ],
@@ -105,6 +110,11 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
         ],
         "thin_logs": [done and all(map(progress.is_trained, grid.trainings)) for done in thinned],
     }
+
+
+def _are_scored(grid: Grid, progress: Progress, figure: str) -> bool:
+    made = progress.evaluations | progress.costs
+    return all(made[score] for score in grid.scores_shown(grid.drawn.figures[figure]).values())
 
 
 def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:

@@ -1,6 +1,6 @@
 """Published speeds (`config/speeds.yaml`), and which of them a model is reckoned from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -54,6 +54,16 @@ class MaskHead(Strict):
     source: str
 
 
+class KeypointHead(Strict):
+    """What a keypoint head adds, on any trunk: seconds a batch, as `Detector`, and an image."""
+
+    train_s: PublishedRange
+    images_per_batch: PositiveInt
+    test_s: PublishedRange
+    model_mb: _NotNegative
+    source: str
+
+
 class SemanticModel(Strict):
     """Seconds a batch of computing and of loading images, and seconds an image to predict."""
 
@@ -86,6 +96,7 @@ class Speeds(Strict):
     gpus: dict[str, Gpu]
     detectors: dict[str, dict[str, Detector]]
     mask_heads: dict[str, MaskHead]
+    keypoint_head: KeypointHead
     semantic: dict[str, SemanticModel]
     datasets: dict[str, DatasetSize]
 
@@ -153,19 +164,39 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
 
 
 def detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
-    """Return the speed of a trunk on data of a layout, times that of a mask head."""
-    trunk = speeds.detectors.get(layout, {}).get(settings.model.backbone.name)
+    """Return the speed of a trunk on data of a layout, times a mask head's, plus keypoints'."""
+    trunk = speeds.detectors.get(layout, {}).get(_trunk_key(settings))
     head = speeds.mask_heads.get(_head_key(settings))
     if trunk is None or head is None:
         return None
     batch = settings.optimizer.images_per_batch / trunk.images_per_batch
-    return ModelSpeed(
+    speed = ModelSpeed(
         train_s=Range(*head.train) * (trunk.train_s * batch),
         loading_s=NOTHING,
         test_s=Range(*trunk.test_s) * Range(*head.test),
         model_bytes=1e6 * (trunk.model_mb + head.model_mb),
         sources=(f"{trunk.source}: {trunk.train_s} s", f"{_head_key(settings)}: {head.source}"),
     )
+    if settings.model.keypoint_head is None:
+        return speed
+    return _with_keypoints(speed, speeds.keypoint_head, settings.optimizer.images_per_batch)
+
+
+def _with_keypoints(speed: ModelSpeed, head: KeypointHead, images_per_batch: int) -> ModelSpeed:
+    return replace(
+        speed,
+        train_s=speed.train_s.plus(
+            Range(*head.train_s) * (images_per_batch / head.images_per_batch)
+        ),
+        test_s=speed.test_s.plus(Range(*head.test_s)),
+        model_bytes=speed.model_bytes + 1e6 * head.model_mb,
+        sources=(*speed.sources, f"keypoint head: {head.source}"),
+    )
+
+
+def _trunk_key(settings: TrainingSettings) -> str:
+    name, features = settings.model.backbone.name, settings.model.features
+    return name if features == "fpn" else f"{name}_{features}"
 
 
 def _head_key(settings: TrainingSettings) -> str:

@@ -53,7 +53,9 @@ def run_evaluation(
         "input_digest": predictions_digest,
     }
     record["versions"] |= declared.outside_files()
-    result = {"metric": metric, "values": scored.values, **units, "origin": origin, **resampled}
+    plotted = {"curves": scored.curves} if scored.curves is not None else {}
+    result = {"metric": metric, "values": scored.values, **units, **plotted, "origin": origin}
+    result |= resampled
     write_result(output, result, record)
 
 

@@ -62,7 +62,6 @@ def _train(
     given: "_Given",
 ) -> None:
     """Train, holding the folder's lock until `stack` closes."""
-    from pointrend_repro.checkpoints.saved_models import SavedModel
     from pointrend_repro.engines.choosing import trainer_of
     from pointrend_repro.training.lock import only_training_in
     from pointrend_repro.training.processes import Processes
@@ -78,6 +77,7 @@ def _train(
             stack.enter_context(only_training_in(output.parent))
         family = family_of(settings)
         dataset = family.function(family.read)(data, "train")
+        family.require(dataset, settings, data.train_annotations)
         options, told = given.read(settings, dataset, experiment)
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
@@ -91,14 +91,23 @@ def _train(
         stop=stop,
         **options,
     )
-    categories = [(c.id, c.name) for c in dataset.categories]
-    saved = SavedModel(model, _of_inference(settings.input), categories)
+    saved = _saved(model, settings, dataset)
     with processes.sharing_errors():
         if processes.is_main:
             record = finish() | {"world_size": processes.world_size, "data": used}
             record |= told | _started_from(settings, output.parent)
             _save(saved, output, experiment, record)
     processes.end()
+
+
+def _saved(model: Any, settings: AnyTrainingSettings, dataset: Any) -> "SavedModel":
+    """Return a trained model with what is needed to use it."""
+    from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.data.training_splits import learned_keypoints
+
+    categories = [(c.id, c.name) for c in dataset.categories]
+    keypoints = learned_keypoints(dataset, settings)
+    return SavedModel(model, _of_inference(settings.input), categories, keypoints=keypoints)
 
 
 class _Given(NamedTuple):

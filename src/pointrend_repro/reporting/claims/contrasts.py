@@ -9,9 +9,11 @@ from pointrend_repro.reporting.claims.schema import (
     BetterClaim,
     Claim,
     GainClaim,
+    GainFallsClaim,
     GreaterClaim,
     Pair,
     SaturationClaim,
+    WithinClaim,
 )
 
 # (row, column) of the claim's table.
@@ -20,23 +22,25 @@ CellName = tuple[str, str]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A sum of cells, each with a factor.
+    """A sum of cells, each with a factor, and of a number.
 
     Attributes:
         text: what must be above zero, in words.
         unit: of the cells, and so of the sum.
         factors: by cell.
         counted: whether the cells are counts, which are the same in every preset and run.
+        offset: the number.
     """
 
     text: str
     unit: str
     factors: dict[CellName, float]
     counted: bool
+    offset: float = 0.0
 
     def of(self, value: Callable[[CellName], float]) -> float:
         """Return the sum for a value of each cell."""
-        return sum(factor * value(cell) for cell, factor in self.factors.items())
+        return self.offset + sum(factor * value(cell) for cell, factor in self.factors.items())
 
     def in_paper(self, table: Table) -> float | None:
         """Return the sum of the published numbers; None if one is not published."""
@@ -49,24 +53,65 @@ class Contrast:
 
 def contrasts(claim: Claim, table: Table) -> list[Contrast]:
     """Return the differences that must all be above zero for the claim to hold."""
-    if isinstance(claim, GreaterClaim):
-        return list(_greater(claim, table))
-    if isinstance(claim, GainClaim):
-        return list(_gain_greater(claim, table))
-    if isinstance(claim, BetterClaim):
-        return list(_better(claim, table))
-    return list(_saturates(claim, table))
+    match claim:
+        case GreaterClaim():
+            return list(_greater(claim, table))
+        case GainClaim():
+            return list(_gain_greater(claim, table))
+        case BetterClaim():
+            return list(_better(claim, table))
+        case WithinClaim():
+            return list(_within(claim, table))
+        case GainFallsClaim():
+            return list(_gain_falls(claim, table))
+        case SaturationClaim():
+            return list(_saturates(claim, table))
 
 
 def _greater(claim: GreaterClaim, table: Table) -> Iterator[Contrast]:
     factor = "" if claim.times == 1 else f"{claim.times:g} × "
+    margin = f" − {claim.by:g}" if claim.by else ""
     for name in claim.columns:
         for better, worse in claim.pairs:
             yield _contrast(
                 f"{table.columns[name].title}: "
-                f"{table.rows[better].title} − {factor}{table.rows[worse].title}",
+                f"{table.rows[better].title} − {factor}{table.rows[worse].title}{margin}",
                 table.columns[name],
                 {(better, name): 1.0, (worse, name): -claim.times},
+                offset=-claim.by,
+            )
+
+
+def _within(claim: WithinClaim, table: Table) -> Iterator[Contrast]:
+    """Two one-sided tests: the difference is below the limit, and above its negative."""
+    for name in claim.columns:
+        column = table.columns[name]
+        for first, second in claim.pairs:
+            difference = f"({table.rows[first].title} − {table.rows[second].title})"
+            for sign, factor in (("−", -1.0), ("+", 1.0)):
+                yield _contrast(
+                    f"{column.title}: {claim.within:g} {sign} {difference}",
+                    column,
+                    {(first, name): factor, (second, name): -factor},
+                    offset=claim.within,
+                )
+
+
+def _gain_falls(claim: GainFallsClaim, table: Table) -> Iterator[Contrast]:
+    for name in claim.columns:
+        column = table.columns[name]
+        for pair, other in pairwise(claim.pairs):
+            (better, worse), (better2, worse2) = (_larger_first(p, column) for p in (pair, other))
+            yield _contrast(
+                f"{column.title}: ({table.rows[better].title} − {table.rows[worse].title}) − "
+                f"({table.rows[better2].title} − {table.rows[worse2].title})",
+                column,
+                {
+                    (better, name): 1.0,
+                    (worse, name): -1.0,
+                    (better2, name): -1.0,
+                    (worse2, name): 1.0,
+                },
             )
 
 
@@ -117,5 +162,7 @@ def _saturates(claim: SaturationClaim, table: Table) -> Iterator[Contrast]:
         )
 
 
-def _contrast(text: str, column: Column, factors: dict[CellName, float]) -> Contrast:
-    return Contrast(text, column.unit, factors, counted=column.dataset is None)
+def _contrast(
+    text: str, column: Column, factors: dict[CellName, float], *, offset: float = 0.0
+) -> Contrast:
+    return Contrast(text, column.unit, factors, counted=column.is_exact, offset=offset)

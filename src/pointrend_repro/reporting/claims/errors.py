@@ -68,7 +68,7 @@ def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]
         return None
     medians = {name: np.median(v, axis=0) for name, v in resampled.items() if v is not None}
     terms = [factor * medians[name] for name, factor in contrast.factors.items()]
-    return np.sum(terms, axis=0)
+    return contrast.offset + np.sum(terms, axis=0)
 
 
 def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:

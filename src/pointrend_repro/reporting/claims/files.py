@@ -55,6 +55,7 @@ class JudgedPart(_Frozen):
     Attributes:
         text: what it is the difference of.
         factors: of `cells`, in their order.
+        offset: a number that is added: the margin of what is claimed.
         paper: the difference of the published numbers.
         difference: that of the medians over the trials.
         images: its interval over resampled images.
@@ -73,6 +74,7 @@ class JudgedPart(_Frozen):
     unit: str
     paper: float | None
     factors: tuple[float, ...]
+    offset: float = 0.0
     cells: tuple[JudgedCell, ...]
     difference: float | None = None
     images: Interval | None = None
@@ -147,7 +149,7 @@ def read_claims(preset: str, results: Results, results_dir: Path) -> list[Judged
 
 def claims_as_data(claims: list[JudgedClaim]) -> list[dict[str, Any]]:
     """Return the claims as plain data for machines, without their cells and origins."""
-    dropped: Any = {"origin": True, "parts": {"__all__": {"cells", "factors"}}}
+    dropped: Any = {"origin": True, "parts": {"__all__": {"cells", "factors", "offset"}}}
     return [claim.model_dump(mode="json", exclude=dropped) for claim in claims]
 
 

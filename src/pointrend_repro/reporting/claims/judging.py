@@ -76,6 +76,7 @@ def _judge(
         unit=contrast.unit,
         paper=contrast.in_paper(table),
         factors=tuple(contrast.factors.values()),
+        offset=contrast.offset,
         cells=tuple(cell.judged for cell in cells.values()),
         verdict="not-measured",
     )

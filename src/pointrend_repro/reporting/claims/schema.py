@@ -15,6 +15,7 @@ from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.reading import load_table
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.yaml_files import read_yaml, validate
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.settings.values import PositiveFloat, Strict
 
 _FILE = "claims.yaml"
@@ -30,12 +31,40 @@ class _Claim(Strict):
 
 
 class GreaterClaim(_Claim):
-    """In each column, the first row of each pair is above the second, or `times` above it."""
+    """In each column, the first row of each pair is above the second, `times` it, or `by` more."""
 
     kind: Literal["greater"]
     pairs: Annotated[list[Pair], Field(min_length=1)]
     columns: Annotated[list[Name], Field(min_length=1)]
     times: PositiveFloat = 1
+    by: Annotated[float, Field(ge=0)] = Field(0, description="in the columns' unit")
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
+class WithinClaim(_Claim):
+    """In each column, the rows of each pair differ by less than `within`, either way."""
+
+    kind: Literal["within"]
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+    columns: Annotated[list[Name], Field(min_length=1)]
+    within: PositiveFloat = Field(description="in the columns' unit")
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
+class GainFallsClaim(_Claim):
+    """In each column, each pair's first row gains more over its second than the next pair's."""
+
+    kind: Literal["gain_falls"]
+    pairs: Annotated[list[Pair], Field(min_length=2)]
+    columns: Annotated[list[Name], Field(min_length=1)]
 
     @property
     def rows(self) -> list[str]:
@@ -84,15 +113,15 @@ class SaturationClaim(_Claim):
         return self
 
 
-Claim = GreaterClaim | GainClaim | SaturationClaim | BetterClaim
+Claim = GreaterClaim | GainClaim | SaturationClaim | BetterClaim | WithinClaim | GainFallsClaim
 
-_KINDS: dict[
-    str, type[GreaterClaim] | type[GainClaim] | type[SaturationClaim] | type[BetterClaim]
-] = {
+_KINDS: dict[str, type[Claim]] = {
     "greater": GreaterClaim,
     "gain_greater": GainClaim,
     "saturates": SaturationClaim,
     "better": BetterClaim,
+    "within": WithinClaim,
+    "gain_falls": GainFallsClaim,
 }
 
 
@@ -178,6 +207,12 @@ def _check_cells(claim: Claim, table: Table, where: str) -> None:
             raise UserError(
                 f"{where}: row {name!r} of table {claim.table!r} has published numbers only, so "
                 "there is nothing to judge by"
+            )
+    for name in claim.columns:
+        if METRICS.find(table.columns[name].metric).measured:
+            raise UserError(
+                f"{where}: column {name!r} of table {claim.table!r} is measured on whatever device "
+                "is at hand, so there is nothing to judge by"
             )
     units = {table.columns[name].unit for name in claim.columns}
     if isinstance(claim, GainClaim) and len(units) > 1:

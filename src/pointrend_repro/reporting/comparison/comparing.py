@@ -11,8 +11,8 @@ from pointrend_repro.reporting.comparison.origins import OriginFact, origin_fact
 from pointrend_repro.reporting.comparison.reading import Side
 from pointrend_repro.reporting.tables import MeasuredCell, measure_tables
 
-Status = Literal["same", "differs", "only A", "only B"]
-STATUSES: tuple[Status, ...] = ("same", "differs", "only A", "only B")
+Status = Literal["same", "differs", "no tolerance", "only A", "only B"]
+STATUSES: tuple[Status, ...] = ("same", "differs", "no tolerance", "only A", "only B")
 
 _KEY = ["dataset", "variant", "trial", "inference", "metric", "key"]
 _EDGE = 1e-9  # as in `tables`: a difference that is the tolerance on paper is within it
@@ -23,13 +23,14 @@ class ComparedCell:
     """One cell of a table, measured on one side at least. B minus A is the difference.
 
     Attributes:
-        tolerance: up to which the medians count as the same; of a count, none at all.
+        tolerance: up to which the medians count as the same; of a count, none at all. None: the
+            table has none, and any difference is shown without a verdict.
     """
 
     table: str
     a: MeasuredCell
     b: MeasuredCell
-    tolerance: float
+    tolerance: float | None
     status: Status
 
     @property
@@ -72,8 +73,8 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether each cell is on both sides, and the same."""
-        return all(cell.status == "same" for cell in self.cells)
+        """Whether each cell is on both sides, and the same where the table has a tolerance."""
+        return all(cell.status in ("same", "no tolerance") for cell in self.cells)
 
 
 def compare(grid: Grid, a: Side, b: Side) -> Comparison:
@@ -112,9 +113,12 @@ def count_numbers(a: pd.DataFrame, b: pd.DataFrame) -> Numbers:
 
 
 def _compare(table: str, a: MeasuredCell, b: MeasuredCell) -> ComparedCell:
-    tolerance = 0.0 if a.column.tolerance == "rounding" else a.column.tolerance
+    found = a.column.tolerance
+    tolerance = 0.0 if found == "rounding" else found
     if a.measured is None or b.measured is None:
         return ComparedCell(table, a, b, tolerance, "only B" if a.measured is None else "only A")
+    if tolerance is None:
+        return ComparedCell(table, a, b, tolerance, "no tolerance")
     same = abs(b.measured - a.measured) <= tolerance + _EDGE
     return ComparedCell(table, a, b, tolerance, "same" if same else "differs")
 

@@ -147,7 +147,7 @@ def _texts(cell: ComparedCell) -> tuple[str, str, str, str, str, str]:
         _number(cell.a.measured, cell.a.spread),
         _number(cell.b.measured, cell.b.spread),
         "–" if cell.difference is None else signed(cell.difference),
-        f"{cell.tolerance:g} {cell.a.column.unit}",
+        "–" if cell.tolerance is None else f"{cell.tolerance:g} {cell.a.column.unit}",
         cell.status,
     )
 

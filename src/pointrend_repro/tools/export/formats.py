@@ -13,7 +13,6 @@ from pointrend_repro.base.files import atomic_path
 from pointrend_repro.tools.export.graph import (
     INPUTS,
     MIN_SIDE_PX,
-    OUTPUTS,
     SIZE_DIVISOR,
     DetectorGraph,
     padded_image,
@@ -50,9 +49,10 @@ def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
             raise
         except Exception as error:  # torch's exporters raise many kinds, with long messages
             first = next(iter(str(error).splitlines()), "")
-            kind = graph.model.settings.mask_head.kind
+            settings = graph.model.settings
             raise UserError(
-                f"{path}: a model with mask head {kind!r} cannot be exported as {form}: "
+                f"{path}: a model with mask head {settings.mask_head.kind!r} and RoI layer "
+                f"{settings.detector.roi_layer.kind!r} cannot be exported as {form}: "
                 f"{type(error).__name__}: {first}"
             ) from error
 
@@ -79,7 +79,7 @@ def _write_onnx(graph: DetectorGraph, path: Path) -> None:
         dynamo=True,
         opset_version=_ONNX_OPSET,
         input_names=INPUTS,
-        output_names=OUTPUTS,
+        output_names=graph.outputs,
         verbose=False,
     )
     assert program is not None

@@ -5,7 +5,8 @@ from collections import OrderedDict
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.modeling.backbone import STRIDES
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.backbone import STRIDES, FPNBackbone
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -13,21 +14,37 @@ SIZE_DIVISOR = STRIDES["p5"]
 # torch.export treats a map of one cell as a special case; p6 has 64 pixels per cell.
 MIN_SIDE_PX = 3 * SIZE_DIVISOR
 INPUTS = ["image", "size"]
-OUTPUTS = ["boxes", "scores", "labels", "mask_logits"]
 
 
 class DetectorGraph(nn.Module):
     """`MaskRCNN.detect` for one image, without what a graph cannot express.
 
     The caller pads: a graph's image has sides that are multiples of all strides.
+
+    Attributes:
+        outputs: names of what `forward` returns.
+
+    Raises:
+        UserError: the detector has no feature pyramid. Such detectors see images that are not
+            padded, which would need other graphs.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
         super().__init__()
+        if not isinstance(model.backbone, FPNBackbone):
+            raise UserError(
+                f"model.features {model.settings.features}: only detectors on a feature pyramid "
+                "(fpn) can be exported"
+            )
         self.model = model
         self.settings = settings
+        self.outputs = ["boxes", "scores", "labels"]
+        if model.mask_head is not None:
+            self.outputs.append("mask_logits")
+        if model.keypoint_head is not None:
+            self.outputs.append("keypoint_logits")
 
-    def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, image: Tensor, size: Tensor) -> tuple[Tensor, ...]:
         """Find the objects of one image.
 
         Args:
@@ -36,8 +53,9 @@ class DetectorGraph(nn.Module):
             size: (2,) int64, height and width of the image before it was padded.
 
         Returns:
-            `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and
-            `mask_logits` (R, M, M) over each box; highest-scoring first.
+            `boxes` (R, 4), xyxy in pixels of `image`, `scores` (R,), `labels` (R,) int64 and, with
+            a mask head, `mask_logits` (R, M, M) over each box, with a keypoint head,
+            `keypoint_logits` (R, K, S, S) over each box; highest-scoring first.
         """
         model, test = self.model, self.settings.test
         limits = (size[0], size[1])
@@ -49,11 +67,17 @@ class DetectorGraph(nn.Module):
         logits, deltas = model.box_head(features, proposals)
         found = model.box_head.detect(logits, deltas, proposals, [limits], test)
         ((boxes, scores, labels),) = found
-        masks = model.mask_head.predict(features, [boxes], [labels], self.settings)
-        return boxes, scores, labels, masks
+        outputs: tuple[Tensor, ...] = (boxes, scores, labels)
+        if model.mask_head is not None:
+            outputs += (model.mask_head.predict(features, [boxes], [labels], self.settings),)
+        if model.keypoint_head is not None:
+            # How many places of a map can be its maximum is not known to a graph.
+            outputs += (model.keypoint_head(features, [boxes]),)
+        return outputs
 
     def _features(self, image: Tensor, size: Tensor) -> dict[str, Tensor]:
         backbone = self.model.backbone
+        assert isinstance(backbone, FPNBackbone)
         if backbone.flip_channels:
             image = image.flip(0)
         rows = torch.arange(image.shape[1], device=image.device) < size[0]

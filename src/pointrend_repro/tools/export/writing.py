@@ -14,6 +14,15 @@ from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
 from pointrend_repro.tools.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGraph
 
+_OUTPUTS = {
+    "boxes": "float32 (R, 4), xyxy in pixels of `image`",
+    "scores": "float32 (R,)",
+    "labels": "int64 (R,), indices into `classes`",
+    "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
+    "keypoint_logits": "float32 (R, K, S, S) over each box, of `keypoints`; each is the centre of "
+    "the largest pixel of its map, resized bicubically to the box's sides, rounded up",
+}
+
 
 def export_model(
     model: str,
@@ -42,10 +51,10 @@ def export_model(
             f"{model}: is of family {saved.model.settings.family}; detectors with a mask head, of "
             "family mask_rcnn, are what can be exported"
         )
-    write_graph(DetectorGraph(saved.model, settings), form, output)
-    write_json(
-        output.with_name(f"{output.name}.json"), _description(saved, form, settings) | finish()
-    )
+    graph = DetectorGraph(saved.model, settings)
+    write_graph(graph, form, output)
+    description = _description(saved, form, settings, graph.outputs)
+    write_json(output.with_name(f"{output.name}.json"), description | finish())
 
 
 def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
@@ -56,7 +65,9 @@ def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
     return load_own_file(Path(model), head=head)
 
 
-def _description(saved: SavedModel, form: Format, settings: InferenceSettings) -> dict[str, Any]:
+def _description(
+    saved: SavedModel, form: Format, settings: InferenceSettings, outputs: list[str]
+) -> dict[str, Any]:
     size = input_at_test(saved.input, settings.test)
     return {
         "format": form,
@@ -67,11 +78,6 @@ def _description(saved: SavedModel, form: Format, settings: InferenceSettings) -
             f"{SIZE_DIVISOR}, {MIN_SIDE_PX} at least; the graph normalises it",
             "size": "int64 (2,), height and width before padding",
         },
-        "outputs": {
-            "boxes": "float32 (R, 4), xyxy in pixels of `image`",
-            "scores": "float32 (R,)",
-            "labels": "int64 (R,), indices into `classes`",
-            "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
-        },
+        "outputs": {name: _OUTPUTS[name] for name in outputs},
         "classes": [name for _, name in saved.categories],
-    }
+    } | ({} if saved.keypoints is None else {"keypoints": list(saved.keypoints.names)})

@@ -15,6 +15,7 @@ from pointrend_repro.data.coco_checks import (
     entry_name,
     image_problem,
 )
+from pointrend_repro.data.keypoints import read_definition
 from pointrend_repro.tools.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
@@ -66,7 +67,7 @@ def _categories(entries: list[Any], reading: _Reading) -> dict[int, Category]:
         if problem := category_problem(entry, found):
             reading.fault("wrong categories", f"category {entry_name(entry, index)}: {problem}")
         else:
-            found[entry["id"]] = Category(entry["id"], entry["name"])
+            found[entry["id"]] = Category(entry["id"], entry["name"], read_definition(entry))
     if not entries:
         reading.fault("wrong categories", "lists no categories; add them")
     names = Counter(category.name for category in found.values())
@@ -125,13 +126,14 @@ def _objects(
     reading: _Reading,
 ) -> list[SurveyedObject]:
     sizes = {key: (image.height, image.width) for key, image in images.items()}
+    keypoints = {key: category.keypoints for key, category in categories.items()}
     seen: set[int] = set()
     objects = []
     for index, entry in enumerate(entries):
         if is_known_empty(entry):
             continue
         name = f"annotation {entry_name(entry, index)}"
-        problem = annotation_problem(entry, sizes=sizes, category_ids=categories.keys())
+        problem = annotation_problem(entry, sizes=sizes, keypoints=keypoints)
         problem = problem or _more_wrong(entry, seen)
         if problem is not None:
             reading.fault("wrong annotations", f"{name} {problem}")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pointrend_repro.settings.instances import DatasetRecipe
-from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings, ScheduleSettings
+from pointrend_repro.settings.instances import DatasetRecipe, DetectorInputSettings
+from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 from pointrend_repro.tools.survey.measuring import Shapes
 
 # Rows of config/tables/mine.yaml.
@@ -82,7 +82,7 @@ def propose(train: Shapes) -> Proposal:
     )
 
 
-def _input(train: Shapes) -> tuple[InputSettings, str]:
+def _input(train: Shapes) -> tuple[DetectorInputSettings, str]:
     # Not the median, which on COCO is below the 480 of a third of its images.
     short = float(np.percentile(train.short_edges_px, 75, method="lower"))
     if short * _ENLARGED < _COCO_SHORT_PX:
@@ -97,7 +97,7 @@ def _input(train: Shapes) -> tuple[InputSettings, str]:
     first = math.ceil(test * _SMALLEST_TRAINED / _STEP_PX) * _STEP_PX
     # Nine images in ten fit without being reduced.
     aspect = float(np.clip(np.percentile(train.aspects, 90), _LEAST_ASPECT, _MOST_ASPECT))
-    settings = InputSettings(
+    settings = DetectorInputSettings(
         train_short_edges_px=tuple(range(first, test + 1, _STEP_PX)),
         test_short_edge_px=test,
         max_long_edge_px=int(test * aspect + 0.5),

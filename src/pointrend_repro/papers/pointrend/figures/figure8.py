@@ -10,6 +10,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.structures import Detections
+from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
 from pointrend_repro.figures.detections import by_one_rule, corresponding, show_detections
 from pointrend_repro.figures.drawing import (
     WIDTH_IN,
@@ -19,7 +20,7 @@ from pointrend_repro.figures.drawing import (
     show_view,
     view_window,
 )
-from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored_over
+from pointrend_repro.figures.streets import colored_over
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
@@ -44,7 +45,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
-    records = choose_streets(dataset, _NUM_STREETS)
+    records = choose_busy(dataset, _NUM_STREETS)
     images = [read_record(record) for record in records]
     found = [
         [detect(models[part], image, InferenceSettings()) for part in _DETECTORS]
@@ -71,7 +72,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             "Streets as they are; as Mask R-CNN sees them with its standard mask head and with "
             "PointRend; and as DeepLabV3 labels them at output stride 16, without PointRend and "
             f"with it. Objects: {rule} An object that both detectors find has one colour; label "
-            f"maps have Cityscapes' colours. Shown are {STREET_CHOICE}."
+            f"maps have Cityscapes' colours. Shown are {BUSY_CHOICE}."
         ),
         alternative_text=(
             f"{len(images)} street scenes in columns, each five times: the image, the objects of "

@@ -8,8 +8,9 @@ from torch import Tensor
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import inference_image, read_record
+from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.streets import STREET_CHOICE, choose_streets, colored
+from pointrend_repro.figures.streets import colored
 from pointrend_repro.modeling.semantic.point_refine import RefinementStep
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
@@ -25,7 +26,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         UserError: there is nothing to show, or the image cannot be read.
     """
     saved = models["deeplab_pointrend"]
-    (record,) = choose_streets(dataset, 1)
+    (record,) = choose_busy(dataset, 1)
     image = inference_image(read_record(record), saved.input)
     settings = SemanticInferenceSettings()
     steps = saved.model.refinement([image], settings)
@@ -47,7 +48,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             "interpolation: the coarse prediction of DeepLabV3 at output stride 16, then one panel "
             f"a subdivision step with the at most {settings.points_per_step} points that the step "
             "predicted again. The first step shown is the last that predicts a whole grid, which "
-            f"discards those before it. Shown is the first of {STREET_CHOICE}."
+            f"discards those before it. Shown is the first of {BUSY_CHOICE}."
         ),
         alternative_text=(
             f"A street scene and {len(steps)} label maps of it in colours, each finer than "

@@ -1,0 +1,99 @@
+"""How long a detector takes for an image, by stage (Mask R-CNN, section 4.4).
+
+The time of a network does not depend on its weights, but for two things: how many boxes remain to
+be suppressed, and how many masks there are. An untrained detector finds nothing with confidence. So
+the lowest score is set such that as many boxes of classes go into the suppression as there are
+proposals, and there are always as many masks as the settings allow: 100, the most that an image can
+have (none without a mask head; keypoints count as boxes). No image file is read or resized: the
+paper's time is that of the network.
+"""
+
+import statistics
+from typing import Any
+
+import numpy as np
+import torch
+
+from pointrend_repro.checkpoints.saved_models import build_model
+from pointrend_repro.data.examples import inference_image
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.evaluation.clock import Clock
+from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.settings.at_test import DetectionAtTest, input_at_test, on_top
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+from pointrend_repro.settings.schedule import InputSettings
+
+HEIGHT_PX, WIDTH_PX = 480, 640  # of most of COCO's images
+_NUM_CLASSES = 80
+_ROUNDS = {"cpu": 3, "cuda": 20}
+
+
+def inference_time(
+    settings: ModelSettings, inference: InferenceSettings, *, size: InputSettings, device: str
+) -> dict[str, float]:
+    """Measure a detector with random weights on a random image.
+
+    Args:
+        size: to which the image is resized, unless `inference.test` says another.
+        device: `cpu` or `cuda`.
+
+    Returns:
+        `trunk_ms`, `boxes_ms` (proposals, box head, suppression), `masks_ms`, their sum
+        `total_ms`, `pasting_ms` (masks into the image, on the CPU as far as it goes there), and
+        `images_per_s` of all together; each the median of several rounds after one that is not
+        counted.
+    """
+    torch.manual_seed(0)
+    model = build_model(settings, num_classes=_NUM_CLASSES).eval().to(device)
+    pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)
+    image = inference_image(pixels, input_at_test(size, inference.test)).to(device)
+    asked = inference.model_copy(update={"test": _with_boxes(model, image, inference)})
+    clock = Clock(device)
+    model.backbone.forward = clock.timing("trunk", model.backbone.forward)
+    if model.mask_head is not None:
+        model.mask_head.predict = clock.timing("masks", model.mask_head.predict)
+    scale = (WIDTH_PX / image.shape[2], HEIGHT_PX / image.shape[1])
+    detect, paste = clock.timing("network", model.detect), clock.timing("pasting", _paste)
+    rounds = []
+    for _ in range(1 + _ROUNDS[device]):
+        clock.spent_ms.clear()
+        (found,) = detect([image], asked)
+        paste(found, scale)
+        rounds.append(dict(clock.spent_ms))
+    return _medians(rounds[1:])
+
+
+def _with_boxes(model: Any, image: torch.Tensor, inference: InferenceSettings) -> DetectionAtTest:
+    """Return what to test with, so that as many boxes of classes remain as there are proposals."""
+    logits: list[torch.Tensor] = []
+    hook = model.box_head.register_forward_hook(lambda *given: logits.append(given[2][0]))
+    model.detect([image], inference)
+    hook.remove()
+    scores = logits[0].softmax(dim=1)[:, :-1].flatten()
+    lowest = scores.sort(descending=True).values[min(len(logits[0]), len(scores) - 1)]
+    return on_top(inference.test, DetectionAtTest(score_threshold=float(lowest)))
+
+
+def _paste(found: Detections, scale: tuple[float, float]) -> None:
+    if found.mask_logits is None:
+        return
+    boxes = found.boxes * found.boxes.new_tensor(scale).repeat(2)
+    for logits, box in zip(found.mask_logits, boxes, strict=True):
+        mask_window(logits, box, HEIGHT_PX, WIDTH_PX)
+
+
+def _medians(rounds: list[dict[str, float]]) -> dict[str, float]:
+    def median(name: str) -> float:
+        return statistics.median(each.get(name, 0.0) for each in rounds)
+
+    def boxes(each: dict[str, float]) -> float:
+        return each["network"] - each["trunk"] - each.get("masks", 0.0)
+
+    return {
+        "images_per_s": 1000 / statistics.median(e["network"] + e["pasting"] for e in rounds),
+        "total_ms": median("network"),
+        "trunk_ms": median("trunk"),
+        "boxes_ms": statistics.median(boxes(each) for each in rounds),
+        "masks_ms": median("masks"),
+        "pasting_ms": median("pasting"),
+    }

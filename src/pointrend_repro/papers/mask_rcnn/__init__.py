@@ -1,0 +1,1 @@
+"""Code that only Mask R-CNN's paper needs."""

@@ -1,0 +1,69 @@
+"""Figures 2 and 9: the masks of DeepMask beside those of SharpMask."""
+
+from collections.abc import Mapping
+
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.examples import read_record
+from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
+from pointrend_repro.figures.objects import CHOICE, choose_objects
+from pointrend_repro.papers.sharpmask.figures.closest import closest, show_closest
+
+MODELS = {"deepmask": ["patch_px"], "sharpmask": ["refinement"]}
+
+_NAMES = {"deepmask": "DeepMask", "sharpmask": "SharpMask"}
+_PAIRS_A_ROW = 2
+
+
+def draw(
+    models: Mapping[str, SavedModel],
+    dataset: CocoDataset,
+    *,
+    number: int = 2,
+    images: int = 4,
+    after: int = 0,
+) -> Picture:
+    """Draw pairs of an image with the closest proposals of both models.
+
+    Args:
+        number: of the paper's figure.
+        images: how many.
+        after: how many of the images that would come first are left to another figure.
+
+    Raises:
+        UserError: there is nothing to show, or an image cannot be read.
+    """
+    chosen = choose_objects(dataset, after + images)
+    shown = chosen[after:] or chosen[-images:]
+    rows, columns = -(-len(shown) // _PAIRS_A_ROW), _PAIRS_A_ROW * len(_NAMES)
+    tall = max(each.record.height / each.record.width for each in shown)
+    figure = new_figure(0.2 + rows * WIDTH_IN / columns * tall)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, title in zip(axes[0], list(_NAMES.values()) * _PAIRS_A_ROW, strict=True):
+        ax.set_title(title)
+    ious: dict[str, list[float]] = {part: [] for part in _NAMES}
+    for pair, each in zip(axes.reshape(-1, len(_NAMES)), shown, strict=False):
+        image = read_record(each.record)
+        for ax, part in zip(pair, _NAMES, strict=True):
+            found = closest(models[part], image, each.record)
+            show_closest(ax, image, found)
+            ious[part] += [one.iou for one in found]
+    means = {part: sum(found) / max(len(found), 1) for part, found in ious.items()}
+    return Picture(
+        figure,
+        title=f"Figure {number}: DeepMask and SharpMask",
+        caption=(
+            "The same images with the proposals of DeepMask (left of each pair) and of SharpMask "
+            "(right), which share trunk and scores: for each annotated object, that of 1000 whose "
+            "mask overlaps it most. Objects without one of IoU above 0.5 are red, with their own "
+            f"mask. The mean IoU is {means['deepmask']:.2f} and {means['sharpmask']:.2f}. Images "
+            f"lie around an object chosen {CHOICE}."
+        ),
+        alternative_text=(
+            f"{len(shown)} pairs of the same photograph with objects tinted and outlined: left by "
+            "DeepMask, right by SharpMask."
+        ),
+        image_ids=[each.record.id for each in shown],
+    )

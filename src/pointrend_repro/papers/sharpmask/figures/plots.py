@@ -1,0 +1,53 @@
+"""What the plots of numbers share: a panel with one line for each row of a table."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.figures.drawing import COLORS, Score
+
+_SIZE_IN = (4.6, 3.2)
+_STYLES = ("-", "--", ":")
+
+
+def new_panel() -> tuple[Figure, Axes]:
+    """Return a figure of one panel with a light grid."""
+    figure = Figure(figsize=_SIZE_IN, layout="constrained")
+    ax = figure.subplots()
+    ax.grid(color="#DDDDDD", linewidth=0.5)
+    ax.set_axisbelow(True)
+    return figure, ax
+
+
+def line(ax: Axes, number: int, x: Sequence[float], y: Sequence[float | None], label: str) -> None:
+    """Draw a line, the numbered one, whose colour and dashes tell it from the others."""
+    values = np.array([np.nan if value is None else value for value in y], dtype=float)
+    style = _STYLES[number // len(COLORS) % len(_STYLES)]
+    ax.plot(x, values, style, color=COLORS[number % len(COLORS)], label=label, linewidth=1.4)
+
+
+def curve(score: Score, *path: str) -> list[float | None]:
+    """Return a list of a score's curves by its keys.
+
+    Raises:
+        UserError: its file was made before there were such curves.
+    """
+    found: object = score.curves
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    if not isinstance(found, list):
+        raise UserError(f"the scores of {score.label} have no {' '.join(path)}; score them again")
+    return found
+
+
+def lines_in_words(scores: Mapping[str, Score], key: str) -> str:
+    """Return what each line ends in, for who cannot see it."""
+    ends = [
+        f"{each.label} {each.values[key]:.1f}"
+        for each in scores.values()
+        if each.values.get(key) is not None
+    ]
+    return ", ".join(ends) or "nothing to score"

@@ -1,0 +1,81 @@
+"""Times of a detector are measured by stage; no test says how long anything may take."""
+
+from pathlib import Path
+
+import pytest
+
+from pointrend_repro import cli
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.config.tables import Column
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.declarations.metric import METRICS, Metric
+from pointrend_repro.evaluation import inference_time as measured
+from pointrend_repro.settings.at_test import DetectionAtTest
+from pointrend_repro.settings.instances import InferenceSettings
+from small_experiment import small_settings, write_small_config
+
+SETTINGS = small_settings("4conv")
+
+
+def test_the_stages_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that moves on by one second each time that it is read."""
+    clock = iter(range(10_000))
+    monkeypatch.setattr(measured.time, "perf_counter", lambda: float(next(clock)))
+    found = measured.inference_time(
+        SETTINGS.model, InferenceSettings(), size=SETTINGS.input, device="cpu"
+    )
+    assert list(found) == list(METRICS.find("inference_time").keys)
+    # The network's start and end are read around those of trunk and masks.
+    assert found == {
+        "images_per_s": 1000 / 6000,
+        "total_ms": 5000,
+        "trunk_ms": 1000,
+        "boxes_ms": 3000,
+        "masks_ms": 1000,
+        "pasting_ms": 1000,
+    }
+
+
+def test_there_are_as_many_masks_as_an_image_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although an untrained detector is sure of nothing."""
+    sizes = []
+    paste = measured._paste
+
+    def noting(found: Detections, scale: tuple[float, float]) -> None:
+        sizes.append(len(found.boxes))
+        paste(found, scale)
+
+    monkeypatch.setattr(measured, "_paste", noting)
+    asked = InferenceSettings(test=DetectionAtTest(detections_per_image=5))
+    measured.inference_time(SETTINGS.model, asked, size=SETTINGS.input, device="cpu")
+    assert set(sizes) == {5}
+
+
+def test_the_command_measures_with_the_presets_widths_and_names_the_device(tmp_path: Path) -> None:
+    config = write_small_config(tmp_path / "config")
+    output = tmp_path / "time.json"
+    words = ["cost", "--preset", "quick", "--variant", "mask_rcnn_r50_fpn", "--inference"]
+    words += ["default", "--metric", "inference_time", "--device", "cpu"]
+    words += ["--output", str(output), "--config-dir", str(config)]
+    cli.app(words, standalone_mode=False)
+    content = read_json(output)
+    assert content["values"]["total_ms"] > 0
+    assert content["units"]["images_per_s"] == "images/s"
+    record = content["origin"]["evaluate"]
+    assert record["device"].startswith("cpu (")
+    assert record["settings"]["model"]["backbone"]["name"] == "resnet18_narrow"
+    assert record["settings"]["input"]["test_short_edge_px"] == 64
+
+
+def test_a_measured_number_is_no_count() -> None:
+    common = {"title": "time", "tolerance": None, "tolerance_source": "another device"}
+    time = Column(metric="inference_time", value="total_ms", unit="ms", **common)
+    count = Column(metric="mask_head_cost", value="activations", unit="M", **common)
+    assert (time.is_exact, count.is_exact) == (False, True)
+    assert time.lower_is_better
+    with pytest.raises(UserError, match="measured says how it counts models"):
+        Metric(
+            name="x", keys={"a": "ms"}, score="a:b", reads="instances", measured=True,
+            truth="val_annotations", layouts=("coco",),
+        )  # fmt: skip

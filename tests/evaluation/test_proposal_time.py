@@ -1,0 +1,48 @@
+"""What is timed of proposals, with a clock that is set by hand."""
+
+from typing import Any
+
+import pytest
+
+from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.evaluation import clock, proposal_time
+from pointrend_repro.settings.deepmask import DeepMaskModelSettings
+from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
+
+SMALL: dict[str, Any] = {
+    "backbone": {"name": "resnet18_narrow"},
+    "patch_px": 64,
+    "feature_channels": 8,
+    "bottleneck_channels": 16,
+    "score_channels": 12,
+    "mask_resolution": 8,
+}
+
+
+@pytest.mark.parametrize("refinement", [None, {"k": 8, "skip_channels": [4]}])
+def test_scores_and_masks_are_timed_apart(
+    monkeypatch: pytest.MonkeyPatch, refinement: dict[str, Any] | None
+) -> None:
+    """Reading the clock takes a second here: the whole, then a score's start and end per size."""
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(proposal_time, "HEIGHT_PX", 48)
+    monkeypatch.setattr(proposal_time, "WIDTH_PX", 64)
+    made = []
+    original = proposal_time.masks_of
+
+    def counted(model: Any, windows: Any, inference: Any) -> Any:
+        made.append(len(windows))
+        return original(model, windows, inference)
+
+    monkeypatch.setattr(proposal_time, "masks_of", counted)
+    values = proposal_time.proposal_time(
+        DeepMaskModelSettings.model_validate(SMALL | {"refinement": refinement}),
+        DeepMaskInferenceSettings(octaves=(-1, 0), proposals=7, keep="best_for_objects"),
+        size=InputSettings(),
+        device="cpu",
+    )
+    assert values == {"score_s": 3, "total_s": 7, "mask_s": 4}
+    assert set(values) == set(METRICS.find("proposal_time").keys)
+    assert made == [7, 7, 7], "one round is not counted; what the ground truth would keep is not"

@@ -1,0 +1,130 @@
+"""A detector without masks, from its training to its score, and what it refuses."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import pointrend_repro as pr
+from pointrend_repro.api.demo import write_overlay
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.loading import load_own_file
+from pointrend_repro.checkpoints.saved_models import load_saved_model
+from pointrend_repro.data.images import read_image
+from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.figures.detections import show_detections
+from pointrend_repro.modeling.build import build_mask_rcnn
+from pointrend_repro.pipeline.steps.evaluation import run_evaluation
+from pointrend_repro.pipeline.steps.prediction import run_prediction
+from pointrend_repro.pipeline.steps.training import run_training
+from pointrend_repro.predictions.ensembles import make_ensemble, pool, rows
+from pointrend_repro.predictions.instances import detect
+from pointrend_repro.settings.at_test import DetectionAtTest
+from pointrend_repro.settings.ensemble import EnsembleSettings
+from pointrend_repro.settings.instances import InferenceSettings
+from small_experiment import small_settings
+
+EVERYTHING = InferenceSettings(test=DetectionAtTest(score_threshold=0.0))
+EXPERIMENT = {"preset": "quick", "dataset": "coco_folder", "variant": "boxes", "trial": 0}
+
+
+@pytest.fixture(scope="module")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for data and a model; filled by the first test that needs it."""
+    return tmp_path_factory.mktemp("boxes")
+
+
+@pytest.fixture
+def trained(trained_once: Path, coco_builder: Callable[..., Path]) -> tuple[Path, DataPaths]:
+    """A model after two updates, and its data."""
+    root, model = trained_once / "coco", trained_once / "model.safetensors"
+    annotations = root / "annotations"
+    data = DataPaths(
+        root=root,
+        train_images=root / "train2017",
+        train_annotations=annotations / "instances_train2017.json",
+        val_images=root / "val2017",
+        val_annotations=annotations / "instances_val2017.json",
+        lvis_annotations=None,
+    )
+    if not model.exists():
+        coco_builder(root=root)
+        settings = small_settings("none", schedule={"total_iters": 2, "lr_drop_iters": [1]})
+        run_training(EXPERIMENT, settings, data, output=model, device="cpu")
+    return model, data
+
+
+def test_boxes_are_trained_predicted_and_scored(
+    trained: tuple[Path, DataPaths], tmp_path: Path
+) -> None:
+    model, data = trained
+    predictions = tmp_path / "predictions.json"
+    run_prediction("default", EVERYTHING, data, model=model, output=predictions, device="cpu")
+    found = json.loads(predictions.read_text())
+    assert len(found) > 10
+    assert all(set(e) == {"image_id", "category_id", "bbox", "score"} for e in found)
+    truth = data.val_annotations
+    output = tmp_path / "coco_box_ap.json"
+    run_evaluation("coco_box_ap", truth, predictions, output=output)
+    written = json.loads(output.read_text())["values"]
+    assert written == pr.evaluate_predictions("coco_box_ap", truth, predictions)
+    assert written["AP"] is not None
+    with pytest.raises(UserError, match="has no 'segmentation', and this metric is of masks"):
+        run_evaluation("coco_ap", truth, predictions, output=tmp_path / "coco_ap.json")
+    assert not (tmp_path / "coco_ap.json").exists()
+
+
+def test_the_file_is_loaded_and_used_by_name(
+    trained: tuple[Path, DataPaths], tmp_path: Path
+) -> None:
+    path, data = trained
+    model = pr.load_model(path, test={"score_threshold": 0.0})
+    image = next(data.val_images.glob("*.*"))
+    found = model.predict(read_image(image))
+    assert found.masks is None
+    assert len(found.boxes) == len(found.scores) == 10
+    overlay = tmp_path / "overlay.png"
+    plain = read_image(image)
+    write_overlay(
+        image,
+        overlay,
+        model=None,
+        weights=path,
+        score_threshold=0.0,
+        device="cpu",
+        test={"score_threshold": 0.0, "detections_per_image": 1},
+    )
+    drawn = (read_image(overlay) != plain).any(axis=2)
+    assert 0 < drawn.mean() < 0.9  # outlines and a name; the inside of a box is not tinted
+    with_masks = small_settings("4conv").model
+    with pytest.raises(UserError, match="other settings"):
+        load_saved_model(path, configured=with_masks)
+
+
+def test_what_draws_masks_says_that_there_are_none(trained: tuple[Path, DataPaths]) -> None:
+    path, data = trained
+    saved = load_own_file(path)
+    found = detect(saved, read_image(next(data.val_images.glob("*.*"))), EVERYTHING)
+    with pytest.raises(UserError, match=r"no mask head .* predicts boxes only"):
+        show_detections(None, None, found, [])
+
+
+def test_models_without_masks_predict_together_and_only_with_their_like(
+    trained: tuple[Path, DataPaths],
+) -> None:
+    path, data = trained
+    saved = load_own_file(path)
+    found = detect(saved, read_image(next(data.val_images.glob("*.*"))), EVERYTHING)
+    settings = EnsembleSettings(variants=("other",), nms_iou=0.9)
+    together = make_ensemble((saved, saved), settings)
+    pooled = pool([found, found], together.settings)
+    assert [each.mask_logits for each in pooled] == [None] * len(pooled)
+    assert 0 < len(pooled) <= len(list(rows(found)))
+    with_masks = build_mask_rcnn(small_settings("4conv").model, len(saved.categories))
+    other = dataclasses.replace(saved, model=with_masks)
+    with pytest.raises(UserError, match="other has a mask head, unlike the variant itself"):
+        make_ensemble((saved, other), settings)
+    with pytest.raises(UserError, match="other has no mask head, unlike the variant itself"):
+        make_ensemble((other, saved), settings)
