@@ -6,7 +6,6 @@ Most tests compare with recorded outputs (`record_detectron2.py`) and run everyw
 
 import importlib.util
 import json
-import re
 from pathlib import Path
 
 import numpy as np
