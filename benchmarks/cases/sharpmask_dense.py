@@ -1,20 +1,17 @@
 """SharpMask's 500 best masks of a 640x480 image: skip features shared, or each window by itself.
 
 All sides score all windows with one pass of the trunk over each size of the image. Ours refines the
-best in batches, with skip features computed once for all windows. `each location` runs the
-refinement in full for one window after another, skip features included. `each patch` cuts the
-window out of the image and runs trunk and refinement on it. Their windows end where ours go on, so
-that masks differ near their borders (tests/modeling/test_deepmask_windows.py says where and why).
+best in batches, with skip features computed once for all windows; `each location` runs the
+refinement in full for one window after another, skip features included. A window's skip features
+then end where ours go on, so that masks differ near their borders
+(tests/modeling/test_deepmask_windows.py says where and why).
 """
-
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from pointrend_repro.checkpoints.known_models import known_model
-from pointrend_repro.data.patch_cutting import GREY
 from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.modeling.deepmask.windows import (
     find_windows,
@@ -50,8 +47,7 @@ def make(size: Size, device: str) -> Case:
         settings=asked | {"dtype": "float32", "sizes": len(settings.scales(160))},
         sides={
             "ours": lambda: lambda: ours(*given),
-            "each location": lambda: lambda: one_by_one(*given, refined_alone),
-            "each patch": lambda: lambda: one_by_one(*given, patch_alone),
+            "each location": lambda: lambda: one_by_one(*given),
         },
         compare=compare,
     )
@@ -72,56 +68,28 @@ def ours(model: DeepMask, image: Tensor, settings: DeepMaskInferenceSettings) ->
     return torch.cat([logits for _, logits in masks_of(model, windows, settings)])
 
 
-Maps = list[list[Tensor]]
-Place = tuple[int, int, int]
-Alone = Callable[[DeepMask, list[Tensor], Maps, Place], Tensor]
-
-
 @torch.no_grad()
-def one_by_one(
-    model: DeepMask, image: Tensor, settings: DeepMaskInferenceSettings, alone: Alone
-) -> Tensor:
-    """Score all windows, and let `alone` make the mask of each of the best from (level, y, x)."""
-    seen = [with_border(resize(image, scale), model) for scale in settings.scales(160)]
+def one_by_one(model: DeepMask, image: Tensor, settings: DeepMaskInferenceSettings) -> Tensor:
     maps, scores, places = [], [], []
-    for level, padded in enumerate(seen):
-        features = model.features(padded[None])
+    for level, scale in enumerate(settings.scales(model.settings.patch_px)):
+        features = model.features(with_border(resize(image, scale), model)[None])
         logits = model.score_logits(features[0], model.vectors(features[0]))[0]
         scores.append(logits.flatten())
         rows, columns = logits.shape
         places += [(level, y, x) for y in range(rows) for x in range(columns)]
-        maps.append(features if alone is refined_alone else [])
+        maps.append(features)
     best = torch.cat(scores).sort(descending=True, stable=True).indices[: settings.proposals]
-    return torch.cat([alone(model, seen, maps, places[i]) for i in best.tolist()])
+    return torch.cat([_refined(model, maps, places[i]) for i in best.tolist()])
 
 
-def refined_alone(model: DeepMask, seen: list[Tensor], maps: Maps, place: Place) -> Tensor:
+def _refined(model: DeepMask, maps: list[list[Tensor]], place: tuple[int, int, int]) -> Tensor:
     """Cut the window out of the trunk's maps, and do with them what training does."""
-    level, y, x = place
-    side = model.window
-    return _refined(
-        model,
-        [
-            whole[:, :, y * f : (y + side) * f, x * f : (x + side) * f]
-            for f, whole in zip((1, 2, 4, 8), maps[level], strict=True)
-        ],
-    )
-
-
-def patch_alone(model: DeepMask, seen: list[Tensor], maps: Maps, place: Place) -> Tensor:
-    """Cut the window with its context out of the image, and do with it what training does."""
-    level, y, x = place
-    context = model.settings.context_px
-    side = model.settings.patch_px + 2 * context
-    top, left = y * model.stride, x * model.stride
-    wide = F.pad(seen[level], (context,) * 4, value=GREY)
-    features = model.features(wide[None, :, top : top + side, left : left + side])
-    cells = [context // model.stride * f for f in (1, 2, 4, 8)]
-    return _refined(model, [m[:, :, c:-c, c:-c] for c, m in zip(cells, features, strict=True)])
-
-
-def _refined(model: DeepMask, features: list[Tensor]) -> Tensor:
     assert model.refinement is not None
+    (level, y, x), side = place, model.window
+    features = [
+        whole[:, :, y * f : (y + side) * f, x * f : (x + side) * f]
+        for f, whole in zip((1, 2, 4, 8), maps[level], strict=True)
+    ]
     vectors = model.vectors(features[0]).flatten(1)
     logits: Tensor = model.refinement(vectors, model.refinement.skips(features))
     return logits

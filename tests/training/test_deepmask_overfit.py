@@ -31,7 +31,7 @@ SMALL_REFINEMENT = {"skip_channels": [16]}
 
 
 def settings_of(iters: int, **changes: Any) -> DeepMaskTrainingSettings:
-    """An update has sixteen patches of each of two images; jitter is as much less as patches are."""
+    """An update has sixteen patches of each of two images; jitter is less as patches are."""
     values: dict[str, Any] = {
         "model": MODEL | changes.pop("model", {}),
         "input": {"patches_per_image": 16, "jitter_px": 6, "negative_px": 12},
