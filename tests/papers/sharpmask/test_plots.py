@@ -18,7 +18,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Cost
 from pointrend_repro.figures.drawing import Score
-from pointrend_repro.papers.sharpmask.figures import capacity, recall_by_count, recall_by_iou
+from pointrend_repro.papers.sharpmask.figures import capacity, recall
 
 COUNTS = [1, 10, 100, 1000]
 
@@ -28,6 +28,7 @@ def score(label: str, level: float) -> Score:
         "counts": COUNTS,
         "AR": [level, 2 * level, 3 * level, 4 * level],
         "AR_S": [None] * 4,
+        "AR_M": [level] * 4,
         "AR_L": [0.0, level, level, level],
         "recall": {str(n): [level + n - k for k in range(10)] for n in (10, 100, 1000)},
     }
@@ -38,47 +39,42 @@ def score(label: str, level: float) -> Score:
 SCORES = {"one": score("One", 5.0), "other": score("Other", 6.0)}
 
 
-def lines(figure: Any) -> dict[str, tuple[list[float], list[float]]]:
-    (ax,) = figure.axes
+def lines(ax: Any) -> dict[str, tuple[list[float], list[float]]]:
     return {each.get_label(): (list(each.get_xdata()), list(each.get_ydata())) for each in ax.lines}
 
 
-def test_recall_by_count() -> None:
-    drawn = recall_by_count.draw(SCORES, panel="b")
-    assert lines(drawn.figure) == {
-        "One": (COUNTS, [5, 10, 15, 20]),
-        "Other": (COUNTS, [6, 12, 18, 24]),
-    }
-    assert drawn.figure.axes[0].get_xscale() == "log"
-    assert "One 20.0, Other 24.0" in drawn.alternative_text
-    large = recall_by_count.draw(SCORES, panel="e", size="_L")
-    assert lines(large.figure)["One"][1] == [0, 5, 5, 5]
-    small = recall_by_count.draw(SCORES, panel="c", size="_S")
-    assert np.isnan(lines(small.figure)["One"][1]).all()
-    assert "nothing to score" in small.alternative_text
-
-
-def test_recall_by_iou() -> None:
-    drawn = recall_by_iou.draw(SCORES, panel="g", proposals=100)
-    x, y = lines(drawn.figure)["Other"]
+def test_recall_by_count_and_by_iou() -> None:
+    boxes = {f"{name}_box": score(each.label, 1.0) for name, each in SCORES.items()}
+    drawn = recall.draw(SCORES | boxes)
+    a, b, c, _, e, f, g, _, legend = drawn.figure.axes
+    assert lines(b) == {"One": (COUNTS, [5, 10, 15, 20]), "Other": (COUNTS, [6, 12, 18, 24])}
+    assert lines(a)["Other"][1] == [1, 2, 3, 4]
+    assert b.get_xscale() == "log"
+    assert np.isnan(lines(c)["One"][1]).all()
+    assert lines(e)["One"][1] == [0, 5, 5, 5]
+    x, y = lines(g)["Other"]
     assert x == pytest.approx(np.arange(0.5, 0.96, 0.05))
     assert y == [106 - k for k in range(10)]
+    assert lines(f)["One"][1][0] == 15
+    assert [text.get_text() for text in legend.get_legend().get_texts()] == ["One", "Other"]
+    assert "One 20.0, Other 24.0" in drawn.alternative_text
 
 
 def test_capacity_needs_both_numbers_of_each_model() -> None:
     times: dict[str, float | None] = {"mask_s": 0.4, "score_s": 0.1, "total_s": 0.5}
-    both = {"k4": SCORES["one"], "k4_time": Score("k = 4", times, {})}
-    drawn = capacity.draw(both, panel="a", schedule="k everywhere")
-    ((x, y),) = lines(drawn.figure).values()
+    both = {"a4": SCORES["one"], "a4_time": Score("k = 4", times, {})}
+    drawn = capacity.draw(both)
+    ((x, y),) = lines(drawn.figure.axes[0]).values()
     assert (x, y) == ([0.5], [5.0])
-    with pytest.raises(UserError, match="other has no other_time"):
-        capacity.draw(both | {"other": SCORES["other"]}, panel="a", schedule="")
+    assert "(a) One: 5.0 in 0.50 s" in drawn.alternative_text
+    with pytest.raises(UserError, match="b8 has no b8_time"):
+        capacity.draw(both | {"b8": SCORES["other"]})
 
 
 def test_a_file_without_curves_is_told() -> None:
     bare = {"one": Score("One", {"AR@1000": 1.0}, {})}
     with pytest.raises(UserError, match="the scores of One have no counts; score them again"):
-        recall_by_count.draw(bare, panel="b")
+        recall.draw(bare)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +95,7 @@ def write_scores(grid: Grid, name: str, results_dir: Path) -> dict[str, Path]:
     return found
 
 
-@pytest.mark.parametrize("name", ["figure5b", "figure6b", "figure6h"])
+@pytest.mark.parametrize("name", ["figure5", "figure6"])
 def test_a_figure_is_drawn_from_the_files_of_the_first_trial(
     grid: Grid, tmp_path: Path, name: str
 ) -> None:
@@ -124,8 +120,8 @@ def test_a_figure_is_drawn_from_the_files_of_the_first_trial(
 
 
 REFUSED = [
-    ({"variant": "r50_a4"}, "plots proposal_recall of sharpmask_r50_a4 .default., which no table"),
-    ({"metric": "coco_ap"}, "scores: sharpmask: recall_by_count plots no coco_ap, but proposal_re"),
+    ({"variant": "r50_a8"}, "plots proposal_recall of sharpmask_r50_a8 .default., which no table"),
+    ({"metric": "coco_ap"}, "scores: sharpmask: recall plots no coco_ap, but proposal_re"),
     ({"metric": "coco_app"}, "no metric 'coco_app'"),
 ]
 
@@ -137,7 +133,7 @@ def test_what_no_table_asks_for_is_refused(
     config_dir = Path(shutil.copytree(CONFIG_DIR, tmp_path / "config"))
     path = config_dir / "papers/sharpmask/figures.yaml"
     content = yaml.safe_load(path.read_text())
-    content["figures"]["figure6b"]["scores"]["sharpmask"] |= change
+    content["figures"]["figure6"]["scores"]["sharpmask"] |= change
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match=told) as refused:
         load_grid("smoke", config_dir, papers=["sharpmask"])
@@ -148,8 +144,8 @@ def test_models_are_not_scores(tmp_path: Path) -> None:
     config_dir = Path(shutil.copytree(CONFIG_DIR, tmp_path / "config"))
     path = config_dir / "papers/sharpmask/figures.yaml"
     content = yaml.safe_load(path.read_text())
-    content["figures"]["figure6b"]["draw"] = "pairs"
-    content["figures"]["figure6b"]["options"] = {}
+    content["figures"]["figure6"]["draw"] = "pairs"
+    content["figures"]["figure6"]["options"] = {}
     path.write_text(yaml.safe_dump(content))
-    with pytest.raises(UserError, match="figure6b: pairs needs models"):
+    with pytest.raises(UserError, match="figure6: pairs needs models"):
         load_grid("smoke", config_dir, papers=["sharpmask"])
