@@ -200,11 +200,7 @@ class Grid:
         return shown
 
     def dataset_shown(self, figure: PaperFigure) -> str:
-        """The data set whose images a figure or picture shows, or are scored.
-
-        Raises:
-            UserError: as of `trainings_shown`.
-        """
+        """The data set whose images a figure or picture shows, or that are scored for it."""
         if not figure.entry.models:
             return self.preset.datasets.get(figure.entry.role, "")
         return next(iter(self.trainings_shown(figure).values())).dataset
