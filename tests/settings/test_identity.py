@@ -48,8 +48,6 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
     "run": True,
     "start_from": True,
     "proposals_from": True,
-    "input": {"only_with_keypoints"},
-    "schedule": {"lr_drop_shares"},
     "model": {
         "given_proposals": True,
         "features": True,
@@ -57,6 +55,8 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
         "detector": {"roi_layer", "box_loss", "rpn_inside_anchors_only", "res5_stride"},
         "mask_head": {"mask_loss", "class_agnostic"},
     },
+    "input": {"only_with_keypoints"},
+    "schedule": {"lr_drop_shares"},
 }
 
 
