@@ -171,6 +171,26 @@ def test_an_object_at_the_border_is_centred_in_grey(tmp_path: Path) -> None:
     assert made[1].masks[0, 32, 32]
 
 
+@pytest.mark.parametrize(("way", "counts"), [("paper", False), ("code", True)])
+def test_a_negative_that_is_none_counts_only_in_the_codes_way(
+    tmp_path: Path, way: str, counts: bool
+) -> None:
+    """Objects of each size at each place, and drawn at scales from 0.3 to 80 pixels per pixel."""
+    everywhere = [
+        square(x - side / 2, y - side / 2, side)
+        for side in (37 * 2.0**octave for octave in range(-2, 5))
+        for x in range(0, WIDTH, 8)
+        for y in range(0, HEIGHT, 8)
+    ]
+    record = record_of(tmp_path, *everywhere)
+    sampling = sampling_of([record], sampling=way, negative_px=200.0, negative_octaves=3.0)
+    rng = np.random.default_rng(0)
+    drawn = [draw_patch(record, sampling, rng) for _ in range(30)]
+    negatives = [one for one in drawn if not one.is_positive]
+    assert negatives
+    assert all(one.has_score == counts and one.masked is None for one in negatives)
+
+
 def test_objects_are_listed_by_category(tmp_path: Path) -> None:
     records = [
         record_of(tmp_path, square(0, 0, 20, label=3), square(0, 0, 2, label=4), id=1),
