@@ -35,13 +35,16 @@ def square(x: float, y: float, side: float, label: int = 0, **values: Any) -> An
     return Annotation(label=label, box=(x, y, x + side, y + side), **values)
 
 
-def sampling_of(records: list[ImageRecord], **values: Any) -> PatchSampling:
-    settings = DeepMaskTrainingSettings(
+def training_settings(**values: Any) -> DeepMaskTrainingSettings:
+    return DeepMaskTrainingSettings(
         model=DeepMaskModelSettings(patch_px=64, context_px=16),
         input=DeepMaskInputSettings(**values),
         schedule=ScheduleSettings(total_iters=1),
     )
-    return patch_sampling(settings, records)
+
+
+def sampling_of(records: list[ImageRecord], **values: Any) -> PatchSampling:
+    return patch_sampling(training_settings(**values), records)
 
 
 @pytest.fixture
@@ -67,8 +70,9 @@ def test_crowds_and_tiny_objects_are_not_learned(tmp_path: Path) -> None:
     assert not is_learned(Annotation(0, (0, 0, 4.9, 60), [thin], is_crowd=False))
     runs = {"size": [HEIGHT, WIDTH], "counts": [0, 99, HEIGHT * WIDTH - 99]}
     assert not is_learned(square(0, 0, 50, segmentation=runs))
-    assert not has_learned_object(record_of(tmp_path, square(0, 0, 3)))
-    assert has_learned_object(record_of(tmp_path, square(0, 0, 3), square(0, 0, 30)))
+    settings = training_settings()
+    assert not has_learned_object(record_of(tmp_path, square(0, 0, 3)), settings)
+    assert has_learned_object(record_of(tmp_path, square(0, 0, 3), square(0, 0, 30)), settings)
 
 
 def test_half_of_the_patches_are_positive_and_only_they_have_masks(record: ImageRecord) -> None:
