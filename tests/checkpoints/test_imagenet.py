@@ -10,12 +10,14 @@ import torchvision
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
-from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
+from pointrend_repro.checkpoints.imagenet import load_imagenet_weights, load_trunk
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_variant
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.instances import ModelSettings
 
 RGB = {
     "channel_order": "RGB",
@@ -136,8 +138,38 @@ def test_caffe2_resnext_needs_its_own_pixels(tmp_path):
         load_imagenet_weights(NO_TRUNK, settings)
 
 
+def test_caffe2_resnext_64x4d_needs_its_own_pixels(tmp_path):
+    content = {
+        "conv1_w": np.zeros((64, 3, 7, 7), np.float32),
+        "res2_0_branch2b_w": np.zeros((256, 4, 3, 3), np.float32),
+    }
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    settings = _settings(tmp_path / "a.pkl", "resnext101_64x4d")
+    told = r"pixel_mean: \[102.9801, 115.9465, 122.7717\], stride_in_1x1: false$"
+    with pytest.raises(UserError, match=told):
+        load_imagenet_weights(NO_TRUNK, settings)
+
+
+def test_res5_in_the_head_of_a_detector_starts_from_the_trunks(tmp_path):
+    state = _torchvision_file(tmp_path / "r50.pth")
+    backbone = _settings(tmp_path / "r50.pth", **RGB)
+    values = {"backbone": backbone.model_dump(), "features": "c4", "mask_head": {"kind": "res5"}}
+    settings = ModelSettings.model_validate(values)
+    model = build_mask_rcnn(settings, 3)
+    load_trunk(model, settings)
+    trunk, head = model.backbone.bottom_up, model.box_head
+    assert torch.equal(trunk.res4[5].conv3.weight, state["layer3.5.conv3.weight"])
+    assert torch.equal(head.res5[2].conv3.weight, state["layer4.2.conv3.weight"])
+    assert torch.equal(head.res5[0].shortcut.norm.bias, state["layer4.0.downsample.1.bias"])
+
+
 @pytest.mark.parametrize(
-    ("name", "told"), [("resnet50", r"MSRA/R-50\.pkl"), ("resnext101_32x8d", r"X-101-32x8d\.pkl")]
+    ("name", "told"),
+    [
+        ("resnet50", r"MSRA/R-50\.pkl"),
+        ("resnext101_32x8d", r"X-101-32x8d\.pkl"),
+        ("resnext101_64x4d", r"FBResNeXt/X-101-64x4d\.pkl"),
+    ],
 )
 def test_missing_file_says_where_to_get_it(tmp_path, name, told):
     settings = _settings(tmp_path / "none.pkl", name)

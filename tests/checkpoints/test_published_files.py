@@ -35,6 +35,7 @@ VARIANTS = {
     "resnet50": "pointrend_r50_fpn_3x",
     "resnet101": "pointrend_r101_fpn_3x",
     "resnext101_32x8d": "pointrend_x101_fpn_3x",
+    "resnext101_64x4d": "mask_rcnn_resnext101_fpn",
     "resnet103": "deeplabv3_r103",
 }
 

@@ -18,6 +18,8 @@ OUTPUT = Path(__file__).resolve().parents[1] / "recorded" / "detectron2_configs.
 _POINTREND = "projects/PointRend/configs"
 CONFIGS = (
     "configs/COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_1x.yaml",
+    "configs/COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x.yaml",
+    "configs/COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_1x.yaml",
     f"{_POINTREND}/InstanceSegmentation/pointrend_rcnn_R_50_FPN_1x_coco.yaml",
     f"{_POINTREND}/InstanceSegmentation/pointrend_rcnn_R_101_FPN_3x_coco.yaml",
     f"{_POINTREND}/InstanceSegmentation/pointrend_rcnn_X_101_32x8d_FPN_3x_coco.yaml",

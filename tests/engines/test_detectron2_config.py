@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.config.papers import load_paper
 from pointrend_repro.config.reading import (
     load_dataset,
@@ -19,9 +20,10 @@ from pointrend_repro.config.reading import (
     resolve_training,
 )
 from pointrend_repro.engines.detectron2.config import inference_config, training_config
+from pointrend_repro.engines.detectron2.detector_keys import detector_keys, detector_problems
 from pointrend_repro.engines.detectron2.keys import Key
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings, TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
@@ -199,6 +201,7 @@ REFUSED = {
         },
         "roi_layer with model.mask_head.kind mlp",
     ),
+    "keypoints": ({"model.keypoint_head": {}}, "keypoints here (model.keypoint_head)"),
     "a power": (
         {"schedule.lr_drop_iters": (), "schedule.poly_power": 0.9},
         "schedule.poly_power",
@@ -324,3 +327,55 @@ def test_what_a_model_is_tested_with_reaches_detectron2() -> None:
     assert keys["MODEL.RPN.POST_NMS_TOPK_TEST"] == 50
     assert keys["MODEL.ROI_HEADS.NMS_THRESH_TEST"] == 0.3
     assert keys["TEST.DETECTIONS_PER_IMAGE"] == 7
+
+
+ONE_MAP = {
+    "mask_rcnn_R_50_C4_1x": "mask_rcnn_r50_c4_coco",
+    "mask_rcnn_R_50_DC5_1x": "mask_rcnn_r50_dc5_coco",
+}
+
+
+def _one_map(features: str, **changes: Any) -> ModelSettings:
+    head = {"c4": "res5", "c5": "4conv"}[features]
+    values = {"backbone": {"name": "resnet50"}, "features": features, "mask_head": {"kind": head}}
+    return ModelSettings.model_validate(values | changes)
+
+
+@pytest.mark.parametrize("name", ONE_MAP)
+def test_models_on_one_map_are_those_of_the_published_configurations(name: str) -> None:
+    known = KNOWN_MODELS[ONE_MAP[name]]
+    keys = inference_config(known.model, known.input, known.inference, num_classes=80)
+    ours = RECORDED["defaults"] | _values(keys)
+    theirs = RECORDED["defaults"] | RECORDED[name]
+    of_model = {key for key in theirs if key.startswith("MODEL.") and "_TRAIN" not in key}
+    different = {key for key in of_model if ours[key] != theirs[key]}
+    unread = {f"MODEL.ROI_BOX_HEAD.{key}" for key in ("NAME", "NUM_FC")}  # res5 is the box head
+    wanted = {"MODEL.WEIGHTS"} | (unread if "C4" in name else set())  # a path of ours
+    assert {key for key in different if ".FPN." not in key} == wanted
+    assert len({key.name for key in keys}) == len(keys)
+
+
+def test_the_papers_losses_are_translated() -> None:
+    detector = {"box_loss": "smooth_l1", "rpn_inside_anchors_only": True}
+    values = _values(detector_keys(_one_map("c4", detector=detector), 80))
+    assert values["MODEL.RPN.SMOOTH_L1_BETA"] == pytest.approx(1 / 9)
+    assert values["MODEL.ROI_BOX_HEAD.SMOOTH_L1_BETA"] == 1
+    assert values["MODEL.RPN.BOUNDARY_THRESH"] == 0
+    assert set(values) <= set(RECORDED["defaults"])
+
+
+@pytest.mark.parametrize(
+    ("features", "changes", "told"),
+    [
+        ("c4", {"detector": {"res5_stride": 1}}, "model.detector.res5_stride 1"),
+        ("c4", {"mask_head": {"kind": "res5", "mask_loss": "softmax"}}, "mask_loss softmax"),
+        ("c4", {"mask_head": {"kind": "4conv"}}, "kind 4conv on features c4"),
+        ("c5", {"mask_head": {"kind": "mlp"}}, "kind mlp on features c5"),
+        ("c5", {"backbone": {"name": "resnet50", "output_stride": 8}}, "output_stride 8"),
+    ],
+)
+def test_what_it_lacks_on_one_map_is_refused(
+    features: str, changes: dict[str, Any], told: str
+) -> None:
+    (problem,) = detector_problems(_one_map(features, **changes))
+    assert told in problem

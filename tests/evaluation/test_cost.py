@@ -11,7 +11,7 @@ from pointrend_repro.config.reading import load_table, load_variant
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation.cost import _count, mask_head_cost
 from pointrend_repro.settings.heads import Conv4HeadSettings, MlpMaskSettings, NoMaskSettings
-from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 CLASSES = 80
 
@@ -163,3 +163,21 @@ def test_a_model_without_masks_has_no_mask_head_to_count():
     boxes = model.model_copy(update={"mask_head": NoMaskSettings(kind="none")})
     with pytest.raises(UserError, match="no mask head"):
         mask_head_cost(boxes, InferenceSettings())
+
+
+@pytest.mark.parametrize(("res5_stride", "cells"), [(1, 49), (2, 196)])
+def test_the_res5_head_costs_what_res5_and_its_layers_cost(res5_stride: int, cells: int) -> None:
+    values = {
+        "backbone": {"name": "resnet50"},
+        "features": "c4",
+        "detector": {"res5_stride": res5_stride},
+        "mask_head": {"kind": "res5"},
+    }
+    found = mask_head_cost(ModelSettings.model_validate(values), InferenceSettings())
+    # The stride of MSRA's ResNets is in the first convolution of 1x1.
+    first = 1024 * 512 + 512 * 512 * 9 + 512 * 2048 + 1024 * 2048
+    others = 2 * (2048 * 512 + 512 * 512 * 9 + 512 * 2048)
+    branch = 2048 * 256 * 4 + 4 * 256 * CLASSES
+    assert found["multiply_adds"] == pytest.approx(49 * (first + others + branch) / 1e9)
+    layers = 49 * (3 * (512 + 512 + 2048) + 2048) + 196 * (256 + CLASSES)
+    assert found["activations"] == pytest.approx((cells * 1024 + layers) / 1e6)

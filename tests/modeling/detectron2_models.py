@@ -28,9 +28,7 @@ _CONFIGS = {
     "r101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_FPN_3x.yaml",
     "x101_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml",
     "r50_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_C4_3x.yaml",
-    "r101_c4_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_C4_3x.yaml",
     "r50_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_DC5_3x.yaml",
-    "r101_dc5_coco": "COCO-InstanceSegmentation/mask_rcnn_R_101_DC5_3x.yaml",
     "r50_fpn_cityscapes": "Cityscapes/mask_rcnn_R_50_FPN.yaml",
 }
 
@@ -42,6 +40,9 @@ def build_detectron2(case: Case) -> torch.nn.Module:
     cfg.merge_from_file(model_zoo.get_config_file(_CONFIGS[case.trunk]))
     if case.name.startswith("pointrend"):
         _set_pointrend(cfg)
+    known = case.known
+    cfg.MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE = known.model.detector.roi_batch_per_image
+    cfg.MODEL.RPN.POST_NMS_TOPK_TEST = known.inference.test.rpn_post_nms or 1000
     if case.known.keypoints is not None:
         _train_as_we_do(cfg)
     cfg.MODEL.DEVICE = "cpu"

@@ -47,7 +47,10 @@ needs_detectron2 = [
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(name, marks=[] if "_r50_" in name else pytest.mark.slow) for name in CASES
+        pytest.param(
+            name, marks=[] if "_r50_" in name and "_dc5_" not in name else pytest.mark.slow
+        )
+        for name in CASES
     ],
 )
 def compared(request) -> tuple[Case, MaskRCNN, dict[str, np.ndarray]]:

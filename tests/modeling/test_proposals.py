@@ -86,9 +86,11 @@ def test_anchor_sizes_must_fit_the_levels() -> None:
         network(anchor_sizes_px=(32, 64))
 
 
-def test_proposal_losses_are_those_of_a_slow_loop() -> None:
+@pytest.mark.parametrize("inside_only", [False, True])
+@pytest.mark.parametrize("loss", ["l1", "smooth_l1"])
+def test_proposal_losses_are_those_of_a_slow_loop(loss: str, inside_only: bool) -> None:
     """With a batch that takes every anchor there is nothing random about them."""
-    rpn = network(rpn_batch_per_image=10**5)
+    rpn = network(rpn_batch_per_image=10**5, box_loss=loss, rpn_inside_anchors_only=inside_only)
     features = pyramid(64, 64)
     gt_boxes = torch.tensor([[8.0, 8, 40, 40], [20, 30, 60, 62]])
     target = Target(gt_boxes, torch.tensor([0, 1]), torch.zeros(2, 64, 64, dtype=torch.bool))
@@ -96,9 +98,13 @@ def test_proposal_losses_are_those_of_a_slow_loop() -> None:
     logits, deltas = rpn(features)
     losses = rpn.losses(rpn.anchors(features), features, [target])
     logit, delta = torch.cat(logits, 1)[0], torch.cat(deltas, 1)[0]
+    is_inside = ((anchors >= 0) & (anchors <= 64)).all(1)
+    assert 0 < is_inside.sum() < len(anchors)
     iou = box_iou(anchors, gt_boxes)
+    if inside_only:
+        iou[~is_inside] = -1
     objectness = box = 0.0
-    for a in range(len(anchors)):
+    for a in is_inside.nonzero()[:, 0].tolist() if inside_only else range(len(anchors)):
         best, index = iou[a].max(0)
         is_best_of_some = bool((iou[a] == iou.max(0).values).any())
         if best >= 0.7 or is_best_of_some:
@@ -106,7 +112,9 @@ def test_proposal_losses_are_those_of_a_slow_loop() -> None:
             size, gt = anchors[a, 2:] - anchors[a, :2], gt_boxes[index]
             shift = ((gt[:2] + gt[2:]) - (anchors[a, :2] + anchors[a, 2:])) / 2 / size
             scale = ((gt[2:] - gt[:2]) / size).log()
-            box += (delta[a] - torch.cat([shift, scale])).abs().sum()
+            for error in (delta[a] - torch.cat([shift, scale])).abs():
+                quadratic = loss == "smooth_l1" and error < 1 / 9
+                box += error**2 * 9 / 2 if quadratic else error - (loss != "l1") / 18
         elif best < 0.3:
             objectness -= torch.nn.functional.logsigmoid(-logit[a])
     torch.testing.assert_close(losses["loss_rpn_objectness"] * 10**5, objectness, rtol=1e-4, atol=0)

@@ -52,6 +52,29 @@ def test_published_trainings_take_the_published_time(
     assert hours.low == hours.high == pytest.approx(HOURS_ON_8_V100[dataset, variant], abs=0.1)
 
 
+def test_keypoints_take_the_published_time(paper: Grid) -> None:
+    """MODEL_ZOO.md's keypoint_rcnn_R_50_FPN: 0.315 s an iteration, 0.072 s an image."""
+    settings = paper.training_settings("coco", "mask_rcnn_r50_fpn")
+    values = settings.model_dump()
+    values["model"] |= {"keypoint_head": {}, "mask_head": {"kind": "none"}}
+    speed = model_speed(SPEEDS, type(settings).model_validate(values), "coco")
+    assert speed is not None
+    assert speed.train_s.low < 0.315 < speed.train_s.high < 0.36
+    assert speed.test_s.low < 0.072 < speed.test_s.high
+    assert any("keypoint_rcnn minus faster_rcnn" in source for source in speed.sources)
+
+
+def test_detectors_without_a_pyramid_have_speeds_of_their_own() -> None:
+    grid = load_grid("paper", papers=["mask_rcnn"])
+    fpn, c4, c4_r101 = (
+        speed_of(grid, "coco", f"mask_rcnn_{name}")
+        for name in ("resnet50_fpn", "resnet50_c4", "resnet101_c4")
+    )
+    assert (c4.train_s.low, c4_r101.train_s.low) == (0.584, 0.652)
+    assert fpn.train_s.low == 0.261
+    assert speed_of(grid, "coco", "mask_rcnn_resnet50_c5").train_s.high >= 0.471
+
+
 def test_a_mask_head_without_a_published_speed_gets_a_range(paper: Grid) -> None:
     plain = speed_of(paper, "coco", "mask_rcnn_r50_fpn")
     for variant in ("pointrend_r50_fpn", "sharpmask_r50_fpn", "mask_rcnn_56_r50_fpn"):

@@ -40,7 +40,7 @@ _LEVELS = ["p2", "p3", "p4", "p5"]
 
 def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
     """Translate a detector: trunk, proposals, box head, mask head."""
-    return [
+    keys = [
         Key("MODEL.META_ARCHITECTURE", "GeneralizedRCNN", BASE),
         *backbone_keys(settings.backbone),
         *_proposal_keys(settings.detector),
@@ -52,6 +52,7 @@ def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         *_mask_head_keys(settings, num_classes),
         *one_map_keys(settings),
     ]
+    return list({key.name: key for key in keys}.values())  # later ones replace a pyramid's
 
 
 def detector_problems(settings: ModelSettings) -> list[str]:
