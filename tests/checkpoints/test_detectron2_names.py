@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import (
@@ -71,6 +72,23 @@ def test_renaming_back_and_forth_changes_nothing(name):
     assert len(theirs) == len(shapes)
     assert from_detectron2(theirs) == shapes
     assert from_detectron2(shapes) == shapes  # our own names pass
+
+
+@pytest.mark.parametrize("trunk", ["r50", "r101", "x101"])
+def test_faster_rcnn_has_mask_rcnn_s_names_but_those_of_masks(trunk):
+    boxes, masks = (
+        to_detectron2(known_shapes(f"{kind}_rcnn_{trunk}_fpn_coco")) for kind in ("faster", "mask")
+    )
+    assert boxes.items() <= masks.items()
+    assert all(name.startswith("roi_heads.mask_head.") for name in masks.keys() - boxes.keys())
+
+
+def test_a_file_with_masks_does_not_fit_a_model_without_them(tmp_path):
+    masks = new_model("mask_rcnn_r50_fpn_coco")
+    path = tmp_path / "model.safetensors"
+    save_file({name: t.contiguous() for name, t in masks.model.state_dict().items()}, path)
+    with pytest.raises(UserError, match="mask_head"):
+        load_known_model("faster_rcnn_r50_fpn_coco", path)
 
 
 def test_old_pointrend_names():

@@ -485,3 +485,17 @@ def test_data_paths() -> None:
     message = refusal(lambda: data_paths("coco_folder", folder, UserData()))
     assert "snakemake --config preset=tiny data_root=FOLDER" in message
     assert "--data-root FOLDER" in message
+
+
+def test_single_schedules_are_shortened_by_name(config_dir: Path) -> None:
+    """On top of what a preset changes of all of them; schedules of other names stay."""
+    schedules = {"1x": {"total_iters": 9, "lr_drop_iters": [7]}}
+    edit(config_file("presets/smoke", config_dir), "overrides", "schedules", value=schedules)
+    grid = load_grid("smoke", config_dir)
+    found = {
+        grid.variants[t.variant].schedule: grid.training_settings(t.dataset, t.variant).schedule
+        for t in grid.trainings
+        if grid.variants[t.variant].family == "mask_rcnn"
+    }
+    assert {name: schedule.total_iters for name, schedule in found.items()} == {"1x": 9, "3x": 80}
+    assert found["1x"].lr_drop_iters == (7,)

@@ -201,6 +201,7 @@ REFUSED = {
         },
         "roi_layer with model.mask_head.kind mlp",
     ),
+    "keypoints": ({"model.keypoint_head": {}}, "keypoints here (model.keypoint_head)"),
     "a power": (
         {"schedule.lr_drop_iters": (), "schedule.poly_power": 0.9},
         "schedule.poly_power",

@@ -94,7 +94,7 @@ def test_reading(tmp_path: Path) -> None:
     assert growth(lambda n: index_results(paths[n])) < 40
 
 
-@pytest.mark.parametrize("metric", ["coco_ap", "boundary_ap"])
+@pytest.mark.parametrize("metric", ["coco_ap", "boundary_ap", "proposal_recall"])
 def test_scoring(tmp_path: Path, metric: str) -> None:
     paths = {n: write_files(tmp_path, n) for n in (FEW, MANY)}
 

@@ -218,7 +218,7 @@ REFUSED = [
     ({"draw": "pointrend.figure 6"}, "figures.figure3.draw: String should match pattern"),
     ({"drw": "figure6"}, "unknown key figures.figure3.drw; did you mean 'draw'"),
     ({"models": {"pointrnd": HEAVY}}, "draws no model 'pointrnd'; did you mean 'pointrend'"),
-    ({"models": {}}, "figures.figure3.models: Dictionary should have at least 1"),
+    ({"models": {}}, "figures.figure3: give either models or scores"),
     (
         {"draw": "bars.of_scores:scores", "models": {"left": HEAVY}, "options": {}},
         "right of .* lack",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
 import pointrend_repro as pr
 from pointrend_repro.api.demo import write_overlay
@@ -14,6 +15,8 @@ from pointrend_repro.checkpoints.loading import load_own_file
 from pointrend_repro.checkpoints.saved_models import load_saved_model
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.structures import Detections
+from pointrend_repro.experiments.drawable import _lacking
 from pointrend_repro.figures.detections import show_detections
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.pipeline.steps.evaluation import run_evaluation
@@ -109,6 +112,28 @@ def test_what_draws_masks_says_that_there_are_none(trained: tuple[Path, DataPath
     found = detect(saved, read_image(next(data.val_images.glob("*.*"))), EVERYTHING)
     with pytest.raises(UserError, match=r"no mask head .* predicts boxes only"):
         show_detections(None, None, found, [])
+
+
+def test_a_figure_of_masks_is_refused_before_anything_runs() -> None:
+    settings = small_settings("none").model.model_dump()
+    assert _lacking(settings, ["mask_head"]) == "mask_head"
+    assert _lacking(small_settings("4conv").model.model_dump(), ["mask_head"]) == ""
+
+
+@pytest.mark.parametrize("masks", [True, False])
+def test_detections_are_selected_with_all_that_they_have(*, masks: bool) -> None:
+    logits = torch.arange(4.0)[:, None, None].expand(4, 2, 2) if masks else None
+    points = None if masks else torch.arange(4.0)[:, None, None].expand(4, 5, 3)
+    numbers = torch.arange(4)
+    found = Detections(numbers[:, None].expand(4, 4), numbers / 4, numbers, logits, points)
+    for keep in (torch.tensor([3, 1]), numbers % 2 == 1, slice(1, 3)):
+        some = found.select(keep)
+        wanted = numbers[keep].tolist()
+        assert some.labels.tolist() == some.boxes[:, 0].tolist() == wanted
+        assert (some.mask_logits is None) == (not masks)
+        own = some.mask_logits if masks else some.keypoints
+        assert own is not None
+        assert own[:, 0, 0].tolist() == wanted
 
 
 def test_models_without_masks_predict_together_and_only_with_their_like(

@@ -8,6 +8,7 @@ from PIL import Image
 
 from conftest import CocoBuilder
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.commands.data import show
 from pointrend_repro.data.batches import MicroBatches, training_batches
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
@@ -44,6 +45,23 @@ def test_it_shows_what_the_training_sees(coco_builder: CocoBuilder, tmp_path: Pa
     patch = batch.micro_batches[0].images[8][0].numpy()
     row = sheet[114 : 114 + 96, :96].transpose(2, 0, 1)
     np.testing.assert_array_equal(row[:, :16], patch[:, :16])
+
+
+def test_the_command_shows_a_papers_training(
+    coco_builder: CocoBuilder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "patches.png"
+    show(
+        preset="smoke",
+        dataset="generated_coco",
+        variant="sharpmask_deepmask_r50",
+        output=path,
+        count=3,
+        data_root=coco_builder(),
+    )
+    assert capsys.readouterr().out == f"{path}: 3 patches\n"
+    with Image.open(path) as image:
+        assert image.size == (3 * (96 + 4), 96 + 14 + 4)
 
 
 def test_a_training_without_patches_is_refused(coco_builder: CocoBuilder, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.modeling.mask_heads.plugin import build_plugin_head, find_head
+from pointrend_repro.modeling.pooling import build_roi_layer
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
@@ -23,6 +24,7 @@ from pointrend_repro.settings.heads import (
     PointRendHeadSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.instances import RoiLayerSettings
 from pointrend_repro.tools.conformance import CHECKS
 from pointrend_repro.tools.head_case import Case, NonConformingError
 from small_experiment import DATASET, PRESET, write_small_config
@@ -210,6 +212,22 @@ def test_settings_that_do_not_fit_are_one_line(
 ) -> None:
     with pytest.raises(UserError, match=re.escape(told)):
         build_plugin_head(plugin(**settings), **SIZES)
+
+
+def test_a_head_that_names_the_roi_layer_gets_the_detector_s(head_folder: Path) -> None:
+    text = (head_folder / "heads/two_convs.py").read_text()
+    override = (
+        "    def __init__(self, *, roi_layer, **others):\n"
+        "        super().__init__(**others)\n        self.roi_layer = roi_layer\n"
+    )
+    taking = text + "\n\nclass Taking(TwoConvHead):\n" + override
+    (head_folder / "taking.py").write_text(taking)
+    layer = build_roi_layer(RoiLayerSettings(kind="roi_warp"), {"p4": 16})
+    head = build_plugin_head(plugin("taking:Taking", channels=4), **SIZES, roi_layer=layer)
+    assert head.roi_layer is layer
+    with pytest.raises(UserError, match="follow from"):
+        build_plugin_head(plugin("taking:Taking", roi_layer=3), **SIZES)
+    build_plugin_head(plugin(), **SIZES, roi_layer=layer)  # which does not ask for it
 
 
 def test_an_installed_package_names_its_head_by_entry_point(head_folder: Path) -> None:

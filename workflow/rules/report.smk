@@ -27,7 +27,11 @@ for metric in GRID.counted:
             in_force=cost_settings(metric),
             preset=SETTINGS.preset,
         message:
-            ("Timing" if METRICS.find(metric).measured else "Counting the operations of")
+            (
+                "Timing"
+                if METRICS.find(metric).measured
+                else "Counting the operations of"
+            )
             + " {wildcards.variant} ({wildcards.inference})"
         shell:
             "pointrend-repro cost --preset {params.preset:q} --variant {wildcards.variant:q}"

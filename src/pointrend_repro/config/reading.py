@@ -141,7 +141,9 @@ def resolve_training(
         "model": over.of_model(variant.model.model_dump()),
         "input": merged(recipe.input.model_dump(), over.input),
         "optimizer": merged(recipe.optimizer.model_dump(), over.optimizer),
-        "schedule": merged(recipe.schedules[variant.schedule].model_dump(), over.schedule),
+        "schedule": over.of_schedule(
+            variant.schedule, recipe.schedules[variant.schedule].model_dump()
+        ),
         "run": merged(RunSettings().model_dump(), preset.overrides.run),
     }
     return validate(family.training, values, where)

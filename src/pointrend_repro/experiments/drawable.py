@@ -34,8 +34,9 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
         UserError: there is no such drawing, a model is not among the preset's, or it is of another
             kind than the drawing needs.
     """
+    drawing = figure.drawing
     grid.scores_shown(figure)
-    for part, needed in figure.drawing.models.items():
+    for part, needed in drawing.models.items():
         variant = grid.trainings_shown(figure)[part].variant
         lacking = _lacking(grid.variants[variant].model.model_dump(), needed)
         if lacking:

@@ -8,7 +8,7 @@ these are, not on the largest box.
 
 The four points of a map around a pixel form a cell. Along an axis, a value in it is a cubic
 combination of four points in a row: the two inner ones have positive weights, the two outer ones
-negative weights with a sum of at most `_OVERSHOOT`. Hence the bounds in `_bounds_along`.
+negative weights with a sum of at most `_OVERSHOOT`. Hence the bounds in `_bound_above`.
 """
 
 import torch
@@ -59,23 +59,31 @@ def largest_pixels(maps: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]
     if len(maps) == 0:
         return maps.new_zeros(0), *torch.zeros(2, 0, dtype=torch.int64, device=maps.device)
     resizing = _Resizing(maps, sizes.to(torch.int64))
-    numbers = torch.arange(len(maps), device=maps.device)
-    start, place = resizing.near_peaks()
-    q, cell_y, cell_x = torch.nonzero(resizing.can_reach(start), as_tuple=True)
-    found = [(numbers, start, place)]
-    blocks = resizing.blocks_in(q, cell_y, cell_x).prod(dim=0)
-    shares = (blocks.cumsum(0) // _BLOCKS_AT_ONCE).bincount().tolist()
-    for part in zip(q.split(shares), cell_y.split(shares), cell_x.split(shares), strict=True):
-        found.append(resizing.largest_of_blocks(*part))
-    q, values, places = (torch.cat(each) for each in zip(*found, strict=True))
-    best = start.scatter_reduce(0, q, values, "amax")
-    # The first place of those with the largest value; any place for a map of NaN.
-    is_best = values == best[q]
-    first = place.new_full(place.shape, torch.iinfo(torch.int64).max)
-    first = first.scatter_reduce(0, q[is_best], places[is_best], "amin")
-    first = torch.where(best.isnan(), place, first)
-    width = resizing.width
-    return best, first // width, first % width
+    found = _Largest(*resizing.near_peaks())
+    found.add(*resizing.largest_in(resizing.around_peaks()))
+    found.add(*resizing.largest_in(resizing.can_reach(found.values)))
+    return found.values, found.places // resizing.width, found.places % resizing.width
+
+
+class _Largest:
+    """The largest values (Q,) found so far, and the first of the places (Q,) that have them.
+
+    A place is a pixel's number, row by row.
+    """
+
+    def __init__(self, values: Tensor, places: Tensor) -> None:
+        self.values = values
+        self.places = places
+
+    def add(self, q: Tensor, values: Tensor, places: Tensor) -> None:
+        """Take account of values (B,) at places (B,) of the maps with the numbers q (B,)."""
+        best = self.values.scatter_reduce(0, q, values, "amax")
+        is_best = values == best[q]
+        last = torch.iinfo(torch.int64).max
+        # A map of NaN, whose maximum equals nothing, keeps its place.
+        before = torch.where(self.values < best, last, self.places)
+        self.places = before.scatter_reduce(0, q[is_best], places[is_best], "amin")
+        self.values = best
 
 
 class _Resizing:
@@ -89,23 +97,46 @@ class _Resizing:
         self.first_x = _first_pixels(self.width, self.side)
         self.first_y = _first_pixels(self.height, self.side)
 
+        peak = maps.flatten(1).argmax(dim=1)
+        self.peak_y, self.peak_x = peak // self.side, peak % self.side
+
     def near_peaks(self) -> tuple[Tensor, Tensor]:
         """Return the values of the pixels nearest to the maps' own maxima, and their places."""
         q = torch.arange(len(self.maps), device=self.maps.device)
-        peak = self.maps.flatten(1).argmax(dim=1)
-        column = _nearest_pixel(peak % self.side, self.width, self.side)
-        row = _nearest_pixel(peak // self.side, self.height, self.side)
+        column = _nearest_pixel(self.peak_x, self.width, self.side)
+        row = _nearest_pixel(self.peak_y, self.height, self.side)
         cell_x = torch.searchsorted(self.first_x, column.unsqueeze(1), right=True).squeeze(1) - 1
         cell_y = torch.searchsorted(self.first_y, row.unsqueeze(1), right=True).squeeze(1) - 1
         values = self._values(q, cell_y, cell_x, row.unsqueeze(1), column.unsqueeze(1))
         return values.flatten(), row * self.width + column
 
+    def around_peaks(self) -> Tensor:
+        """Return (C, 3): the cells around each map's own maximum, where its largest pixel often is.
+
+        A cell is given by the number of its map, its row and its column.
+        """
+        q = torch.arange(len(self.maps), device=self.maps.device)
+        cells = [
+            torch.stack([q, self.peak_y + below, self.peak_x + beside], dim=1)
+            for below in (0, 1)
+            for beside in (0, 1)
+        ]
+        return torch.cat(cells)
+
     def can_reach(self, values: Tensor) -> Tensor:
-        """Return (Q, S + 1, S + 1) bool: whether a cell has a pixel with this value or more."""
+        """Return (C, 3): the cells in which a pixel can have this value, or a larger one."""
         parts = zip(self.padded.split(_MAPS_AT_ONCE), values.split(_MAPS_AT_ONCE), strict=True)
         is_enough = torch.cat([_bounds(maps) >= value[:, None, None] for maps, value in parts])
         has_row, has_column = (first.diff() > 0 for first in (self.first_y, self.first_x))
-        return is_enough & has_row.unsqueeze(2) & has_column.unsqueeze(1)
+        return torch.nonzero(is_enough & has_row.unsqueeze(2) & has_column.unsqueeze(1))
+
+    def largest_in(self, cells: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the number of the map, the largest value and its place, of blocks of cells."""
+        blocks = self.blocks_in(*cells.unbind(1)).prod(dim=0)
+        shares = (blocks.cumsum(0) // _BLOCKS_AT_ONCE).bincount().tolist()
+        parts = [self.largest_of_blocks(*part.unbind(1)) for part in cells.split(shares or [0])]
+        q, values, places = (torch.cat(each) for each in zip(*parts, strict=True))
+        return q, values, places
 
     def blocks_in(self, q: Tensor, cell_y: Tensor, cell_x: Tensor) -> Tensor:
         """Return (2, C): how many blocks below and beside each other cover each cell's pixels."""
@@ -167,25 +198,30 @@ def _first_pixels(count: Tensor, side: int) -> Tensor:
 
 def _bounds(padded: Tensor) -> Tensor:
     """Bound the values in each cell of padded maps (Q, S + 4, S + 4) from above."""
-    rows = _bounds_along(padded, padded, dim=2)
-    return _bounds_along(*rows, dim=1)[0]
+    upper, lower = _bound_above(padded, padded, dim=2), _bound_below(padded, padded, dim=2)
+    return _bound_above(upper, lower, dim=1)
 
 
-def _bounds_along(upper: Tensor, lower: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Bound what lies between inner points along one axis, from above and below.
+def _bound_above(upper: Tensor, lower: Tensor, dim: int) -> Tensor:
+    """Bound from above what lies between the inner points along an axis, three of which go.
 
     Args:
         upper: bounds of the points from above; `lower` from below.
-        dim: the axis, which becomes shorter by three.
     """
-    count = upper.shape[dim] - 3
-    high, low = ([t.narrow(dim, k, count) for k in range(4)] for t in (upper, lower))
-    inner_max, outer_max = torch.maximum(high[1], high[2]), torch.maximum(high[0], high[3])
-    inner_min, outer_min = torch.minimum(low[1], low[2]), torch.minimum(low[0], low[3])
-    return (
-        inner_max + _OVERSHOOT * (inner_max - outer_min).clamp(min=0),
-        inner_min - _OVERSHOOT * (outer_max - inner_min).clamp(min=0),
-    )
+    inner = torch.maximum(_shifted(upper, 1, dim), _shifted(upper, 2, dim))
+    outer = torch.minimum(_shifted(lower, 0, dim), _shifted(lower, 3, dim))
+    return inner.add((inner - outer).clamp_(min=0), alpha=_OVERSHOOT)
+
+
+def _bound_below(upper: Tensor, lower: Tensor, dim: int) -> Tensor:
+    """Bound the same from below."""
+    inner = torch.minimum(_shifted(lower, 1, dim), _shifted(lower, 2, dim))
+    outer = torch.maximum(_shifted(upper, 0, dim), _shifted(upper, 3, dim))
+    return inner.sub((outer - inner).clamp_(min=0), alpha=_OVERSHOOT)
+
+
+def _shifted(points: Tensor, start: int, dim: int) -> Tensor:
+    return points.narrow(dim, start, points.shape[dim] - 3)
 
 
 def _weights(t: Tensor) -> Tensor:

@@ -94,6 +94,9 @@ class FamilyOverrides(Strict):
     input: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     schedule: dict[str, Any] = {}
+    schedules: dict[str, dict[str, Any]] = Field(
+        {}, description="of single schedules, by the names that variants give them"
+    )
     start_from: StartFromFile | None = None
     test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; retrains nothing")
 
@@ -102,6 +105,10 @@ class FamilyOverrides(Strict):
         names = get_args(BackboneSettings.model_fields["name"].annotation)
         require_known("trunk", self.trunk, names)
         return self
+
+    def of_schedule(self, name: str, schedule: dict[str, Any]) -> dict[str, Any]:
+        """Return a schedule with the changes that apply to it, as plain values."""
+        return merged(merged(schedule, self.schedule), self.schedules.get(name, {}))
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
         """Return the settings of a model with the changes that apply to it, as plain values."""

@@ -32,7 +32,8 @@ def write_patch_sheet(
 ) -> int:
     """Write the first patches of a training from an iteration on, as one PNG.
 
-    The line in a patch is where the context ends. The object that the mask holds is green.
+    The line in a patch is where the context ends. The object that the mask holds is green. Below it
+    stands whether it is positive, and what of it is learned.
 
     Args:
         dataset: the training split.
@@ -93,8 +94,9 @@ def _tile(
 
 
 def _caption(positive: bool, has_mask: bool, has_score: bool) -> str:
+    # Short, for narrow patches.
     parts = [name for name, used in (("mask", has_mask), ("score", has_score)) if used]
-    return f"{'positive' if positive else 'negative'}: {' and '.join(parts) or 'not used'}"
+    return f"{'+' if positive else '-'} {', '.join(parts) or 'not used'}"
 
 
 def _sheet(tiles: list[Image.Image]) -> Image.Image:

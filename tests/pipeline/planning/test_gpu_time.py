@@ -52,6 +52,18 @@ def test_published_trainings_take_the_published_time(
     assert hours.low == hours.high == pytest.approx(HOURS_ON_8_V100[dataset, variant], abs=0.1)
 
 
+def test_keypoints_take_the_published_time(paper: Grid) -> None:
+    """MODEL_ZOO.md's keypoint_rcnn_R_50_FPN: 0.315 s an iteration, 0.072 s an image."""
+    settings = paper.training_settings("coco", "mask_rcnn_r50_fpn")
+    values = settings.model_dump()
+    values["model"] |= {"keypoint_head": {}, "mask_head": {"kind": "none"}}
+    speed = model_speed(SPEEDS, type(settings).model_validate(values), "coco")
+    assert speed is not None
+    assert speed.train_s.low < 0.315 < speed.train_s.high < 0.36
+    assert speed.test_s.low < 0.072 < speed.test_s.high
+    assert any("keypoint_rcnn minus faster_rcnn" in source for source in speed.sources)
+
+
 def test_detectors_without_a_pyramid_have_speeds_of_their_own() -> None:
     grid = load_grid("paper", papers=["mask_rcnn"])
     fpn, c4, c4_r101 = (

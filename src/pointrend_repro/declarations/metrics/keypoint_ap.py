@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import COCO_KEYPOINT_KEYS
 METRIC = Metric(
     name="keypoint_ap",
     reads="instances",
+    scores="keypoints",
     truth="val_annotations",
     layouts=("coco",),
     keys=percent(*COCO_KEYPOINT_KEYS),

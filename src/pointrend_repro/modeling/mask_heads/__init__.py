@@ -91,5 +91,6 @@ def build_mask_head(
                 in_channels=in_channels,
                 trunk_channels=trunk_channels,
                 num_classes=num_classes,
+                roi_layer=roi_layer,
             )
             return cast(MaskHead, head)

@@ -9,6 +9,7 @@ from torch import nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.named_code import named_code
 from pointrend_repro.base.provenance import record_file
+from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.heads import PluginHeadSettings
 
 ENTRY_POINT_GROUP = "pointrend_repro.mask_heads"
@@ -21,22 +22,26 @@ def build_plugin_head(
     in_channels: int,
     trunk_channels: tuple[int, ...],
     num_classes: int,
+    roi_layer: RoiLayer = pool_rois,
 ) -> nn.Module:
     """Make the mask head that `settings.head` names.
 
-    The class is called with the three sizes and its own settings, all as keyword arguments.
+    The class is called with the three sizes and its own settings, all as keyword arguments, and
+    with the detector's RoI layer if it has an argument `roi_layer`.
 
     Raises:
         UserError: there is no such class, it is not a mask head, or its settings do not fit.
     """
     head_class = find_head(settings.head)
-    sizes = {
+    given: dict[str, Any] = {
         "in_channels": in_channels,
         "trunk_channels": trunk_channels,
         "num_classes": num_classes,
     }
-    own = _require_settings(head_class, settings, sizes)
-    head: nn.Module = head_class(**sizes, **own)
+    if "roi_layer" in inspect.signature(head_class).parameters:
+        given["roi_layer"] = roi_layer
+    own = _require_settings(head_class, settings, given)
+    head: nn.Module = head_class(**given, **own)
     return head
 
 
@@ -60,13 +65,13 @@ def find_head(name: str) -> type[nn.Module]:
 
 
 def _require_settings(
-    head_class: type[nn.Module], settings: PluginHeadSettings, sizes: dict[str, Any]
+    head_class: type[nn.Module], settings: PluginHeadSettings, given: dict[str, Any]
 ) -> dict[str, Any]:
-    reserved = sorted(set(sizes) & set(settings.settings))
+    reserved = sorted(set(given) & set(settings.settings))
     if reserved:
         raise UserError(f"mask head {settings.head!r}: settings {reserved} follow from the model")
     try:
-        inspect.signature(head_class).bind(**sizes, **settings.settings)
+        inspect.signature(head_class).bind(**given, **settings.settings)
     except TypeError as error:
         raise UserError(f"mask head {settings.head!r}: {error}; see docs/your_head.md") from None
     return settings.settings

@@ -25,6 +25,7 @@ PARTS = {
     "loss_mask": "mask (of PointRend: coarse)",
     "loss_mask_coarse": "coarse mask",
     "loss_mask_point": "mask at points",
+    "loss_keypoint": "keypoints",
     "loss_sem_seg": "semantic labels",
     "loss_sem_seg_point": "semantic labels at points",
 }

@@ -169,6 +169,7 @@ def _surveyed(entry: dict[str, Any]) -> SurveyedObject:
         area=float(entry["area"]),
         is_crowd=bool(entry.get("iscrowd", 0)),
         form=form,
+        keypoints=sum(flag > 0 for flag in (entry.get("keypoints") or [])[2::3]),
     )
 
 

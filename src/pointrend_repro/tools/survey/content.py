@@ -22,6 +22,7 @@ class SurveyedObject(NamedTuple):
         area: of the mask in pixels, as annotated.
         is_crowd: whether it is a region of many objects.
         form: how its mask is written.
+        keypoints: how many of its keypoints are labelled.
     """
 
     image_id: int
@@ -30,6 +31,7 @@ class SurveyedObject(NamedTuple):
     area: float
     is_crowd: bool
     form: Form
+    keypoints: int = 0
 
 
 @dataclass(frozen=True)

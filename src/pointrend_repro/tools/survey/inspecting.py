@@ -1,6 +1,7 @@
 """Inspects a whole folder: its content, its faults, and how to train on it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ def inspect_folder(
     return Survey(
         root=folder.root,
         layout=layout,
-        metrics=_metrics_of(layout),
+        metrics=_metrics_of(layout, splits["val"].categories),
         splits=splits,
         counts={name: count(split) for name, split in splits.items()},
         opened=opened,
@@ -90,14 +91,16 @@ def inspect_folder(
     )
 
 
-def _metrics_of(layout: Layout) -> tuple[str, ...]:
+def _metrics_of(layout: Layout, categories: Sequence[Category]) -> tuple[str, ...]:
     """Metrics of detectors whose ground truth comes with the data; LVIS annotates only COCO."""
+    has_keypoints = any(each.keypoints is not None for each in categories)
     return tuple(
         metric.name
         for metric in METRICS.all()
         if metric.reads == "instances"
         and layout in metric.layouts
         and metric.truth != "lvis_annotations"
+        and (metric.scores != "keypoints" or has_keypoints)
     )
 
 
@@ -123,6 +126,15 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
         if os.path.normpath(image.path) in trained
     ]
     for split in (train, val):
+        findings += [
+            oddity(
+                "keypoints without sigmas",
+                f"{split.annotations}: category {c.name!r} (id {c.id}): its keypoints cannot be "
+                'scored; write "sigmas" into it (docs/your_data.md)',
+            )
+            for c in split.categories
+            if c.keypoints is not None and c.keypoints.sigmas is None
+        ]
         used = {o.category_id for o in split.objects if not o.is_crowd}
         findings += [
             oddity(f"classes without an object in {split.name}", f"{c.name!r} (id {c.id})")

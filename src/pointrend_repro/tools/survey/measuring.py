@@ -25,6 +25,7 @@ class Counts:
         by_class: objects of each category, in the order of the categories.
         sizes: (width, height) of images in pixels, the most frequent first.
         small, medium, large: objects by the area of their mask, divided as in COCO.
+        with_keypoints: objects of which a keypoint is labelled.
     """
 
     images: int
@@ -37,6 +38,7 @@ class Counts:
     small: int
     medium: int
     large: int
+    with_keypoints: int
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def count(split: SplitContent) -> Counts:
         small=small,
         medium=len(objects) - small - large,
         large=large,
+        with_keypoints=sum(o.keypoints > 0 for o in objects),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -48,13 +49,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset, *, num_images: 
     detections = [each for (each,) in shown]
     min_score, keypoint_rule = _keypoint_rule(detections)
 
-    columns = min(_COLUMNS, len(views))
-    rows = -(-len(views) // columns)
-    tallest = max(view.pixels.shape[0] / view.pixels.shape[1] for view in views)
-    figure = new_figure(rows * tallest * WIDTH_IN / columns)
-    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for ax in axes:
-        ax.set_axis_off()
+    figure, axes = _panels(views)
     for ax, view, each in zip(axes, views, detections, strict=False):
         _show_people(ax, view, each, saved, min_score)
     return Picture(
@@ -74,8 +69,20 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset, *, num_images: 
     )
 
 
+def _panels(views: list[View]) -> tuple[Figure, list[Axes]]:
+    """Return a figure with a panel for each view, in rows as high as their highest view."""
+    columns = min(_COLUMNS, len(views))
+    shapes = [view.pixels.shape[0] / view.pixels.shape[1] for view in views]
+    heights = [max(shapes[i : i + columns]) for i in range(0, len(shapes), columns)]
+    figure = new_figure(sum(heights) * WIDTH_IN / columns)
+    panels = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+    for ax in panels.flat:
+        ax.set_axis_off()
+    return figure, list(panels.flat)
+
+
 def choose_images(dataset: CocoDataset, count: int) -> list[ImageRecord]:
-    """Return up to `count` images, those with the most large people first.
+    """Return up to `count` images, those with the most large people, the widest image first.
 
     Raises:
         UserError: no image has an object with labelled keypoints.
@@ -87,7 +94,7 @@ def choose_images(dataset: CocoDataset, count: int) -> list[ImageRecord]:
             "no validation image has an object with labelled keypoints: there is nothing to draw "
             "this figure of; annotate some, or take it off the preset"
         )
-    return chosen
+    return sorted(chosen, key=lambda record: record.height / record.width)
 
 
 def _people(record: ImageRecord) -> float:

@@ -37,7 +37,7 @@ def draw(
     rows = -(-len(shown) // _COLUMNS)
     tall = max(each.record.height / each.record.width for each in shown)
     figure = new_figure(0.2 + rows * WIDTH_IN / _COLUMNS * tall)
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
     missed = objects = 0
     for ax in axes:
         ax.set_axis_off()

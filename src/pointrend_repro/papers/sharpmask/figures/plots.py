@@ -1,25 +1,21 @@
-"""What the plots of numbers share: a panel with one line for each row of a table."""
+"""What the plots of numbers share: lines, one for each row of a table."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.figures.drawing import COLORS, Score
 
-_SIZE_IN = (4.6, 3.2)
 _STYLES = ("-", "--", ":")
 
 
-def new_panel() -> tuple[Figure, Axes]:
-    """Return a figure of one panel with a light grid."""
-    figure = Figure(figsize=_SIZE_IN, layout="constrained")
-    ax = figure.subplots()
+def prepare(ax: Axes) -> None:
+    """Give a panel a light grid."""
     ax.grid(color="#DDDDDD", linewidth=0.5)
     ax.set_axisbelow(True)
-    return figure, ax
+    ax.tick_params(labelsize=7)
 
 
 def line(ax: Axes, number: int, x: Sequence[float], y: Sequence[float | None], label: str) -> None:

@@ -13,6 +13,7 @@ from pointrend_repro.tools.survey.mending.entries import (
     image_sizes,
     mend_each,
 )
+from pointrend_repro.tools.survey.mending.keypoints import in_fractions, moved
 
 _KIND = "outlines in fractions of the image"
 
@@ -20,7 +21,7 @@ _KIND = "outlines in fractions of the image"
 def in_pixels(document: Document) -> Mended:
     """Multiply by the image sizes if all outlines of a file lie in the first pixel.
 
-    Boxes in fractions are converted too; areas are then taken from the masks.
+    Boxes and keypoints in fractions are converted too; areas are then taken from the masks.
     """
     sizes = image_sizes(document)
     outlines = [
@@ -40,6 +41,9 @@ def in_pixels(document: Document) -> Mended:
         box = entry.get("bbox")
         if box_problem(box) is None and max(entry["bbox"]) <= 1:
             new["bbox"] = _scaled(entry["bbox"], size)
+        if in_fractions(entry):
+            height, width = size
+            new = moved(new, lambda x, y: (x * width, y * height), was_index=False)
         return new, _KIND
 
     return mend_each(document, "annotations", mend)

@@ -6,7 +6,7 @@ from typing import Any
 from pointrend_repro.tools.survey.mending.entries import Document, Entry, Mended, mend_each
 
 _SIZES = "sizes of images as text or with a decimal point"
-_COORDINATES = "boxes, outlines and areas as text"
+_COORDINATES = "boxes, outlines, areas and keypoints as text"
 _CROWD = "iscrowd as text or null"
 
 
@@ -49,7 +49,7 @@ def _image(entry: Entry) -> tuple[Entry, str | None]:
 
 def _coordinates(entry: Entry) -> tuple[Entry, str | None]:
     changes = {}
-    for key in ("bbox", "segmentation", "area"):
+    for key in ("bbox", "segmentation", "area", "keypoints"):
         value = entry.get(key)
         if _has_text(value):
             numbers = _numbers_in(value)

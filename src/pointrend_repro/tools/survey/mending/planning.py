@@ -15,6 +15,7 @@ from pointrend_repro.tools.survey.mending.entries import Document, Mended
 from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures
 from pointrend_repro.tools.survey.mending.fractions import in_pixels
 from pointrend_repro.tools.survey.mending.halves import contents, split_in_two
+from pointrend_repro.tools.survey.mending.keypoints import counted
 from pointrend_repro.tools.survey.mending.numbers import as_numbers
 from pointrend_repro.tools.survey.mending.outlines import as_polygons
 from pointrend_repro.tools.survey.mending.pictures import Header, read_headers
@@ -130,6 +131,7 @@ def _mend_file(step: Mended, role: Role, sources: Sources, index: PictureIndex) 
         .then(lambda d: upright_sizes(d, at))
         .then(in_pixels)
         .then(boxes_and_areas)
+        .then(counted)
         .then(ids.annotation_ids)
     )
     return _File(mended, files, headers)

@@ -12,6 +12,7 @@ from pointrend_repro.tools.survey.mending.entries import (
     annotations_of,
     mend_each,
 )
+from pointrend_repro.tools.survey.mending.keypoints import sides_unknown
 from pointrend_repro.tools.survey.mending.pictures import Header
 from pointrend_repro.tools.survey.mending.turning import turned
 
@@ -59,8 +60,18 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
             return entry, None
         return turned(entry, swapped[entry["image_id"]]), _TURNED
 
-    return given.then(lambda d: mend_each(d, "images", size)).then(
-        lambda d: mend_each(d, "annotations", turn)
+    unknown = [a for a in objects if stored and sides_unknown(a, swapped[a["image_id"]])]
+    left = ()
+    if unknown:
+        left = (
+            f"{len(unknown)} objects, such as annotation {unknown[0].get('id')}, have keypoints "
+            "that were drawn on a mirrored picture (EXIF): they are moved, but which of them is "
+            "left and which right is unknown",
+        )
+    return (
+        given.then(lambda d: mend_each(d, "images", size))
+        .then(lambda d: mend_each(d, "annotations", turn))
+        .then(lambda d: Mended(d, left=left))
     )
 
 

@@ -11,11 +11,12 @@ from pointrend_repro.data.drawn import extent
 from pointrend_repro.data.segmentations import Segmentation, segmentation_mask
 from pointrend_repro.tools.survey.mending.boxes import bbox
 from pointrend_repro.tools.survey.mending.entries import Entry
+from pointrend_repro.tools.survey.mending.keypoints import moved
 from pointrend_repro.tools.survey.mending.pictures import Header
 
 
 def turned(entry: Entry, header: Header) -> Entry:
-    """Return an annotation with its outline turned, and the box around it.
+    """Return an annotation with its outline and keypoints turned, and the box around it.
 
     Args:
         entry: with well-formed polygons or an RLE.
@@ -33,6 +34,7 @@ def turned(entry: Entry, header: Header) -> Entry:
     else:
         new = _turned_rle(segmentation, header)
     around = extent(new, header.upright[::-1])
+    entry = moved(entry, lambda x, y: turned_point(x, y, header))
     return entry | {"segmentation": new} | ({"bbox": bbox(around)} if around else {})
 
 
