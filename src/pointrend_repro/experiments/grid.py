@@ -68,17 +68,18 @@ class Grid:
             key: [name for name in getattr(self.preset, key) if name not in others]
             for key in ("figures", "pictures")
         }
-        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
-        used = {name for role, name in self.preset.datasets.items() if role in roles}
-        return replace(
+        part = replace(
             self,
             preset=self.preset.model_copy(update=drawn),
             tables=tables,
-            datasets={name: dataset for name, dataset in self.datasets.items() if name in used},
             cells=tuple(cell for cell in self.cells if cell.table in tables),
             papers={paper: self.papers[paper]},
             table_papers=dict.fromkeys(tables, paper),
         )
+        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
+        used = {name for role, name in self.preset.datasets.items() if role in roles}
+        used |= {training.dataset for training in part.trainings}  # some in no column
+        return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:
