@@ -59,11 +59,8 @@ class Grid:
     def of_paper(self, paper: str) -> "Grid":
         """The part of the grid that one of its papers asks for."""
         tables = {name: t for name, t in self.tables.items() if self.table_papers[name] == paper}
-        others = {
-            name
-            for name, figure in (self.drawn.figures | self.drawn.pictures).items()
-            if figure.paper != paper
-        }
+        known = self.drawn.figures | self.drawn.pictures
+        others = {name for name, figure in known.items() if figure.paper != paper}
         drawn = {
             key: [name for name in getattr(self.preset, key) if name not in others]
             for key in ("figures", "pictures")
