@@ -69,7 +69,7 @@ def found_in(truth: dict, rng: np.random.Generator) -> list[dict]:
     found = []
     for entry in truth["annotations"]:
         for _ in range(rng.integers(0, 4)):
-            points = np.reshape(entry["keypoints"], (-1, 3)).copy()
+            points = np.array(entry["keypoints"], dtype=float).reshape(-1, 3)
             points[:, :2] += rng.normal(0, rng.choice([0.5, 4, 15]), points[:, :2].shape)
             points[:, 2] = rng.random(len(points))
             found.append(result(entry["image_id"], entry["category_id"], points, rng))
