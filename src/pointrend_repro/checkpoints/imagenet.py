@@ -72,7 +72,7 @@ _OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 def load_trunk(model: nn.Module, settings: Any) -> None:
     """Load the initial weights of a new model's trunk, if settings name any.
 
-    The trunk is `backbone.bottom_up`; where that ends with res4, res5 is in the box head.
+    The trunk is `backbone.bottom_up`; where that ends with res4, res5 may be in the box head.
 
     Args:
         settings: of the model, with a `backbone`.
@@ -86,10 +86,11 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
 
 def _whole_trunk(model: nn.Module) -> nn.Module:
     trunk = model.get_submodule("backbone.bottom_up")
-    if hasattr(trunk, "res5"):
+    last = getattr(getattr(model, "box_head", None), "res5", None)
+    if hasattr(trunk, "res5") or last is None:
         return trunk
     whole = nn.Module()
-    for name, stage in [*trunk.named_children(), ("res5", model.get_submodule("box_head.res5"))]:
+    for name, stage in [*trunk.named_children(), ("res5", last)]:
         whole.add_module(name, stage)
     return whole
 
