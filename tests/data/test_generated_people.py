@@ -63,6 +63,10 @@ def test_it_has_what_cocos_people_have(coco: COCO) -> None:
     assert {0, 1, 2} == set(flags.ravel())
     assert (flags == 2).mean() > 0.4
     assert any(a["num_keypoints"] == 0 for a in people)
+    # Small ones are without keypoints; the official tool's two other sizes have some.
+    areas = [a["area"] for a in people if a["num_keypoints"]]
+    assert any(32**2 < area < 96**2 for area in areas)
+    assert any(area > 96**2 for area in areas)
     truncated = [a for a in people if (np.array(a["keypoints"][2::3])[11:] == 0).any()]
     assert truncated
     for entry in coco.dataset["annotations"]:

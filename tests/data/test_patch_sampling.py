@@ -35,13 +35,16 @@ def square(x: float, y: float, side: float, label: int = 0, **values: Any) -> An
     return Annotation(label=label, box=(x, y, x + side, y + side), **values)
 
 
-def sampling_of(records: list[ImageRecord], **values: Any) -> PatchSampling:
-    settings = DeepMaskTrainingSettings(
+def training_settings(**values: Any) -> DeepMaskTrainingSettings:
+    return DeepMaskTrainingSettings(
         model=DeepMaskModelSettings(patch_px=64, context_px=16),
         input=DeepMaskInputSettings(**values),
         schedule=ScheduleSettings(total_iters=1),
     )
-    return patch_sampling(settings, records)
+
+
+def sampling_of(records: list[ImageRecord], **values: Any) -> PatchSampling:
+    return patch_sampling(training_settings(**values), records)
 
 
 @pytest.fixture
@@ -67,8 +70,9 @@ def test_crowds_and_tiny_objects_are_not_learned(tmp_path: Path) -> None:
     assert not is_learned(Annotation(0, (0, 0, 4.9, 60), [thin], is_crowd=False))
     runs = {"size": [HEIGHT, WIDTH], "counts": [0, 99, HEIGHT * WIDTH - 99]}
     assert not is_learned(square(0, 0, 50, segmentation=runs))
-    assert not has_learned_object(record_of(tmp_path, square(0, 0, 3)))
-    assert has_learned_object(record_of(tmp_path, square(0, 0, 3), square(0, 0, 30)))
+    settings = training_settings()
+    assert not has_learned_object(record_of(tmp_path, square(0, 0, 3)), settings)
+    assert has_learned_object(record_of(tmp_path, square(0, 0, 3), square(0, 0, 30)), settings)
 
 
 def test_half_of_the_patches_are_positive_and_only_they_have_masks(record: ImageRecord) -> None:
@@ -169,6 +173,26 @@ def test_an_object_at_the_border_is_centred_in_grey(tmp_path: Path) -> None:
     assert (pixels[:20, :20] == 128).all()
     assert pixels[48, 48] == 250
     assert made[1].masks[0, 32, 32]
+
+
+@pytest.mark.parametrize(("way", "counts"), [("paper", False), ("code", True)])
+def test_a_negative_that_is_none_counts_only_in_the_codes_way(
+    tmp_path: Path, way: str, counts: bool
+) -> None:
+    """Objects of each size at each place, and drawn at scales from 0.3 to 80 pixels per pixel."""
+    everywhere = [
+        square(x - side / 2, y - side / 2, side)
+        for side in (37 * 2.0**octave for octave in range(-2, 5))
+        for x in range(0, WIDTH, 8)
+        for y in range(0, HEIGHT, 8)
+    ]
+    record = record_of(tmp_path, *everywhere)
+    sampling = sampling_of([record], sampling=way, negative_px=200.0, negative_octaves=3.0)
+    rng = np.random.default_rng(0)
+    drawn = [draw_patch(record, sampling, rng) for _ in range(30)]
+    negatives = [one for one in drawn if not one.is_positive]
+    assert negatives
+    assert all(one.has_score == counts and one.masked is None for one in negatives)
 
 
 def test_objects_are_listed_by_category(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.config.tables import Column
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.declarations.metric import METRICS, Metric
+from pointrend_repro.evaluation import clock
 from pointrend_repro.evaluation import inference_time as measured
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings
@@ -20,8 +21,8 @@ SETTINGS = small_settings("4conv")
 
 def test_the_stages_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that moves on by one second each time that it is read."""
-    clock = iter(range(10_000))
-    monkeypatch.setattr(measured.time, "perf_counter", lambda: float(next(clock)))
+    seconds = iter(range(10_000))
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: float(next(seconds)))
     found = measured.inference_time(
         SETTINGS.model, InferenceSettings(), size=SETTINGS.input, device="cpu"
     )

@@ -14,7 +14,9 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.examples import move_boxes, training_example
 from pointrend_repro.predictions.proposals import read_proposals
+from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.proposals_from import ProposalsFrom
 from small_experiment import read_train_split, small_settings
 
 CLASSES = 3  # of coco_builder
@@ -137,3 +139,12 @@ def test_an_image_that_is_not_in_the_file_has_none(tmp_path: Path) -> None:
     assert found.of(8).shape == (0, 4)
     assert found.of(7).tolist() == [[1, 2, 4, 6]]
     assert len(read_proposals(written(tmp_path / "empty.json"))) == 0
+
+
+def test_fewer_boxes_may_be_taken_at_test_time_than_in_training() -> None:
+    values = {"variant": "rpn", "inference": "proposals", "per_image": 2000}
+    both = ProposalsFrom.model_validate(values)
+    assert both.most("train") == both.most("val") == 2000
+    apart = ProposalsFrom.model_validate(values | {"per_image_at_test": 300})
+    assert (apart.most("train"), apart.most("val")) == (2000, 300)
+    assert identity(both) == values | {"dataset": None}  # finished results keep their digest

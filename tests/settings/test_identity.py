@@ -48,7 +48,14 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
     "run": True,
     "start_from": True,
     "proposals_from": True,
-    "model": {"given_proposals"},
+    "model": {
+        "given_proposals": True,
+        "features": True,
+        "keypoint_head": True,
+        "detector": {"roi_layer", "box_loss", "rpn_inside_anchors_only", "res5_stride"},
+        "mask_head": {"mask_loss", "class_agnostic"},
+    },
+    "input": {"only_with_keypoints"},
     "schedule": {"lr_drop_shares"},
 }
 

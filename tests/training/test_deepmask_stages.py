@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from conftest import CocoBuilder
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.patches import PatchTarget
@@ -191,6 +192,20 @@ def test_the_second_stage_changes_the_refinement_alone(
 def _losses(folder: Path) -> list[str]:
     line = (folder / "log.jsonl").read_text().splitlines()[-1]
     return [key for key in json.loads(line) if key.startswith("loss_")]
+
+
+@pytest.mark.parametrize("sampling", ["paper", "code"])
+def test_images_of_tiny_objects_alone_are_refused(
+    coco_builder: CocoBuilder, tmp_path: Path, sampling: str
+) -> None:
+    def shrink(document: dict[str, Any]) -> None:
+        for entry in document["annotations"]:
+            entry |= {"segmentation": [[1, 1, 5, 1, 5, 5, 1, 5]], "bbox": [1, 1, 4, 4], "area": 16}
+
+    dataset = read_train_split(coco_builder(mutate=shrink))
+    settings = settings_of(input={"sampling": sampling})
+    with pytest.raises(UserError, match="nothing to train on"):
+        loop.train(settings, dataset, seed=0, folder=tmp_path / "run", device="cpu")
 
 
 @pytest.mark.parametrize("sampling", ["paper", "code"])

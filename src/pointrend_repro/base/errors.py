@@ -47,7 +47,7 @@ def suggest(name: str, names: list[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+    return f"; there are: {', '.join(names)}" if 0 < len(names) <= 30 else ""
 
 
 def printable_line(said: object, *, longest: int = 300) -> str:

@@ -65,7 +65,8 @@ def save_model(path: Path, saved: SavedModel) -> None:
     """Write a model to one file; all else that is saved is stored in its metadata."""
     metadata = {
         "model": saved.model.settings.model_dump(mode="json"),
-        "input": saved.input.model_dump(mode="json"),
+        # A family's own input settings are only for training.
+        "input": saved.input.model_dump(mode="json", include=set(InputSettings.model_fields)),
         "categories": saved.categories,
     }
     if saved.keypoints is not None:

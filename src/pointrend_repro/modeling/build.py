@@ -6,9 +6,19 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.pooling import RoiLayer, build_roi_layer
+from pointrend_repro.modeling.proposal_model import ProposalModel
 from pointrend_repro.modeling.resnet import Res5
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.instances import ModelSettings
+
+
+def build_detector(settings: ModelSettings, num_classes: int) -> MaskRCNN | ProposalModel:
+    """Make the detector that the settings describe, or its proposals alone."""
+    if not settings.rpn_only:
+        return build_mask_rcnn(settings, num_classes)
+    backbone = build_backbone(settings.backbone, settings.features)
+    rpn = RegionProposalNetwork(backbone.channels, backbone.strides, settings.detector)
+    return ProposalModel(settings, num_classes=num_classes, backbone=backbone, rpn=rpn)
 
 
 def build_mask_rcnn(settings: ModelSettings, num_classes: int) -> MaskRCNN:

@@ -16,6 +16,7 @@ from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
+from pointrend_repro.modeling.proposal_model import without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
@@ -125,7 +126,7 @@ class MaskRCNN(nn.Module):
         if proposals is None:
             proposals = self._propose(images, features, settings.test)
         if settings.proposals_only:
-            return [_without_class(boxes) for boxes in proposals]
+            return [without_class(boxes) for boxes in proposals]
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
@@ -188,14 +189,6 @@ class MaskRCNN(nn.Module):
             UserError: the detector has no mask head.
         """
         return self.own_masks().predict(self.backbone(images), boxes, labels, settings)
-
-
-def _without_class(boxes: Tensor) -> Detections:
-    """Return proposals (P, 4), best first, as objects; their scores say only their order."""
-    count = len(boxes)
-    order = torch.arange(count, 0, -1, device=boxes.device, dtype=boxes.dtype)
-    labels = torch.zeros(count, dtype=torch.int64, device=boxes.device)
-    return Detections(boxes, order / max(count, 1), labels, None)
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:

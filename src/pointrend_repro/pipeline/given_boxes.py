@@ -48,7 +48,7 @@ def read_given_boxes(
         )
     origin, digest = require_as_recorded(path, "predict")
     _require_of(path, settings, origin, {"split": split} | experiment)
-    proposals = read_proposals(path, at_most=settings.per_image)
+    proposals = read_proposals(path, at_most=settings.most(split))
     if proposals and not any(image.id in proposals for image in dataset.images):
         raise UserError(f"{path}: has boxes in none of the data set's {split} images")
     return GivenBoxes(proposals, {"file": str(path), "input_digest": digest, "origin": origin})

@@ -129,9 +129,18 @@ class ModelSettings(AnyModelSettings):
         keypoints = set() if self.keypoint_head is None else {"keypoints"}
         return frozenset({"boxes"} | masks | keypoints)
 
+    rpn_only: bool = added(
+        False, "no heads: region proposals, trained apart as in Mask R-CNN (section 3.1)"
+    )
+
     @model_validator(mode="after")
     def _parts_fit(self) -> "ModelSettings":
         head = self.mask_head.kind
+        if self.rpn_only and (head != "none" or self.keypoint_head or self.given_proposals):
+            raise ValueError(
+                "rpn_only has no heads, and no proposals but its own: it needs mask_head: "
+                "{kind: none}, no keypoint_head and no proposals_from"
+            )
         if self.features != "fpn" and head in _HEADS_ON_PYRAMIDS:
             raise ValueError(f"mask_head.kind {head} needs features: fpn, not {self.features}")
         if self.features != "c4" and head == "res5":

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.settings.identity import added
-from pointrend_repro.settings.values import PositiveInt, Strict
+from pointrend_repro.settings.values import PositiveInt, Split, Strict
 
 
 class ProposalsFrom(Strict):
@@ -25,6 +25,12 @@ class ProposalsFrom(Strict):
         None, description="that it was trained on, as presets name it; none: the same one"
     )
     per_image: PositiveInt = Field(1000, description="at most, the highest-scoring")
+    per_image_at_test: PositiveInt | None = added(None, "none: per_image, as in training")
+
+    def most(self, split: Split) -> int:
+        """Return how many boxes of an image of a split are taken at most."""
+        at_test = self.per_image if self.per_image_at_test is None else self.per_image_at_test
+        return self.per_image if split == "train" else at_test
 
 
 class ResolvedProposals(ProposalsFrom):

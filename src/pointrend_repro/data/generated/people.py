@@ -58,7 +58,11 @@ class Person(NamedTuple):
 
 
 def sample_person(
-    rng: np.random.Generator, *, height_px: float, center_px: tuple[float, float]
+    rng: np.random.Generator,
+    *,
+    height_px: float,
+    center_px: tuple[float, float],
+    upright: bool = False,
 ) -> Person:
     """Draw a person.
 
@@ -66,11 +70,12 @@ def sample_person(
         rng: decides pose, build and clothes.
         height_px: the height that the person would have upright.
         center_px: where the middle of the hips is.
+        upright: whether the person does not lean or lie.
     """
     body = sample_body(rng)
     parts = _parts(body, rng)
     tilt_deg = rng.normal(0, 6) if rng.random() < 0.9 else rng.choice([-1, 1]) * rng.uniform(60, 90)
-    turn = np.deg2rad(tilt_deg)
+    turn = 0.0 if upright else np.deg2rad(tilt_deg)
     scale = height_px * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     matrix = [*scale.ravel(), *center_px]
     placed = [p._replace(outline=affinity.affine_transform(p.outline, matrix)) for p in parts]

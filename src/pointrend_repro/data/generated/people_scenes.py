@@ -20,6 +20,8 @@ from pointrend_repro.settings.values import Split
 
 _THING_SHARE = 0.35
 _CROWD_MEMBERS = 16
+# Among every so many images, so that no split lacks a large object.
+_CLOSE_UPS, _CLOSE_UP_OFFSET = 8, 6
 # As in COCO, keypoints of small people are not labelled.
 _SMALLEST_LABELLED_PX = 30.0
 
@@ -49,6 +51,8 @@ def sample_people(settings: GeneratedSettings, split: Split, index: int) -> list
         return []
     short_px = min(settings.width_px, settings.height_px)
     candidates: list[tuple[Person | Part, float, bool]] = []
+    if index % _CLOSE_UPS == _CLOSE_UP_OFFSET:
+        candidates.append(_close_up(rng, settings))
     for number in range(int(rng.integers(1, 5))):
         # The first is in front of all others, and large enough for its keypoints to be labelled.
         low_px = 0.55 * short_px if number == 0 else 0.18 * short_px
@@ -66,6 +70,16 @@ def _person(rng: np.random.Generator, settings: GeneratedSettings, height_px: fl
     x = rng.uniform(0.08, 0.92) * settings.width_px
     y = settings.height_px * np.clip(rng.normal(0.55, 0.15), 0.2, 0.95)
     return sample_person(rng, height_px=height_px, center_px=(float(x), float(y)))
+
+
+def _close_up(rng: np.random.Generator, settings: GeneratedSettings) -> tuple[Person, float, bool]:
+    """Return somebody so near that only the upper part is in the image."""
+    height_px = rng.uniform(2.4, 3.2) * min(settings.width_px, settings.height_px)
+    x = rng.uniform(0.3, 0.7) * settings.width_px
+    hips_below_head = 0.4 * height_px
+    y = rng.uniform(0.25, 0.4) * settings.height_px + hips_below_head
+    person = sample_person(rng, height_px=height_px, center_px=(float(x), float(y)), upright=True)
+    return person, height_px, False
 
 
 def _thing(rng: np.random.Generator, settings: GeneratedSettings, size_px: float) -> Part:

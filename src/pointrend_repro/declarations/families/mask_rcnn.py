@@ -24,6 +24,10 @@ def _leaves_unused(settings: TrainingSettings) -> bool:
 
 def _architecture(settings: ModelSettings) -> tuple[str, ...]:
     parts = [settings.backbone.name, f"mask head {settings.mask_head.kind}"]
+    if settings.features != "fpn":
+        parts.append(f"features {settings.features}")
+    if settings.rpn_only:
+        parts.append("region proposals only")
     if settings.keypoint_head is not None:
         parts.append("a keypoint head")
     if settings.given_proposals:
@@ -45,7 +49,7 @@ FAMILY = Family(
     overrides=DetectorOverrides,
     default_recipe="instances",
     engines={"detectron2": "pointrend_repro.engines.detectron2.translations:DETECTORS"},
-    build="pointrend_repro.modeling.build:build_mask_rcnn",
+    build="pointrend_repro.modeling.build:build_detector",
     weights=lambda model: model.backbone.weights,
     pretrained="pointrend_repro.checkpoints.imagenet:load_trunk",
     read="pointrend_repro.data.training_splits:read_instances",

@@ -68,6 +68,8 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
+    if settings.rpn_only:
+        problems.append("training of proposals alone here (model.rpn_only); leave out `engine`")
     if settings.keypoint_head is not None:
         problems.append("keypoints here (model.keypoint_head); leave out `engine`")
     return [*problems, *roi_layer_problems(settings), *one_map_problems(settings)]

@@ -116,7 +116,9 @@ class DeepMask(nn.Module):
             targets: one for each stack.
         """
         target = PatchTarget.joined(targets)
-        features = [self._without_context(x, i) for i, x in enumerate(self.features(_all(images)))]
+        features = [
+            self._without_context(x, i) for i, x in enumerate(self.features(torch.cat(images)))
+        ]
         reduced, vectors = self.bottleneck(features[0])
         flat = vectors.flatten(1)
         count = self.settings.patches_in_sum
@@ -132,7 +134,3 @@ class DeepMask(nn.Module):
     def _without_context(self, maps: Tensor, module: int) -> Tensor:
         cells = self.settings.context_px * 2**module // self.stride
         return maps[:, :, cells : maps.shape[2] - cells, cells : maps.shape[3] - cells]
-
-
-def _all(images: list[Tensor]) -> Tensor:
-    return torch.cat(images)

@@ -108,9 +108,7 @@ class Refinement(nn.Module):
         return torch.stack(enlarged).mean(dim=0).squeeze(1)
 
     def _modules_of(self) -> list[RefinementModule]:
-        modules = list(self.refine)
-        assert all(isinstance(module, RefinementModule) for module in modules)
-        return modules  # type: ignore[return-value]
+        return [module for module in self.refine if isinstance(module, RefinementModule)]
 
 
 def _skip_encoders(

@@ -195,12 +195,19 @@ def _with_keypoints(speed: ModelSpeed, head: KeypointHead, images_per_batch: int
 
 
 def _trunk_key(settings: TrainingSettings) -> str:
-    name, features = settings.model.backbone.name, settings.model.features
-    return name if features == "fpn" else f"{name}_{features}"
+    model = settings.model
+    key = (
+        model.backbone.name
+        if model.features == "fpn"
+        else f"{model.backbone.name}_{model.features}"
+    )
+    return f"{key}_rpn" if model.rpn_only else key
 
 
 def _head_key(settings: TrainingSettings) -> str:
     head = settings.model.mask_head
+    if settings.model.rpn_only:
+        return "rpn"
     return f"4conv_{2 * head.roi_resolution}" if isinstance(head, Conv4HeadSettings) else head.kind
 
 

@@ -61,7 +61,7 @@ def draw(
     rows = -(-len(views) // columns)
     tallest = max(view.pixels.shape[0] / view.pixels.shape[1] for view in views)
     figure = new_figure(rows * tallest * WIDTH_IN / columns)
-    axes = figure.subplots(rows, columns, squeeze=False).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.set_axis_off()
     names = [name for _, name in saved.categories]

@@ -1,12 +1,16 @@
 """Figures 2 and 9: the masks of DeepMask beside those of SharpMask."""
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.objects import CHOICE, choose_objects
+from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
 from pointrend_repro.papers.sharpmask.figures.closest import closest, show_closest
 
 MODELS = {"deepmask": ["patch_px"], "sharpmask": ["refinement"]}
@@ -43,14 +47,9 @@ def draw(
         ax.set_axis_off()
     for ax, title in zip(axes[0], list(_NAMES.values()) * _PAIRS_A_ROW, strict=True):
         ax.set_title(title)
-    ious: dict[str, list[float]] = {part: [] for part in _NAMES}
-    for pair, each in zip(axes.reshape(-1, len(_NAMES)), shown, strict=False):
-        image = read_record(each.record)
-        for ax, part in zip(pair, _NAMES, strict=True):
-            found = closest(models[part], image, each.record)
-            show_closest(ax, image, found)
-            ious[part] += [one.iou for one in found]
-    means = {part: sum(found) / max(len(found), 1) for part, found in ious.items()}
+    pairs = axes.reshape(-1, len(_NAMES))
+    ious = [_show_pair(pair, models, each) for pair, each in zip(pairs, shown, strict=False)]
+    means = {part: np.mean([iou for each in ious for iou in each[part]]) for part in _NAMES}
     return Picture(
         figure,
         title=f"Figure {number}: DeepMask and SharpMask",
@@ -67,3 +66,14 @@ def draw(
         ),
         image_ids=[each.record.id for each in shown],
     )
+
+
+def _show_pair(
+    pair: NDArray[Any], models: Mapping[str, SavedModel], shown: ShownObject
+) -> dict[str, list[float]]:
+    """Draw an image with each model's masks, and return their IoU with the objects."""
+    image = read_record(shown.record)
+    found = {part: closest(models[part], image, shown.record) for part in _NAMES}
+    for ax, of_model in zip(pair, found.values(), strict=True):
+        show_closest(ax, image, of_model)
+    return {part: [one.iou for one in of_model] for part, of_model in found.items()}

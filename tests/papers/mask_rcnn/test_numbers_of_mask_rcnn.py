@@ -42,7 +42,7 @@ Rows = list[tuple[str, dict[str, str]]]
 @pytest.fixture(scope="module")
 def typed() -> dict[str, Rows]:
     """The list by table: its rows in order, with their numbers by column."""
-    path = Path(__file__).parents[3] / "shared/reference/facts_mask_rcnn_tables.csv"
+    path = Path(__file__).parents[4] / "shared/reference/facts_mask_rcnn_tables.csv"
     if not path.is_file():
         pytest.skip("the list of the paper's numbers (shared/reference) is not on this machine")
     found: dict[str, Rows] = {}
