@@ -20,7 +20,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
-from pointrend_repro.modeling.resnet import STAGES, Res5
+from pointrend_repro.modeling.resnet import STAGES
 from pointrend_repro.settings.backbone import BackboneSettings
 
 _log = logging.getLogger(__name__)
@@ -81,20 +81,16 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
         UserError: as for `load_imagenet_weights`.
     """
     if settings.backbone.weights is not None:
-        load_imagenet_weights(_whole_trunk(model, settings.backbone), settings.backbone)
+        load_imagenet_weights(_whole_trunk(model), settings.backbone)
 
 
-def _whole_trunk(model: nn.Module, settings: BackboneSettings) -> nn.Module:
+def _whole_trunk(model: nn.Module) -> nn.Module:
+    """Return a model's trunk, with the stage that lies in its box head if there is one."""
     trunk = model.get_submodule("backbone.bottom_up")
-    if hasattr(trunk, "res5"):
+    if hasattr(trunk, "res5") or not hasattr(model, "box_head"):
         return trunk
     stages = dict(trunk.named_children())
-    # Proposals alone on C4 have no res5 anywhere: it is read all the same, and dropped.
-    stages["res5"] = (
-        model.get_submodule("box_head.res5")
-        if hasattr(model, "box_head")
-        else Res5(settings.name, norm=settings.norm, stride_in_1x1=settings.stride_in_1x1, stride=1)
-    )
+    stages["res5"] = model.get_submodule("box_head.res5")
     return nn.ModuleDict(stages)
 
 
