@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def found_in(truth: dict, rng: np.random.Generator) -> list[dict]:
     found = []
     for entry in truth["annotations"]:
         for _ in range(rng.integers(0, 4)):
-            points = np.reshape(entry["keypoints"], (-1, 3)).copy()
+            points = np.array(entry["keypoints"], dtype=float).reshape(-1, 3)
             points[:, :2] += rng.normal(0, rng.choice([0.5, 4, 15]), points[:, :2].shape)
             points[:, 2] = rng.random(len(points))
             found.append(result(entry["image_id"], entry["category_id"], points, rng))
@@ -88,7 +89,7 @@ def result(image: int, category: int, points: np.ndarray, rng: np.random.Generat
     }
 
 
-def official(truth: dict, found: list[dict], sigmas: list[float]) -> dict[str, float | None]:
+def official(truth: dict, found: list[dict], sigmas: Sequence[float]) -> dict[str, float | None]:
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = copy.deepcopy(truth)
@@ -123,7 +124,7 @@ def test_sigmas_of_cocos_keypoints_are_pycocotools() -> None:
 @pytest.mark.parametrize("images_at_once", [1, 500])
 def test_numbers_are_pycocotools_on_the_whole_files(
     category: dict,
-    sigmas: list[float],
+    sigmas: Sequence[float],
     images_at_once: int,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -196,6 +197,21 @@ def test_the_truth_predicts_itself_and_nothing_finds_nothing(tmp_path: Path) -> 
     perfect = scored(tmp_path, truth, itself)
     assert perfect == pytest.approx(dict.fromkeys(COCO_KEYPOINT_KEYS, 100))
     assert scored(tmp_path, truth, []) == dict.fromkeys(COCO_KEYPOINT_KEYS, 0)
+
+
+def test_real_annotations_score_as_pycocotools_scores_them(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    path = shared_data / "coco_keypoints_tiny/annotations/person_keypoints_train2017.json"
+    if not path.is_file():
+        pytest.skip("coco_keypoints_tiny is not among the real test data")
+    truth = json.loads(path.read_text())
+    found = found_in(truth, np.random.default_rng(10))
+    found = [entry for entry in found if entry["image_id"] != 1]  # which is not a real image
+    expected = official(truth, found, COCO_SIGMAS)
+    assert 1 < expected["AP"] < 99
+    predictions = write(tmp_path / "p.json", found)
+    assert evaluate_predictions("keypoint_ap", path, predictions) == expected
 
 
 def of_found(**changed: Any) -> Any:

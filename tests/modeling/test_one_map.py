@@ -16,7 +16,7 @@ from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
-from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
+from pointrend_repro.settings.instances import DetectorOverrides, InferenceSettings, ModelSettings
 
 SMALL = {"rpn_post_nms": 20, "roi_batch_per_image": 16, "box_head_channels": 8}
 
@@ -261,3 +261,15 @@ def test_parts_that_do_not_fit_are_refused(changes: dict[str, object], told: str
     values = settings().model_dump(mode="json") | changes
     with pytest.raises(ValidationError, match=told):
         ModelSettings.model_validate(values)
+
+
+def test_a_preset_changes_models_by_their_features() -> None:
+    """Such as fewer boxes where res5 runs on each of them, in preset smoke."""
+    overrides = DetectorOverrides.model_validate(
+        {"features": {"c4": {"detector": {"roi_batch_per_image": 8}}}}
+    )
+    for features, head, wanted in (("c4", "res5", 8), ("c5", "4conv", 16), ("fpn", "4conv", 16)):
+        changed = overrides.of_model(settings(features, head).model_dump(mode="json"))
+        assert changed["detector"]["roi_batch_per_image"] == wanted
+    with pytest.raises(ValidationError):
+        DetectorOverrides.model_validate({"features": {"c6": {}}})

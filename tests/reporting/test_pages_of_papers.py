@@ -101,3 +101,13 @@ def write_report_of(config_dir: Path, papers: list[str], folder: Path) -> None:
     fill_whole_grid(results, grid)
     write_metrics(grid, results)
     write_report(grid, results, folder / "reports")
+
+
+def test_a_page_knows_the_data_that_models_were_trained_on_before() -> None:
+    """Mask R-CNN's Cityscapes model starts from one of data that no column of a table names."""
+    grid = load_grid("smoke", papers=["mask_rcnn", "pointrend"])
+    alone = grid.of_paper("mask_rcnn")
+    assert {training.dataset for training in alone.trainings} == set(alone.datasets)
+    for training in alone.trainings:
+        alone.training_settings(training.dataset, training.variant)
+    assert "generated_coco_vehicles" not in grid.of_paper("pointrend").datasets

@@ -59,26 +59,24 @@ class Grid:
     def of_paper(self, paper: str) -> "Grid":
         """The part of the grid that one of its papers asks for."""
         tables = {name: t for name, t in self.tables.items() if self.table_papers[name] == paper}
-        others = {
-            name
-            for name, figure in (self.drawn.figures | self.drawn.pictures).items()
-            if figure.paper != paper
-        }
+        known = self.drawn.figures | self.drawn.pictures
+        others = {name for name, figure in known.items() if figure.paper != paper}
         drawn = {
             key: [name for name in getattr(self.preset, key) if name not in others]
             for key in ("figures", "pictures")
         }
-        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
-        used = {name for role, name in self.preset.datasets.items() if role in roles}
-        return replace(
+        part = replace(
             self,
             preset=self.preset.model_copy(update=drawn),
             tables=tables,
-            datasets={name: dataset for name, dataset in self.datasets.items() if name in used},
             cells=tuple(cell for cell in self.cells if cell.table in tables),
             papers={paper: self.papers[paper]},
             table_papers=dict.fromkeys(tables, paper),
         )
+        roles = {column.dataset for table in tables.values() for column in table.columns.values()}
+        used = {name for role, name in self.preset.datasets.items() if role in roles}
+        used |= {training.dataset for training in part.trainings}  # some in no column
+        return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
     @cached_property
     def evaluations(self) -> list[Evaluation]:

@@ -7,6 +7,7 @@ wide, and then a 28x28 and a 224x224 mask would be the same after pasting.
 import contextlib
 import logging
 import math
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from pointrend_repro.modeling.paste import paste_mask
 
 WIDTH_IN = 7.0  # the text width of a two-column page
 _DPI = 200
+_WARNING_CHARACTERS_PER_IN = 15  # of bold letters of 7 points, on average
 # Okabe and Ito's colours, distinguishable for the colour-blind; their yellow is too pale for lines.
 COLORS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#D55E00", "#0072B2")
 _OPACITY = 0.45
@@ -203,8 +205,9 @@ def contrasting_color(pixels: NDArray[np.uint8], mask: NDArray[np.bool_]) -> str
 
 def add_warning(figure: Figure, warning: str) -> None:
     """Print a preset's warning on the figure itself, which may be used outside its page."""
-    figure.set_figheight(figure.get_figheight() + 0.2)
-    figure.supxlabel(warning, fontsize=7, fontweight="bold", color="#8B1A00")
+    lines = textwrap.wrap(warning, width=int(figure.get_figwidth() * _WARNING_CHARACTERS_PER_IN))
+    figure.set_figheight(figure.get_figheight() + 0.07 + 0.13 * len(lines))
+    figure.supxlabel("\n".join(lines), fontsize=7, fontweight="bold", color="#8B1A00")
 
 
 def save_figure(figure: Figure, png: Path) -> None:

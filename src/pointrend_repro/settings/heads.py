@@ -67,7 +67,10 @@ class PointRendHeadSettings(Strict):
 
 
 class SharpMaskHeadSettings(Strict):
-    """SharpMask's top-down refinement (1603.08695) on RoI features."""
+    """SharpMask's top-down refinement (1603.08695) on RoI features.
+
+    The paper's own system is the family `deepmask` (`settings/deepmask.py`).
+    """
 
     kind: Literal["sharpmask"]
     reduced_channels: PositiveInt = Field(128, description="SharpMask, section 5.1: F = 128")

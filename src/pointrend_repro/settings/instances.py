@@ -189,6 +189,9 @@ class DetectorOverrides(FamilyOverrides):
     """What a preset changes in detectors."""
 
     mask_head: dict[str, dict[str, Any]] = Field({}, description="by the kind of head")
+    features: dict[Literal["fpn", "c4", "c5"], dict[str, Any]] = Field(
+        {}, description="of the model, by what its heads see"
+    )
     keypoint_head: dict[str, Any] = Field({}, description="of the models that have one")
     test: DetectionAtTest = Field(AS_TRAINED, description="of all predictions; retrains nothing")
 
@@ -198,8 +201,9 @@ class DetectorOverrides(FamilyOverrides):
         return self
 
     def of_model(self, model: dict[str, Any]) -> dict[str, Any]:
-        """Return a model's settings, changed as for all models and for its heads."""
+        """Return a model's settings, changed as for all models, its features and its heads."""
         changed = super().of_model(model)
+        changed = merged(changed, self.features.get(changed.get("features", "fpn"), {}))
         head, keypoints = changed["mask_head"], changed["keypoint_head"]
         heads = {"mask_head": merged(head, self.mask_head.get(head["kind"], {}))}
         if keypoints is not None:

@@ -15,7 +15,7 @@ def mask_loss(logits: Tensor, target: PatchTarget) -> Tensor:
 
     Logits are enlarged bilinearly to the masks' resolution where that is higher.
     """
-    labels = target.masks.to(logits.device)
+    labels = target.masks
     logits = logits.float()
     if logits.shape[-1] != labels.shape[-1]:
         size = labels.shape[-2:]

@@ -23,7 +23,7 @@ def moved(
         move: in the frame of outlines, where a pixel's index stands for its middle.
         was_index: whether they were such indices before, too; otherwise in the frame of outlines.
     """
-    values = entry.get("keypoints")
+    values: Any = entry.get("keypoints")
     if not _are_triples(values):
         return entry
     points: list[float] = []
@@ -37,7 +37,7 @@ def moved(
 
 def in_fractions(entry: Entry) -> bool:
     """Whether an annotation's labelled keypoints, of which there are some, lie in [0, 1]."""
-    values = entry.get("keypoints")
+    values: Any = entry.get("keypoints")
     if not _are_triples(values) or not any(values[2::3]):
         return False
     triples = zip(values[::3], values[1::3], values[2::3], strict=True)
@@ -48,7 +48,7 @@ def counted(document: Document) -> Mended:
     """Count labelled keypoints again: `num_keypoints` says nothing that the visibilities do not."""
 
     def mend(entry: Entry) -> tuple[Entry, str | None]:
-        values = entry.get("keypoints")
+        values: Any = entry.get("keypoints")
         if "num_keypoints" not in entry or not _are_triples(values):
             return entry, None
         labelled = sum(flag > 0 for flag in values[2::3])
@@ -61,7 +61,7 @@ def counted(document: Document) -> Mended:
 
 def sides_unknown(entry: Entry, header: Header) -> bool:
     """Whether an object's keypoints were named in a mirrored picture, left perhaps for right."""
-    values = entry.get("keypoints")
+    values: Any = entry.get("keypoints")
     return header.turn in _MIRRORED and _are_triples(values) and any(values[2::3])
 
 

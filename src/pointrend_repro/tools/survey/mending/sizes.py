@@ -1,6 +1,6 @@
 """Image sizes that are absent, or those of the image before it is turned upright."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pointrend_repro.data.coco_checks import segmentation_problem
@@ -60,19 +60,21 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
             return entry, None
         return turned(entry, swapped[entry["image_id"]]), _TURNED
 
-    unknown = [a for a in objects if stored and sides_unknown(a, swapped[a["image_id"]])]
-    left = ()
-    if unknown:
-        left = (
-            f"{len(unknown)} objects, such as annotation {unknown[0].get('id')}, have keypoints "
-            "that were drawn on a mirrored picture (EXIF): they are moved, but which of them is "
-            "left and which right is unknown",
-        )
+    mirrored = [a for a in objects if stored and sides_unknown(a, swapped[a["image_id"]])]
     return (
         given.then(lambda d: mend_each(d, "images", size))
         .then(lambda d: mend_each(d, "annotations", turn))
-        .then(lambda d: Mended(d, left=left))
+        .then(lambda d: Mended(d, left=tuple(_sides_left(mirrored))))
     )
+
+
+def _sides_left(mirrored: list[Entry]) -> Iterator[str]:
+    if mirrored:
+        yield (
+            f"{len(mirrored)} objects, such as annotation {mirrored[0].get('id')}, have keypoints "
+            "that were drawn on a mirrored picture (EXIF): they are moved, but which of them is "
+            "left and which right is unknown"
+        )
 
 
 def _absent_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
