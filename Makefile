@@ -12,7 +12,7 @@ BIN := .venv/bin
 # Commands of the rules are found beside the Python that runs them.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup smoke test slurm-test lint lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test lint lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smoke/index.html
 	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
+
+smoke-papers: .venv/.ready ## the same for all papers, beside what smoke has made
+	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask
+	@echo "All papers, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run
 	@$(RUN) pytest --numprocesses $(CORES) --dist worksteal -m "not needs_slurm"

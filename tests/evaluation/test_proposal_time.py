@@ -43,6 +43,6 @@ def test_scores_and_masks_are_timed_apart(
         size=InputSettings(),
         device="cpu",
     )
-    assert values == {"score_s": 3, "total_s": 7, "mask_s": 4}
+    assert values == {"score_ms": 3000, "total_ms": 7000, "mask_ms": 4000}
     assert set(values) == set(METRICS.find("proposal_time").keys)
     assert made == [7, 7, 7], "one round is not counted; what the ground truth would keep is not"

@@ -121,6 +121,21 @@ def test_coco_ap(files: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_at_once")
+@pytest.mark.parametrize("masks", [True, False])
+def test_coco_box_ap(files: Path, tmp_path: Path, *, masks: bool) -> None:
+    boxes = read_found(files, without="segmentation")
+    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
+    found = files / "found.json" if masks else tmp_path / "boxes.json"
+    scores = evaluate_predictions("coco_box_ap", files / "truth.json", found)
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = read_truth(files)
+        expected = run(COCOeval(truth, truth.loadRes(boxes), "bbox"))
+    assert list(scores.values()) == expected
+    assert expected[0] is not None
+    assert 5 < expected[0] < 95
+
+
+@pytest.mark.usefixtures("few_at_once")
 def test_boundary_ap(files: Path) -> None:
     import faster_coco_eval
 

@@ -12,10 +12,12 @@ from torchvision.models.detection.roi_heads import keypointrcnn_loss, keypoints_
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Proposals, Target
+from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.keypoint_targets import keypoint_cells, with_keypoint_inside
 from pointrend_repro.modeling.pooling import pool_rois
 from pointrend_repro.settings.heads import KeypointHeadSettings
+from pointrend_repro.settings.instances import ModelSettings
 
 K = 5
 
@@ -197,6 +199,28 @@ class TestDetector:
     def test_has_none_without_the_branch(self):
         (found,) = detector("4conv").eval().detect([image(64, 96)], INFERENCE)
         assert found.keypoints is None
+
+    def test_sees_boxes_through_the_detector_s_roi_layer(self):
+        """Table 6: RoIPool instead of RoIAlign, with the same weights."""
+        pooled = {"kind": "roi_pool", "aggregation": "max"}
+        layers = [{"kind": "roi_align"}, pooled]
+        maps = []
+        for layer in layers:
+            model = detector("4conv", keypoint_head=self.KEYPOINTS, roi_layer=layer).eval()
+            features = model.backbone([image(64, 96)])
+            maps.append(model.keypoint_head(features, [torch.tensor([[8.0, 8, 56, 56]])]))
+        assert maps[0].shape == maps[1].shape
+        assert not torch.allclose(*maps)
+
+    @pytest.mark.parametrize("features", ["c4", "c5"])
+    def test_works_without_a_pyramid(self, features):
+        settings = detector("4conv", keypoint_head=self.KEYPOINTS).settings.model_dump()
+        settings["detector"]["anchor_sizes_px"] = (16, 32)
+        settings |= {"features": features}
+        model = build_mask_rcnn(ModelSettings.model_validate(settings), num_classes=1).eval()
+        boxes = [torch.tensor([[8.0, 8, 56, 56]])]
+        points = model.keypoint_head.predict(model.backbone([image(64, 96)]), boxes)
+        assert points.shape == (1, K, 3)
 
     @pytest.mark.parametrize("kind", ["4conv", "pointrend"])
     def test_all_its_parameters_learn_on_any_image(self, kind):

@@ -52,6 +52,7 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
         "given_proposals": True,
         "features": True,
         "keypoint_head": True,
+        "rpn_only": True,
         "detector": {"roi_layer", "box_loss", "rpn_inside_anchors_only", "res5_stride"},
         "mask_head": {"mask_loss", "class_agnostic"},
     },

@@ -33,12 +33,13 @@ CATEGORIES = [(1, "a"), (2, "b"), (3, "c")]
 Graph = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def small_model(head: str, num_keypoints: int = 0) -> MaskRCNN:
+def small_model(head: str, num_keypoints: int = 0, **detector: object) -> MaskRCNN:
     """A narrow detector with random weights that find a few objects."""
     torch.manual_seed(0)
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    values["detector"] |= detector
     if num_keypoints:
         values["keypoint_head"] = {"num_keypoints": num_keypoints, "convs": 1, "channels": 8}
     model = build_mask_rcnn(ModelSettings.model_validate(values), len(CATEGORIES)).eval()
@@ -125,6 +126,41 @@ def test_a_graph_s_keypoint_logits_hold_the_model_s_keypoints(form: Format, tmp_
         assert near.float().mean() > 0.97 if len(near) else True  # else equal up to rounding
         found += len(boxes)
     assert found > 0
+
+
+SAMPLES = {"aggregation": "max", "sampling_ratio": 2}
+
+
+@pytest.mark.parametrize(
+    ("head", "layer"),
+    [
+        ("none", {"kind": "roi_align", "aggregation": "average", "sampling_ratio": 2}),
+        ("4conv", {"kind": "roi_pool", "aggregation": "max"}),
+        ("4conv", {"kind": "roi_warp"} | SAMPLES),
+        ("4conv", {"kind": "roi_align"} | SAMPLES),
+    ],
+)
+def test_every_roi_layer_and_no_masks_can_be_exported(
+    head: str, layer: dict[str, object], tmp_path: Path
+) -> None:
+    model = small_model(head, roi_layer=layer, score_threshold=0.05)
+    path = tmp_path / "model.torchscript"
+    detector = DetectorGraph(model, SETTINGS)
+    write_graph(detector, "torchscript", path)
+    graph = load_graph("torchscript", path)
+    counts = set()
+    for image in images():
+        with torch.no_grad():
+            (wanted,) = model.detect([image], SETTINGS)
+            found = dict(zip(detector.outputs, graph(*padded_image(image)), strict=True))
+        assert ("mask_logits" in found) == (head != "none")
+        for name, value in found.items():
+            torch.testing.assert_close(value, getattr(wanted, name), atol=1e-3, rtol=1e-4)
+        counts.add(len(wanted.boxes))
+    assert max(counts) > 0
+    if layer["kind"] == "roi_pool":
+        with pytest.raises(UserError, match=r"onnx: .* RoIPool; export as pt2 or torchscript"):
+            write_graph(detector, "onnx", tmp_path / "model.onnx")
 
 
 def test_groups_that_are_laid_out_in_a_square_are_suppressed_alike(

@@ -36,8 +36,8 @@ def proposal_time(
         device: `cpu` or `cuda`.
 
     Returns:
-        `score_s`: what is computed for scores alone; `total_s`; and their difference `mask_s`. Each
-        is the median of several rounds after one that is not counted.
+        `score_ms`: what is computed for scores alone; `total_ms`; and their difference
+        `mask_ms`. Each is the median of several rounds after one that is not counted.
     """
     torch.manual_seed(0)
     model: DeepMask = build_model(settings, num_classes=1).eval().to(device)
@@ -51,9 +51,9 @@ def proposal_time(
         run(model, image, inference)
         rounds.append(dict(clock.spent_ms))
     total, score = (
-        statistics.median(each[name] for each in rounds[1:]) / 1000 for name in ("total", "score")
+        statistics.median(each[name] for each in rounds[1:]) for name in ("total", "score")
     )
-    return {"mask_s": total - score, "score_s": score, "total_s": total}
+    return {"mask_ms": total - score, "score_ms": score, "total_ms": total}
 
 
 def _run(model: DeepMask, image: torch.Tensor, inference: DeepMaskInferenceSettings) -> None:

@@ -109,9 +109,22 @@ def _trainings(results: Results) -> dict[Training, Record]:
 def _scale(grid: Grid) -> tuple[str, ...]:
     overrides = grid.preset.overrides
     trunk = overrides.model.get("backbone", {}).get("name")
-    updates = overrides.schedule.get("total_iters")
+    updates = _updates(grid) if "total_iters" in overrides.schedule else ""
     replaced = {old: new["name"] for old, new in overrides.trunk.items() if "name" in new}
     which = "all other" if replaced else "all"
     lines = [f"trunk {trunk} in {which} detectors"] if trunk else []
     lines += [f"trunk {new} in place of {old}" for old, new in replaced.items()]
     return tuple([*lines, f"{updates} updates per detector"] if updates else lines)
+
+
+def _updates(grid: Grid) -> str:
+    """Return how many updates the detectors have, which the preset says."""
+    counts = [
+        grid.training_settings(training.dataset, training.variant).schedule.total_iters
+        for training in grid.trainings
+        if grid.variants[training.variant].family == "mask_rcnn"
+    ]
+    if not counts:
+        return ""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -61,12 +61,12 @@ def test_recall_by_count_and_by_iou() -> None:
 
 
 def test_capacity_needs_both_numbers_of_each_model() -> None:
-    times: dict[str, float | None] = {"mask_s": 0.4, "score_s": 0.1, "total_s": 0.5}
+    times: dict[str, float | None] = {"mask_ms": 400, "score_ms": 100, "total_ms": 500}
     both = {"a4": SCORES["one"], "a4_time": Score("k = 4", times, {})}
     drawn = capacity.draw(both)
     ((x, y),) = lines(drawn.figure.axes[0]).values()
-    assert (x, y) == ([0.5], [5.0])
-    assert "(a) One: 5.0 in 0.50 s" in drawn.alternative_text
+    assert (x, y) == ([500], [5.0])
+    assert "(a) One: 5.0 in 500 ms" in drawn.alternative_text
     with pytest.raises(UserError, match="b8 has no b8_time"):
         capacity.draw(both | {"b8": SCORES["other"]})
 
@@ -86,7 +86,7 @@ def write_scores(grid: Grid, name: str, results_dir: Path) -> dict[str, Path]:
     found = {}
     for part, shown in grid.scores_shown(grid.drawn.figure(name)).items():
         made = score("", float(len(found) + 1))
-        values: Mapping[str, Any] = {"total_s": 0.1} if isinstance(shown, Cost) else made.values
+        values: Mapping[str, Any] = {"total_ms": 100.0} if isinstance(shown, Cost) else made.values
         content = {"metric": shown.metric, "values": values, "curves": made.curves}
         record = {"evaluate": {"output_digest": result_digest(content)}}
         found[part] = results_dir / shown.path

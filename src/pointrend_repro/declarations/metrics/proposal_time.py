@@ -2,7 +2,7 @@
 
 from pointrend_repro.declarations.metric import Metric
 
-_TIMES = ("mask_s", "score_s", "total_s")
+_TIMES = ("mask_ms", "score_ms", "total_ms")
 
 METRIC = Metric(
     name="proposal_time",
@@ -10,7 +10,7 @@ METRIC = Metric(
     measured=True,
     folder="proposal_time",
     title="time of an image",
-    keys=dict.fromkeys(_TIMES, "s"),
+    keys=dict.fromkeys(_TIMES, "ms"),
     lower_is_better=frozenset(_TIMES),
     score="pointrend_repro.evaluation.proposal_time:proposal_time",
 )

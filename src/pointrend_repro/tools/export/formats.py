@@ -74,6 +74,10 @@ def _write_onnx(graph: DetectorGraph, path: Path) -> None:
             "export as onnx needs the packages onnx and onnxscript: "
             "pip install 'pointrend-repro[export]'"
         ) from None
+    if graph.model.settings.detector.roi_layer.kind == "roi_pool":
+        raise UserError(
+            "onnx: torch's exporter does not know RoIPool; export as pt2 or torchscript"
+        )
     program = torch.onnx.export(
         _exported(graph),
         dynamo=True,

@@ -14,7 +14,7 @@ SCORES = ["proposal_recall", "proposal_time"]
 _TIME = "_time"
 _SCHEDULES = {"a": "k in all modules", "b": "k halved in each module"}
 
-# The label, the time in s and AUC in %.
+# The label, the time in ms and AUC in %.
 _Point = tuple[str, float, float]
 
 
@@ -33,7 +33,7 @@ def draw(scores: Mapping[str, Score]) -> Picture:
         points = _points(scores, schedule)
         _draw_panel(ax, points)
         ax.set_title(f"({schedule}) {title}")
-        told += [f"({schedule}) {label}: {auc:.1f} in {time:.2f} s" for label, time, auc in points]
+        told += [f"({schedule}) {label}: {auc:.1f} in {time:.0f} ms" for label, time, auc in points]
     return Picture(
         figure,
         title="Figure 5 (a, b): Capacity of the refinement",
@@ -55,7 +55,7 @@ def _points(scores: Mapping[str, Score], schedule: str) -> list[_Point]:
             continue
         if name + _TIME not in scores:
             raise UserError(f"scores: {name} has no {name}{_TIME}")
-        time, auc = scores[name + _TIME].values["total_s"], score.values["AUC"]
+        time, auc = scores[name + _TIME].values["total_ms"], score.values["AUC"]
         if time is not None and auc is not None:
             points.append((score.label, time, auc))
     return points
@@ -66,5 +66,5 @@ def _draw_panel(ax: Axes, points: Sequence[_Point]) -> None:
     ax.plot([p[1] for p in points], [p[2] for p in points], "o-", color=COLORS[5], markersize=4)
     for label, time, auc in points:
         ax.annotate(label, (time, auc), xytext=(4, -9), textcoords="offset points", fontsize=7)
-    ax.set(xlabel="time of an image, s", ylabel="AUC, %")
+    ax.set(xlabel="time of an image, ms", ylabel="AUC, %")
     ax.margins(0.15)
