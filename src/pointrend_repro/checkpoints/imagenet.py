@@ -72,7 +72,7 @@ _OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 def load_trunk(model: nn.Module, settings: Any) -> None:
     """Load the initial weights of a new model's trunk, if settings name any.
 
-    The trunk is `backbone.bottom_up`; where that ends with res4, res5 is in the box head.
+    The trunk is `backbone.bottom_up`; where that ends with res4, res5 may be in the box head.
 
     Args:
         settings: of the model, with a `backbone`.
@@ -85,13 +85,11 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
 
 
 def _whole_trunk(model: nn.Module) -> nn.Module:
-    """Return a model's trunk, with the stage that lies in its box head if there is one."""
     trunk = model.get_submodule("backbone.bottom_up")
-    if hasattr(trunk, "res5") or not hasattr(model, "box_head"):
-        return trunk
-    stages = dict(trunk.named_children())
-    stages["res5"] = model.get_submodule("box_head.res5")
-    return nn.ModuleDict(stages)
+    last = getattr(getattr(model, "box_head", None), "res5", None)
+    if hasattr(trunk, "res5") or last is None:
+        return trunk  # what a file has beyond its last stage is left out
+    return nn.ModuleDict(dict(trunk.named_children()) | {"res5": last})
 
 
 def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
