@@ -20,7 +20,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
-from pointrend_repro.modeling.resnet import STAGES, Res5
+from pointrend_repro.modeling.resnet import STAGES
 from pointrend_repro.settings.backbone import BackboneSettings
 
 _log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ _OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 def load_trunk(model: nn.Module, settings: Any) -> None:
     """Load the initial weights of a new model's trunk, if settings name any.
 
-    The trunk is `backbone.bottom_up`; where that ends with res4, res5 is in the box head.
+    The trunk is `backbone.bottom_up`; where that ends with res4, res5 may be in the box head.
 
     Args:
         settings: of the model, with a `backbone`.
@@ -81,21 +81,15 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
         UserError: as for `load_imagenet_weights`.
     """
     if settings.backbone.weights is not None:
-        load_imagenet_weights(_whole_trunk(model, settings.backbone), settings.backbone)
+        load_imagenet_weights(_whole_trunk(model), settings.backbone)
 
 
-def _whole_trunk(model: nn.Module, settings: BackboneSettings) -> nn.Module:
+def _whole_trunk(model: nn.Module) -> nn.Module:
     trunk = model.get_submodule("backbone.bottom_up")
-    if hasattr(trunk, "res5"):
-        return trunk
-    stages = dict(trunk.named_children())
-    # Proposals alone on C4 have no res5 anywhere: it is read all the same, and dropped.
-    stages["res5"] = (
-        model.get_submodule("box_head.res5")
-        if hasattr(model, "box_head")
-        else Res5(settings.name, norm=settings.norm, stride_in_1x1=settings.stride_in_1x1, stride=1)
-    )
-    return nn.ModuleDict(stages)
+    last = getattr(getattr(model, "box_head", None), "res5", None)
+    if hasattr(trunk, "res5") or last is None:
+        return trunk  # what a file has beyond its last stage is left out
+    return nn.ModuleDict(dict(trunk.named_children()) | {"res5": last})
 
 
 def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
