@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
+from small_experiment import CocoBuilder
+
 # Tests run in parallel processes; torch's own threads on top would only be in each other's way.
 torch.set_num_threads(1)
 
@@ -18,7 +20,6 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 COCO_BUILDER_CATEGORIES = {7: "triangle", 3: "rectangle", 20: "diamond"}
 
 Document = dict[str, Any]
-CocoBuilder = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import copy
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import yaml
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.settings.instances import TrainingSettings
+
+# What the fixture `coco_builder` is: makes a data set, and returns its folder.
+CocoBuilder = Callable[..., Path]
 
 PRESET = "quick"
 VARIANT = "pointrend_r50_fpn"

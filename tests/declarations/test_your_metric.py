@@ -33,10 +33,9 @@ from pointrend_repro.reporting.collect import collect_metrics, write_metrics
 from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.tables import measure_tables
-from small_experiment import PRESET, write_small_config
+from small_experiment import PRESET, CocoBuilder, write_small_config
 from working_copy import make_copy
 
-CocoBuilder = Callable[..., Path]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs/your_metric.md"
 DECLARED, SCORING = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)
 COLUMN = yaml.safe_load(re.findall(r"^```yaml\n(.*?)^```$", DOCUMENT.read_text(), re.M | re.S)[0])

@@ -20,8 +20,8 @@ from pointrend_repro.data.label_images import CLASS_NAMES
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import instance_results, official_files
 from pointrend_repro.pipeline.steps.evaluation import run_evaluation, run_evaluations
+from small_experiment import CocoBuilder
 
-CocoBuilder = Callable[..., Path]
 RESAMPLES = 3
 
 

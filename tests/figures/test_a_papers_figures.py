@@ -211,7 +211,7 @@ def test_the_pipeline_draws_it_and_again_when_its_entry_changes(tmp_path: Path) 
 
 REFUSED = [
     ({"draw": "pointrend.figure66"}, "there is no drawing 'pointrend.figure66'; did you mean "),
-    ({"draw": "figure6"}, "there is no drawing 'figure6'; there are: pointrend.comparison, "),
+    ({"draw": "figure6"}, "there is no drawing 'figure6'; there are: .*pointrend.comparison, "),
     ({"draw": "nothing:scores"}, "drawing 'nothing:scores': no module 'nothing'"),
     ({"draw": "bars.of_scores:score"}, "has no function 'score'; did you mean 'scores'"),
     ({"draw": "json:dumps"}, "has no MODELS, written out"),
@@ -332,7 +332,7 @@ def test_what_stands_beside_the_defaults_tells_a_figure_apart(paper: Path) -> No
     config_dir = paper.parents[1]
     ours = load_figures(CONFIG_DIR)
     for figure in [*ours.figures.values(), *ours.pictures.values()]:
-        assert figure.beside_the_defaults == {}
+        assert figure.paper != "pointrend" or figure.beside_the_defaults == {}
     figure3 = load_figures(config_dir).figure("made_up_figure3")
     assert figure3.beside_the_defaults == {
         key: value for key, value in FIGURES["figure3"].items() if key not in {"models", "role"}

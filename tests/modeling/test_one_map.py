@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.box_head import Res5BoxHead
 from pointrend_repro.modeling.build import build_mask_rcnn
@@ -17,6 +18,7 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
 from pointrend_repro.modeling.mask_heads.targets import crop_masks
 from pointrend_repro.settings.instances import DetectorOverrides, InferenceSettings, ModelSettings
+from pointrend_repro.tools.export.graph import DetectorGraph
 
 SMALL = {"rpn_post_nms": 20, "roi_batch_per_image": 16, "box_head_channels": 8}
 
@@ -273,3 +275,9 @@ def test_a_preset_changes_models_by_their_features() -> None:
         assert changed["detector"]["roi_batch_per_image"] == wanted
     with pytest.raises(ValidationError):
         DetectorOverrides.model_validate({"features": {"c6": {}}})
+
+
+@pytest.mark.parametrize(("features", "head"), [("c4", "res5"), ("c5", "4conv")])
+def test_export_is_refused_in_one_line(features: str, head: str) -> None:
+    with pytest.raises(UserError, match=rf"^model.features {features}: only detectors on a feat"):
+        DetectorGraph(detector(features, head), InferenceSettings())

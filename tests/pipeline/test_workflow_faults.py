@@ -10,19 +10,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from config_files import CLAIMS, config_file
-from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT
+from small_experiment import DATASET, OVERRIDES, PRESET, VARIANT, CocoBuilder
 from working_copy import WorkingCopy, make_copy
 
 pytestmark = pytest.mark.slow
 
-CocoBuilder = Callable[..., Path]
 
 ROW = "pointrend_28"
 FOLDER = Path("results") / PRESET / DATASET / VARIANT / "trial0"

@@ -13,7 +13,6 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from torch import Tensor, nn
 
-from conftest import CocoBuilder
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -30,6 +29,7 @@ from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
+from small_experiment import CocoBuilder
 
 SPLITS = ("train", "val")
 W, STRIDE = 32, 16

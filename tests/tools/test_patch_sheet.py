@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import CocoBuilder
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.data import show
 from pointrend_repro.data.batches import MicroBatches, training_batches
@@ -15,7 +14,7 @@ from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
 from pointrend_repro.settings.schedule import ScheduleSettings
 from pointrend_repro.tools.patch_sheet import write_patch_sheet
-from small_experiment import read_train_split, small_settings
+from small_experiment import CocoBuilder, read_train_split, small_settings
 
 
 def test_it_shows_what_the_training_sees(coco_builder: CocoBuilder, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 import pointrend_repro as pr
-from conftest import CocoBuilder
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.predictions.mask_proposals import write_proposals
 from pointrend_repro.settings.deepmask import FIRST_STAGE
@@ -14,7 +13,7 @@ from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSetting
 from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.training.loop import train
-from small_experiment import read_train_split
+from small_experiment import CocoBuilder, read_train_split
 
 # Reached: 77 by DeepMask, 92 by SharpMask, of 100.
 AT_LEAST = 60

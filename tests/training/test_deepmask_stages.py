@@ -8,7 +8,6 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from conftest import CocoBuilder
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.coco import CocoDataset
@@ -19,7 +18,7 @@ from pointrend_repro.settings.deepmask_training import (
 )
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.training import loop
-from small_experiment import read_train_split
+from small_experiment import CocoBuilder, read_train_split
 
 MODEL: dict[str, Any] = {
     "backbone": {"name": "resnet18_narrow", "norm": "gn"},

@@ -64,9 +64,8 @@ def draw(
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax in axes:
         ax.set_axis_off()
-    names = [name for _, name in saved.categories]
     for ax, view, (detections,) in zip(axes, views, selected, strict=False):
-        _show(ax, view, detections, names)
+        _show(ax, view, detections, [name for _, name in saved.categories])
     return Picture(
         figure,
         title="Results of Mask R-CNN on validation images",
