@@ -104,5 +104,6 @@ def compare(ours: str, theirs: str) -> dict[str, float]:
 def _copy_config(folder: Path, trials: dict[str, int]) -> None:
     shutil.copytree(CONFIG_DIR, folder)
     preset = folder / "presets/paper.yaml"
-    content = yaml.safe_load(preset.read_text()) | {"trials": trials}
+    content = yaml.safe_load(preset.read_text())
+    content["trials"] |= trials
     preset.write_text(yaml.safe_dump(content))

@@ -6,6 +6,7 @@ import pytest
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.resources import (
     Job,
@@ -96,7 +97,7 @@ def test_processes_share_the_cpus() -> None:
 
 def test_shipped_run_times_name_variants_of_the_paper() -> None:
     longer = load_resources(CONFIG_DIR).gpu.train.longer
-    assert set(longer) <= set(load_grid("paper").variants)
+    assert set(longer) <= set(load_grid("paper", papers=list_papers()).variants)
 
 
 def test_wrong_keys_are_refused_in_one_line(tmp_path: Path) -> None:

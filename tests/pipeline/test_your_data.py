@@ -87,7 +87,10 @@ def test_the_file_is_written_and_the_pipeline_takes_it(
     dataset = load_dataset("mine", config_dir)
     assert (dataset.title, dataset.root) == ("my data: #1", str(root))
     assert dataset.classes == ("rectangle", "triangle", "diamond")  # ids 3, 7 and 20
-    assert (dataset.num_classes, dataset.metrics) == (3, ("boundary_ap", "coco_ap"))
+    assert dataset.num_classes == 3
+    assert dataset.metrics is not None
+    assert {"boundary_ap", "coco_ap", "coco_box_ap"} <= set(dataset.metrics)
+    assert "lvis_ap_star" not in dataset.metrics
     output = tmp_path / "dataset.json"
     assert run("data", "check", "--dataset", "mine", "--output", output, *where)[0] == 0
     assert json.loads(output.read_text())["categories"] == list(dataset.classes)
@@ -208,7 +211,7 @@ def test_classes_and_areas_are_checked_before_anything_is_trained(coco_builder: 
 
 
 def test_metrics_and_classes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    assert "layout coco can be scored by boundary_ap, coco_ap, lvis_ap_star" in refusal(
+    assert "layout coco can be scored by boundary_ap, coco_ap, " in refusal(
         lambda: own(tmp_path, metrics=["coco_ap", "cityscapes_ap"])
     )
     assert "metrics has none" in refusal(lambda: own(tmp_path, metrics=[]))
