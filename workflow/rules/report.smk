@@ -1,5 +1,10 @@
 # One rule for each metric that is counted from a configured model; nothing is trained.
-for metric in GRID.counted:
+def add_count(metric):
+    """Add the rule of a metric.
+
+    In a function, since Snakemake evaluates the shell line when a job runs, by when a loop's variable
+    has its last value.
+    """
 
     rule:
         name:
@@ -38,6 +43,10 @@ for metric in GRID.counted:
             " --inference {wildcards.inference:q} --output {output:q} --config-dir config"
             + metric_option(metric)
             + " >{log:q} 2>&1"
+
+
+for counted in GRID.counted:
+    add_count(counted)
 
 
 rule collect:
