@@ -7,6 +7,7 @@
 #   reports/<preset>/figures/                                        figures.smk
 #   reports/<preset>/pictures/                                       pictures.smk
 #   results/<preset>/claims/                                         claims.smk
+#   results/<preset>/<count>/                                        count.smk
 #   results/<preset>/metrics.csv, reports/<preset>/                  report.smk
 
 from snakemake.utils import min_version
@@ -30,6 +31,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/count.smk"
 include: "workflow/rules/report.smk"
 
 
