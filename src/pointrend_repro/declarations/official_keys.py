@@ -2,6 +2,8 @@
 
 # In the order of pycocotools' summarize(), which lvis follows.
 COCO_KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
+# Its other six: average recall with 1, 10 and 100 detections of an image, and of sizes with 100.
+COCO_AR_KEYS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 
 # In the order of pycocotools' summarize() for keypoints, which ignores small objects.
 COCO_KEYPOINT_KEYS = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")

@@ -38,9 +38,6 @@ _REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
 # s up to 32**2, m up to 96**2, l beyond.
 STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
-# The other six: average recall with 1, 10 and 100 detections of an image, and of sizes with 100.
-RECALLS = ("AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
-
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score instance predictions by COCO's AP.
@@ -157,7 +154,7 @@ def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None
 
 
 def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
-    """Return the numbers of `RECALLS` for pycocotools' matches, in percent."""
+    """Return the numbers of `COCO_AR_KEYS` for pycocotools' matches, in percent."""
     return _all_stats(truth, table, kind)[len(STATS) :]
 
 

@@ -6,8 +6,8 @@ Not that of proposals, which have no classes (`proposal_recall`).
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.declarations.official_keys import COCO_AR_KEYS
 from pointrend_repro.evaluation.coco_ap import (
-    RECALLS,
     Kind,
     coco_matches,
     coco_recalls,
@@ -47,4 +47,4 @@ def _scored(
     masks |= "coco_ap" in once.metrics and results.has_masks
     kinds: tuple[Kind, ...] = (*(("segm",) if masks else ()), *(("bbox",) if boxes else ()))
     table = once(coco_matches, ground_truth, predictions, once, kinds)[kind]
-    return Scored(dict(zip(RECALLS, coco_recalls(truth, table, kind), strict=True)))
+    return Scored(dict(zip(COCO_AR_KEYS, coco_recalls(truth, table, kind), strict=True)))

@@ -1,6 +1,7 @@
 """COCO's average recall of boxes, class by class."""
 
 from pointrend_repro.declarations.metric import Metric, percent
+from pointrend_repro.declarations.official_keys import COCO_AR_KEYS
 
 METRIC = Metric(
     name="coco_box_ar",
@@ -8,6 +9,6 @@ METRIC = Metric(
     scores="boxes",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
-    keys=percent("AR1", "AR10", "AR100", "ARs", "ARm", "ARl"),
+    keys=percent(*COCO_AR_KEYS),
     score="pointrend_repro.evaluation.coco_ar:score_coco_box_ar",
 )

@@ -5,9 +5,14 @@ from collections.abc import Mapping
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
-from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.objects import CHOICE, choose_objects
-from pointrend_repro.papers.sharpmask.figures.closest import closest, show_closest
+from pointrend_repro.figures.drawing import Picture
+from pointrend_repro.figures.objects import CHOICE
+from pointrend_repro.papers.sharpmask.figures.closest import (
+    choose_shown,
+    closest,
+    image_grid,
+    show_closest,
+)
 
 MODELS = {"sharpmask": ["refinement"]}
 
@@ -32,16 +37,10 @@ def draw(
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
-    chosen = choose_objects(dataset, after + images)
-    shown = chosen[after:] or chosen[-images:]
-    rows = -(-len(shown) // _COLUMNS)
-    tall = max(each.record.height / each.record.width for each in shown)
-    figure = new_figure(0.2 + rows * WIDTH_IN / _COLUMNS * tall)
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+    shown = choose_shown(dataset, images, after)
+    figure, axes = image_grid(shown, columns=_COLUMNS)
     missed = objects = 0
-    for ax in axes:
-        ax.set_axis_off()
-    for ax, each in zip(axes, shown, strict=False):
+    for ax, each in zip(axes.flat, shown, strict=False):
         image = read_record(each.record)
         found = closest(models["sharpmask"], image, each.record)
         show_closest(ax, image, found)

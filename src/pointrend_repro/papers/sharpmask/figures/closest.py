@@ -2,16 +2,26 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_utils
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.data.coco import ImageRecord
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.segmentations import segmentation_rle
-from pointrend_repro.figures.drawing import COLORS, show_mask, show_view, view_window
+from pointrend_repro.figures.drawing import (
+    COLORS,
+    WIDTH_IN,
+    new_figure,
+    show_mask,
+    show_view,
+    view_window,
+)
+from pointrend_repro.figures.objects import ShownObject, choose_objects
 from pointrend_repro.predictions.mask_proposals import propose
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
@@ -64,3 +74,28 @@ def show_closest(ax: Axes, image: NDArray[np.uint8], found: Sequence[Closest]) -
     for number, each in enumerate(found):
         color = MISSED_COLOR if each.is_missed else COLORS[number % len(COLORS)]
         show_mask(ax, each.mask.repeat(times, axis=0).repeat(times, axis=1), color)
+
+
+def choose_shown(dataset: CocoDataset, images: int, after: int) -> list[ShownObject]:
+    """Choose objects in `images` images, behind the `after` first, which another figure shows.
+
+    On a small data set both figures show the same images.
+
+    Raises:
+        UserError: there is nothing to show.
+    """
+    chosen = choose_objects(dataset, after + images)
+    return chosen[after:] or chosen[-images:]
+
+
+def image_grid(
+    shown: Sequence[ShownObject], *, columns: int, panels_an_image: int = 1
+) -> tuple[Figure, NDArray[Any]]:
+    """Make a figure with panels for whole images, and its axes (rows, columns), without frames."""
+    rows = -(-len(shown) * panels_an_image // columns)
+    tall = max(each.record.height / each.record.width for each in shown)
+    figure = new_figure(0.2 + rows * WIDTH_IN / columns * tall)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    return figure, axes

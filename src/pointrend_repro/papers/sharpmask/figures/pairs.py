@@ -9,9 +9,14 @@ from numpy.typing import NDArray
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
-from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
-from pointrend_repro.papers.sharpmask.figures.closest import closest, show_closest
+from pointrend_repro.figures.drawing import Picture
+from pointrend_repro.figures.objects import CHOICE, ShownObject
+from pointrend_repro.papers.sharpmask.figures.closest import (
+    choose_shown,
+    closest,
+    image_grid,
+    show_closest,
+)
 
 MODELS = {"deepmask": ["patch_px"], "sharpmask": ["refinement"]}
 
@@ -37,14 +42,9 @@ def draw(
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
-    chosen = choose_objects(dataset, after + images)
-    shown = chosen[after:] or chosen[-images:]
-    rows, columns = -(-len(shown) // _PAIRS_A_ROW), _PAIRS_A_ROW * len(_NAMES)
-    tall = max(each.record.height / each.record.width for each in shown)
-    figure = new_figure(0.2 + rows * WIDTH_IN / columns * tall)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for ax in axes.flat:
-        ax.set_axis_off()
+    shown = choose_shown(dataset, images, after)
+    panels = len(_NAMES)
+    figure, axes = image_grid(shown, columns=_PAIRS_A_ROW * panels, panels_an_image=panels)
     for ax, title in zip(axes[0], list(_NAMES.values()) * _PAIRS_A_ROW, strict=True):
         ax.set_title(title)
     pairs = axes.reshape(-1, len(_NAMES))
