@@ -10,7 +10,7 @@ with `added`: it then leaves every digest unchanged until it is set.
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import Fraction, ImageEdge, PositiveInt, Strict
@@ -43,6 +43,13 @@ class DetectionAtTest(SizeAtTest):
     score_threshold: Fraction | None = added(None, "none: detector.score_threshold")
     nms_iou: Fraction | None = added(None, "none: detector.nms_iou")
     detections_per_image: PositiveInt | None = added(None, "none: detector.detections_per_image")
+    nms: Literal["hard", "soft_linear"] | None = added(
+        None, "soft_linear: an overlap above nms_iou lowers the score by it; none: hard"
+    )
+    flip: bool | None = added(None, "the mirrored image is seen, too, and the two merged; none: no")
+    more_short_edges_px: tuple[ImageEdge, ...] | None = added(
+        None, "further sizes at which the image is seen, merged with the first; none: one size"
+    )
 
 
 AS_TRAINED = DetectionAtTest()

@@ -3,11 +3,12 @@
 Sources are cited as in `instances.py`. This module imports neither torch nor Snakemake.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat
 
-from pointrend_repro.settings.values import Deviation, PositiveInt, Strict
+from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Deviation, PositiveFloat, PositiveInt, Strict
 
 
 class BackboneSettings(Strict):
@@ -17,17 +18,20 @@ class BackboneSettings(Strict):
         "resnet18_narrow",
         "resnet50_narrow",
         "resnext50_narrow",
+        "res2net50_narrow",
         "resnet50",
         "resnet101",
         "resnet103",
         "resnext101_32x8d",
         "resnext101_64x4d",
+        "res2net101",
     ]
     stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
-    norm: Literal["frozen_bn", "bn", "sync_bn", "gn"] = Field(
+    norm: Literal["frozen_bn", "fixed_statistics_bn", "bn", "sync_bn", "gn"] = Field(
         "frozen_bn",
         description="paper: BN frozen, for DeepLabV3 BN over the batch of all devices (sync_bn); "
-        "gn for training from scratch",
+        "fixed_statistics_bn: only scale and shift are trained (3D-FUTURE report); gn for training "
+        "from scratch",
     )
     freeze_at: Literal[0, 2] = Field(
         2, description="d2: 2, stem and res2 are not trained; 0 for semantic models"
@@ -45,3 +49,15 @@ class BackboneSettings(Strict):
     )
     pixel_std: tuple[Deviation, Deviation, Deviation] = (1.0, 1.0, 1.0)
     weights: str | None = Field(None, description="ImageNet weights to start from; none: random")
+    deformable: bool = added(
+        False,
+        "DCN: the 3x3 convolutions of res3 to res5 sample at learnt offsets (3D-FUTURE report)",
+    )
+    context_ratio: PositiveFloat | None = added(
+        None,
+        "GC block: its inner channels as a share of a block's outputs, after the last convolution "
+        "of each block of res3 to res5; none: no such block",
+    )
+    balancing_blocks: Annotated[int, Field(ge=0)] = added(
+        0, "BFP: non-local blocks that refine the mean of the pyramid's levels; 0: no BFP"
+    )

@@ -25,7 +25,7 @@ from pointrend_repro.settings.of_family import (
     require_kinds,
 )
 from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
-from pointrend_repro.settings.values import Fraction, PositiveInt, Strict, merged
+from pointrend_repro.settings.values import Fraction, PositiveInt, RoiEdge, Strict, merged
 
 
 class RoiLayerSettings(Strict):
@@ -94,6 +94,9 @@ class DetectorSettings(Strict):
     rpn_inside_anchors_only: bool = added(
         False, "RPN learns from no anchor that crosses the image's border (Faster R-CNN)"
     )
+    box_roi_resolution: RoiEdge = added(7, "side of the RoIs of the box head on pyramids")
+    box_head_layers: PositiveInt = added(2, "fully connected, of the box head on pyramids")
+    class_agnostic_boxes: bool = added(False, "one box for all classes, as in cascades")
     res5_stride: Literal[1, 2] = added(
         2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )

@@ -24,6 +24,12 @@ class InputSettings(Strict):
     test_short_edge_px: ImageEdge = 800
     max_long_edge_px: ImageEdge = 1333
     flip_probability: Fraction = 0.5
+    train_short_edge_range_px: tuple[ImageEdge, ImageEdge] | None = added(
+        None, "drawn evenly from this range, ends included, in place of train_short_edges_px"
+    )
+    train_max_long_edge_px: ImageEdge | None = added(
+        None, "in training; none: max_long_edge_px, which else applies to both"
+    )
 
 
 class ScheduleSettings(Strict):
