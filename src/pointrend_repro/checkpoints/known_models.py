@@ -34,6 +34,11 @@ from pointrend_repro.settings.semantic import (
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
+from pointrend_repro.settings.solov2 import (
+    SoloHeadSettings,
+    SoloInferenceSettings,
+    SoloModelSettings,
+)
 
 Categories = list[tuple[int, str]]
 
@@ -204,8 +209,42 @@ def _proposal_models() -> dict[str, KnownModel]:
     }
 
 
+def _solov2_models() -> dict[str, KnownModel]:
+    """SOLOv2 as mmdetection has published weights of it; DCNv2, in others of these, is not here."""
+    trunk = BackboneSettings(
+        name="resnet50",
+        stride_in_1x1=False,
+        channel_order="RGB",
+        pixel_mean=(123.675, 116.280, 103.530),
+        pixel_std=(58.395, 57.120, 57.375),
+    )
+    light = SoloHeadSettings(
+        ranges_px=((1, 56), (28, 112), (56, 224), (112, 448), (224, 896)),
+        channels=256,
+        tower_layers=2,
+        kernel_channels=128,
+    )
+    light_input = InputSettings(
+        train_short_edges_px=(352, 384, 416, 448, 480, 512),
+        test_short_edge_px=448,
+        max_long_edge_px=768,
+    )
+    heads = {"solov2": (SoloHeadSettings(), InputSettings()), "solov2_light": (light, light_input)}
+    coco = [(c.id, c.name) for c in COCO_CATEGORIES]
+    return {
+        f"{name}_r50_fpn_coco": KnownModel(
+            SoloModelSettings(backbone=trunk, head=head), size, coco, SoloInferenceSettings()
+        )
+        for name, (head, size) in heads.items()
+    }
+
+
 KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models()
+    _instance_models()
+    | _semantic_models()
+    | _one_map_models()
+    | _proposal_models()
+    | _solov2_models()
 )
 
 
