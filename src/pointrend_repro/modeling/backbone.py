@@ -9,6 +9,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.balancing import BalancedPyramid
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.settings.backbone import BackboneSettings
 
@@ -89,7 +90,8 @@ class TrunkBackbone(nn.Module):
 class FPNBackbone(TrunkBackbone):
     """A trunk and its feature pyramid (1612.03144).
 
-    p6 is p5 at half the resolution (no weights), for the largest anchors only.
+    p6 is p5 at half the resolution (no weights), for the largest anchors and for heads that ask
+    for it. With `balancing_blocks`, all five levels are balanced (`modeling.balancing`).
 
     Attributes:
         channels: of p2 to p6.
@@ -112,6 +114,11 @@ class FPNBackbone(TrunkBackbone):
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )
+        self.balance = (
+            BalancedPyramid(settings.fpn_channels, settings.balancing_blocks)
+            if settings.balancing_blocks
+            else None
+        )
 
     def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
         """Compute the feature maps of a batch.
@@ -124,9 +131,14 @@ class FPNBackbone(TrunkBackbone):
             for H and W the batch's largest sides, rounded up to a multiple of 32; images lie in
             the upper left corner.
         """
-        trunk = super().forward(images)
-        maps = self.fpn(OrderedDict(trunk))
-        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+        return self.with_pyramid(super().forward(images))
+
+    def with_pyramid(self, trunk: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the maps of a trunk, and `p2` ... `p6`, which are computed from them."""
+        levels = list(self.fpn(OrderedDict(trunk)).values())
+        if self.balance is not None:
+            levels = self.balance(levels)
+        return trunk | dict(zip(STRIDES, levels, strict=True))
 
 
 class OneMapBackbone(TrunkBackbone):

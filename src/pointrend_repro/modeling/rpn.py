@@ -95,7 +95,10 @@ class RegionProposalNetwork(nn.Module):
         many; where it is silent, the model's own settings do.
         """
         settings = detector_at_test(self.settings, test)
-        pre_nms = settings.rpn_pre_nms_train if self.training else settings.rpn_pre_nms_test
+        pre_nms, post_nms = settings.rpn_pre_nms_test, settings.rpn_post_nms
+        if self.training:
+            pre_nms = settings.rpn_pre_nms_train
+            post_nms = settings.rpn_post_nms_train or post_nms
         boxes, scores, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
             if is_being_exported():
@@ -112,7 +115,7 @@ class RegionProposalNetwork(nn.Module):
             image_sizes,
             strict=True,
         )
-        return [_suppress(*each, settings) for each in per_image]
+        return [_suppress(*each, settings.rpn_nms_iou)[:post_nms] for each in per_image]
 
     def losses(
         self, anchors: list[Tensor], features: dict[str, Tensor], targets: list[Target]
@@ -226,11 +229,11 @@ def _suppress(
     scores: Tensor,
     levels: Tensor,
     image_size: ImageSize,
-    settings: DetectorSettings,
+    iou: float,
 ) -> Tensor:
+    """Return the boxes that NMS leaves, highest-scoring first."""
     boxes = clip_boxes(boxes, image_size)
     # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
     keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-    best = suppress(boxes, scores, levels, settings.rpn_nms_iou)
-    return boxes[best[: settings.rpn_post_nms]]
+    return boxes[suppress(boxes, scores, levels, iou)]

@@ -63,4 +63,6 @@ def backbone_problems(settings: BackboneSettings) -> list[str]:
         problems.append(f"model.backbone.name {settings.name} (it has {', '.join(_TRUNKS)})")
     if settings.norm not in _NORMS:
         problems.append(f"model.backbone.norm {settings.norm} in our groups (its GN has 32)")
+    if settings.balancing_blocks:
+        problems.append(f"model.backbone.balancing_blocks {settings.balancing_blocks}")
     return problems
