@@ -5,7 +5,7 @@
 
 Run it in an environment of its own, with this project's packages beside these. Writes
 tests/recorded/mmdetection_htc.npz: boxes, scores, labels, mask logits of each stage, predicted
-IoUs, losses of a training step, the names and shapes of its state dict, and versions. Inputs and
+IoUs, losses of a training step, the names and shapes of its state dicts, and versions. Inputs and
 weights are not stored: they are made from seeds.
 
 mmdetection 3.3 has no cascade with mask scoring. The 3D-FUTURE report's code (mmdetection 1.1,
@@ -73,15 +73,28 @@ def main() -> None:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-    texts = {"names": json.dumps(names), "origin": json.dumps(origin)}
+    texts = {
+        "names": json.dumps(names),
+        "names_of_model": json.dumps(names_of_model()),
+        "origin": json.dumps(origin),
+    }
     np.savez_compressed(RECORDED, **found, **{key: np.array(t) for key, t in texts.items()})
     losses = {key: float(v) for key, v in found.items() if key.startswith("loss")}
     print(len(found["scores"]), "objects", losses, RECORDED.stat().st_size, "bytes")
 
 
+def names_of_model() -> dict[str, list[int]]:
+    """Names and shapes of its whole model without a semantic branch."""
+    config = _config()
+    config.model.backbone.init_cfg = None
+    with torch.device("meta"):
+        model = MODELS.build(config.model)
+    return {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
 def build() -> tuple[Any, Any]:
     """Its heads and its head of mask scores, with our weights."""
-    config = Config.fromfile(str(Path(mmdet.__file__).parent / ".mim/configs" / _CONFIG))
+    config = _config()
     of_heads, training = config.model.roi_head, config.model.train_cfg
     of_heads.bbox_roi_extractor.roi_layer.output_size = BOX_RESOLUTION
     of_heads.mask_roi_extractor.roi_layer.output_size = MASK_RESOLUTION
@@ -176,6 +189,10 @@ def train(heads: Any, scoring: Any, maps: tuple[torch.Tensor, ...]) -> dict[str,
         for name, value in losses.items()
         if "loss" in name
     }
+
+
+def _config() -> Config:
+    return Config.fromfile(str(Path(mmdet.__file__).parent / ".mim/configs" / _CONFIG))
 
 
 def _meta() -> dict[str, Any]:
