@@ -89,7 +89,6 @@ def test_the_3x3_convolutions_of_res3_to_res5_deform(name: str) -> None:
         wide = [m for m in layers if isinstance(m, ConvNorm) and m.kernel_size == (3, 3)]
         deforms = part not in ("stem", "res2")
         assert all(isinstance(conv, DeformableConvNorm) == deforms for conv in wide)
-        assert wide or (name.startswith("resne") and part == "stem")
     maps = trunk(torch.randn(1, 3, 64, 96))
     sum(m.mean() for m in maps.values()).backward()
     offsets = [p.grad for n, p in trunk.named_parameters() if ".offset." in n]
