@@ -37,6 +37,8 @@ class TrunkBackbone(nn.Module):
             output_stride=settings.output_stride,
             multi_grid=settings.multi_grid,
             last=last,
+            deformable=settings.deformable,
+            context_ratio=settings.context_ratio,
         )
         self.register_buffer("pixel_mean", _column(settings.pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _column(settings.pixel_std), persistent=False)
