@@ -24,7 +24,8 @@ from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.predictions.ensembles import Ensemble, Found, pool, rows
 from pointrend_repro.predictions.proposals import Boxes, Proposals
 from pointrend_repro.predictions.rle import encode_window
-from pointrend_repro.settings.at_test import input_at_test
+from pointrend_repro.predictions.views import find_in_views
+from pointrend_repro.settings.at_test import input_at_test, on_top
 from pointrend_repro.settings.instances import InferenceSettings
 
 
@@ -171,12 +172,18 @@ def detect(
     settings: InferenceSettings,
     proposals: Boxes | None = None,
 ) -> Detections:
-    """Detect at the network's input size; boxes and keypoints are moved back to the image's pixels.
+    """Detect at the network's input size, or in several views, as the settings say.
+
+    Boxes and keypoints are moved back to the image's pixels.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
     """
     height, width = image.shape[:2]
+    if saved.test is not None:
+        settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})
+    if settings.test.has_views:
+        return find_in_views(saved, image, settings, proposals)
     tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device
     given = None
