@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -26,7 +26,10 @@ from pointrend_repro.settings.at_test import SizeAtTest, input_at_test, on_top
 from pointrend_repro.settings.of_family import AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
-Network = TypeVar("Network")
+if TYPE_CHECKING:
+    from pointrend_repro.settings.instances import DetectorSettings
+
+Network = TypeVar("Network", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class SavedModel(Generic[Network]):
     categories: list[tuple[int, str]]
     keypoints: KeypointDefinition | None = None
     test: SizeAtTest | None = None
+
+    @property
+    def detector(self) -> "DetectorSettings | None":
+        """How it was trained to choose its boxes; None: it is no detector."""
+        found: DetectorSettings | None = getattr(self.model.settings, "detector", None)
+        return found
 
 
 def build_model(settings: AnyModelSettings, num_classes: int) -> Any:
