@@ -97,6 +97,7 @@ def test_how_often_an_image_is_seen() -> None:
     views = [DetectionAtTest(), DetectionAtTest(flip=False), DetectionAtTest(flip=True)]
     assert [test.has_views for test in views] == [False, False, True]
     assert DetectionAtTest(more_short_edges_px=(9,)).has_views
+    assert DetectionAtTest(more_short_edges_px=(9, 8), flip=True).views == 6
 
 
 @pytest.mark.parametrize(

@@ -41,9 +41,14 @@ class SizeAtTest(Strict):
     )
 
     @property
+    def views(self) -> int:
+        """How often an image is seen."""
+        return 1
+
+    @property
     def has_views(self) -> bool:
-        """Whether an image is seen more than once."""
-        return False
+        """Whether an image is seen more than once: mirrored, or at further sizes."""
+        return self.views > 1
 
 
 class DetectionAtTest(SizeAtTest):
@@ -69,9 +74,9 @@ class DetectionAtTest(SizeAtTest):
     )
 
     @property
-    def has_views(self) -> bool:
-        """Whether an image is seen more than once: mirrored, or at further sizes."""
-        return bool(self.flip or self.more_short_edges_px)
+    def views(self) -> int:
+        """How often an image is seen: at each size, and there also mirrored if `flip` is set."""
+        return (1 + len(self.more_short_edges_px or ())) * (2 if self.flip else 1)
 
 
 AS_TRAINED = DetectionAtTest()
