@@ -62,6 +62,8 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
             "box_roi_resolution",
             "box_head_layers",
             "class_agnostic_boxes",
+            "box_head_dropout",
+            "roi_negative_from",
         },
         "mask_head": {
             "mask_loss",
