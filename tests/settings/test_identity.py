@@ -63,6 +63,8 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
             "box_head_layers",
             "class_agnostic_boxes",
             "rpn_post_nms_train",
+            "box_head_dropout",
+            "roi_negative_from",
         },
         "mask_head": {
             "mask_loss",

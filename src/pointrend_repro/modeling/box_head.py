@@ -91,6 +91,7 @@ class BoxHead(nn.Module):
                 target.boxes,
                 negative_below=_FOREGROUND_IOU,
                 positive_from=_FOREGROUND_IOU,
+                negative_from=self.settings.roi_negative_from,
                 keep_best_of_each_gt=False,
             )
             positive, negative = sample_matches(
@@ -195,7 +196,9 @@ class FcBoxHead(BoxHead):
 
     def vectors(self, roi_features: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to (R, `box_head_channels`)."""
-        return through_fully_connected(self, roi_features.flatten(1))
+        return through_fully_connected(
+            self, roi_features.flatten(1), dropout=self.settings.box_head_dropout
+        )
 
 
 class Res5BoxHead(BoxHead):

@@ -24,8 +24,8 @@ def fully_connected(head: nn.Module) -> list[nn.Module]:
     return [layer for name, layer in head.named_children() if _NAME.fullmatch(name)]
 
 
-def through_fully_connected(head: nn.Module, x: Tensor) -> Tensor:
-    """Apply these layers to (R, first size), each followed by a ReLU."""
+def through_fully_connected(head: nn.Module, x: Tensor, *, dropout: float = 0.0) -> Tensor:
+    """Apply these layers to (R, first size), each followed by a ReLU and, in training, dropout."""
     for layer in fully_connected(head):
-        x = F.relu(layer(x))
+        x = F.dropout(F.relu(layer(x)), dropout, head.training)
     return x
