@@ -15,17 +15,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.data.structures import Proposals, Target
-from pointrend_repro.modeling.htc.mask_iou import MaskIouHead
 from pointrend_repro.modeling.init import init_msra
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mask_iou import MaskIouHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.pooling import RoiLayer
-from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import (
     STAGES,
     HtcInferenceSettings,
     HtcMaskSettings,
-    MaskScoringSettings,
 )
 
 

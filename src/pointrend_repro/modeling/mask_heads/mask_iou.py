@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
 from pointrend_repro.modeling.mask_heads.targets import crop_masks, of_class
-from pointrend_repro.settings.htc import MaskScoringSettings
+from pointrend_repro.settings.heads import MaskScoringSettings
 
 _NUM_CONVS, _NUM_HIDDEN = 4, 2
 
