@@ -14,17 +14,16 @@ from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     box_loss,
-    clip_boxes,
     decode_boxes,
     encode_boxes,
     match_boxes,
     sample_matches,
-    suppress,
 )
+from pointrend_repro.modeling.choosing import choose_boxes
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.modeling.resnet import Res5
-from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, Nms, detector_at_test
 from pointrend_repro.settings.instances import SMOOTH_L1_BETA, DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
@@ -39,6 +38,7 @@ class BoxHead(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.settings = settings
+        self.nms: Nms = "hard"
 
     def add_predictors(self, width: int) -> None:
         """Make the last layers, on vectors of `width` numbers; `init_predictors` comes later."""
@@ -133,12 +133,30 @@ class BoxHead(nn.Module):
 
         `test` says which and how many; where it is silent, the model's own settings do.
         """
-        settings = detector_at_test(self.settings, test)
+        per_image = zip(*self.scored_boxes(logits, deltas, proposals), image_sizes, strict=True)
+        return [self.choose(*each, test) for each in per_image]
+
+    def scored_boxes(
+        self, logits: Tensor, deltas: Tensor, proposals: list[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Return each image's boxes (P, K, 4) and scores (P, K), of all classes of all proposals.
+
+        The boxes may reach beyond the image.
+        """
         counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
         boxes = decode_boxes(deltas, torch.cat(proposals).unsqueeze(1), _BOX_WEIGHTS)
-        scores = F.softmax(logits, dim=1)[:, :-1]
-        per_image = zip(boxes.split(counts), scores.split(counts), image_sizes, strict=True)
-        return [_suppress(*each, settings) for each in per_image]
+        return boxes.split(counts), F.softmax(logits, dim=1)[:, :-1].split(counts)
+
+    def choose(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        image_size: ImageSize,
+        test: DetectionAtTest = AS_TRAINED,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is left of the `scored_boxes` of one image, as `detect` does."""
+        settings = detector_at_test(self.settings, test)
+        return choose_boxes(boxes, scores, image_size, settings, test.nms or self.nms)
 
 
 class FcBoxHead(BoxHead):
@@ -190,18 +208,6 @@ class Res5BoxHead(BoxHead):
     def vectors(self, roi_features: Tensor) -> Tensor:
         """Map the output of res5 to its mean, (R, C)."""
         return roi_features.float().mean(dim=(2, 3))
-
-
-def _suppress(
-    boxes: Tensor, scores: Tensor, image_size: ImageSize, settings: DetectorSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
-    boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
-    box_index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
-    boxes, scores = boxes[box_index, labels], scores[box_index, labels]
-    keep = suppress(boxes, scores, labels, settings.nms_iou)
-    keep = keep[: settings.detections_per_image]
-    return boxes[keep], scores[keep], labels[keep]
 
 
 def _matched_boxes(proposals: Proposals, target: Target) -> Tensor:

@@ -89,7 +89,20 @@ class RegionProposalNetwork(nn.Module):
         image_sizes: Sequence[ImageSize],
         test: DetectionAtTest = AS_TRAINED,
     ) -> list[Tensor]:
-        """Return each image's proposals (R, 4), highest-scoring first.
+        """Return each image's proposals (R, 4), highest-scoring first."""
+        scored = self.propose_scored(anchors, logits, deltas, image_sizes, test)
+        return [boxes for boxes, _ in scored]
+
+    @torch.no_grad()
+    def propose_scored(
+        self,
+        anchors: list[Tensor],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: Sequence[ImageSize],
+        test: DetectionAtTest = AS_TRAINED,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return each image's proposals (R, 4) and their logits (R,), highest-scoring first.
 
         The best of every level are taken before NMS, and NMS runs within a level. `test` says how
         many; where it is silent, the model's own settings do.
@@ -227,10 +240,11 @@ def _suppress(
     levels: Tensor,
     image_size: ImageSize,
     settings: DetectorSettings,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     boxes = clip_boxes(boxes, image_size)
     # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
     keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
     best = suppress(boxes, scores, levels, settings.rpn_nms_iou)
-    return boxes[best[: settings.rpn_post_nms]]
+    best = best[: settings.rpn_post_nms]
+    return boxes[best], scores[best]

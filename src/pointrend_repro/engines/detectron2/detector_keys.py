@@ -96,6 +96,14 @@ def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSetti
     """Return the inference settings that detectron2 does not support."""
     if settings.proposals_only:
         return ["inference.proposals_only"]
+    # It merges views otherwise (GeneralizedRCNNWithTTA), and has no soft-NMS.
+    own = {"nms": "hard", "flip": False, "more_short_edges_px": ()}
+    asked = settings.test.model_dump(include=set(own), exclude_none=True)
+    problems = [f"inference.test.{key} {asked[key]}" for key in asked if asked[key] != own[key]]
+    return problems or _point_problems(head, settings)
+
+
+def _point_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)

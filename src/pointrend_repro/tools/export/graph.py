@@ -26,7 +26,8 @@ class DetectorGraph(nn.Module):
 
     Raises:
         UserError: the detector has no feature pyramid. Such detectors see images that are not
-            padded, which would need other graphs.
+            padded, which would need other graphs. Or the settings ask for soft-NMS or several
+            views, which a graph does not have.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -35,6 +36,11 @@ class DetectorGraph(nn.Module):
             raise UserError(
                 f"model.features {model.settings.features}: only detectors on a feature pyramid "
                 "(fpn) can be exported"
+            )
+        if settings.test.nms == "soft_linear" or settings.test.has_views:
+            raise UserError(
+                "test: nms soft_linear, flip and more_short_edges_px cannot be exported: a graph "
+                "sees an image once, and its NMS is hard"
             )
         self.model = model
         self.settings = settings
