@@ -143,8 +143,7 @@ class MaskCascade(nn.Module):
         masks = logits_of(stages.sigmoid().mean(dim=0))
         if self.iou_head is None:
             return masks, None
-        ious = self.iou_head(rois, stages.mean(dim=0))
-        return masks, of_class(ious, classes)
+        return masks, self.iou_head.quality(rois, stages.mean(dim=0), classes)
 
     def _flow(self, rois: Tensor, count: int) -> Iterator[tuple[StageMaskHead, Tensor]]:
         """Yield the heads of the first stages, each with what its convolutions return."""

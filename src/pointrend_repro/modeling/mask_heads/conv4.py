@@ -79,7 +79,7 @@ class Conv4Head(GridMaskHead):
         rois = self.roi_layer(features, boxes, self.roi_resolution)
         classes = torch.cat(labels)
         own = of_class(self.predictor(self.hidden(rois)), classes)
-        return own, of_class(self.iou_head(rois, own), classes)
+        return own, self.iou_head.quality(rois, own, classes)
 
     def predict(
         self,

@@ -67,6 +67,10 @@ class MaskIouHead(nn.Module):
         ious: Tensor = self.predictor(x).float()
         return ious
 
+    def quality(self, roi_features: Tensor, mask_logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the IoU (R,) of masks of classes (R,), cut to what an IoU can be."""
+        return of_class(self(roi_features, mask_logits), labels).clamp(0, 1)
+
     def loss(
         self,
         roi_features: Tensor,
