@@ -20,7 +20,7 @@ from mmdetection_htc_cases import (
 )
 from torch import Tensor
 
-from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection_htc
+from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection
 from pointrend_repro.modeling.htc.model import HybridTaskCascade
 from pointrend_repro.settings.htc import STAGES
 
@@ -102,7 +102,7 @@ def test_a_changed_weight_is_noticed(theirs: dict[str, Any], model: HybridTaskCa
 
 def test_its_names_become_ours(theirs: dict[str, Any], model: HybridTaskCascade) -> None:
     names = json.loads(str(theirs["names"]))
-    renamed = from_mmdetection_htc(names)
+    renamed = from_mmdetection(names)
     ours = {
         name: list(tensor.shape)
         for name, tensor in model.state_dict().items()
