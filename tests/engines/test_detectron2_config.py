@@ -194,6 +194,10 @@ REFUSED = {
         {"model.mask_head": {"kind": "4conv", "mask_loss": "softmax"}},
         "model.mask_head.mask_loss softmax",
     ),
+    "scores of masks": (
+        {"model.mask_head": {"kind": "4conv", "mask_scoring": {}}},
+        "model.mask_head.mask_scoring",
+    ),
     "RoIPool with a head of ours": (
         {
             "model.mask_head": {"kind": "mlp"},
