@@ -21,6 +21,7 @@ from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.heat_maps import keypoints_of_maps
+from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
@@ -33,12 +34,22 @@ CATEGORIES = [(1, "a"), (2, "b"), (3, "c")]
 Graph = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def small_model(head: str, num_keypoints: int = 0, **detector: object) -> MaskRCNN:
+# Besides its trunk, what the 3D-FUTURE report's PointRend has.
+ON_LEVELS = {"levels": ["p2", "p3", "p4", "p5", "p6"], "coarse_layers": 3, "point_layers": 4}
+
+
+def small_model(
+    head: str, num_keypoints: int = 0, *, of_report: bool = False, **detector: object
+) -> MaskRCNN:
     """A narrow detector with random weights that find a few objects."""
     torch.manual_seed(0)
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    if of_report:
+        values["mask_head"] |= ON_LEVELS
+        values["backbone"] = small["backbone"] | {"balancing_blocks": 2}
+        values["detector"] |= {"class_agnostic_boxes": True, "box_head_layers": 3}
     values["detector"] |= detector
     if num_keypoints:
         values["keypoint_head"] = {"num_keypoints": num_keypoints, "convs": 1, "channels": 8}
@@ -83,6 +94,8 @@ def load_graph(form: Format, path: Path) -> Graph:
         ("pointrend", "onnx"),
         ("pointrend", "pt2"),
         ("pointrend", "torchscript"),
+        ("report", "onnx"),
+        ("report", "torchscript"),
         ("4conv", "pt2"),
         ("4conv", "torchscript"),
     ],
@@ -90,7 +103,7 @@ def load_graph(form: Format, path: Path) -> Graph:
 def test_graph_finds_what_the_model_finds(
     head: str, form: Format, tmp_path: Path, shared_data: Path
 ) -> None:
-    model = small_model(head)
+    model = small_model("pointrend", of_report=True) if head == "report" else small_model(head)
     path = tmp_path / f"model.{form}"
     write_graph(DetectorGraph(model, SETTINGS), form, path)
     graph = load_graph(form, path)
@@ -213,6 +226,13 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         write_graph(DetectorGraph(model, SETTINGS), "torchscript", path)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("test", [{"nms": "soft_linear"}, {"flip": True}])
+def test_a_graph_sees_an_image_once(test: dict[str, object]) -> None:
+    asked = SETTINGS.model_copy(update={"test": DetectionAtTest.model_validate(test)})
+    with pytest.raises(UserError, match=r"nms soft_linear, flip .* cannot be exported"):
+        DetectorGraph(small_model("4conv"), asked)
 
 
 @pytest.mark.parametrize(

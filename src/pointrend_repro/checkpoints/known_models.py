@@ -4,13 +4,12 @@ A name is `<head>_<backbone>_<dataset>`; `dc5` is a trunk whose res5 is dilated.
 an entry to `KNOWN_MODELS`. This module imports no torch.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.checkpoints.known_definition import Categories, KnownModel
+from pointrend_repro.checkpoints.mmdetection_models import mmdetection_models
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings, RefinementSettings
@@ -25,7 +24,6 @@ from pointrend_repro.settings.heads import (
     SharpMaskHeadSettings,
 )
 from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
-from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
@@ -34,24 +32,6 @@ from pointrend_repro.settings.semantic import (
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
-
-Categories = list[tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class KnownModel:
-    """A published model: what it consists of, its input, and what its classes mean.
-
-    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
-    those of their objects, if the model finds any.
-    """
-
-    model: Any
-    input: InputSettings
-    categories: Categories
-    inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
-    keypoints: KeypointDefinition | None = None
-
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
 # (detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models"; X-101's configuration for its std).
@@ -205,7 +185,11 @@ def _proposal_models() -> dict[str, KnownModel]:
 
 
 KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models()
+    _instance_models()
+    | _semantic_models()
+    | _one_map_models()
+    | _proposal_models()
+    | mmdetection_models()
 )
 
 

@@ -1,9 +1,9 @@
 """A metric: what it reads, which numbers it has and which direction is better."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.declarations.finding import Declared, outside_files
@@ -31,11 +31,13 @@ class Metric:
         scores: what of these it looks at, as `AnyModelSettings.predicts` names it, where some
             models of the kind predict no such thing; none: what all of them predict.
         counts: instead, the kind of predictions of models in which it counts something, untrained.
+        families: those of models in which it can be counted; none: all of the kind.
         measured: what it counts is another number on another device, such as a time.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
         folder: of the results of a count, in `results/<preset>/`; none: its name.
         title: what all of its keys are, where its file is used for several columns; none: each
             column's own title.
+        settings: of the official tool, where they are not its own; its record names them, too.
         truth: the part of a data set that predictions are scored against.
         layouts: of the data sets that have this ground truth.
         without_truth: why it is not run on a data set that lacks the ground truth.
@@ -53,10 +55,12 @@ class Metric:
     reads: str | None = None
     scores: str | None = None
     counts: str | None = None
+    families: tuple[str, ...] = ()
     measured: bool = False
     counted_settings: tuple[str, ...] = ()
     folder: str | None = None
     title: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     truth: Truth | None = None
     layouts: tuple[Layout, ...] = ()
     without_truth: str = "the data set lacks what it is scored against"
@@ -66,8 +70,8 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.reads is None) == (self.counts is None):
             raise self._wrong("it either reads predictions or counts models")
-        if self.measured and self.counts is None:
-            raise self._wrong("measured says how it counts models; it reads predictions")
+        if (self.measured or self.families) and self.counts is None:
+            raise self._wrong("measured and families are of counts; it reads predictions")
         if {self.truth is not None, bool(self.layouts)} != {self.reads is not None}:
             raise self._wrong("one that reads predictions has a truth and layouts, another none")
         if self.truth is not None:

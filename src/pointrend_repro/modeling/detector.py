@@ -13,11 +13,13 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.boxes import ImageSize, clip_boxes
 from pointrend_repro.modeling.keypoint_head import KeypointHead
-from pointrend_repro.modeling.mask_heads import MaskHead
+from pointrend_repro.modeling.mask_heads import MaskHead, masks_and_quality
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.proposal_model import without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
+from pointrend_repro.modeling.views import Inside
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
@@ -74,6 +76,7 @@ class MaskRCNN(nn.Module):
         if self.rpn is not None:
             self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
+        self.box_head.nms = test.nms or self.box_head.nms
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the losses of one training step, to be summed without weights (section 4).
@@ -132,13 +135,19 @@ class MaskRCNN(nn.Module):
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         counts = [len(b) for b in boxes]
         masks: Sequence[Tensor | None] = [None] * len(images)
+        quality = None
         if self.mask_head is not None:
-            masks = self.mask_head.predict(features, boxes, labels, settings).split(counts)
+            head = self.mask_head
+            logits, quality = masks_and_quality(head, features, boxes, labels, settings)
+            masks = logits.split(counts)
         points: Sequence[Tensor | None] = [None] * len(images)
         if self.keypoint_head is not None:
             points = self.keypoint_head.predict(features, boxes).split(counts)
         parts = zip(boxes, scores, labels, masks, points, strict=True)
-        return [Detections(*each) for each in parts]
+        detections = [Detections(*each) for each in parts]
+        if quality is None:
+            return detections
+        return [d.rescored(q) for d, q in zip(detections, quality.split(counts), strict=True)]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes.
@@ -152,6 +161,42 @@ class MaskRCNN(nn.Module):
                 "the pipeline's predictions give it boxes"
             )
         return self.rpn
+
+    def scored_boxes(
+        self, maps: dict[str, Tensor], proposals: Tensor, image_size: ImageSize
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (P, K, 4), inside an image, and scores (P, K), of each class.
+
+        Args:
+            maps: of that one image.
+            proposals: (P, 4), xyxy in its pixels.
+            image_size: (height, width).
+        """
+        logits, deltas = self.box_head(maps, [proposals])
+        ((boxes,), (scores,)) = self.box_head.scored_boxes(logits, deltas, [proposals])
+        return clip_boxes(boxes, image_size), scores
+
+    def choose(
+        self, boxes: Tensor, scores: Tensor, image_size: ImageSize, test: DetectionAtTest
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of `scored_boxes`."""
+        return self.box_head.choose(boxes, scores, image_size, test)
+
+    def look_inside(
+        self,
+        maps: dict[str, Tensor],
+        boxes: Tensor,
+        labels: Tensor,
+        settings: InferenceSettings,
+    ) -> Inside:
+        """Return masks and keypoints over boxes (R, 4) with classes (R,), all of one image."""
+        masks = points = quality = None
+        if self.mask_head is not None:
+            head = self.mask_head
+            masks, quality = masks_and_quality(head, maps, [boxes], [labels], settings)
+        if self.keypoint_head is not None:
+            points = self.keypoint_head(maps, [boxes])
+        return Inside(masks, points, quality)
 
     def own_masks(self) -> MaskHead:
         """Return what predicts masks.

@@ -29,12 +29,34 @@ class GridMaskSettings(Strict):
         return self
 
 
+class MaskScoringSettings(Strict):
+    """The head that predicts the IoU of a mask with its object (Mask Scoring R-CNN, 1903.00241).
+
+    "code" is mmdetection's, 1.1 to 3.3.
+    """
+
+    channels: PositiveInt = Field(256, description="of its four convolutions")
+    hidden_channels: PositiveInt = Field(1024, description="of its two fully connected layers")
+    loss_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.5, description="code; Mask Scoring R-CNN: 1"
+    )
+
+
 class Conv4HeadSettings(GridMaskSettings):
     """The default mask head of Mask R-CNN: four 3x3 convs, a deconv, class-specific logits."""
 
     kind: Literal["4conv"]
     channels: PositiveInt = 256
     roi_resolution: RoiEdge = Field(14, description="RoIAlign side; the mask has twice that")
+    mask_scoring: MaskScoringSettings | None = added(
+        None, "an object's score is its box's times the IoU that its mask is given; none: its box's"
+    )
+
+    @model_validator(mode="after")
+    def _scores_masks_of_classes(self) -> "Conv4HeadSettings":
+        if self.mask_scoring is not None and self.mask_loss == "softmax":
+            raise ValueError("mask_scoring reads sigmoid masks: it needs mask_loss: sigmoid")
+        return self
 
 
 class PointRendHeadSettings(Strict):
@@ -56,16 +78,24 @@ class PointRendHeadSettings(Strict):
     train_on_refined_boxes: bool = Field(
         True, description="paper: training as a cascade gains about 0.2 AP"
     )
-    levels: tuple[Literal["p2", "p3", "p4", "p5", "p6"], ...] = added(
-        ("p2",),
-        "pyramid levels that coarse and point head see, side by side; paper: p2; the 3D-FUTURE "
-        "report: p2 to p5, or to p6",
+    levels: Annotated[tuple[Literal["p2", "p3", "p4", "p5", "p6"], ...], Field(min_length=1)] = (
+        added(
+            ("p2",),
+            "pyramid levels that coarse and point head see, side by side; paper: p2; the 3D-FUTURE "
+            "report: p2 to p5, or to p6",
+        )
     )
     coarse_conv_channels: PositiveInt | None = added(
         None, "of the convolutions before the coarse head's fully connected layers; none: a level's"
     )
     coarse_layers: PositiveInt = added(2, "fully connected, before the coarse prediction")
     point_layers: PositiveInt = added(3, "of the point head, before its prediction")
+
+    @model_validator(mode="after")
+    def _levels_go_from_fine_to_coarse(self) -> "PointRendHeadSettings":
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ValueError(f"levels {', '.join(self.levels)} must go from fine to coarse")
+        return self
 
     @model_validator(mode="after")
     def _a_regular_grid_is_square(self) -> "PointRendHeadSettings":
