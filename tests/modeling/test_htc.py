@@ -114,7 +114,7 @@ def test_masks_flow_from_stage_to_stage_and_are_averaged() -> None:
     torch.testing.assert_close(masks.sigmoid(), mean)
     assert model.mask_head.iou_head is not None
     wanted = model.mask_head.iou_head(rois, sum(logits) / 3)
-    torch.testing.assert_close(ious, torch.stack([wanted[0, 2], wanted[1, 0]]))
+    torch.testing.assert_close(ious, torch.stack([wanted[0, 2], wanted[1, 0]]).clamp(0, 1))
 
 
 def test_a_mask_score_is_the_boxs_times_the_predicted_iou() -> None:
@@ -125,9 +125,9 @@ def test_a_mask_score_is_the_boxs_times_the_predicted_iou() -> None:
     maps = model.backbone([image(64, 96)])
     with torch.no_grad():
         _, ious = model.mask_head.scored(maps, [unscored.boxes], [unscored.labels])
-    assert ious is not None
-    assert ious.min() < 0  # nothing limits what the head says
-    wanted = unscored.scores * ious.clamp(0, 1)
+    assert ious.min() == 0  # nothing limits what the head says, but it is cut
+    assert ious.unique().numel() > 3
+    wanted = unscored.scores * ious
     torch.testing.assert_close(scored.scores, wanted.sort(descending=True).values)
     assert len(scored.boxes) == len(unscored.boxes) > 5
 

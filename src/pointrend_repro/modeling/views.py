@@ -138,7 +138,8 @@ def detect_in_views(
     walk, test = _Walk(model.backbone, views), settings.test
     if proposals is None:
         proposals = _pooled_proposals(model.own_proposals(), walk, test)
-    if settings.proposals_only or isinstance(model, ProposalModel):
+    # Not every family can be asked for its proposals.
+    if getattr(settings, "proposals_only", False) or isinstance(model, ProposalModel):
         return without_class(proposals)
 
     def classify(view: View, maps: Maps) -> dict[str, Tensor]:
@@ -176,12 +177,12 @@ def _together(
     masks, points = inside.get("masks"), inside.get("points")
     found = Detections(
         boxes,
-        scores * inside.get("quality", 1.0),
+        scores,
         labels,
         None if masks is None else _logits_of(masks),
         None if points is None else keypoints_of_maps(points, boxes),
     )
-    return found.select(found.scores.argsort(descending=True, stable=True))
+    return found.rescored(inside["quality"]) if "quality" in inside else found
 
 
 def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: DetectionAtTest) -> Tensor:

@@ -25,7 +25,7 @@ class DetectorGraph(nn.Module):
     Raises:
         UserError: the detector has no feature pyramid. Such detectors see images that are not
             padded, which would need other graphs. Or the settings ask for soft-NMS or several
-            views, which a graph does not have.
+            views, which a graph does not have, or its mask head scores its masks.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -39,6 +39,11 @@ class DetectorGraph(nn.Module):
             raise UserError(
                 "test: nms soft_linear, flip and more_short_edges_px cannot be exported: a graph "
                 "sees an image once, and its NMS is hard"
+            )
+        if getattr(model.mask_head, "iou_head", None) is not None:
+            raise UserError(
+                "model.mask_head.mask_scoring cannot be exported: a graph's objects are in the "
+                "order of their boxes' scores"
             )
         self.model = model
         self.settings = settings
