@@ -182,7 +182,12 @@ def detect(
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
+
+    Raises:
+        UserError: `settings` say how many boxes are given, and none are.
     """
+    if proposals is None and settings.test.given_proposals is not None:
+        raise UserError("test.given_proposals: this detector finds proposals of its own")
     height, width = image.shape[:2]
     if saved.test is not None:
         settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})

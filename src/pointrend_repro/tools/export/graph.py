@@ -1,7 +1,5 @@
 """A detector as one function of one image, for any image size and any number of objects."""
 
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
@@ -90,9 +88,7 @@ class DetectorGraph(nn.Module):
         columns = torch.arange(image.shape[2], device=image.device) < size[1]
         # Zero is the mean colour, as in the backbone's padding.
         normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
-        trunk: dict[str, Tensor] = backbone.bottom_up(normal.unsqueeze(0))
-        maps = backbone.fpn(OrderedDict(trunk))
-        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+        return backbone.with_pyramid(backbone.bottom_up(normal.unsqueeze(0)))
 
 
 def padded_image(image: Tensor) -> tuple[Tensor, Tensor]:
