@@ -2,7 +2,6 @@
 
 from pointrend_repro.checkpoints.known_model import KnownModel
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import HtcInferenceSettings, HtcModelSettings
@@ -21,9 +20,8 @@ _TORCHVISION_R50 = BackboneSettings(
 def mmdetection_models() -> dict[str, KnownModel]:
     """Its htc-without-semantic_r50_fpn_1x_coco, and ms-rcnn_r50- and r101-caffe_fpn."""
     coco = [(c.id, c.name) for c in COCO_CATEGORIES]
-    inference = HtcInferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
     htc = HtcModelSettings(backbone=_TORCHVISION_R50)
-    known = {"htc_r50_fpn_coco": KnownModel(htc, InputSettings(), coco, inference)}
+    known = {"htc_r50_fpn_coco": KnownModel(htc, InputSettings(), coco, HtcInferenceSettings())}
     scored = Conv4HeadSettings(kind="4conv", mask_scoring=MaskScoringSettings())
     for name in ("resnet50", "resnet101"):
         settings = ModelSettings(backbone=BackboneSettings(name=name), mask_head=scored)
