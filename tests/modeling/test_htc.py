@@ -59,6 +59,20 @@ def test_the_reports_trunk_learns() -> None:
     assert any("context" in name for name in learning)
 
 
+def test_in_bfloat16_losses_are_close_and_in_float32() -> None:
+    images = [image(64, 96), image(64, 64, 1)]
+    targets = [target(*each) for each in BATCHES["with objects"]]
+    found = []
+    for enabled in (False, True):
+        model = make().train()
+        torch.manual_seed(1)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            found.append(model(images, targets))
+    assert all(loss.dtype == torch.float32 for loss in found[1].values())
+    # Which boxes are drawn may differ, so this is no more than the same scale.
+    assert float(sum(found[1].values())) == pytest.approx(float(sum(found[0].values())), rel=0.3)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (64, 96), (32, 320)])
 def test_detections_of_any_image(size: tuple[int, int]) -> None:
     model = make().eval()
