@@ -5,7 +5,7 @@ an entry to `KNOWN_MODELS`. This module imports no torch.
 """
 
 from pointrend_repro.base.errors import UserError, suggest
-from pointrend_repro.checkpoints.known_model import Categories, KnownModel
+from pointrend_repro.checkpoints.known_definition import Categories, KnownModel
 from pointrend_repro.checkpoints.mmdetection_models import mmdetection_models
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES

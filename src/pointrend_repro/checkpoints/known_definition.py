@@ -1,4 +1,4 @@
-"""What is known of a published model. This module imports no torch."""
+"""What a model consists of that `load_model` knows by name."""
 
 from dataclasses import dataclass, field
 from typing import Any
