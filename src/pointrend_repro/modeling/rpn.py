@@ -119,13 +119,8 @@ class RegionProposalNetwork(nn.Module):
             boxes.append(decode_boxes(chosen, anchor[index], _BOX_WEIGHTS))
             scores.append(score)
             levels.append(torch.full_like(index, level))
-        per_image = zip(
-            torch.cat(boxes, 1),
-            torch.cat(scores, 1),
-            torch.cat(levels, 1),
-            image_sizes,
-            strict=True,
-        )
+        of_all_levels = (torch.cat(part, 1) for part in (boxes, scores, levels))
+        per_image = zip(*of_all_levels, image_sizes, strict=True)
         iou = settings.rpn_nms_iou
         return [choose_proposals(*each, iou=iou, most=post_nms) for each in per_image]
 
