@@ -2,30 +2,27 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.pipeline.planning.parts import (
+    Factors,
+    NotNegative,
+    PositiveRange,
+    PublishedRange,
+    all_factors,
+    parts_of,
+    size_factors,
+)
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings, PointRendHeadSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.settings.values import PositiveFloat, PositiveInt, Strict
-
-
-def _ascending(values: tuple[float, float]) -> Range:
-    if values[0] > values[1]:
-        raise ValueError(f"{list(values)}: write the smaller number first")
-    return Range(*values)
-
-
-_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PublishedRange = Annotated[tuple[_NotNegative, _NotNegative], AfterValidator(_ascending)]
-PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
 
 
 class Gpu(Strict):
@@ -45,22 +42,13 @@ class Detector(Strict):
     source: str
 
 
-class MaskHead(Strict):
-    """What a mask head makes of the times of plain Mask R-CNN."""
-
-    train: PublishedRange
-    test: PublishedRange
-    model_mb: _NotNegative
-    source: str
-
-
 class KeypointHead(Strict):
     """What a keypoint head adds, on any trunk: seconds a batch, as `Detector`, and an image."""
 
     train_s: PublishedRange
     images_per_batch: PositiveInt
     test_s: PublishedRange
-    model_mb: _NotNegative
+    model_mb: NotNegative
     source: str
 
 
@@ -95,7 +83,8 @@ class Speeds(Strict):
     measured_gpus: PositiveInt
     gpus: dict[str, Gpu]
     detectors: dict[str, dict[str, Detector]]
-    mask_heads: dict[str, MaskHead]
+    mask_heads: dict[str, Factors]
+    parts: dict[str, Factors]
     keypoint_head: KeypointHead
     semantic: dict[str, SemanticModel]
     datasets: dict[str, DatasetSize]
@@ -165,21 +154,49 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
 
 def detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
     """Return the speed of a trunk on data of a layout, times a mask head's, plus keypoints'."""
-    trunk = speeds.detectors.get(layout, {}).get(_trunk_key(settings))
-    head = speeds.mask_heads.get(_head_key(settings))
-    if trunk is None or head is None:
+    parts = [*parts_of(settings.model.backbone), *_head_parts(settings)]
+    speed = _speed(speeds, settings, layout, _trunk_key(settings), _head_key(settings), parts)
+    if speed is None:
         return None
-    batch = settings.optimizer.images_per_batch / trunk.images_per_batch
-    speed = ModelSpeed(
-        train_s=Range(*head.train) * (trunk.train_s * batch),
-        loading_s=NOTHING,
-        test_s=Range(*trunk.test_s) * Range(*head.test),
-        model_bytes=1e6 * (trunk.model_mb + head.model_mb),
-        sources=(f"{trunk.source}: {trunk.train_s} s", f"{_head_key(settings)}: {head.source}"),
-    )
     if settings.model.keypoint_head is None:
         return speed
     return _with_keypoints(speed, speeds.keypoint_head, settings.optimizer.images_per_batch)
+
+
+def cascade_or_dense_speed(
+    speeds: Speeds, settings: AnyTrainingSettings, layout: str
+) -> ModelSpeed | None:
+    """Return the speed of a family of detectors that `mask_heads` knows by its name, as HTC."""
+    backbone = settings.model.backbone
+    return _speed(speeds, settings, layout, backbone.name, settings.family, [*parts_of(backbone)])
+
+
+def _speed(
+    speeds: Speeds,
+    settings: AnyTrainingSettings,
+    layout: str,
+    trunk_key: str,
+    head_key: str,
+    parts: list[str],
+) -> ModelSpeed | None:
+    trunk = speeds.detectors.get(layout, {}).get(trunk_key)
+    head = speeds.mask_heads.get(head_key)
+    if trunk is None or head is None:
+        return None
+    batch = settings.optimizer.images_per_batch / trunk.images_per_batch
+    train, test, model_mb = all_factors(parts, speeds.parts)
+    larger_in_training, larger_at_test = size_factors(settings.input)
+    return ModelSpeed(
+        train_s=Range(*head.train) * train * larger_in_training * (trunk.train_s * batch),
+        loading_s=NOTHING,
+        test_s=Range(*trunk.test_s) * Range(*head.test) * test * larger_at_test,
+        model_bytes=1e6 * (trunk.model_mb + head.model_mb + model_mb),
+        sources=(
+            f"{trunk.source}: {trunk.train_s} s",
+            f"{head_key}: {head.source}",
+            *(f"{part}: {speeds.parts[part].source}" for part in parts),
+        ),
+    )
 
 
 def _with_keypoints(speed: ModelSpeed, head: KeypointHead, images_per_batch: int) -> ModelSpeed:
@@ -209,6 +226,13 @@ def _head_key(settings: TrainingSettings) -> str:
     if settings.model.rpn_only:
         return "rpn"
     return f"4conv_{2 * head.roi_resolution}" if isinstance(head, Conv4HeadSettings) else head.kind
+
+
+def _head_parts(settings: TrainingSettings) -> list[str]:
+    head = settings.model.mask_head
+    if isinstance(head, PointRendHeadSettings) and len(head.levels) > 1:
+        return ["levels"]
+    return []
 
 
 def semantic_speed(
