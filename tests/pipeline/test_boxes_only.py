@@ -90,15 +90,8 @@ def test_the_file_is_loaded_and_used_by_name(
     assert len(found.boxes) == len(found.scores) == 10
     overlay = tmp_path / "overlay.png"
     plain = read_image(image)
-    write_overlay(
-        image,
-        overlay,
-        model=None,
-        weights=path,
-        score_threshold=0.0,
-        device="cpu",
-        test={"score_threshold": 0.0, "detections_per_image": 1},
-    )
+    one = pr.load_model(path, test={"score_threshold": 0.0, "detections_per_image": 1})
+    write_overlay(image, overlay, one, score_threshold=0.0)
     drawn = (read_image(overlay) != plain).any(axis=2)
     assert 0 < drawn.mean() < 0.9  # outlines and a name; the inside of a box is not tinted
     with_masks = small_settings("4conv").model

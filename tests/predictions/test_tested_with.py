@@ -162,14 +162,7 @@ def test_from_python_and_over_a_picture(
     drawn = {}
     for name, test in {"none": {"score_threshold": "1"}, "all": {}}.items():
         target = tmp_path / f"{name}.png"
-        write_overlay(
-            *(tmp_path / "in.png", target),
-            model=None,
-            weights=file,
-            score_threshold=0.0,
-            device="cpu",
-            test=test,
-        )
+        write_overlay(tmp_path / "in.png", target, load_model(file, test=test), score_threshold=0.0)
         drawn[name] = np.array(Image.open(target))
     assert np.array_equal(drawn["none"], image)
     assert not np.array_equal(drawn["all"], image)
