@@ -1,4 +1,4 @@
-"""What a model's parts, image sizes and views make of published times."""
+"""What a model's parts and image sizes make of published times."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ import pytest
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.pipeline.planning.parts import (
     all_factors,
-    number_of_views,
     parts_of,
     size_factors,
 )
 from pointrend_repro.pipeline.planning.ranges import Range
 from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
-from pointrend_repro.settings.at_test import DetectionAtTest, SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
@@ -68,10 +66,3 @@ def test_larger_images_take_as_much_longer_as_they_have_more_pixels() -> None:
     assert training == pytest.approx((mean / 1.07e6, mean / 0.69e6), rel=1e-3)
     assert testing == pytest.approx((1400**2 / 1.07e6, 1400**2 / 0.69e6))
     assert train_s(input=large.model_dump()) == pytest.approx(train_s() * training)
-
-
-def test_views() -> None:
-    assert number_of_views(SizeAtTest()) == number_of_views(DetectionAtTest()) == 1
-    assert number_of_views(DetectionAtTest(flip=True)) == 2
-    assert number_of_views(DetectionAtTest(flip=True, more_short_edges_px=(600, 1000))) == 6
-    assert number_of_views(DetectionAtTest(more_short_edges_px=(600,))) == 2

@@ -1,4 +1,4 @@
-"""What a model's parts, its image sizes and its views make of a trunk's published times."""
+"""What a model's parts and its image sizes make of a trunk's published times."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated
@@ -6,7 +6,6 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from pointrend_repro.pipeline.planning.ranges import Range
-from pointrend_repro.settings.at_test import DetectionAtTest, SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.values import PositiveFloat, Strict
@@ -72,13 +71,6 @@ def size_factors(size: InputSettings) -> tuple[Range, Range]:
     low, high = drawn
     mean_square = (low**2 + low * high + high**2) / 3
     return _against_published(mean_square), _against_published(size.test_short_edge_px**2)
-
-
-def number_of_views(test: SizeAtTest) -> int:
-    """Return how often a prediction sees an image."""
-    if not isinstance(test, DetectionAtTest):
-        return 1
-    return (1 + len(test.more_short_edges_px or ())) * (2 if test.flip else 1)
 
 
 def _against_published(pixels: float) -> Range:

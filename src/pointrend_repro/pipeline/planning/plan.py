@@ -19,7 +19,6 @@ from pointrend_repro.pipeline.planning.downloads import (
 )
 from pointrend_repro.pipeline.planning.gpu_time import Machine, longest
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
-from pointrend_repro.pipeline.planning.parts import number_of_views
 from pointrend_repro.pipeline.planning.progress import Progress, checked_images, look_at
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import (
@@ -196,12 +195,10 @@ class _Reckoning:
         hours = []
         for prediction, done in self.progress.predictions.items():
             images = self.images.get((prediction.training.dataset, prediction.split))
-            variant, inference = prediction.training.variant, prediction.inference
-            views = number_of_views(self.grid.inference_settings(variant, inference).test)
             for training in prediction.trainings:
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
-                    hours.append(gpu_time.prediction_hours(model, images * views, self.machine))
+                    hours.append(gpu_time.prediction_hours(model, images, self.machine))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:
