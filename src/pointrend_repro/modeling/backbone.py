@@ -10,6 +10,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.resnet import ResNet
+from pointrend_repro.modeling.vgg import LAST_MAP, VGGTrunk, is_vgg
 from pointrend_repro.settings.backbone import BackboneSettings
 
 # Image pixels per cell of each feature map.
@@ -25,18 +26,14 @@ class TrunkBackbone(nn.Module):
     pixel_std: Tensor
 
     def __init__(self, settings: BackboneSettings, last: str = "res5") -> None:
-        """Make a trunk with random weights; `last` is the last stage that it has."""
+        """Make a trunk with random weights; `last` is the last stage that it has.
+
+        Raises:
+            UserError: it is a VGG, which has no such stage.
+        """
         super().__init__()
         self.flip_channels = settings.channel_order == "BGR"
-        self.bottom_up = ResNet(
-            settings.name,
-            norm=settings.norm,
-            stride_in_1x1=settings.stride_in_1x1,
-            freeze_at=settings.freeze_at,
-            output_stride=settings.output_stride,
-            multi_grid=settings.multi_grid,
-            last=last,
-        )
+        self.bottom_up = _trunk(settings, last)
         self.register_buffer("pixel_mean", _column(settings.pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _column(settings.pixel_std), persistent=False)
 
@@ -130,7 +127,7 @@ class FPNBackbone(TrunkBackbone):
 
 
 class OneMapBackbone(TrunkBackbone):
-    """A trunk whose last map is the only one: C4 with `last` res4, C5 with res5.
+    """A trunk whose last map is the only one: C4 with `last` res4, C5 with res5, or a VGG's conv5.
 
     Batches are not padded to whole cells, as in detectron2: no map has to fit another.
 
@@ -142,7 +139,8 @@ class OneMapBackbone(TrunkBackbone):
         super().__init__(settings, last)
         trunk = self.bottom_up
         self.channels = trunk.out_channels[-1]
-        self.strides = {last: min(TRUNK_STRIDES[last], trunk.output_stride)}
+        stride = trunk.output_stride
+        self.strides = {last: min(TRUNK_STRIDES.get(last, stride), stride)}
         self.roi_strides = self.strides
 
     def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
@@ -165,7 +163,28 @@ def build_backbone(
     """Make the backbone of a detector that `ModelSettings.features` names."""
     if features == "fpn":
         return FPNBackbone(settings)
+    if features == "c5" and is_vgg(settings.name):
+        return OneMapBackbone(settings, LAST_MAP)
     return OneMapBackbone(settings, {"c4": "res4", "c5": "res5"}[features])
+
+
+def _trunk(settings: BackboneSettings, last: str) -> ResNet | VGGTrunk:
+    if is_vgg(settings.name):
+        if last != LAST_MAP:
+            raise UserError(
+                f"backbone.name {settings.name}: has one map, which only detectors with "
+                "features: c5 can use"
+            )
+        return VGGTrunk(settings.name, freeze_at=settings.freeze_at)
+    return ResNet(
+        settings.name,
+        norm=settings.norm,
+        stride_in_1x1=settings.stride_in_1x1,
+        freeze_at=settings.freeze_at,
+        output_stride=settings.output_stride,
+        multi_grid=settings.multi_grid,
+        last=last,
+    )
 
 
 def _column(values: tuple[float, float, float]) -> Tensor:

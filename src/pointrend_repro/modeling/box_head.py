@@ -79,6 +79,7 @@ class BoxHead(nn.Module):
                 target.boxes,
                 negative_below=_FOREGROUND_IOU,
                 positive_from=_FOREGROUND_IOU,
+                negative_from=self.settings.roi_negative_from,
                 keep_best_of_each_gt=False,
             )
             positive, negative = sample_matches(
@@ -162,7 +163,10 @@ class FcBoxHead(BoxHead):
 
     def vectors(self, roi_features: Tensor) -> Tensor:
         """Map RoI features (R, C, 7, 7) to (R, `box_head_channels`)."""
-        return F.relu(self.fc2(F.relu(self.fc1(roi_features.flatten(1)))))
+        x = roi_features.flatten(1)
+        for layer in (self.fc1, self.fc2):
+            x = F.dropout(F.relu(layer(x)), self.settings.box_head_dropout, self.training)
+        return x
 
 
 class Res5BoxHead(BoxHead):

@@ -26,6 +26,7 @@ def read_given_boxes(
     *,
     split: Split,
     experiment: dict[str, Any],
+    at_most: int | None = None,
 ) -> GivenBoxes | None:
     """Return the boxes that a training's `proposals_from` names; None if it names none.
 
@@ -33,6 +34,7 @@ def read_given_boxes(
         path: the predictions.
         dataset: the split of the data set whose images they are of.
         experiment: with the preset and the trial of who reads them.
+        at_most: how many boxes of an image; none: as `settings` say.
 
     Raises:
         DamagedError: the predictions are not what their record describes.
@@ -48,7 +50,7 @@ def read_given_boxes(
         )
     origin, digest = require_as_recorded(path, "predict")
     _require_of(path, settings, origin, {"split": split} | experiment)
-    proposals = read_proposals(path, at_most=settings.most(split))
+    proposals = read_proposals(path, at_most=at_most or settings.most(split))
     if proposals and not any(image.id in proposals for image in dataset.images):
         raise UserError(f"{path}: has boxes in none of the data set's {split} images")
     return GivenBoxes(proposals, {"file": str(path), "input_digest": digest, "origin": origin})
@@ -77,17 +79,23 @@ class GivenFile:
     path: Path | None
 
     def read(
-        self, dataset: Any, split: Split, origin: dict[str, Any]
+        self, dataset: Any, split: Split, origin: dict[str, Any], at_most: int | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return arguments of `Family.predict`, and what the record of the prediction says of them.
 
         Args:
             origin: of the model that is given the boxes.
+            at_most: how many boxes of an image; none: as its training's settings say.
         """
         keys = {"preset", "trial"} & set(origin)
         experiment = {key: origin[key] for key in keys}
         given = read_given_boxes(
-            self.settings, self.path, dataset, split=split, experiment=experiment
+            self.settings,
+            self.path,
+            dataset,
+            split=split,
+            experiment=experiment,
+            at_most=at_most,
         )
         assert given is not None
         return {"proposals": given.proposals}, {"proposals_from": given.record}

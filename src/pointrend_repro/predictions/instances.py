@@ -175,7 +175,12 @@ def detect(
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
+
+    Raises:
+        UserError: `settings` say how many boxes are given, and none are.
     """
+    if proposals is None and settings.test.given_proposals is not None:
+        raise UserError("test.given_proposals: this detector finds proposals of its own")
     height, width = image.shape[:2]
     tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device

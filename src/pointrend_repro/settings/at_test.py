@@ -43,6 +43,9 @@ class DetectionAtTest(SizeAtTest):
     score_threshold: Fraction | None = added(None, "none: detector.score_threshold")
     nms_iou: Fraction | None = added(None, "none: detector.nms_iou")
     detections_per_image: PositiveInt | None = added(None, "none: detector.detections_per_image")
+    given_proposals: PositiveInt | None = added(
+        None, "boxes of an image that a detector is given at most; none: proposals_from says"
+    )
     nms: Literal["hard", "soft_linear"] | None = added(
         None, "soft_linear: an overlap above nms_iou lowers the score by it; none: hard"
     )

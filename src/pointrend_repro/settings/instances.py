@@ -97,6 +97,12 @@ class DetectorSettings(Strict):
     box_roi_resolution: RoiEdge = added(7, "side of the RoIs of the box head on pyramids")
     box_head_layers: PositiveInt = added(2, "fully connected, of the box head on pyramids")
     class_agnostic_boxes: bool = added(False, "one box for all classes, as in cascades")
+    box_head_dropout: Annotated[float, Field(ge=0, lt=1)] = added(
+        0.0, "in training, after each hidden layer of that box head; VGG's: 0.5 (Fast R-CNN)"
+    )
+    roi_negative_from: Annotated[float, Field(ge=0, lt=0.5)] = added(
+        0.0, "IoU from which a box can be background; Fast R-CNN, section 2.3: 0.1"
+    )
     res5_stride: Literal[1, 2] = added(
         2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )
@@ -118,7 +124,7 @@ class ModelSettings(AnyModelSettings):
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
     features: Literal["fpn", "c4", "c5"] = added(
-        "fpn", "what the heads see: a pyramid, res4 with res5 in the head, or res5"
+        "fpn", "what the heads see: a pyramid, res4 with res5 in the head, or res5 (VGG: conv5)"
     )
     keypoint_head: KeypointHeadSettings | None = added(None, "none: no keypoints")
     given_proposals: bool = added(
@@ -135,6 +141,17 @@ class ModelSettings(AnyModelSettings):
     rpn_only: bool = added(
         False, "no heads: region proposals, trained apart as in Mask R-CNN (section 3.1)"
     )
+
+    @model_validator(mode="after")
+    def _vgg_has_one_map(self) -> "ModelSettings":
+        if self.backbone.name.startswith("vgg"):
+            if self.features != "c5":
+                raise ValueError(f"backbone.name {self.backbone.name} needs features: c5")
+            plain = BackboneSettings(name=self.backbone.name)
+            for key in ("output_stride", "multi_grid", "deformable", "context_ratio"):
+                if getattr(self.backbone, key) != getattr(plain, key):
+                    raise ValueError(f"backbone.{key} does not apply to {self.backbone.name}")
+        return self
 
     @model_validator(mode="after")
     def _parts_fit(self) -> "ModelSettings":

@@ -14,8 +14,9 @@ from pointrend_repro.pipeline.planning.gpu_time import (
     training_hours,
     wall_hours,
 )
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, load_speeds, model_speed
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
 
 SPEEDS = load_speeds(CONFIG_DIR)
 V100S = Machine(speed=Range(1, 1), gpus_per_training=8, gpus=8)
@@ -73,6 +74,41 @@ def test_detectors_without_a_pyramid_have_speeds_of_their_own() -> None:
     assert (c4.train_s.low, c4_r101.train_s.low) == (0.584, 0.652)
     assert fpn.train_s.low == 0.261
     assert speed_of(grid, "coco", "mask_rcnn_resnet50_c5").train_s.high >= 0.471
+
+
+@pytest.fixture(scope="module")
+def sharpmask() -> Grid:
+    return load_grid("paper", papers=["sharpmask"])
+
+
+def test_deepmask_takes_on_a_k40_what_its_users_saw(sharpmask: Grid) -> None:
+    """Issue 58: 5 days; a V100 is reckoned to be 3 to 6 times as fast."""
+    model = speed_of(sharpmask, "coco2014", "sharpmask_deepmask_r50")
+    one = Machine(speed=Range(1 / 6, 1 / 3), gpus_per_training=1, gpus=1)
+    hours = training_hours(model, 1_200_000, one, SPEEDS.measured_gpus)
+    assert hours.low < 5 * 24 < hours.high
+
+
+def test_sharpmask_takes_longer_for_its_masks(sharpmask: Grid) -> None:
+    """Table 1, without a GPU's name: 0.45 and 0.75 s an image."""
+    one, other = (
+        speed_of(sharpmask, "coco2014", f"sharpmask_{name}") for name in ("deepmask_r50", "r50")
+    )
+    assert one.test_s.high == 0.45
+    assert other.test_s.high == pytest.approx(0.75, abs=0.01)
+    assert other.train_s.low < one.train_s.low < one.train_s.high < other.train_s.high
+
+
+def test_a_batch_of_more_patches_takes_longer(sharpmask: Grid) -> None:
+    settings = sharpmask.training_settings("coco2014", "sharpmask_deepmask_r50")
+    values = settings.model_dump()
+    values["optimizer"]["images_per_batch"] = 8
+    values["input"]["patches_per_image"] = 8
+    found = model_speed(SPEEDS, type(settings).model_validate(values), "coco")
+    plain = speed_of(sharpmask, "coco2014", "sharpmask_deepmask_r50")
+    assert found is not None
+    assert found.train_s.high == pytest.approx(2 * plain.train_s.high)
+    assert found.loading_s.high == pytest.approx(plain.loading_s.high / 4)
 
 
 def test_a_mask_head_without_a_published_speed_gets_a_range(paper: Grid) -> None:

@@ -10,8 +10,9 @@ from pointrend_repro.pipeline.planning.parts import (
     parts_of,
     size_factors,
 )
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import Range
-from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.speeds import model_speed
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.schedule import InputSettings

@@ -23,8 +23,9 @@ from pointrend_repro.pipeline.planning.disk import CHECKPOINTS_KEPT
 from pointrend_repro.pipeline.planning.jobs import Places
 from pointrend_repro.pipeline.planning.plan import Plan, make_plan
 from pointrend_repro.pipeline.planning.progress import look_at
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import Range
-from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.speeds import model_speed
 from pointrend_repro.pipeline.planning.text import span, to_text
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import checkpoints
@@ -137,6 +138,20 @@ def test_more_gpus_end_sooner_for_the_same_gpu_hours(paper: Grid, places: Places
     one, many = plan_of(paper, places), plan_of(paper, places, gpus=64)
     assert many.train_gpu_hours == one.train_gpu_hours
     assert many.wall_hours.high < one.wall_hours.high / 5
+
+
+def test_all_of_sharpmask_has_hours(places: Places) -> None:
+    grid = load_grid("paper", papers=["sharpmask"])
+    plan = plan_of(grid, places)
+    assert not plan.not_estimated
+    assert plan.predict_gpu_hours.low > 0
+    # Its batches are one step, which one GPU computes, however many there are.
+    hours = {line.variant: line.gpu_hours_each for line in plan.trainings}
+    alone = {
+        line.variant: line.gpu_hours_each
+        for line in plan_of(grid, places, per_training=1).trainings
+    }
+    assert hours == alone
 
 
 def test_what_is_done_is_not_done_again(paper: Grid, places: Places) -> None:
@@ -266,6 +281,18 @@ def test_model_sizes_are_those_of_the_models(paper: Grid) -> None:
         speed = model_speed(speeds, settings, paper.datasets[dataset].layout)
         assert speed is not None
         assert speed.model_bytes == pytest.approx(actual, rel=0.1), variant
+
+
+def test_model_sizes_of_sharpmasks_paper() -> None:
+    grid, speeds = load_grid("paper", papers=["sharpmask"]), load_speeds(CONFIG_DIR)
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        with torch.device("meta"):
+            model = build_model(settings.model, num_classes=80)
+        actual = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        speed = model_speed(speeds, settings, "coco")
+        assert speed is not None
+        assert speed.model_bytes == pytest.approx(actual, rel=0.1), training.variant
 
 
 def test_as_many_checkpoints_are_kept_as_the_disk_is_reckoned_for() -> None:

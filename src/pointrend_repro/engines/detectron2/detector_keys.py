@@ -68,6 +68,9 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
+    for key in ("box_head_dropout", "roi_negative_from"):
+        if value := getattr(settings.detector, key):
+            problems.append(f"model.detector.{key} {value}")
     if settings.rpn_only:
         problems.append("training of proposals alone here (model.rpn_only); leave out `engine`")
     if settings.keypoint_head is not None:

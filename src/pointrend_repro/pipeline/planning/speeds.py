@@ -1,93 +1,16 @@
-"""Published speeds (`config/speeds.yaml`), and which of them a model is reckoned from."""
+"""Which published speeds (`config/speeds.yaml`) a model is reckoned from."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-
-from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.declarations.family import family_of
-from pointrend_repro.pipeline.planning.parts import (
-    Factors,
-    NotNegative,
-    PositiveRange,
-    PublishedRange,
-    all_factors,
-    parts_of,
-    size_factors,
-)
+from pointrend_repro.pipeline.planning.parts import all_factors, parts_of, size_factors
+from pointrend_repro.pipeline.planning.published import Gpu, KeypointHead, Speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
 from pointrend_repro.settings.heads import Conv4HeadSettings, PointRendHeadSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
-from pointrend_repro.settings.values import PositiveFloat, PositiveInt, Strict
-
-
-class Gpu(Strict):
-    """How many times as fast as a V100."""
-
-    speed: PositiveRange
-    source: str
-
-
-class Detector(Strict):
-    """Plain Mask R-CNN on one trunk: seconds a batch on all GPUs, seconds an image on one."""
-
-    train_s: PositiveFloat
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: PositiveFloat
-    source: str
-
-
-class KeypointHead(Strict):
-    """What a keypoint head adds, on any trunk: seconds a batch, as `Detector`, and an image."""
-
-    train_s: PublishedRange
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: NotNegative
-    source: str
-
-
-class SemanticModel(Strict):
-    """Seconds a batch of computing and of loading images, and seconds an image to predict."""
-
-    trunk: str
-    train_s: PublishedRange
-    loading_s: PublishedRange
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: PositiveFloat
-    source: str
-
-
-class DatasetSize(Strict):
-    """What lies on disk for a data set, and what predictions of it take."""
-
-    val_images: PositiveInt
-    train_images: PositiveInt | None = None
-    bytes: PublishedRange
-    detections: PublishedRange
-    detection_bytes: PublishedRange
-    label_image_bytes: PublishedRange = (0.0, 0.0)
-    source: str
-
-
-class Speeds(Strict):
-    """All of `config/speeds.yaml`."""
-
-    measured_on: str
-    measured_gpus: PositiveInt
-    gpus: dict[str, Gpu]
-    detectors: dict[str, dict[str, Detector]]
-    mask_heads: dict[str, Factors]
-    parts: dict[str, Factors]
-    keypoint_head: KeypointHead
-    semantic: dict[str, SemanticModel]
-    datasets: dict[str, DatasetSize]
 
 
 @dataclass(frozen=True)
@@ -107,19 +30,6 @@ class ModelSpeed:
     test_s: Range
     model_bytes: float
     sources: tuple[str, ...]
-
-
-def load_speeds(config_dir: Path) -> Speeds:
-    """Read `config/speeds.yaml`.
-
-    Raises:
-        UserError: it is missing, or a key is unknown or has a wrong value.
-    """
-    path = config_dir / "speeds.yaml"
-    try:
-        return Speeds.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, Speeds)}") from None
 
 
 def gpu_speed(speeds: Speeds, name: str) -> Gpu:

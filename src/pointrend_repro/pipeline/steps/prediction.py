@@ -61,7 +61,8 @@ def run_prediction(
     saved.model.to(device)
     dataset, read = _read_split(settings, data, split)
     used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest} | read
-    options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
+    most = getattr(settings.test, "given_proposals", None)
+    options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin, most)
     predicting, together = put_together(saved, settings, others or {}, device)
 
     def record(made: str) -> dict[str, Any]:
