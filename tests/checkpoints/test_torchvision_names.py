@@ -9,7 +9,7 @@ from pointrend_repro.modeling.resnet import ResNet
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [("resnet50", "resnet50"), ("resnext101_32x8d", "resnext101_32x8d")]
+    ("ours", "theirs"), [("resnet50", "resnet50"), ("resnext101_64x4d", "resnext101_64x4d")]
 )
 def test_features_are_torchvisions(ours, theirs):
     torch.manual_seed(0)

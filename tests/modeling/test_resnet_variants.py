@@ -6,8 +6,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
+from pointrend_repro.modeling.conv_norm import ConvNorm
 from pointrend_repro.modeling.resnet import ResNet
-from pointrend_repro.modeling.resnet_blocks import ConvNorm
 from pointrend_repro.settings.backbone import BackboneSettings
 
 

@@ -10,6 +10,7 @@ left out is logged in one line.
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,15 @@ _PUBLISHED = {
     "resnext101_32x8d": f"{_URL}ImageNetPretrained/FAIR/X-101-32x8d.pkl",
     "resnext101_64x4d": f"{_DETECTRON_URL}ImageNetPretrained/FBResNeXt/X-101-64x4d.pkl",
     "resnet103": f"{_URL}DeepLab/R-103.pkl",
+    "res2net101": (
+        "https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/res2net101_v1b_26w_4s-0812c246.pth"
+    ),
     "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
+
+# Layers that classifiers lack and that begin with weights which change nothing: offsets of
+# deformable convolutions, and GC blocks.
+_NEW = re.compile(r"\.(offset|context)\.")
 
 # Of its classifier, with which the box head of a detector begins.
 _VGG_LAYERS = ("fc1", "fc2")
@@ -104,8 +112,9 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     """Load `settings.weights` into a trunk.
 
     The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103),
-    Detectron's X-101-64x4d, or a ResNet or VGG of torchvision. Names that a trunk does not have are
-    logged in one line, and so are stages after a trunk's last one.
+    Detectron's X-101-64x4d, a ResNet or VGG of torchvision, open-mmlab's X-101-64x4d, or Res2Net
+    v1b. Names that a trunk does not have are logged in one line, and so are stages after a trunk's
+    last one.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
@@ -122,12 +131,13 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     if checkpoint.source == "model":
         raise UserError(f"{path}: is not an ImageNet backbone; model.backbone.weights needs one")
     _check_pixels(path, checkpoint, settings)
-    model_shapes = shapes_of(trunk.state_dict())
     tensors = checkpoint.tensors
     if checkpoint.source == "caffe2":
         tensors = _with_statistics(tensors, trunk)
     tensors, cut = _without_cut_stages(tensors, trunk)
-    fit = compare_shapes(model_shapes, shapes_of(tensors))
+    own = shapes_of(trunk.state_dict())
+    expected = {name: own[name] for name in own if name in tensors or not _NEW.search(name)}
+    fit = compare_shapes(expected, shapes_of(tensors))
     if not fit.is_exact:
         raise UserError(f"{path}: does not fit backbone {settings.name}: {fit}")
     require_weights(path, tensors)

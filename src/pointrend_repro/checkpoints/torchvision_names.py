@@ -1,4 +1,13 @@
-"""Renames torchvision's ImageNet ResNets, ResNeXts and VGGs to our trunks' names."""
+"""Renames torchvision's ImageNet ResNets, ResNeXts and VGGs to our trunks' names.
+
+mmdetection's trunks have the same names (open-mmlab's resnext101_64x4d is one), and so have those
+of Res2Net's authors, apart from what Res2Net has instead: three convolutions as a stem, and in each
+block several 3x3 convolutions and, before the shortcut's, an average.
+
+Sources: torchvision 0.26, models/resnet.py; res2net_v1b.py of Res2Net/Res2Net-PretrainedModels at
+9a386ca8; models/backbones/res2net.py of mmdetection 2.28, where the stem is one Sequential, and of
+mmdetection 1.1 as in zehuichen123/3DFuture_ins_seg at 6caaf9cd.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,34 +17,63 @@ T = TypeVar("T")
 
 _LAYER = re.compile(r"^layer([1-4])\.(\d+)\.(.+)$")
 _NOT_OF_A_TRUNK = re.compile(r"^fc\.|num_batches_tracked$|(conv\d|downsample\.0)\.bias$")
-_RENAMED = {"downsample.0.": "shortcut.", "downsample.1.": "shortcut.norm."} | {
-    f"bn{i}.": f"conv{i}.norm." for i in (1, 2, 3)
+_NORMS = {f"bn{i}.": f"conv{i}.norm." for i in (1, 2, 3)}
+_SHORTCUT = {"downsample.0.": "shortcut.", "downsample.1.": "shortcut.norm."}
+_AFTER_AN_AVERAGE = {"downsample.1.": "shortcut.", "downsample.2.": "shortcut.norm."}
+_THREE_CONVOLUTIONS = {
+    "conv1.0.": "conv1.",
+    "conv1.1.": "conv1.norm.",
+    "conv1.3.": "conv2.",
+    "conv1.4.": "conv2.norm.",
+    "conv1.6.": "conv3.",
+    "bn1.": "conv3.norm.",
 }
+# mmdetection's, since its version 2: `stem.0.` to `stem.7.`.
+_ONE_SEQUENTIAL = {
+    f"stem.{3 * i + j}.": f"conv{i + 1}.{norm}"
+    for i in range(3)
+    for j, norm in enumerate(("", "norm."))
+}
+# Deformable convolutions (the older name is detectron2's, too) and GC blocks of mmdetection.
+_PARTS = (
+    (re.compile(r"\.conv_offset\."), ".offset."),
+    (re.compile(r"^(res\d\.\d+\.conv\d)_offset\."), r"\1.offset."),
+    (re.compile(r"^(res\d\.\d+\.)bns\.(\d)\."), r"\1convs.\2.norm."),
+    (re.compile(r"\.context_block\.conv_mask\."), ".context.attention."),
+    (re.compile(r"\.context_block\.channel_add_conv\.0\."), ".context.squeeze."),
+    (re.compile(r"\.context_block\.channel_add_conv\.1\."), ".context.norm."),
+    (re.compile(r"\.context_block\.channel_add_conv\.3\."), ".context.expand."),
+)
 # Linear layers of a VGG's classifier, between which are ReLUs and dropout.
 _VGG_LAYERS = {"classifier.0": "fc1", "classifier.3": "fc2"}
 
 
 def is_torchvision(names: Iterable[str]) -> bool:
-    """Return whether these are torchvision's names for a ResNet."""
+    """Return whether these are torchvision's names for a ResNet, or a Res2Net's."""
     return "layer1.0.conv1.weight" in set(names)
 
 
 def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename a torchvision ResNet to a trunk's names.
+    """Rename a ResNet of torchvision or mmdetection, or a Res2Net, to a trunk's names.
 
     Its classifier `fc` is dropped, and so are biases of convolutions, which torchvision's ResNets
     do not have but those that other projects converted from Caffe do.
     """
+    is_res2net = "layer1.0.convs.0.weight" in tensors
+    of_stem = _THREE_CONVOLUTIONS | _ONE_SEQUENTIAL if is_res2net else _NORMS
+    of_block = _NORMS | (_AFTER_AN_AVERAGE if is_res2net else _SHORTCUT)
     renamed = {}
     for name, value in tensors.items():
         if _NOT_OF_A_TRUNK.search(name):
             continue
         layer = _LAYER.match(name)
         if layer:
-            module, rest = f"res{int(layer[1]) + 1}.{layer[2]}.", layer[3]
+            ours = f"res{int(layer[1]) + 1}.{layer[2]}.{_replaced(layer[3], of_block)}"
         else:
-            module, rest = "stem.", name
-        renamed[module + _rename(rest)] = value
+            ours = "stem." + _replaced(name, of_stem)
+        for pattern, replacement in _PARTS:
+            ours = pattern.sub(replacement, ours)
+        renamed[ours] = value
     return renamed
 
 
@@ -58,8 +96,8 @@ def from_torchvision_vgg(tensors: Mapping[str, T]) -> dict[str, T]:
     return renamed
 
 
-def _rename(name: str) -> str:
-    for theirs, ours in _RENAMED.items():
+def _replaced(name: str, prefixes: Mapping[str, str]) -> str:
+    for theirs, ours in prefixes.items():
         if name.startswith(theirs):
             return ours + name[len(theirs) :]
     return name

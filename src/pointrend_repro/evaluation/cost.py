@@ -126,6 +126,7 @@ def _pointrend(
     head: PointRendHead, channels: int, num_classes: int, inference: InferenceSettings
 ) -> _Cost:
     point_head = head.point_head
+    channels *= len(head.settings.levels)
     side = 2 * head.coarse_head.resolution
     coarse = _count(
         head.coarse_head, head.coarse_head.from_samples, torch.zeros(1, channels, side, side)

@@ -9,6 +9,7 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.balancing import BalancedPyramid
 from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.modeling.vgg import LAST_MAP, VGGTrunk, is_vgg
 from pointrend_repro.settings.backbone import BackboneSettings
@@ -86,7 +87,8 @@ class TrunkBackbone(nn.Module):
 class FPNBackbone(TrunkBackbone):
     """A trunk and its feature pyramid (1612.03144).
 
-    p6 is p5 at half the resolution (no weights), for the largest anchors only.
+    p6 is p5 at half the resolution (no weights), for the largest anchors and for heads that ask
+    for it. With `balancing_blocks`, all five levels are balanced (`modeling.balancing`).
 
     Attributes:
         channels: of p2 to p6.
@@ -109,6 +111,11 @@ class FPNBackbone(TrunkBackbone):
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )
+        self.balance = (
+            BalancedPyramid(settings.fpn_channels, settings.balancing_blocks)
+            if settings.balancing_blocks
+            else None
+        )
 
     def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
         """Compute the feature maps of a batch.
@@ -121,9 +128,14 @@ class FPNBackbone(TrunkBackbone):
             for H and W the batch's largest sides, rounded up to a multiple of 32; images lie in
             the upper left corner.
         """
-        trunk = super().forward(images)
-        maps = self.fpn(OrderedDict(trunk))
-        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+        return self.with_pyramid(super().forward(images))
+
+    def with_pyramid(self, trunk: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the maps of a trunk, and `p2` ... `p6`, which are computed from them."""
+        levels = list(self.fpn(OrderedDict(trunk)).values())
+        if self.balance is not None:
+            levels = self.balance(levels)
+        return trunk | dict(zip(STRIDES, levels, strict=True))
 
 
 class OneMapBackbone(TrunkBackbone):
@@ -184,6 +196,8 @@ def _trunk(settings: BackboneSettings, last: str) -> ResNet | VGGTrunk:
         output_stride=settings.output_stride,
         multi_grid=settings.multi_grid,
         last=last,
+        deformable=settings.deformable,
+        context_ratio=settings.context_ratio,
     )
 
 

@@ -8,6 +8,7 @@ from pointrend_repro.modeling.mask_heads import build_mask_head
 from pointrend_repro.modeling.pooling import RoiLayer, build_roi_layer
 from pointrend_repro.modeling.proposal_model import ProposalModel
 from pointrend_repro.modeling.resnet import Res5
+from pointrend_repro.modeling.resnet_blocks import BlockParts
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.instances import ModelSettings
 
@@ -62,10 +63,6 @@ def build_box_head(
     detector, trunk = settings.detector, settings.backbone
     if settings.features != "c4":
         return FcBoxHead(channels, num_classes, detector, roi_layer)
-    res5 = Res5(
-        trunk.name,
-        norm=trunk.norm,
-        stride_in_1x1=trunk.stride_in_1x1,
-        stride=detector.res5_stride,
-    )
+    parts = BlockParts(trunk.norm, trunk.stride_in_1x1, trunk.deformable, trunk.context_ratio)
+    res5 = Res5(trunk.name, parts, stride=detector.res5_stride)
     return Res5BoxHead(res5, num_classes, detector, roi_layer)

@@ -1,4 +1,4 @@
-"""Parts of ResNet trunks: stems, residual blocks, and convolutions with normalisation.
+"""Parts of ResNet trunks: stems and residual blocks.
 
 Strides and dilations have no weights, so blocks are made without them and get them from
 `set_geometry`, which may be called again on a trained block.
@@ -6,59 +6,39 @@ Strides and dilations have no weights, so blocks are made without them and get t
 Module names follow detectron2's checkpoints (`conv1.norm`, `shortcut`, ...).
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import FrozenBatchNorm2d
 
-from pointrend_repro.modeling.init import init_msra
+from pointrend_repro.modeling.context_block import ContextBlock
+from pointrend_repro.modeling.conv_norm import ConvNorm, DeformableConvNorm
 
 
-class ConvNorm(nn.Conv2d):
-    """A convolution without bias, followed by its normalisation."""
+@dataclass(frozen=True)
+class BlockParts:
+    """What the residual blocks of a stage consist of, as `BackboneSettings` names it.
 
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel_size: int,
-        *,
-        norm: str,
-        stride: int = 1,
-        groups: int = 1,
-    ) -> None:
-        super().__init__(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=kernel_size // 2,
-            groups=groups,
-            bias=False,
-        )
-        self.norm = _NORMS[norm](out_channels)
-        init_msra(self)
+    Attributes:
+        deformable: whether their 3x3 convolutions are.
+        context_ratio: of the GC block before the sum with the shortcut; none: no such block.
+    """
 
-    def set_geometry(self, stride: int, dilation: int = 1) -> None:
-        """Change stride and dilation; the padding keeps output cells aligned with input cells."""
-        reach = dilation * (self.kernel_size[0] // 2)
-        self.stride = (stride, stride)
-        self.dilation = (dilation, dilation)
-        self.padding = (reach, reach)
+    norm: str
+    stride_in_1x1: bool
+    deformable: bool = False
+    context_ratio: float | None = None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        if isinstance(self.norm, FrozenBatchNorm2d):
-            return self._with_norm_in_weights(x, self.norm)
-        normed: Tensor = self.norm(super().forward(x))
-        return normed
+    def conv3x3(self, in_channels: int, out_channels: int, groups: int = 1) -> ConvNorm:
+        """Make a 3x3 convolution with its norm."""
+        kind = DeformableConvNorm if self.deformable else ConvNorm
+        return kind(in_channels, out_channels, 3, norm=self.norm, groups=groups)
 
-    def _with_norm_in_weights(self, x: Tensor, norm: FrozenBatchNorm2d) -> Tensor:
-        """A frozen norm is linear: scaling the weights is far cheaper than scaling the maps."""
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        weight = self.weight * scale.view(-1, 1, 1, 1)
-        return self._conv_forward(x, weight, norm.bias - norm.running_mean * scale)
+    def context(self, channels: int) -> nn.Module:
+        """Make what follows the last convolution."""
+        if self.context_ratio is None:
+            return nn.Identity()
+        return ContextBlock(channels, self.context_ratio)
 
 
 class Stem(nn.Module):
@@ -92,11 +72,12 @@ class DeepLabStem(nn.Module):
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, parts: BlockParts) -> None:
         super().__init__()
-        self.shortcut = _shortcut(in_channels, out_channels, norm)
-        self.conv1 = ConvNorm(in_channels, out_channels, 3, norm=norm)
-        self.conv2 = ConvNorm(out_channels, out_channels, 3, norm=norm)
+        self.shortcut = make_shortcut(in_channels, out_channels, parts.norm)
+        self.conv1 = parts.conv3x3(in_channels, out_channels)
+        self.conv2 = parts.conv3x3(out_channels, out_channels)
+        self.context = parts.context(out_channels)
 
     def set_geometry(
         self, dilation: int, *, stride: int = 1, strided_dilation: int | None = None
@@ -114,7 +95,7 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y = self.conv2(F.relu_(self.conv1(x)))
+        y = self.context(self.conv2(F.relu_(self.conv1(x))))
         return F.relu_(y.add_(self.shortcut(x)))
 
 
@@ -122,21 +103,15 @@ class BottleneckBlock(nn.Module):
     """1x1, (grouped) 3x3 and 1x1 convolutions around a shortcut."""
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        norm: str,
-        *,
-        width: int,
-        groups: int,
-        stride_in_1x1: bool,
+        self, in_channels: int, out_channels: int, parts: BlockParts, *, width: int, groups: int
     ) -> None:
         super().__init__()
-        self.stride_in_1x1 = stride_in_1x1
-        self.shortcut = _shortcut(in_channels, out_channels, norm)
-        self.conv1 = ConvNorm(in_channels, width, 1, norm=norm)
-        self.conv2 = ConvNorm(width, width, 3, groups=groups, norm=norm)
-        self.conv3 = ConvNorm(width, out_channels, 1, norm=norm)
+        self.stride_in_1x1 = parts.stride_in_1x1
+        self.shortcut = make_shortcut(in_channels, out_channels, parts.norm)
+        self.conv1 = ConvNorm(in_channels, width, 1, norm=parts.norm)
+        self.conv2 = parts.conv3x3(width, width, groups)
+        self.conv3 = ConvNorm(width, out_channels, 1, norm=parts.norm)
+        self.context = parts.context(out_channels)
 
     def set_geometry(
         self, dilation: int, *, stride: int = 1, strided_dilation: int | None = None
@@ -152,11 +127,12 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
-        y = F.relu_(self.conv2(F.relu_(self.conv1(x))))
-        return F.relu_(self.conv3(y).add_(self.shortcut(x)))
+        y = self.context(self.conv3(F.relu_(self.conv2(F.relu_(self.conv1(x))))))
+        return F.relu_(y.add_(self.shortcut(x)))
 
 
-def _shortcut(in_channels: int, out_channels: int, norm: str) -> nn.Module:
+def make_shortcut(in_channels: int, out_channels: int, norm: str) -> nn.Module:
+    """Make the way around a block: a 1x1 convolution where the channels change."""
     if in_channels == out_channels:
         return nn.Identity()
     return ConvNorm(in_channels, out_channels, 1, norm=norm)
@@ -167,15 +143,3 @@ def _set_shortcut_stride(shortcut: nn.Module, stride: int) -> None:
         shortcut.set_geometry(stride)
     elif stride != 1:
         raise ValueError("a block that keeps its channels has no shortcut to stride in")
-
-
-def _group_norm(channels: int) -> nn.Module:
-    return nn.GroupNorm(num_groups=max(1, channels // 8), num_channels=channels)
-
-
-_NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "frozen_bn": FrozenBatchNorm2d,
-    "bn": nn.BatchNorm2d,
-    "sync_bn": nn.SyncBatchNorm,
-    "gn": _group_norm,
-}

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, FiniteFloat
 
 from pointrend_repro.settings.identity import added
-from pointrend_repro.settings.values import Deviation, PositiveFloat, PositiveInt, Strict
+from pointrend_repro.settings.values import Deviation, PositiveInt, Strict
 
 
 class BackboneSettings(Strict):
@@ -59,7 +59,7 @@ class BackboneSettings(Strict):
         False,
         "DCN: the 3x3 convolutions of res3 to res5 sample at learnt offsets (3D-FUTURE report)",
     )
-    context_ratio: PositiveFloat | None = added(
+    context_ratio: Annotated[float, Field(gt=0, le=1)] | None = added(
         None,
         "GC block: its inner channels as a share of a block's outputs, after the last convolution "
         "of each block of res3 to res5; none: no such block",

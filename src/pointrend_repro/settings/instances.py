@@ -80,6 +80,9 @@ class DetectorSettings(Strict):
     rpn_pre_nms_train: PositiveInt = 2000
     rpn_pre_nms_test: PositiveInt = 1000
     rpn_post_nms: PositiveInt = 1000
+    rpn_post_nms_train: PositiveInt | None = added(
+        None, "in training; none: rpn_post_nms, which else is of both"
+    )
     rpn_nms_iou: Fraction = 0.7
     roi_batch_per_image: PositiveInt = 512
     roi_positive_fraction: Fraction = 0.25
@@ -165,6 +168,8 @@ class ModelSettings(AnyModelSettings):
             raise ValueError(f"mask_head.kind {head} needs features: fpn, not {self.features}")
         if self.features != "c4" and head == "res5":
             raise ValueError(f"mask_head.kind res5 needs features: c4, not {self.features}")
+        if self.features != "fpn" and self.backbone.balancing_blocks:
+            raise ValueError(f"backbone.balancing_blocks needs features: fpn, not {self.features}")
         if self.features == "c4" and (self.backbone.output_stride, self.backbone.multi_grid) != (
             32,
             (),

@@ -141,6 +141,9 @@ def test_a_faster_gpu_computes_sooner_but_loads_no_faster(paper: Grid) -> None:
     hours = training_hours(model, 65_000, fast, 8)
     assert hours.high == pytest.approx(model.loading_s.high * 65_000 / 3600)
     assert prediction_hours(model, 500, fast).high < 1e-6
+    once, four_times = (prediction_hours(model, 500, fast, views) for views in (1, 4))
+    assert four_times.low == pytest.approx(4 * once.low)
+    assert four_times.high == pytest.approx(10 * once.high)
 
 
 def test_a_range_of_gpu_speeds_widens_the_estimate(paper: Grid) -> None:

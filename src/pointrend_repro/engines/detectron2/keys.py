@@ -61,6 +61,14 @@ def backbone_problems(settings: BackboneSettings) -> list[str]:
     problems = []
     if settings.name not in _TRUNKS:
         problems.append(f"model.backbone.name {settings.name} (it has {', '.join(_TRUNKS)})")
-    if settings.norm not in _NORMS:
-        problems.append(f"model.backbone.norm {settings.norm} in our groups (its GN has 32)")
+    if settings.norm == "gn":
+        problems.append("model.backbone.norm gn in our groups (its GN has 32)")
+    elif settings.norm not in _NORMS:
+        problems.append(f"model.backbone.norm {settings.norm}")
+    if settings.deformable:
+        problems.append("model.backbone.deformable (its blocks name the offsets otherwise)")
+    if settings.context_ratio is not None:
+        problems.append("model.backbone.context_ratio")
+    if settings.balancing_blocks:
+        problems.append(f"model.backbone.balancing_blocks {settings.balancing_blocks}")
     return problems

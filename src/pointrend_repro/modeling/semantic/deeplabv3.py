@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.modeling.conv_norm import ConvNorm
 from pointrend_repro.modeling.init import init_normal, init_xavier
-from pointrend_repro.modeling.resnet_blocks import ConvNorm
 from pointrend_repro.modeling.semantic.losses import hard_pixel_cross_entropy, mean_cross_entropy
 from pointrend_repro.modeling.semantic.upsampling import upsample
 from pointrend_repro.settings.semantic import DeepLabV3Settings

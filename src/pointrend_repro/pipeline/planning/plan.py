@@ -184,10 +184,12 @@ class _Reckoning:
         hours = []
         for prediction, done in self.progress.predictions.items():
             images = self.images.get((prediction.training.dataset, prediction.split))
+            way = prediction.training.variant, prediction.inference
+            views = self.grid.inference_settings(*way).test.views
             for training in prediction.trainings:
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
-                    hours.append(gpu_time.prediction_hours(model, images, self.machine))
+                    hours.append(gpu_time.prediction_hours(model, images, self.machine, views))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:

@@ -1,0 +1,120 @@
+"""Convolutions with their normalisation, plain and deformable.
+
+Strides and dilations have no weights, so they may be changed on a trained convolution.
+
+Sources: "Deformable Convolutional Networks" (DCN, 1703.06211) without modulation, with one group of
+offsets; offsets are ordered as in detectron2 and mmdetection, (dy, dx) for each tap of the kernel.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d, deform_conv2d
+
+from pointrend_repro.modeling.init import init_msra, init_normal
+
+
+class FixedStatisticsBatchNorm2d(FrozenBatchNorm2d):
+    """Batch normalisation whose statistics stay those of its first weights; scale and shift learn.
+
+    mmdetection's `norm_eval=True, requires_grad=True`.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        for name in ("weight", "bias"):
+            self.register_parameter(name, nn.Parameter(self._buffers.pop(name)))
+
+
+class ConvNorm(nn.Conv2d):
+    """A convolution without bias, followed by its normalisation."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        norm: str,
+        stride: int = 1,
+        groups: int = 1,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=False,
+        )
+        self.norm = _NORMS[norm](out_channels)
+        init_msra(self)
+
+    def set_geometry(self, stride: int, dilation: int = 1) -> None:
+        """Change stride and dilation; the padding keeps output cells aligned with input cells."""
+        _set_geometry(self, stride, dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, C', H / stride, W / stride)."""
+        if isinstance(self.norm, FrozenBatchNorm2d):
+            return self._with_norm_in_weights(x, self.norm)
+        normed: Tensor = self.norm(super().forward(x))
+        return normed
+
+    def _with_norm_in_weights(self, x: Tensor, norm: FrozenBatchNorm2d) -> Tensor:
+        """A frozen norm is linear: scaling the weights is far cheaper than scaling the maps."""
+        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        weight = self.weight * scale.view(-1, 1, 1, 1)
+        return self._conv_forward(x, weight, norm.bias - norm.running_mean * scale)
+
+
+class DeformableConvNorm(ConvNorm):
+    """A `ConvNorm` that reads its input at offsets, which a plain convolution of it computes.
+
+    All channels share the offsets, also where the convolution has groups. They begin at zero: a new
+    one computes what a plain `ConvNorm` of its weights does.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, norm: str, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, norm=norm, groups=groups)
+        self.offset = nn.Conv2d(
+            in_channels, 2 * kernel_size**2, kernel_size, padding=kernel_size // 2
+        )
+        init_normal(self.offset, std=0.0)
+
+    def set_geometry(self, stride: int, dilation: int = 1) -> None:
+        """Change stride and dilation, as of a `ConvNorm`."""
+        super().set_geometry(stride, dilation)
+        _set_geometry(self.offset, stride, dilation)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        out: Tensor = deform_conv2d(
+            input, self.offset(input), weight, bias, self.stride, self.padding, self.dilation
+        )
+        # torchvision gives rows of channels back as planes, which all later layers would keep.
+        last = input.is_contiguous(memory_format=torch.channels_last)
+        return out.contiguous(memory_format=torch.channels_last) if last else out
+
+
+def _set_geometry(conv: nn.Conv2d, stride: int, dilation: int) -> None:
+    reach = dilation * (conv.kernel_size[0] // 2)
+    conv.stride = (stride, stride)
+    conv.dilation = (dilation, dilation)
+    conv.padding = (reach, reach)
+
+
+def _group_norm(channels: int) -> nn.Module:
+    return nn.GroupNorm(num_groups=max(1, channels // 8), num_channels=channels)
+
+
+_NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "frozen_bn": FrozenBatchNorm2d,
+    "fixed_statistics_bn": FixedStatisticsBatchNorm2d,
+    "bn": nn.BatchNorm2d,
+    "sync_bn": nn.SyncBatchNorm,
+    "gn": _group_norm,
+}
