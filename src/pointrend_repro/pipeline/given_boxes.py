@@ -7,6 +7,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_as_recorded
 from pointrend_repro.predictions.proposals import Proposals, read_proposals
+from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.proposals_from import ResolvedProposals
 from pointrend_repro.settings.values import Split
 
@@ -73,19 +74,23 @@ def _require_of(
 
 @dataclass(frozen=True)
 class GivenFile:
-    """The predictions whose boxes a prediction is given, and whose boxes these have to be."""
+    """The predictions whose boxes a prediction is given, and whose boxes these have to be.
+
+    Attributes:
+        at_most: how many boxes of an image; none: as `settings` say.
+    """
 
     settings: ResolvedProposals
     path: Path | None
+    at_most: int | None = None
 
     def read(
-        self, dataset: Any, split: Split, origin: dict[str, Any], at_most: int | None = None
+        self, dataset: Any, split: Split, origin: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return arguments of `Family.predict`, and what the record of the prediction says of them.
 
         Args:
             origin: of the model that is given the boxes.
-            at_most: how many boxes of an image; none: as its training's settings say.
         """
         keys = {"preset", "trial"} & set(origin)
         experiment = {key: origin[key] for key in keys}
@@ -95,12 +100,15 @@ class GivenFile:
             dataset,
             split=split,
             experiment=experiment,
-            at_most=at_most,
+            at_most=self.at_most,
         )
         assert given is not None
         return {"proposals": given.proposals}, {"proposals_from": given.record}
 
 
-def given_file(settings: ResolvedProposals | None, path: Path | None) -> GivenFile | None:
+def given_file(
+    settings: ResolvedProposals | None, path: Path | None, inference: AnyInferenceSettings
+) -> GivenFile | None:
     """Return what a training's settings say that its predictions read; None if nothing."""
-    return None if settings is None else GivenFile(settings, path)
+    at_most = getattr(inference.test, "given_proposals", None)
+    return None if settings is None else GivenFile(settings, path, at_most)
