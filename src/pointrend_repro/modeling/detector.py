@@ -19,6 +19,7 @@ from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.proposal_model import without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
+from pointrend_repro.modeling.views import Inside
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
@@ -175,24 +176,20 @@ class MaskRCNN(nn.Module):
         """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of `scored_boxes`."""
         return self.box_head.choose(boxes, scores, image_size, test)
 
-    def mask_logits(
+    def look_inside(
         self,
         maps: dict[str, Tensor],
         boxes: Tensor,
         labels: Tensor,
         settings: InferenceSettings,
-    ) -> Tensor | None:
-        """Return mask logits (R, M, M) over boxes (R, 4) with classes (R,), all of one image."""
-        if self.mask_head is None:
-            return None
-        return self.mask_head.predict(maps, [boxes], [labels], settings)
-
-    def keypoint_maps(self, maps: dict[str, Tensor], boxes: Tensor) -> Tensor | None:
-        """Return heat maps (R, K, S, S) of keypoints over boxes (R, 4), all of one image."""
-        if self.keypoint_head is None:
-            return None
-        found: Tensor = self.keypoint_head(maps, [boxes])
-        return found
+    ) -> Inside:
+        """Return masks and keypoints over boxes (R, 4) with classes (R,), all of one image."""
+        masks = points = None
+        if self.mask_head is not None:
+            masks = self.mask_head.predict(maps, [boxes], [labels], settings)
+        if self.keypoint_head is not None:
+            points = self.keypoint_head(maps, [boxes])
+        return Inside(masks, points)
 
     def own_masks(self) -> MaskHead:
         """Return what predicts masks.
