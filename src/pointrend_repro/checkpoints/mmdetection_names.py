@@ -1,4 +1,4 @@
-"""Renames mmdetection's Hybrid Task Cascade (2.0 and later) to ours.
+"""Renames mmdetection's Mask R-CNN, Mask Scoring R-CNN and HTC (2.0 and later) to ours.
 
 The tensors are the same in both: background is the last class, deltas are (dx, dy, dw, dh), anchors
 are ordered by ratio, and RoI features are flattened as (C, H, W). Before 2.0, background came first
@@ -32,6 +32,13 @@ _RENAMED = (
     (r"roi_head\.mask_head\.(\d)\.upsample\.", r"mask_head.stages.\1.deconv."),
     (r"roi_head\.mask_head\.(\d)\.conv_logits\.", r"mask_head.stages.\1.predictor."),
     (r"roi_head\.mask_head\.(\d)\.conv_res\.conv\.", r"mask_head.stages.\1.from_before."),
+    (r"roi_head\.bbox_head\.shared_fcs\.0\.", "box_head.fc1."),
+    (r"roi_head\.bbox_head\.shared_fcs\.1\.", "box_head.fc2."),
+    (r"roi_head\.bbox_head\.fc_cls\.", "box_head.cls_score."),
+    (r"roi_head\.bbox_head\.fc_reg\.", "box_head.bbox_pred."),
+    (r"roi_head\.mask_head\.convs\.(\d)\.conv\.", r"mask_head.convs.\1."),
+    (r"roi_head\.mask_head\.upsample\.", "mask_head.deconv."),
+    (r"roi_head\.mask_head\.conv_logits\.", "mask_head.predictor."),
     (r"roi_head\.mask_iou_head\.convs\.(\d)\.", r"mask_head.iou_head.convs.\1."),
     (r"roi_head\.mask_iou_head\.fcs\.(\d)\.", r"mask_head.iou_head.hidden.\1."),
     (r"roi_head\.mask_iou_head\.fc_mask_iou\.", "mask_head.iou_head.predictor."),
@@ -39,15 +46,13 @@ _RENAMED = (
 _PATTERNS = [(re.compile(f"^{pattern}"), ours) for pattern, ours in _RENAMED]
 
 
-def is_mmdetection_htc(names: Iterable[str]) -> bool:
-    """Return whether these are mmdetection's names for a cascade with masks."""
-    return {"roi_head.bbox_head.0.fc_cls.weight", "roi_head.mask_head.0.conv_logits.weight"} <= set(
-        names
-    )
+def is_mmdetection(names: Iterable[str]) -> bool:
+    """Return whether these are mmdetection's names for a detector in two stages or more."""
+    return any(name.startswith("roi_head.bbox_head.") for name in names)
 
 
-def from_mmdetection_htc(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Rename a state dict of mmdetection's HTC to ours; unknown names stay as they are."""
+def from_mmdetection(tensors: Mapping[str, T]) -> dict[str, T]:
+    """Rename a state dict of mmdetection to ours; unknown names stay as they are."""
     trunk = {n.removeprefix(_TRUNK): t for n, t in tensors.items() if n.startswith(_TRUNK)}
     renamed = {f"backbone.bottom_up.{name}": t for name, t in from_torchvision(trunk).items()}
     others = {_rename(n): t for n, t in tensors.items() if not n.startswith(_TRUNK)}

@@ -21,8 +21,12 @@ from pointrend_repro.checkpoints.detectron2_names import (
 )
 from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.mmdetection_names import (
-    from_mmdetection_htc,
-    is_mmdetection_htc,
+    from_mmdetection,
+    is_mmdetection,
+)
+from pointrend_repro.checkpoints.mmdetection_solov2_names import (
+    from_mmdetection_solov2,
+    is_mmdetection_solov2,
 )
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.torch7 import read_torch7
@@ -98,8 +102,10 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Chec
     if "stem.conv1.weight" in tensors:
         source = "torchvision" if author == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
-    if is_mmdetection_htc(tensors):
-        return Checkpoint(from_mmdetection_htc(tensors), "model")
+    if is_mmdetection_solov2(tensors):
+        return Checkpoint(from_mmdetection_solov2(tensors), "model")
+    if is_mmdetection(tensors):
+        return Checkpoint(from_mmdetection(tensors), "model")
     return Checkpoint(
         from_detectron2(tensors),
         "model",
