@@ -23,6 +23,7 @@ from pointrend_repro.commands import (
     models,
     pipeline,
     plan,
+    segment,
     verify,
 )
 
@@ -44,6 +45,7 @@ _COMMANDS: list[Callable[..., None]] = [
     verify.verify,
     models.convert,
     models.demo,
+    segment.segment,
     models.export,
     heads.check_head,
     bench.bench,

@@ -1,11 +1,10 @@
 """The page in a real browser: silent, alone, usable by mouse and by keyboard, readable."""
 
-import importlib.util
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from axe import violations
 from pages import Page
 
 OPEN_ALL = "for (const d of document.querySelectorAll('details')) d.open = true"
@@ -21,25 +20,6 @@ COVERED = """link => {
   return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) !== link;
 }"""
 BACK = "!document.querySelector('dialog').open && document.activeElement.matches('{link}')"
-
-
-def axe_source() -> str:
-    spec = importlib.util.find_spec("axe_playwright_python")  # ships axe-core; nothing else is used
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
-
-
-def violations(page: Page, rules: str = "{}", of: str = "document") -> list[dict[str, Any]]:
-    """Serious and critical ones that axe-core finds, with the elements that have them."""
-    page.evaluate(axe_source() + "; undefined")
-    found: list[dict[str, Any]] = page.evaluate(
-        f"""axe.run({of}, {{resultTypes: ["violations"], ...{rules}}}).then(found =>
-          found.violations.filter(v => ["serious", "critical"].includes(v.impact))
-            .map(v => ({{id: v.id, impact: v.impact,
-              nodes: v.nodes.slice(0, 5).map(n => n.html.slice(0, 200))}})))"""
-    )
-    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

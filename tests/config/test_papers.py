@@ -64,6 +64,7 @@ def test_a_folder_is_all_that_a_paper_needs(config_dir: Path) -> None:
     assert grid.preset.figures == []
     assert "curves" in grid.preset.pictures
     assert "comparison" not in grid.preset.pictures
+    (config_dir / "claims.yaml").unlink()  # which is about tables of no paper
     claims = load_claims(config_dir, list(grid.papers))
     assert {name: c.table for name, c in claims.claims.items()} == {
         f"{NAME}_best": f"{NAME}_table1"
@@ -195,11 +196,13 @@ def test_a_variant_in_its_old_place_is_trained_by_the_first_paper(config_dir: Pa
     assert load_grid("smoke", config_dir, papers=[NAME]).trained_by["mine"].name == NAME
 
 
-def test_claims_in_their_old_place(config_dir: Path) -> None:
+def test_claims_of_no_paper(config_dir: Path) -> None:
+    (config_dir / "claims.yaml").unlink()
+    papers = load_claims(config_dir, ["pointrend"])
     write(config_dir / "claims.yaml", {"mine": claim("pointrend_224", "4conv_28")})
     claims = load_claims(config_dir, ["pointrend"])
     assert claims.claims["mine"].table == "table1"
-    assert len(claims.claims) == len(load_claims(papers=["pointrend"]).claims) + 1
+    assert len(claims.claims) == len(papers.claims) + 1
 
 
 # --- what is chosen --------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
+from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import Annotation, ImageRecord
@@ -220,6 +221,24 @@ def test_short_edges_and_flips_are_drawn_from_the_settings(tmp_path: Path) -> No
     drawn = [training_example(image, sizes, rng) for _ in range(60)]
     seen = {(tensor.shape[1], target.boxes[0, 0].item() > 0) for tensor, target in drawn}
     assert seen == {(20, False), (20, True), (40, False), (40, True)}
+
+
+def test_short_edges_of_a_range_are_all_drawn_and_limited_by_the_longer(tmp_path: Path) -> None:
+    image = record(tmp_path, [rectangle(0, 0, 0, 10, 40)])
+    sizes = InputSettings(
+        train_short_edge_range_px=(37, 40), max_long_edge_px=1000, train_max_long_edge_px=57
+    )
+    rng = np.random.default_rng(0)
+    seen = {tuple(training_example(image, sizes, rng)[0].shape[1:]) for _ in range(60)}
+    assert seen == {(37, 56), (38, 57)}  # 39 and 40 would make more than 57 columns
+    at_test = sizes.model_copy(update={"test_short_edge_px": 50})
+    shown = inference_image(np.zeros((40, 60, 3), dtype=np.uint8), at_test)
+    assert shown.shape == (3, 50, 75)
+
+
+def test_a_range_of_short_edges_goes_from_small_to_large() -> None:
+    with pytest.raises(ValidationError, match=r"train_short_edge_range_px \(9, 8\)"):
+        InputSettings(train_short_edge_range_px=(9, 8))
 
 
 def test_an_image_of_another_size_is_refused_by_name(tmp_path: Path) -> None:

@@ -305,12 +305,15 @@ def test_the_papers_uncertainty_is_refused() -> None:
     [
         ({"output_resolution": 200}, "output_resolution 200"),
         ({"output_resolution": 28, "points_per_step": 3136}, "points_per_step 3136"),
+        ({"test": {"flip": True, "nms": "soft_linear"}}, r"test.nms soft_linear.*test.flip True"),
+        ({"test": {"more_short_edges_px": [600]}}, r"test.more_short_edges_px \(600,\)"),
     ],
 )
-def test_inference_that_it_cannot_do_is_refused(asked: dict[str, int], told: str) -> None:
+def test_inference_that_it_cannot_do_is_refused(asked: dict[str, Any], told: str) -> None:
     settings = _settings("pointrend_r50_fpn", "coco")
+    asked_for = InferenceSettings.model_validate(asked)
     with pytest.raises(UserError, match=told):
-        inference_config(settings.model, settings.input, InferenceSettings(**asked), num_classes=80)
+        inference_config(settings.model, settings.input, asked_for, num_classes=80)
 
 
 def test_what_a_model_is_tested_with_reaches_detectron2() -> None:

@@ -53,6 +53,12 @@ def test_there_are_as_many_masks_as_an_image_can_have(monkeypatch: pytest.Monkey
     assert set(sizes) == {5}
 
 
+def test_the_time_of_several_views_is_none_of_its_numbers() -> None:
+    asked = InferenceSettings(test=DetectionAtTest(flip=True))
+    with pytest.raises(UserError, match=r"of one view: leave out test\.flip"):
+        measured.inference_time(SETTINGS.model, asked, size=SETTINGS.input, device="cpu")
+
+
 def test_the_command_measures_with_the_presets_widths_and_names_the_device(tmp_path: Path) -> None:
     config = write_small_config(tmp_path / "config")
     output = tmp_path / "time.json"

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from slow_nms import slow_nms
 from torch import Tensor
+from torchvision.ops import roi_align
 
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.box_head import FcBoxHead
@@ -49,12 +51,13 @@ def test_sampling_an_image_without_objects_is_all_background() -> None:
     assert len(sampled.boxes) == 0
 
 
+@pytest.mark.parametrize("agnostic", [False, True])
 @pytest.mark.parametrize("loss", ["l1", "smooth_l1"])
-def test_box_losses_are_those_of_a_slow_loop(loss: str) -> None:
-    head = box_head(box_loss=loss)
+def test_box_losses_are_those_of_a_slow_loop(loss: str, agnostic: bool) -> None:
+    head = box_head(box_loss=loss, class_agnostic_boxes=agnostic)
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(4, NUM_CLASSES + 1, generator=generator)
-    deltas = torch.randn(4, NUM_CLASSES, 4, generator=generator)
+    deltas = torch.randn(4, 1 if agnostic else NUM_CLASSES, 4, generator=generator)
     gt = torch.tensor([[10.0, 10, 30, 30], [40, 40, 60, 60]])
     target = Target(gt, torch.tensor([2, 0]), torch.zeros(2, 64, 64, dtype=torch.bool))
     proposals = Proposals(
@@ -71,7 +74,7 @@ def test_box_losses_are_those_of_a_slow_loop(loss: str) -> None:
         size = box[2:] - box[:2]
         shift = 10 * ((gt_box[:2] + gt_box[2:]) - (box[:2] + box[2:])) / 2 / size
         scale = 5 * ((gt_box[2:] - gt_box[:2]) / size).log()
-        own = deltas[i, proposals.labels[i]]
+        own = deltas[i, 0 if agnostic else proposals.labels[i]]
         for error in (own - torch.cat([shift, scale])).abs():
             quadratic = loss == "smooth_l1" and error < 1
             wanted_box = wanted_box + (error**2 / 2 if quadratic else error - (loss != "l1") / 2)
@@ -94,6 +97,31 @@ def test_refining_applies_the_deltas_of_the_ground_truth_class() -> None:
     assert first.labels.tolist() == [1]
 
 
+def test_refining_applies_the_only_deltas_if_classes_share_them() -> None:
+    head = box_head(class_agnostic_boxes=True)
+    boxes = torch.tensor([[0.0, 0, 10, 10], [5, 5, 25, 45]])
+    proposals = Proposals(boxes, torch.tensor([1, NUM_CLASSES]), torch.tensor([0, 0]))
+    deltas = torch.tensor([[[10.0, 0, 0, 0]], [[0, 10.0, 0, 0]]])
+    (refined,) = head.refine(deltas, [proposals])
+    torch.testing.assert_close(refined.boxes, torch.tensor([[10.0, 0, 20, 10], [5, 45, 25, 85]]))
+
+
+@pytest.mark.parametrize(("resolution", "layers"), [(7, 2), (10, 4)])
+def test_the_head_is_roi_features_and_its_layers(resolution: int, layers: int) -> None:
+    head = box_head(box_roi_resolution=resolution, box_head_layers=layers)
+    feature = torch.randn(1, CHANNELS, 20, 20, generator=torch.Generator().manual_seed(0))
+    features = {f"p{i}": feature for i in range(2, 6)}
+    boxes = torch.tensor([[3.0, 4, 50, 61], [10, 0, 33, 79]])  # small enough for p2
+    x = roi_align(feature, [boxes], resolution, 0.25, 0, True).flatten(1)
+    for number in range(1, layers + 1):
+        x = F.relu(getattr(head, f"fc{number}")(x))
+    logits, deltas = head(features, [boxes])
+    torch.testing.assert_close(logits, head.cls_score(x), atol=1e-5, rtol=1e-4)
+    wanted = head.bbox_pred(x).view(2, NUM_CLASSES, 4)
+    torch.testing.assert_close(deltas, wanted, atol=1e-5, rtol=1e-4)
+    assert not hasattr(head, f"fc{layers + 1}")
+
+
 def slow_detections(
     head: FcBoxHead, logits: Tensor, boxes: Tensor, size: tuple[int, int]
 ) -> list[tuple[float, int, list[float]]]:
@@ -109,17 +137,18 @@ def slow_detections(
     return sorted(found, reverse=True)[: head.settings.detections_per_image]
 
 
-@pytest.mark.parametrize("limit", [5, 100])
-def test_detections_are_those_of_a_slow_implementation(limit: int) -> None:
-    head = box_head(detections_per_image=limit, score_threshold=0.1)
+@pytest.mark.parametrize(("limit", "agnostic"), [(5, False), (100, False), (100, True)])
+def test_detections_are_those_of_a_slow_implementation(limit: int, agnostic: bool) -> None:
+    head = box_head(detections_per_image=limit, score_threshold=0.1, class_agnostic_boxes=agnostic)
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(30, NUM_CLASSES + 1, generator=generator) * 2
-    deltas = torch.randn(30, NUM_CLASSES, 4, generator=generator)
+    deltas = torch.randn(30, 1 if agnostic else NUM_CLASSES, 4, generator=generator)
     corner = torch.rand(30, 2, generator=generator) * 60
     proposals = torch.cat([corner, corner + 10 + torch.rand(30, 2, generator=generator) * 30], 1)
     sizes = [(70, 90), (50, 64)]
     got = head.detect(logits, deltas, [proposals[:20], proposals[20:]], sizes)
     boxes = decode_boxes(deltas, proposals[:, None], (10.0, 10.0, 5.0, 5.0))
+    boxes = boxes.repeat(1, NUM_CLASSES if agnostic else 1, 1)
     for part, rows, size in zip(got, (slice(0, 20), slice(20, 30)), sizes, strict=True):
         wanted = slow_detections(head, logits[rows], boxes[rows].clone(), size)
         assert len(part[1]) == len(wanted) > 4

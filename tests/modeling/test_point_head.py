@@ -70,8 +70,8 @@ def test_projecting_first_or_sampling_first_is_the_same(grad: bool) -> None:
     head, features = mask_head("pointrend"), pyramid()
     points = torch.rand(4, 20, 2, generator=torch.Generator().manual_seed(2))
     with torch.set_grad_enabled(grad):
-        sample_first = head._fine_layer(features["p2"], num_points=1)
-        project_first = head._fine_layer(features["p2"], num_points=10**6)
+        sample_first = head._fine_layer(features, num_points=1)
+        project_first = head._fine_layer(features, num_points=10**6)
         torch.testing.assert_close(sample_first(points, BOXES), project_first(points, BOXES))
     assert sample_first.__name__ != project_first.__name__
 

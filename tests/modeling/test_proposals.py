@@ -55,19 +55,27 @@ def slow_proposals(
             (scores[k].item(), boxes[k]) for k in slow_nms(boxes, scores, settings_.rpn_nms_iou)
         ]
     found.sort(key=lambda pair: -pair[0])
-    return torch.stack([box for _, box in found[: settings_.rpn_post_nms]])
+    in_training = settings_.rpn_post_nms_train if rpn.training else None
+    return torch.stack([box for _, box in found[: in_training or settings_.rpn_post_nms]])
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_proposals_are_those_of_a_slow_implementation(training: bool) -> None:
-    rpn = network(rpn_pre_nms_train=60, rpn_pre_nms_test=30, rpn_post_nms=40).train(training)
+@pytest.mark.parametrize(("training", "in_training"), [(True, None), (True, 45), (False, 45)])
+def test_proposals_are_those_of_a_slow_implementation(
+    training: bool, in_training: int | None
+) -> None:
+    rpn = network(
+        rpn_pre_nms_train=60,
+        rpn_pre_nms_test=30,
+        rpn_post_nms=40,
+        rpn_post_nms_train=in_training,
+    ).train(training)
     features = pyramid(64, 96, images=2)
     sizes = [(64, 96), (50, 70)]
     with torch.no_grad():
         got = rpn.propose(rpn.anchors(features), *rpn(features), sizes)
         for image, size in enumerate(sizes):
             wanted = slow_proposals(rpn, features, image, size)
-            assert len(wanted) == 40
+            assert len(wanted) == (45 if training and in_training else 40)
             torch.testing.assert_close(got[image], wanted)
 
 

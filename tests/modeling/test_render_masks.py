@@ -10,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pointrend_repro.modeling.points import regular_grid, render_masks, subdivision_steps
+from pointrend_repro.modeling.points import (
+    regular_grid,
+    render_masks,
+    rendered_steps,
+    subdivision_steps,
+)
 
 PredictPoints = Callable[[Tensor], Tensor]
 
@@ -83,6 +88,36 @@ def test_the_paper_s_example_of_7_to_224() -> None:
     assert steps[0] == (14, 14**2)
     assert total == 28**2 * 4.25
     assert round(224**2 / total) == 15
+
+
+def winners_steps(start: int, doublings: int, points_per_step: int) -> list[tuple[int, int]]:
+    """The steps that the 3D-FUTURE challenge's winner computes points in, of those that matter.
+
+    A step before the last only interpolates where all points of the next grid fit into it
+    (3DFuture_ins_seg at commit 6caaf9cd, point_rend/roi_heads.py).
+    """
+    steps = []
+    for step in range(doublings):
+        side = start * 2 ** (step + 1)
+        if points_per_step >= 4 * side**2 and step < doublings - 1:
+            continue
+        steps.append((side, min(points_per_step, side**2)))
+    whole = [i for i, (side, count) in enumerate(steps) if count == side**2]
+    return steps[whole[-1] :] if whole else steps
+
+
+@settings(max_examples=100, deadline=None)
+@given(start=st.integers(1, 32), doublings=st.integers(0, 6), points_per_step=st.integers(1, 6000))
+def test_the_winner_s_rule_leaves_out_what_a_whole_grid_makes_void(
+    start: int, doublings: int, points_per_step: int
+) -> None:
+    wanted = winners_steps(start, doublings, points_per_step)
+    assert rendered_steps(start, start * 2**doublings, points_per_step) == wanted
+
+
+def test_the_report_s_example_of_13_to_416() -> None:
+    """4,900 points a step: 26 x 26 is skipped, and 52 x 52 predicted whole."""
+    assert rendered_steps(13, 416, 70**2) == [(52, 52**2), (104, 4900), (208, 4900), (416, 4900)]
 
 
 class CountedPredictor:

@@ -11,8 +11,10 @@ import torch
 import pointrend_repro as pr
 from pointrend_repro.api.demo import write_overlay
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
 from pointrend_repro.checkpoints.loading import load_own_file
 from pointrend_repro.checkpoints.saved_models import load_saved_model
+from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.structures import Detections
@@ -22,8 +24,8 @@ from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.pipeline.steps.evaluation import run_evaluation
 from pointrend_repro.pipeline.steps.prediction import run_prediction
 from pointrend_repro.pipeline.steps.training import run_training
-from pointrend_repro.predictions.ensembles import make_ensemble, pool, rows
-from pointrend_repro.predictions.instances import detect
+from pointrend_repro.predictions.ensembles import make_ensemble
+from pointrend_repro.predictions.instances import detect, predict_dataset, write_results
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.instances import InferenceSettings
@@ -90,15 +92,8 @@ def test_the_file_is_loaded_and_used_by_name(
     assert len(found.boxes) == len(found.scores) == 10
     overlay = tmp_path / "overlay.png"
     plain = read_image(image)
-    write_overlay(
-        image,
-        overlay,
-        model=None,
-        weights=path,
-        score_threshold=0.0,
-        device="cpu",
-        test={"score_threshold": 0.0, "detections_per_image": 1},
-    )
+    one = pr.load_model(path, test={"score_threshold": 0.0, "detections_per_image": 1})
+    write_overlay(image, overlay, one, score_threshold=0.0)
     drawn = (read_image(overlay) != plain).any(axis=2)
     assert 0 < drawn.mean() < 0.9  # outlines and a name; the inside of a box is not tinted
     with_masks = small_settings("4conv").model
@@ -137,19 +132,20 @@ def test_detections_are_selected_with_all_that_they_have(*, masks: bool) -> None
 
 
 def test_models_without_masks_predict_together_and_only_with_their_like(
-    trained: tuple[Path, DataPaths],
+    trained: tuple[Path, DataPaths], tmp_path: Path
 ) -> None:
     path, data = trained
     saved = load_own_file(path)
-    found = detect(saved, read_image(next(data.val_images.glob("*.*"))), EVERYTHING)
     settings = EnsembleSettings(variants=("other",), nms_iou=0.9)
-    together = make_ensemble((saved, saved), settings)
-    pooled = pool([found, found], together.settings)
-    assert [each.mask_logits for each in pooled] == [None] * len(pooled)
-    assert 0 < len(pooled) <= len(list(rows(found)))
+    together = make_ensemble((lambda: saved, lambda: saved), settings)
+    dataset, output = read_coco(data.val_images, data.val_annotations), tmp_path / "p.json"
+    write_results(together, dataset, EVERYTHING, output)
+    pooled, alone = read_json(output), list(predict_dataset(saved, dataset, EVERYTHING))
+    assert 0 < len(pooled) <= len(alone)
+    assert not any("segmentation" in each for each in pooled)
     with_masks = build_mask_rcnn(small_settings("4conv").model, len(saved.categories))
     other = dataclasses.replace(saved, model=with_masks)
     with pytest.raises(UserError, match="other has a mask head, unlike the variant itself"):
-        make_ensemble((saved, other), settings)
+        make_ensemble((lambda: saved, lambda: other), settings)
     with pytest.raises(UserError, match="other has no mask head, unlike the variant itself"):
-        make_ensemble((other, saved), settings)
+        make_ensemble((lambda: other, lambda: saved), settings)

@@ -23,6 +23,7 @@ from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Prediction, Training
+from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.pipeline.planning.jobs import Places
 from pointrend_repro.pipeline.planning.plan import make_plan
 from pointrend_repro.pipeline.planning.progress import look_at
@@ -38,6 +39,7 @@ from small_semantic_experiment import write_semantic_config
 SOURCE, FOLLOWER = "mask_rcnn_r50_fpn", "follower"
 WAY = next(iter(yaml.safe_load(config_file(f"variants/{SOURCE}").read_text())["inference"]))
 BOXES = {"variant": SOURCE, "inference": WAY, "per_image": 5}
+FEW = {"test": {"given_proposals": 2}}
 
 
 def write_config(folder: Path, boxes: dict[str, Any] = BOXES, same_as: str = SOURCE) -> Path:
@@ -54,7 +56,7 @@ def write_config(folder: Path, boxes: dict[str, Any] = BOXES, same_as: str = SOU
 
 
 def write_variant(config: Path, name: str, boxes: dict[str, Any], same_as: str = SOURCE) -> None:
-    values = {"same_as": same_as, "proposals_from": boxes}
+    values = {"same_as": same_as, "proposals_from": boxes, "inference": {"few": FEW}}
     (config / "variants").mkdir(exist_ok=True)
     (config / f"variants/{name}.yaml").write_text(yaml.safe_dump(values))
 
@@ -122,6 +124,17 @@ def test_a_family_that_takes_no_boxes(tmp_path: Path) -> None:
     values["proposals_from"] = BOXES
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(UserError, match="models of family semantic take no proposals"):
+        load_grid(PRESET, config)
+
+
+def test_boxes_are_counted_only_where_some_are_given(tmp_path: Path) -> None:
+    config = write_config(tmp_path / "config")
+    source = config_file(f"variants/{SOURCE}", config)
+    values = yaml.safe_load(source.read_text())
+    values["inference"]["few"] = {"test": {"given_proposals": 2}}
+    source.write_text(yaml.safe_dump(values))
+    told = r"inference\.few\.test\.given_proposals needs proposals_from"
+    with pytest.raises(UserError, match=told):
         load_grid(PRESET, config)
 
 
@@ -230,6 +243,21 @@ def test_from_one_models_boxes_to_the_others_numbers(
     for prediction in (ON_TRAIN, ON_VAL):
         assert f"predict {prediction.folder}" in page
     assert "2 of 2 trainings" in page
+
+    # An inference setting may look at fewer boxes than the training's settings say.
+    few = ["predict", "--inference", "few", "--model", path, *where(folder, FOLLOWER)]
+    few += ["--proposals", results(folder) / ON_VAL.path(grid.kind_of(ON_VAL))]
+    counts: list[int] = []
+    detect = MaskRCNN.detect
+
+    def counting(self: MaskRCNN, images: Any, settings: Any, proposals: Any) -> Any:
+        counts.append(len(proposals[0]))
+        return detect(self, images, settings, proposals)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MaskRCNN, "detect", counting)
+        assert call(monkeypatch, *few, "--output", folder / "few/predictions.json") == 0
+    assert max(counts) == 2
 
     # Those of the other split, of none, and damaged ones are refused.
     train = ["train", "--trial", 0, "--output", folder / "trial0/model.safetensors"]

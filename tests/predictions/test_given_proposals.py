@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.checkpoints.saved_models import build_model
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.data.examples import move_boxes, training_example
+from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.instances import InferenceSettings
@@ -148,3 +149,11 @@ def test_fewer_boxes_may_be_taken_at_test_time_than_in_training() -> None:
     apart = ProposalsFrom.model_validate(values | {"per_image_at_test": 300})
     assert (apart.most("train"), apart.most("val")) == (2000, 300)
     assert identity(both) == values | {"dataset": None}  # finished results keep their digest
+
+
+def test_a_detector_of_own_proposals_is_not_told_how_many_it_is_given() -> None:
+    settings = small_settings()
+    saved = SavedModel(build_model(settings.model, CLASSES), settings.input, [])
+    asked = InferenceSettings.model_validate({"test": {"given_proposals": 3}})
+    with pytest.raises(UserError, match=r"test\.given_proposals: this detector finds proposals"):
+        detect(saved, np.zeros((32, 32, 3), dtype=np.uint8), asked)

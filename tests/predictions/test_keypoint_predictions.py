@@ -20,7 +20,7 @@ from pointrend_repro.checkpoints.saved_models import (
 )
 from pointrend_repro.data.keypoints import COCO_KEYPOINTS, KeypointDefinition
 from pointrend_repro.data.structures import Detections
-from pointrend_repro.predictions.ensembles import make_ensemble, pool
+from pointrend_repro.predictions.ensembles import make_ensemble
 from pointrend_repro.predictions.instances import predict_dataset, predict_image
 from pointrend_repro.predictions.skeletons import joints, limbs
 from pointrend_repro.settings.ensemble import EnsembleSettings
@@ -98,22 +98,11 @@ def test_keypoints_of_boxes_without_area_are_left_out():
     assert out.keypoints.shape == (len(out.boxes), 2, 3) == (1, 2, 3)
 
 
-def test_an_ensemble_keeps_the_keypoints_of_the_boxes_it_keeps():
-    one = with_keypoints(detections(BOX), *POINTS)
-    other = with_keypoints(detections(BOX, [40, 0, 66, 20]), [1.0, 2, 1], [3, 4, 1])
-    settings = EnsembleSettings(variants=("b",), weights=(1.0, 0.5))
-    kept = pool([one, other], settings)
-    assert [found.keypoints.tolist() for found in kept] == [
-        one.keypoints[0].tolist(),
-        other.keypoints[1].tolist(),
-    ]
-
-
 def test_an_ensemble_of_other_keypoints_is_refused():
     saved = keypoint_model()
     settings = EnsembleSettings(variants=("b",))
     with pytest.raises(UserError, match=r"ensemble\.variants: b finds other keypoints"):
-        make_ensemble((saved, replace(saved, keypoints=None)), settings)
+        make_ensemble((lambda: saved, lambda: replace(saved, keypoints=None)), settings)
 
 
 def test_skeletons_leave_out_guesses():

@@ -1,6 +1,7 @@
 """What an inference setting tests a model with reaches the network and what it finds."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def image() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (60, 90, 3), dtype=np.uint8)
 
 
-def asked(**test: float) -> InferenceSettings:
+def asked(**test: Any) -> InferenceSettings:
     return InferenceSettings.model_validate({"output_resolution": 28, "test": test})
 
 
@@ -105,6 +106,52 @@ def test_the_network_sees_another_size(saved: SavedModel, image: NDArray[np.uint
     assert seen == [(32, 48), (80, 120), (32, 48)]
 
 
+def test_it_sees_an_image_several_times(saved: SavedModel, image: NDArray[np.uint8]) -> None:
+    seen = watch_sizes(saved)
+    views = asked(flip=True, more_short_edges_px=[32])
+    found = detect(saved, image, views)
+    assert set(seen) == {(64, 96), (32, 48)}
+    assert found.boxes.min() >= 0
+    assert (found.boxes <= torch.tensor([90, 60, 90, 60])).all()
+    assert found.mask_logits is not None
+    assert found.mask_logits.shape == (len(found.boxes), 28, 28)
+    seen.clear()
+    shown = as_tested(saved, DetectionAtTest(flip=True, more_short_edges_px=(32,)))
+    torch.testing.assert_close(detect(shown, image, asked()).scores, found.scores)
+
+
+def test_soft_nms_leaves_what_it_lowers(saved: SavedModel, image: NDArray[np.uint8]) -> None:
+    plenty = {"detections_per_image": 10_000, "nms_iou": 0.2}
+    hard, soft = (detect(saved, image, asked(**plenty, nms=nms)) for nms in ("hard", "soft_linear"))
+    assert len(soft.boxes) > len(hard.boxes) > 0
+    assert soft.scores.tolist() == sorted(soft.scores.tolist(), reverse=True)
+    threshold = float(soft.scores[10])
+    few = detect(saved, image, asked(**plenty, nms="soft_linear", score_threshold=threshold))
+    torch.testing.assert_close(few.scores, soft.scores[: len(few.scores)])
+    assert 0 < len(few.scores) <= 11
+    shown = as_tested(saved, DetectionAtTest(nms="soft_linear"))
+    assert len(detect(shown, image, asked(**plenty)).boxes) == len(soft.boxes)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1)])
+def test_images_of_a_pixel_in_width_or_height(saved: SavedModel, size: tuple[int, int]) -> None:
+    pixels = np.full((*size, 3), 99, dtype=np.uint8)
+    for test in ({}, {"flip": True, "more_short_edges_px": [32], "nms": "soft_linear"}):
+        found = detect(saved, pixels, asked(**test))
+        assert found.boxes.isfinite().all()
+        assert (found.boxes <= torch.tensor([size[1], size[0]] * 2)).all()
+
+
+def test_given_boxes_are_looked_at_in_every_view(
+    saved: SavedModel, image: NDArray[np.uint8]
+) -> None:
+    given = np.array([[10, 10, 50, 50], [20, 5, 80, 55]], dtype=np.float32)
+    found = detect(saved, image, asked(flip=True, nms_iou=1.0), given)
+    assert len(found.boxes) == 2 * len(CATEGORIES)
+    none = detect(saved, image, asked(flip=True), np.zeros((0, 4), dtype=np.float32))
+    assert none.boxes.shape == (0, 4)
+
+
 def test_a_semantic_network_does_too(image: NDArray[np.uint8]) -> None:
     model = build_model(small_semantic_settings("deeplabv3").model, 2).eval()
     saved = SavedModel(model, SIZE, CATEGORIES)
@@ -126,6 +173,11 @@ def test_words_of_a_command_line() -> None:
     words = read_at_test(["short_edge_px=32", "nms_iou=0.5"])
     settings = with_test(InferenceSettings(), words, where="--test")
     assert settings.test == DetectionAtTest(short_edge_px=32, nms_iou=0.5)
+    words = read_at_test(["flip=true", "more_short_edges_px=600,1000", "nms=soft_linear"])
+    settings = with_test(InferenceSettings(), words, where="--test")
+    assert settings.test == DetectionAtTest(
+        flip=True, more_short_edges_px=(600, 1000), nms="soft_linear"
+    )
     with pytest.raises(UserError, match=r"^--test nms_iou: has no value"):
         read_at_test(["nms_iou"])
     with pytest.raises(UserError, match=r"^--test: nms_iou: "):
@@ -162,14 +214,7 @@ def test_from_python_and_over_a_picture(
     drawn = {}
     for name, test in {"none": {"score_threshold": "1"}, "all": {}}.items():
         target = tmp_path / f"{name}.png"
-        write_overlay(
-            *(tmp_path / "in.png", target),
-            model=None,
-            weights=file,
-            score_threshold=0.0,
-            device="cpu",
-            test=test,
-        )
+        write_overlay(tmp_path / "in.png", target, load_model(file, test=test), score_threshold=0.0)
         drawn[name] = np.array(Image.open(target))
     assert np.array_equal(drawn["none"], image)
     assert not np.array_equal(drawn["all"], image)

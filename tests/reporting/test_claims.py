@@ -92,7 +92,8 @@ def judge(tmp_path: Path, claims: Claims, small_grid: Grid) -> Judge:
 def test_the_papers_own_numbers_bear_out_every_claim(claims: Claims) -> None:
     """Else a row or a column is the wrong way round."""
     not_printed = []
-    for name, claim in claims.claims.items():
+    of_papers = {name: claim for name, claim in claims.claims.items() if claim.table != "mine"}
+    for name, claim in of_papers.items():
         for contrast in contrasts(claim, claims.tables[claim.table]):
             paper = contrast.in_paper(claims.tables[claim.table])
             if paper is None:

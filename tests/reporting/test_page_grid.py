@@ -8,11 +8,11 @@ import pytest
 from made_up_metrics import fill_whole_grid
 from test_page import Page
 
+from pointrend_repro.base.texts import script_json
 from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics
-from pointrend_repro.reporting.page import script_json
 from pointrend_repro.reporting.report import write_report
 
 

@@ -20,6 +20,7 @@ from pointrend_repro.settings.at_test import (
     detector_at_test,
     in_force,
     input_at_test,
+    views_at_test,
 )
 from pointrend_repro.settings.identity import are_of, identity, settings_digest
 from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings
@@ -36,6 +37,9 @@ ASKED = {
     "score_threshold": 0.0,
     "nms_iou": 0.7,
     "detections_per_image": 300,
+    "nms": "soft_linear",
+    "flip": True,
+    "more_short_edges_px": [600, 1200],
 }
 
 
@@ -68,7 +72,45 @@ def test_all_of_it_is_in_force() -> None:
     assert (detector.rpn_pre_nms_test, detector.rpn_pre_nms_train) == (2000, 7)
 
 
-@pytest.mark.parametrize("wrong", [{"nms": 0.5}, {"nms_iou": 1.5}, {"detections_per_image": 0}])
+def test_how_often_an_image_is_seen() -> None:
+    """The report's multi-scale test is one size and its mirror image; a real one has several."""
+    size = InputSettings(test_short_edge_px=800, max_long_edge_px=1000)
+
+    def seen(**test: Any) -> list[tuple[int, int, bool]]:
+        asked = DetectionAtTest.model_validate(test)
+        return [
+            (at.test_short_edge_px, at.max_long_edge_px, flip)
+            for at, flip in views_at_test(size, asked)
+        ]
+
+    assert seen() == [(800, 1000, False)]
+    assert seen(short_edge_px=1400, max_long_edge_px=1400, flip=True) == [
+        (1400, 1400, False),
+        (1400, 1400, True),
+    ]
+    assert seen(more_short_edges_px=[400, 1200]) == [
+        (800, 1000, False),
+        (400, 500, False),
+        (1200, 1500, False),
+    ]
+    assert [flip for *_, flip in seen(more_short_edges_px="400", flip=True)] == [False, True] * 2
+    views = [DetectionAtTest(), DetectionAtTest(flip=False), DetectionAtTest(flip=True)]
+    assert [test.has_views for test in views] == [False, False, True]
+    assert DetectionAtTest(more_short_edges_px=(9,)).has_views
+    assert DetectionAtTest(more_short_edges_px=(9, 8), flip=True).views == 6
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"nms": 0.5},
+        {"nms_iou": 1.5},
+        {"detections_per_image": 0},
+        {"more_short_edges_px": [0]},
+        {"more_short_edges_px": "600,much"},
+        {"flip": "sideways"},
+    ],
+)
 def test_what_is_wrong_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         InferenceSettings.model_validate({"test": wrong})

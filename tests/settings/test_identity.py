@@ -62,6 +62,9 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
             "box_roi_resolution",
             "box_head_layers",
             "class_agnostic_boxes",
+            "rpn_post_nms_train",
+            "box_head_dropout",
+            "roi_negative_from",
         },
         "mask_head": {
             "mask_loss",
@@ -73,6 +76,7 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
         },
     },
     "input": {"only_with_keypoints", "train_short_edge_range_px", "train_max_long_edge_px"},
+    "optimizer": {"clip_norm"},
     "schedule": {"lr_drop_shares"},
 }
 

@@ -21,6 +21,7 @@ from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.modeling.heat_maps import keypoints_of_maps
+from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
@@ -213,6 +214,13 @@ def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.Mon
         write_graph(DetectorGraph(model, SETTINGS), "torchscript", path)
     assert "\n" not in str(e.value)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("test", [{"nms": "soft_linear"}, {"flip": True}])
+def test_a_graph_sees_an_image_once(test: dict[str, object]) -> None:
+    asked = SETTINGS.model_copy(update={"test": DetectionAtTest.model_validate(test)})
+    with pytest.raises(UserError, match=r"nms soft_linear, flip .* cannot be exported"):
+        DetectorGraph(small_model("4conv"), asked)
 
 
 @pytest.mark.parametrize(

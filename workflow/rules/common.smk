@@ -258,6 +258,12 @@ def data_files(wildcards):
     dataset = GRID.datasets[wildcards.dataset]
     if dataset.layout == "cityscapes":
         return [paths.train_annotations, paths.val_annotations]
+    if dataset.val_from_train is not None:
+        return [
+            *generated_folder(wildcards),
+            paths.train_annotations,
+            paths.val_annotations,
+        ]
     if dataset.val_first is not None:
         return [*generated_folder(wildcards), paths.val_annotations]
     return generated_folder(wildcards)

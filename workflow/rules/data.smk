@@ -99,6 +99,32 @@ rule prepare_first_images:
         " --config-dir config >{log:q} 2>&1"
 
 
+# Where a data set has no val that can be scored, a part of train.
+rule prepare_own_split:
+    input:
+        generated_folder,
+        data_records,
+    output:
+        "data/{dataset}_parts/instances_train.json",
+        "data/{dataset}_parts/instances_val.json",
+    log:
+        "logs/{dataset}/own_split.log",
+    wildcard_constraints:
+        dataset=one_of(n for n, d in GRID.datasets.items() if d.val_from_train),
+    localrule: True
+    conda:
+        "../envs/pointrend_repro.yaml"
+    params:
+        count=lambda wildcards: GRID.datasets[wildcards.dataset].val_from_train,
+        seed=lambda wildcards: GRID.datasets[wildcards.dataset].split_seed,
+        data_root=data_root_option,
+    message:
+        "Taking {params.count} images out of the training images of {wildcards.dataset}"
+    shell:
+        "pointrend-repro data prepare --dataset {wildcards.dataset:q} {params.data_root:q}"
+        " --config-dir config >{log:q} 2>&1"
+
+
 # The user's own LVIS annotations are a resource, not a parameter: naming them later does not check
 # the data again.
 rule check_data:

@@ -1,15 +1,14 @@
 """An image with the objects that a model finds drawn over it: masks, names, and skeletons."""
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from pointrend_repro.api.loading import is_model_file, load_model
+from pointrend_repro.api.loading import Model
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
@@ -28,56 +27,58 @@ _PROPOSALS_SHOWN = 10
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def write_overlay(
-    image: Path,
-    output: Path,
-    *,
-    model: str | None,
-    weights: Path,
-    score_threshold: float,
-    device: str,
-    head: str | None = None,
-    test: Mapping[str, Any] | None = None,
-) -> None:
+def write_overlay(image: Path, output: Path, model: Model, *, score_threshold: float) -> None:
     """Predict one image and write it with its objects drawn over it.
 
     Args:
-        model: a name of `list_models`; none: `weights` is a file of this project.
-        weights: as for `load_model`.
-        head: as for `load_model`.
-        test: as for `load_model`.
+        image: the image.
+        output: the overlay.
+        model: with its weights.
         score_threshold: objects below this score are left out; of proposals, only the ten best are
             drawn.
 
     Raises:
-        UserError: image, model or weights are faulty, or the format of `output` is unknown.
+        UserError: the image is faulty.
     """
-    if output.suffix.lower() not in _FORMATS:
-        raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
     pixels = read_image(image)
-    if model is None:
-        if not is_model_file(str(weights)):
-            raise UserError(f"{weights}: does not say which model it is of; name it by --model")
-        loaded = load_model(weights, device=device, head=head, test=test)
-    else:
-        loaded = load_model(model, weights, device, test=test)
-    found = loaded.predict(pixels)
-    if isinstance(found, LabelMap):
-        overlay = draw_labels(pixels, found.labels)
-    elif isinstance(found, MaskProposals):
-        best = _best(found)
-        overlay = draw_instances(pixels, best, ["proposal"], score_threshold=score_threshold)
-    else:
-        overlay = draw_instances(
-            pixels,
-            found,
-            loaded.class_names,
-            score_threshold=score_threshold,
-            skeleton=loaded.skeleton,
-        )
+    overlay = draw_found(pixels, model.predict(pixels), model, score_threshold=score_threshold)
     with atomic_path(output) as part:
         kind = Image.registered_extensions()[output.suffix.lower()]
         Image.fromarray(overlay).save(part, format=kind, quality=95)
+
+
+def require_format(output: Path) -> None:
+    """Refuse the name of an overlay in a format that is not written, before anything is loaded.
+
+    Raises:
+        UserError: it is one.
+    """
+    if output.suffix.lower() not in _FORMATS:
+        raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
+
+
+def draw_found(
+    image: NDArray[np.uint8],
+    found: Instances | LabelMap | MaskProposals,
+    model: Model,
+    *,
+    score_threshold: float,
+) -> NDArray[np.uint8]:
+    """Draw what a model found over an RGB image (H, W, 3): objects, labels, or the best proposals.
+
+    Objects below `score_threshold` are left out.
+    """
+    if isinstance(found, LabelMap):
+        return draw_labels(image, found.labels)
+    if isinstance(found, MaskProposals):
+        return draw_instances(image, _best(found), ["proposal"], score_threshold=score_threshold)
+    return draw_instances(
+        image,
+        found,
+        model.class_names,
+        score_threshold=score_threshold,
+        skeleton=model.skeleton,
+    )
 
 
 def draw_instances(

@@ -1,6 +1,6 @@
 """The package's Python interface: models by name, with any weights, on one image at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
+from pointrend_repro.data.images import read_image
 from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.instances import Instances
@@ -34,6 +35,11 @@ class Model:
     name: str
     saved: SavedModel
     inference: AnyInferenceSettings
+
+    @property
+    def categories(self) -> list[tuple[int, str]]:
+        """The (id, name) of the classes, by label."""
+        return self.saved.categories
 
     @property
     def class_names(self) -> list[str]:
@@ -74,6 +80,35 @@ class Model:
             self.saved, pixels, self.inference
         )
         return found
+
+    def predict_many(
+        self,
+        pictures: Iterable[str | Path],
+        *,
+        on_error: Callable[[Path, UserError], None] | None = None,
+    ) -> Iterator[tuple[Path, Instances | LabelMap | MaskProposals]]:
+        """Predict pictures one after another, each when it is asked for.
+
+        Args:
+            pictures: files.
+            on_error: is called with a picture that cannot be read, which is then left out; None:
+                the error is raised.
+
+        Yields:
+            The path of a picture and what `predict` finds in it.
+
+        Raises:
+            UserError: a picture cannot be read, and there is no `on_error`.
+        """
+        for path in map(Path, pictures):
+            try:
+                pixels = read_image(path)
+            except UserError as error:
+                if on_error is None:
+                    raise
+                on_error(path, error)
+            else:
+                yield path, self.predict(pixels)
 
 
 def load_model(

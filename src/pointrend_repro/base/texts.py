@@ -5,9 +5,11 @@ can clear a terminal. Files of `config/` may hold none, so a title is safe where
 text from elsewhere, such as a device's name in a record, their code points are shown instead.
 """
 
+import json
 import re
 from typing import Annotated, TypeVar
 
+import markupsafe
 from pydantic import AfterValidator
 
 # Control characters except tab and line feed, marks and overrides of the writing direction,
@@ -41,3 +43,11 @@ def _valid(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(_valid)]
+
+
+def script_json(value: object) -> markupsafe.Markup:
+    """Return JSON that is harmless inside a `<script>`, whatever strings it holds."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return markupsafe.Markup(text)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 _FPN_LEVELS = (2, 3, 4, 5)
 _CONV4_LAYERS = (1, 2, 3, 4)
-_POINT_LAYERS = (1, 2, 3)
+_POINT_LAYERS = range(1, 33)  # the paper has three
 _KEYPOINT_LAYERS = range(1, 33)  # the paper has eight
 
 # Ours -> detectron2's.
@@ -37,6 +37,9 @@ _PREFIXES = (
         "mask_head.": "roi_heads.mask_head.head.",
         "mask_head.deconv.": "roi_heads.mask_head.deconv.",
         "mask_head.predictor.": "roi_heads.mask_head.predictor.",
+        "mask_head.coarse_head.reduce_channels.": (
+            "roi_heads.mask_head.coarse_head.reduce_channel_dim_conv."
+        ),
         "mask_head.coarse_head.reduce.": "roi_heads.mask_head.coarse_head.reduce_spatial_dim_conv.",
         "mask_head.coarse_head.": "roi_heads.mask_head.coarse_head.",
         "mask_head.point_head.predictor.": "roi_heads.mask_head.point_head.predictor.",

@@ -22,6 +22,7 @@ from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.modeling.resnet import STAGES
+from pointrend_repro.modeling.vgg import VGG
 from pointrend_repro.settings.backbone import BackboneSettings
 
 _log = logging.getLogger(__name__)
@@ -39,11 +40,15 @@ _PUBLISHED = {
     "res2net101": (
         "https://shanghuagao.oss-cn-beijing.aliyuncs.com/res2net/res2net101_v1b_26w_4s-0812c246.pth"
     ),
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
 }
 
 # Layers that classifiers lack and that begin with weights which change nothing: offsets of
 # deformable convolutions, and GC blocks.
 _NEW = re.compile(r"\.(offset|context)\.")
+
+# Of its classifier, with which the box head of a detector begins.
+_VGG_LAYERS = ("fc1", "fc2")
 
 _SHOWN = 6  # names of left-out tensors to log; batch counters are not counted
 
@@ -80,7 +85,8 @@ _OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 def load_trunk(model: nn.Module, settings: Any) -> None:
     """Load the initial weights of a new model's trunk, if settings name any.
 
-    The trunk is `backbone.bottom_up`; where that ends with res4, res5 may be in the box head.
+    The trunk is `backbone.bottom_up`. The box head may begin with what comes after it: res5 where
+    the trunk ends with res4, and the fully connected layers of a VGG.
 
     Args:
         settings: of the model, with a `backbone`.
@@ -94,10 +100,12 @@ def load_trunk(model: nn.Module, settings: Any) -> None:
 
 def _whole_trunk(model: nn.Module) -> nn.Module:
     trunk = model.get_submodule("backbone.bottom_up")
-    last = getattr(getattr(model, "box_head", None), "res5", None)
-    if hasattr(trunk, "res5") or last is None:
+    children = dict(getattr(model, "box_head", nn.Module()).named_children())
+    beyond = _VGG_LAYERS if isinstance(trunk, VGG) else ("res5",)
+    last = {name: children[name] for name in beyond if name in children}
+    if hasattr(trunk, "res5") or not last:
         return trunk  # what a file has beyond its last stage is left out
-    return nn.ModuleDict(dict(trunk.named_children()) | {"res5": last})
+    return nn.ModuleDict(dict(trunk.named_children()) | last)
 
 
 def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
@@ -140,10 +148,12 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
 def _without_cut_stages(
     tensors: dict[str, Tensor], trunk: nn.Module
 ) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Leave out the last stages of a ResNet that a trunk ends before; return their names, too."""
-    if not hasattr(trunk, STAGES[0]):
+    """Leave out the last stages that a trunk ends before; return their names, too."""
+    parts = dict(trunk.named_children())
+    if STAGES[0] not in parts and "features" not in parts:
         return tensors, ()
-    absent = tuple(f"{stage}." for stage in STAGES if not hasattr(trunk, stage))
+    stages = STAGES if STAGES[0] in parts else _VGG_LAYERS
+    absent = tuple(f"{stage}." for stage in stages if stage not in parts)
     cut = tuple(name for name in tensors if name.startswith(absent))
     return {name: value for name, value in tensors.items() if name not in cut}, cut
 

@@ -24,6 +24,7 @@ from pointrend_repro.settings.heads import (
     Res5MaskSettings,
     SharpMaskHeadSettings,
 )
+from pointrend_repro.settings.htc import HtcInferenceSettings, HtcModelSettings
 from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
@@ -204,8 +205,23 @@ def _proposal_models() -> dict[str, KnownModel]:
     }
 
 
+def _cascades() -> dict[str, KnownModel]:
+    """HTC without its semantic branch, as mmdetection's htc-without-semantic_r50_fpn_1x_coco."""
+    trunk = BackboneSettings(
+        name="resnet50",
+        stride_in_1x1=False,
+        channel_order="RGB",
+        pixel_mean=(123.675, 116.280, 103.530),
+        pixel_std=(58.395, 57.120, 57.375),
+    )
+    categories = [(c.id, c.name) for c in COCO_CATEGORIES]
+    inference = HtcInferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
+    model = HtcModelSettings(backbone=trunk)
+    return {"htc_r50_fpn_coco": KnownModel(model, InputSettings(), categories, inference)}
+
+
 KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models()
+    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models() | _cascades()
 )
 
 

@@ -135,8 +135,8 @@ def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) 
 def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.source == "mmdetection1":
         raise UserError(
-            f"{path}: is of mmdetection 1.x, whose boxes and RoIs lie elsewhere, so it would not find "
-            "the same objects here (docs/weights.md); a training can start from it (start_from)"
+            f"{path}: is of mmdetection 1.x, whose boxes and RoIs lie elsewhere, so it would not "
+            "find the same objects here (docs/weights.md); only start_from takes it"
         )
     if checkpoint.source != "model":
         raise UserError(

@@ -5,7 +5,7 @@ Since mmdetection 2.0 the tensors are the same in both: background is the last c
 (C, H, W). Before 2.0 other conventions held (`mmdetection1_names`).
 
 The trunk has torchvision's names (`torchvision_names`). Source: mmdetection 3.3, whose own models
-wrote the names and arrays in `tests/recorded/mmdetection_pointrend.npz`.
+wrote the names and arrays in `tests/recorded/mmdetection_{pointrend,htc}.npz`.
 """
 
 import re
@@ -51,7 +51,22 @@ _POINTREND: tuple[tuple[str, Any], ...] = (
     (r"roi_head\.point_head\.fcs\.(\d)\.conv\.", rf"{POINTS}layers.\1."),
     (r"roi_head\.point_head\.fc_logits\.", f"{POINTS}predictor."),
 )
-_SINCE_2 = *SHARED, *((rf"roi_head\.{theirs}", ours) for theirs, ours in HEADS), *_POINTREND
+# Hybrid Task Cascade, and the head of Mask Scoring R-CNN on its last stage.
+_CASCADE: tuple[tuple[str, Any], ...] = (
+    (r"roi_head\.bbox_head\.(\d)\.shared_fcs\.0\.", r"box_heads.\1.fc1."),
+    (r"roi_head\.bbox_head\.(\d)\.shared_fcs\.1\.", r"box_heads.\1.fc2."),
+    (r"roi_head\.bbox_head\.(\d)\.fc_cls\.", r"box_heads.\1.cls_score."),
+    (r"roi_head\.bbox_head\.(\d)\.fc_reg\.", r"box_heads.\1.bbox_pred."),
+    (r"roi_head\.mask_head\.(\d)\.convs\.(\d)\.conv\.", r"mask_head.stages.\1.convs.\2."),
+    (r"roi_head\.mask_head\.(\d)\.upsample\.", r"mask_head.stages.\1.deconv."),
+    (r"roi_head\.mask_head\.(\d)\.conv_logits\.", r"mask_head.stages.\1.predictor."),
+    (r"roi_head\.mask_head\.(\d)\.conv_res\.conv\.", r"mask_head.stages.\1.from_before."),
+    (r"roi_head\.mask_iou_head\.convs\.(\d)\.", r"mask_head.iou_head.convs.\1."),
+    (r"roi_head\.mask_iou_head\.fcs\.(\d)\.", r"mask_head.iou_head.hidden.\1."),
+    (r"roi_head\.mask_iou_head\.fc_mask_iou\.", "mask_head.iou_head.predictor."),
+)
+_OF_ROI_HEAD = tuple((rf"roi_head\.{theirs}", ours) for theirs, ours in HEADS)
+_SINCE_2 = (*SHARED, *_OF_ROI_HEAD, *_POINTREND, *_CASCADE)
 
 
 def is_mmdetection(names: Iterable[str]) -> bool:

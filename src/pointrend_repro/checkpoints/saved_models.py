@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -22,11 +22,14 @@ from pointrend_repro.checkpoints.description import (
 from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.data.keypoints import KeypointDefinition
 from pointrend_repro.declarations.family import family_of
-from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
+from pointrend_repro.settings.at_test import SizeAtTest, input_at_test, on_top
 from pointrend_repro.settings.of_family import AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
-Network = TypeVar("Network")
+if TYPE_CHECKING:
+    from pointrend_repro.settings.instances import DetectorSettings
+
+Network = TypeVar("Network", bound=Any)
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,21 @@ class SavedModel(Generic[Network]):
     Attributes:
         categories: the data set's (id, name), in the order of the model's classes.
         keypoints: what the keypoints are that it finds; None: it finds none.
+        test: what it is tested with where an inference setting asks for nothing else; None: as
+            its own settings and `input` say.
     """
 
     model: Network
     input: InputSettings
     categories: list[tuple[int, str]]
     keypoints: KeypointDefinition | None = None
+    test: SizeAtTest | None = None
+
+    @property
+    def detector(self) -> "DetectorSettings | None":
+        """How it was trained to choose its boxes; None: it is no detector."""
+        found: DetectorSettings | None = getattr(self.model.settings, "detector", None)
+        return found
 
 
 def build_model(settings: AnyModelSettings, num_classes: int) -> Any:
@@ -58,7 +70,8 @@ def as_tested(saved: SavedModel, test: SizeAtTest) -> SavedModel:
     test_with = getattr(saved.model, "test_with", None)
     if test_with is not None:
         test_with(test)
-    return replace(saved, input=input_at_test(saved.input, test))
+    test = test if saved.test is None else on_top(saved.test, test)
+    return replace(saved, input=input_at_test(saved.input, test), test=test)
 
 
 def save_model(path: Path, saved: SavedModel) -> None:

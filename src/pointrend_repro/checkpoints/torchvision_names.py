@@ -44,6 +44,8 @@ _PARTS = (
     (re.compile(r"\.context_block\.channel_add_conv\.1\."), ".context.norm."),
     (re.compile(r"\.context_block\.channel_add_conv\.3\."), ".context.expand."),
 )
+# Linear layers of a VGG's classifier, between which are ReLUs and dropout.
+_VGG_LAYERS = {"classifier.0": "fc1", "classifier.3": "fc2"}
 
 
 def is_torchvision(names: Iterable[str]) -> bool:
@@ -81,8 +83,17 @@ def is_torchvision_vgg(names: Iterable[str]) -> bool:
 
 
 def from_torchvision_vgg(tensors: Mapping[str, T]) -> dict[str, T]:
-    """Take the convolutions of a torchvision VGG; its classifier is dropped."""
-    return {name: value for name, value in tensors.items() if name.startswith("features.")}
+    """Take the convolutions of a torchvision VGG, and its first two fully connected layers.
+
+    Those are `fc1` and `fc2`, as in the box head that begins with them (Fast R-CNN, section 2.2).
+    The third, whose outputs are ImageNet's classes, is dropped.
+    """
+    renamed = {}
+    for name, value in tensors.items():
+        module, _, rest = name.rpartition(".")
+        if name.startswith("features.") or module in _VGG_LAYERS:
+            renamed[f"{_VGG_LAYERS.get(module, module)}.{rest}"] = value
+    return renamed
 
 
 def _replaced(name: str, prefixes: Mapping[str, str]) -> str:

@@ -58,15 +58,17 @@ def generate(
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
     from pointrend_repro.data.generated.coco_layout import generate_coco
+    from pointrend_repro.data.generated.furniture_layout import generate_furniture
     from pointrend_repro.data.generated.people_layout import generate_people
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
-    generate = {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout]
-    if config.generate.subject == "people":
-        generate = generate_people
+    generate = {"people": generate_people, "furniture": generate_furniture}.get(
+        config.generate.subject,
+        {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout],
+    )
     generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
 
 
@@ -74,7 +76,7 @@ def generate(
 def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
-    """Write annotations, below data/, of Cityscapes' instances or of the first images of val."""
+    """Write annotations, below data/, of Cityscapes' instances or of another choice of images."""
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.paths import UserData, data_paths
 
@@ -85,6 +87,17 @@ def prepare(
 
         whole = paths.root / config.val_annotations
         prepare_first_images(whole, config.val_first, paths.val_annotations)
+        return
+    if config.val_from_train is not None:
+        from pointrend_repro.data.own_split import prepare_own_split
+
+        prepare_own_split(
+            paths.root / config.train_annotations,
+            config.val_from_train,
+            seed=config.split_seed,
+            train=paths.train_annotations,
+            val=paths.val_annotations,
+        )
         return
     if config.layout != "cityscapes":
         raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")

@@ -8,6 +8,10 @@ import typer
 
 from pointrend_repro.commands.options import (
     AtTest,
+    ChosenModel,
+    ChosenWeights,
+    ConfigDir,
+    DataDir,
     Device,
     DeviceName,
     ModelName,
@@ -16,6 +20,7 @@ from pointrend_repro.commands.options import (
     prepare_device,
     read_at_test,
 )
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 class GraphFormat(StrEnum):
@@ -39,12 +44,9 @@ def convert(
 
 def demo(
     image: Annotated[Path, typer.Argument(help="the image")],
-    weights: Annotated[Path, typer.Option(help="a .pkl, .pth, .t7 or .safetensors")],
     output: Output,
-    model: Annotated[
-        str | None,
-        typer.Option(help="a name of pointrend_repro.list_models(); none: weights trained here"),
-    ] = None,
+    model: ChosenModel = None,
+    weights: ChosenWeights = None,
     head: Annotated[
         str | None, typer.Option(help="your own head, module:Class, if the model has one")
     ] = None,
@@ -54,22 +56,20 @@ def demo(
     device: DeviceName = Device.auto,
     threads: Threads = 1,
     test: AtTest = None,
+    data_dir: DataDir = Path("data"),
+    config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw the objects that a model finds on an image, or the best of its proposals."""
     asked = read_at_test(test)
-    where = prepare_device(device, threads, needs_gpu=False)
-    from pointrend_repro.api.demo import write_overlay
+    from pointrend_repro.api.choosing import Chosen
+    from pointrend_repro.api.demo import require_format, write_overlay
 
-    write_overlay(
-        image,
-        output,
-        model=model,
-        weights=weights,
-        score_threshold=score_threshold,
-        device=where,
-        head=head,
-        test=asked,
-    )
+    require_format(output)
+    chosen = Chosen(model, weights)
+    file = chosen.file(data_dir, config_dir)
+    where = prepare_device(device, threads, needs_gpu=False)
+    loaded = chosen.load(file, device=where, head=head, test=asked)
+    write_overlay(image, output, loaded, score_threshold=score_threshold)
 
 
 def export(

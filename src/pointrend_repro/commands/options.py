@@ -49,6 +49,22 @@ ConfigDir = Annotated[Path, typer.Option(help="folder with papers, presets, data
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
 ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]
+ChosenModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="a name of pointrend_repro.list_models(); none: that of --weights, or "
+        "pointrend_r50_fpn_coco",
+    ),
+]
+ChosenWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        help="a model.safetensors trained here, or a file for --model; none: the published ones",
+    ),
+]
+DataDir = Annotated[Path, typer.Option(help="where `data fetch` puts published weights")]
 AtTest = Annotated[
     list[str] | None,
     typer.Option(

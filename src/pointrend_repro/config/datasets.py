@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
@@ -23,6 +23,7 @@ _COCO_FILES = {
     "val_annotations",
     "lvis_annotations",
     "val_first",
+    "val_from_train",
 }
 _ANNOTATIONS = ("train_annotations", "val_annotations")
 
@@ -40,6 +41,13 @@ class Dataset(Strict):
     lvis_annotations: str | None = None
     val_first: PositiveInt | None = Field(
         None, description="how many images of val are used, the first by rising id; none: all"
+    )
+    val_from_train: PositiveInt | None = Field(
+        None, description="how many images of train are taken out of it for val; none: it has a val"
+    )
+    split_seed: NonNegativeInt = Field(0, description="decides which images val_from_train takes")
+    obtained: Text | None = Field(
+        None, description="how the user gets it, told where it is not there; none: by data fetch"
     )
     generate: GeneratedSettings | None = None
     num_classes: PositiveInt | None = Field(description="none: as many as the annotations list")
@@ -74,6 +82,11 @@ class Dataset(Strict):
         usual = {key: type(self).model_fields[key].default for key in _ANNOTATIONS}
         found = [getattr(self, key) for key in _ANNOTATIONS if getattr(self, key) != usual[key]]
         return [file for file in [*found, self.lvis_annotations] if file]
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether `data prepare` writes annotations for it."""
+        return self.layout == "cityscapes" or bool(self.val_first or self.val_from_train)
 
     @property
     def own_recipes(self) -> dict[str, Recipe]:
@@ -117,9 +130,19 @@ class Dataset(Strict):
         return self
 
     @model_validator(mode="after")
-    def _people_are_drawn_for_coco(self) -> "Dataset":
-        if self.generate and self.generate.subject == "people" and self.layout != "coco":
-            raise ValueError(f"generate.subject people: for layout coco, not {self.layout}")
+    def _val_is_taken_in_one_way(self) -> "Dataset":
+        others = sorted(self.model_fields_set & {"val_first", "val_images", "val_annotations"})
+        if self.val_from_train is not None and others:
+            raise ValueError(f"{others}: with val_from_train, val is a part of train")
+        if self.val_from_train is None and self.split_seed:
+            raise ValueError("split_seed: only with val_from_train")
+        return self
+
+    @model_validator(mode="after")
+    def _subjects_are_drawn_for_coco(self) -> "Dataset":
+        subject = self.generate.subject if self.generate else "things"
+        if subject != "things" and self.layout != "coco":
+            raise ValueError(f"generate.subject {subject}: for layout coco, not {self.layout}")
         return self
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, NamedTuple
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
@@ -45,6 +45,14 @@ class Variant(Strict):
     start_from: StartFrom | None = None
     proposals_from: ProposalsFrom | None = None
     inference: dict[Name, Any]
+
+    @model_validator(mode="after")
+    def _is_given_what_it_counts(self) -> "Variant":
+        for name, way in self.inference.items():
+            test = getattr(way, "test", None)
+            if self.proposals_from is None and getattr(test, "given_proposals", None) is not None:
+                raise ValueError(f"inference.{name}.test.given_proposals needs proposals_from")
+        return self
 
     @property
     def sources(self) -> tuple[Source, ...]:

@@ -1,5 +1,7 @@
 """A YAML file of `config/` as checked settings, and every complaint about it in one line."""
 
+import copy
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +22,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         UserError: missing, not YAML, or not a mapping; the message has the line.
     """
     try:
-        value = parse_yaml(path.read_text(encoding="utf-8"))
+        value = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except OSError as error:
@@ -30,6 +32,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: must be a mapping of keys to values")
     return value
+
+
+@cache
+def _parsed(text: str) -> Any:
+    """Return the value of a YAML text, which nobody may change.
+
+    A command asks for some files hundreds of times, and PyYAML takes milliseconds for one.
+    """
+    return parse_yaml(text)
 
 
 def validate(schema: type[T], values: Any, where: str) -> T:

@@ -102,10 +102,16 @@ def _or_keypoints(train: CocoDataset, val: CocoDataset) -> str:
 def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
     is_cityscapes = config.layout == "cityscapes"
     if not paths.root.is_dir():
-        coco_folders = f"{config.train_images}/, {config.val_images}/, annotations/"
+        both = dict.fromkeys(
+            [config.train_images, *([] if config.val_from_train else [config.val_images])]
+        )
+        coco_folders = ", ".join(f"{folder}/" for folder in [*both, "annotations"])
         folders = "leftImg8bit/, gtFine/" if is_cityscapes else coco_folders
-        raise UserError(f"{paths.root}: no such folder; it should hold {config.title}: {folders}")
-    if (is_cityscapes or config.val_first) and not paths.val_annotations.is_file():
+        told = f"; {config.obtained}" if config.obtained else ""
+        raise UserError(
+            f"{paths.root}: no such folder; it should hold {config.title}: {folders}{told}"
+        )
+    if config.is_prepared and not paths.val_annotations.is_file():
         raise UserError(
             f"{paths.val_annotations}: not made yet; run "
             f"`pointrend-repro data prepare --dataset {name}`"

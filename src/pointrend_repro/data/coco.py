@@ -106,14 +106,14 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
     content = read_json(annotations, allow_nan=True)
     categories = _categories(_entries(content, "categories", annotations), annotations)
     images = _images(_entries(content, "images", annotations), annotations)
-    _require_on_disk(images_dir, images, annotations)
+    files = _files_on_disk(images_dir, images, annotations)
     entries = _entries(content, "annotations", annotations)
     by_image = _annotations(entries, images, categories, annotations)
     keypoints = shared_definition(categories)
     records = [
         ImageRecord(
             id=image_id,
-            path=images_dir / image["file_name"],
+            path=files[image_id],
             width=image["width"],
             height=image["height"],
             annotations=tuple(by_image[image_id]),
@@ -126,7 +126,10 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
 
 def _entries(content: Any, key: str, path: Path) -> list[Any]:
     if not isinstance(content, dict) or not isinstance(content.get(key), list):
-        raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
+        raise UserError(
+            f"{path}: has no list {key!r}; give a COCO instances file, and not that of a split "
+            "without labels, such as a challenge's for testing"
+        )
     return content[key]
 
 
@@ -150,19 +153,26 @@ def _images(entries: list[Any], path: Path) -> dict[int, dict[str, Any]]:
     return found
 
 
-def _require_on_disk(images_dir: Path, images: dict[int, dict[str, Any]], path: Path) -> None:
+def _files_on_disk(
+    images_dir: Path, images: dict[int, dict[str, Any]], path: Path
+) -> dict[int, Path]:
     # One listing per folder: asking for each of COCO's 118 thousand files takes minutes on a
     # network disk.
     listings: dict[str, set[str]] = {}
+    found = {}
     for image_id, image in images.items():
         folder, name = os.path.split(image["file_name"])
         if folder not in listings:
             listings[folder] = _listing(images_dir / folder)
-        if name not in listings[folder]:
+        # 3D-FUTURE's annotations name their images without the ending.
+        on_disk = [each for each in (name, f"{name}.jpg") if each in listings[folder]]
+        if not on_disk:
             raise UserError(
                 f"{path}: image {image_id}: {images_dir / image['file_name']} is not on disk; "
                 "fetch it, or take it off the list"
             )
+        found[image_id] = images_dir / folder / on_disk[0]
+    return found
 
 
 def _listing(folder: Path) -> set[str]:

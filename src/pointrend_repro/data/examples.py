@@ -36,6 +36,13 @@ def resized_size(height: int, width: int, *, short_edge_px: int, max_px: int) ->
     return (new_short, new_long) if height < width else (new_long, new_short)
 
 
+def draw_short_edge(settings: InputSettings, rng: np.random.Generator) -> int:
+    """Draw the side in pixels to which a training image's shorter side is resized."""
+    if settings.train_short_edge_range_px is None:
+        return int(rng.choice(settings.train_short_edges_px))
+    return int(rng.integers(*settings.train_short_edge_range_px, endpoint=True))
+
+
 def resize_image(image: Image.Image, height: int, width: int) -> Tensor:
     """Resize an RGB image to (3, height, width) uint8."""
     resized = image.resize((width, height), Image.Resampling.BILINEAR)
@@ -95,8 +102,8 @@ def training_example(
     height, width = resized_size(
         record.height,
         record.width,
-        short_edge_px=int(rng.choice(settings.train_short_edges_px)),
-        max_px=settings.max_long_edge_px,
+        short_edge_px=draw_short_edge(settings, rng),
+        max_px=settings.train_max_long_edge_px or settings.max_long_edge_px,
     )
     tensor = resize_image(image, height, width)
     flip = bool(rng.random() < settings.flip_probability)

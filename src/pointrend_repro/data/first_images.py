@@ -1,5 +1,6 @@
 """The first images of a split, with their objects, as a file of annotations of its own."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +20,40 @@ def prepare_first_images(annotations: Path, count: int, output: Path) -> None:
     Raises:
         UserError: the file cannot be read, has no such lists, or fewer images.
     """
-    content = read_json(annotations)
-    entries = content if isinstance(content, dict) else {}
-    if not all(isinstance(entries.get(name), list) for name in _LISTS):
-        raise UserError(f"{annotations}: is no file of COCO annotations with {', '.join(_LISTS)}")
-    images, objects = entries["images"], entries["annotations"]
-    ids = sorted(_get(image, "id", annotations) for image in images)
+    content, ids = read_lists(annotations)
     if len(ids) < count:
         raise UserError(
             f"{annotations}: has {len(ids)} images, fewer than the {count} of `val_first`"
         )
-    kept = set(ids[:count])
-    part = {
-        "images": sorted((i for i in images if i["id"] in kept), key=lambda image: image["id"]),
-        "annotations": [o for o in objects if _get(o, "image_id", annotations) in kept],
-    }
-    write_json(output, entries | part, indent=None)
+    write_json(output, part_of(content, set(ids[:count])), indent=None)
 
 
 _LISTS = ("images", "annotations", "categories")
+
+
+def read_lists(annotations: Path) -> tuple[dict[str, Any], list[int]]:
+    """Return the content of COCO annotations, and the sorted ids of their images.
+
+    Raises:
+        UserError: the file cannot be read, has no such lists, or an entry without an id.
+    """
+    content = read_json(annotations)
+    entries = content if isinstance(content, dict) else {}
+    if not all(isinstance(entries.get(name), list) for name in _LISTS):
+        raise UserError(f"{annotations}: is no file of COCO annotations with {', '.join(_LISTS)}")
+    ids = sorted(_get(image, "id", annotations) for image in entries["images"])
+    for entry in entries["annotations"]:
+        _get(entry, "image_id", annotations)
+    return entries, ids
+
+
+def part_of(content: dict[str, Any], ids: Collection[int]) -> dict[str, Any]:
+    """Return the annotations of some images, these by rising id."""
+    images = [image for image in content["images"] if image["id"] in ids]
+    return content | {
+        "images": sorted(images, key=lambda image: image["id"]),
+        "annotations": [entry for entry in content["annotations"] if entry["image_id"] in ids],
+    }
 
 
 def _get(entry: Any, key: str, path: Path) -> int:

@@ -21,8 +21,8 @@ class UserData:
 class DataPaths:
     """Files and folders of a data set, whose annotations are in COCO format.
 
-    Those of Cityscapes, and of the first images of val, are made by `data prepare`; the others come
-    with the data.
+    Those of Cityscapes, of the first images of val, and of a val taken out of train are made
+    by `data prepare`; the others come with the data.
     """
 
     root: Path
@@ -62,13 +62,29 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
     if dataset.layout == "cityscapes":
         return _cityscapes_paths(name, root)
     own_lvis = root / dataset.lvis_annotations if dataset.lvis_annotations else None
+    lvis = user.lvis_annotations or own_lvis
+    if dataset.val_from_train is not None:
+        return _split_paths(name, root / dataset.train_images, root, lvis)
     return DataPaths(
         root=root,
         train_images=root / dataset.train_images,
         train_annotations=root / dataset.train_annotations,
         val_images=root / dataset.val_images,
         val_annotations=_val_annotations(name, root, dataset),
-        lvis_annotations=user.lvis_annotations or own_lvis,
+        lvis_annotations=lvis,
+    )
+
+
+def _split_paths(name: str, images: Path, root: Path, lvis: Path | None) -> DataPaths:
+    # Not below `root`, which may be read-only.
+    prepared = Path("data") / f"{name}_parts"
+    return DataPaths(
+        root=root,
+        train_images=images,
+        train_annotations=prepared / "instances_train.json",
+        val_images=images,
+        val_annotations=prepared / "instances_val.json",
+        lvis_annotations=lvis,
     )
 
 

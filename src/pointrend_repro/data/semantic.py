@@ -27,7 +27,7 @@ from pointrend_repro.data.cityscapes import (
 )
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.color import jitter_colors
-from pointrend_repro.data.examples import resized_size
+from pointrend_repro.data.examples import draw_short_edge, resized_size
 from pointrend_repro.data.images import open_rgb, planes
 from pointrend_repro.data.label_images import LabelIds, read_label_ids
 from pointrend_repro.settings.semantic import SemanticInputSettings
@@ -117,8 +117,12 @@ def semantic_example(
     height, width = train_ids.shape
     if image.size != (width, height):
         raise UserError(f"{record.labels}: is not of the size of {record.path}; unpack both again")
-    short_edge_px = int(rng.choice(settings.train_short_edges_px))
-    size = resized_size(height, width, short_edge_px=short_edge_px, max_px=_NO_LIMIT_PX)
+    size = resized_size(
+        height,
+        width,
+        short_edge_px=draw_short_edge(settings, rng),
+        max_px=settings.train_max_long_edge_px or _NO_LIMIT_PX,
+    )
     scaled = scaled_labels(train_ids, size)
     corner = choose_crop(scaled, settings.crop_px, settings.crop_bootstrapping, rng)
     crop = scaled.crop(corner, settings.crop_px)

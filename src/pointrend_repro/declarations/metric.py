@@ -1,9 +1,9 @@
 """A metric: what it reads, which numbers it has and which direction is better."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.declarations.finding import Declared, outside_files
@@ -36,6 +36,7 @@ class Metric:
         folder: of the results of a count, in `results/<preset>/`; none: its name.
         title: what all of its keys are, where its file is used for several columns; none: each
             column's own title.
+        settings: of the official tool, where they are not its own; its record names them, too.
         truth: the part of a data set that predictions are scored against.
         layouts: of the data sets that have this ground truth.
         without_truth: why it is not run on a data set that lacks the ground truth.
@@ -57,6 +58,7 @@ class Metric:
     counted_settings: tuple[str, ...] = ()
     folder: str | None = None
     title: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     truth: Truth | None = None
     layouts: tuple[Layout, ...] = ()
     without_truth: str = "the data set lacks what it is scored against"

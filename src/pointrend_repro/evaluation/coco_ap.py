@@ -11,6 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from pointrend_repro.declarations.coco_limits import CocoLimits
 from pointrend_repro.evaluation.instance_results import (
     InstanceResults,
     blocks,
@@ -104,22 +105,29 @@ def percent(number: float) -> float | None:
 
 
 def coco_matches(
-    ground_truth: Path, predictions: Path, once: ReadOnce, kinds: Sequence[Kind]
+    ground_truth: Path,
+    predictions: Path,
+    once: ReadOnce,
+    kinds: Sequence[Kind],
+    limits: CocoLimits | None = None,
 ) -> dict[Kind, MatchTable]:
     """Let pycocotools match detections to objects, block by block.
 
     Args:
         kinds: what is compared, masks or boxes; several take one pass through the files.
+        limits: of sizes and detections; none: COCO's.
     """
     truth, results = read_coco_results(ground_truth, predictions, once, masks="segm" in kinds)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        tables = _match(truth, results, kinds)
+        tables = _match(truth, results, kinds, limits)
     _log.debug("pycocotools: %s", printed.getvalue())
     return tables
 
 
-def _match(truth: Truth, results: InstanceResults, kinds: Sequence[Kind]) -> dict[Kind, MatchTable]:
+def _match(
+    truth: Truth, results: InstanceResults, kinds: Sequence[Kind], limits: CocoLimits | None
+) -> dict[Kind, MatchTable]:
     names = tuple(str(image_id) for image_id in truth.image_ids)
     defaults = COCOeval(iouType="segm").params
     tables: dict[Kind, MatchTable] = {
@@ -137,6 +145,7 @@ def _match(truth: Truth, results: InstanceResults, kinds: Sequence[Kind]) -> dic
         for kind in kinds:
             other = "segmentation" if kind == "bbox" else "bbox"
             evaluation = COCOeval(index, loaded(index, without(other, found)), kind)
+            _limit(evaluation, limits)
             evaluation.evaluate()
             tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
@@ -168,25 +177,49 @@ def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None
 
 def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:
     """Let pycocotools accumulate the matches, one category at a time, and summarise them."""
-    # For no category: this gives the shape of categories without results.
-    whole = _accumulated(truth, [], [None], kind)
-    parts = [whole.eval] + [
-        _accumulated(truth, [category_id], table.official(index), kind).eval
-        for index, category_id in enumerate(truth.category_ids)
-    ]
-    for key, axis in (("precision", 2), ("scores", 2), ("recall", 1)):
-        whole.eval[key] = np.concatenate([part[key] for part in parts], axis=axis)
+    whole = accumulated(truth, table, kind)
     whole.summarize()
     return whole
 
 
-def _accumulated(truth: Truth, category_ids: list[int], matches: list[Any], kind: str) -> COCOeval:
+def accumulated(
+    truth: Truth, table: MatchTable, kind: str, limits: CocoLimits | None = None
+) -> COCOeval:
+    """Let pycocotools accumulate matches that were made with these limits."""
+    # For no category: this gives the shape of categories without results.
+    whole = _accumulated(truth, [], [None], kind, limits)
+    parts = [whole.eval] + [
+        _accumulated(truth, [category_id], table.official(index), kind, limits).eval
+        for index, category_id in enumerate(truth.category_ids)
+    ]
+    for key, axis in (("precision", 2), ("scores", 2), ("recall", 1)):
+        whole.eval[key] = np.concatenate([part[key] for part in parts], axis=axis)
+    return whole
+
+
+def _accumulated(
+    truth: Truth,
+    category_ids: list[int],
+    matches: list[Any],
+    kind: str,
+    limits: CocoLimits | None,
+) -> COCOeval:
     evaluation = COCOeval(iouType=kind)
+    _limit(evaluation, limits)
     evaluation.params.imgIds, evaluation.params.catIds = truth.image_ids, category_ids
     evaluation._paramsEval = evaluation.params
     evaluation.evalImgs = matches
     evaluation.accumulate()
     return evaluation
+
+
+def _limit(evaluation: COCOeval, limits: CocoLimits | None) -> None:
+    if limits is None:
+        return
+    low, high = limits.area_limits_px
+    most = evaluation.params.areaRng[0][1]
+    evaluation.params.areaRng = [[0, most], [0, low], [low, high], [high, most]]
+    evaluation.params.maxDets = list(limits.max_detections)
 
 
 def coco_index(dataset: dict[str, Any]) -> COCO:

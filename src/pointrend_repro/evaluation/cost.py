@@ -41,7 +41,6 @@ from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
 from pointrend_repro.modeling.points import rendered_steps
 from pointrend_repro.modeling.pooling import pool_rois
-from pointrend_repro.modeling.resnet import TRUNKS
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 _SCALES = {"B": 1e9, "M": 1e6}
@@ -84,13 +83,14 @@ def mask_head_cost(
             count.
     """
     with torch.device("meta"):  # without memory: only its channels are of interest
-        channels = build_backbone(settings.backbone, settings.features).channels
+        backbone = build_backbone(settings.backbone, settings.features)
+    channels = backbone.channels
     on_res5 = settings.mask_head.kind == "res5"
     box_head = build_box_head(settings, channels, num_classes, pool_rois) if on_res5 else None
     head = build_mask_head(
         settings.mask_head,
         in_channels=channels,
-        trunk_channels=TRUNKS[settings.backbone.name].channels,
+        trunk_channels=backbone.bottom_up.out_channels,
         num_classes=num_classes,
         box_head=box_head,
     )
@@ -126,6 +126,7 @@ def _pointrend(
     head: PointRendHead, channels: int, num_classes: int, inference: InferenceSettings
 ) -> _Cost:
     point_head = head.point_head
+    channels *= len(head.settings.levels)
     side = 2 * head.coarse_head.resolution
     coarse = _count(
         head.coarse_head, head.coarse_head.from_samples, torch.zeros(1, channels, side, side)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.structures import Detections
@@ -42,7 +43,12 @@ def inference_time(
         `total_ms`, `pasting_ms` (masks into the image, on the CPU as far as it goes there), and
         `images_per_s` of all together; each the median of several rounds after one that is not
         counted.
+
+    Raises:
+        UserError: the inference setting asks for several views of an image.
     """
+    if inference.test.has_views:
+        raise UserError("inference_time is that of one view: leave out test.flip and further sizes")
     torch.manual_seed(0)
     model = build_model(settings, num_classes=_NUM_CLASSES).eval().to(device)
     pixels = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), dtype=np.uint8)

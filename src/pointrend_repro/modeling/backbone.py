@@ -9,7 +9,9 @@ from torchvision.ops import FeaturePyramidNetwork
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.balancing import BalancedPyramid
 from pointrend_repro.modeling.resnet import ResNet
+from pointrend_repro.modeling.vgg import LAST_MAP, VGGTrunk, is_vgg
 from pointrend_repro.settings.backbone import BackboneSettings
 
 # Image pixels per cell of each feature map.
@@ -25,20 +27,14 @@ class TrunkBackbone(nn.Module):
     pixel_std: Tensor
 
     def __init__(self, settings: BackboneSettings, last: str = "res5") -> None:
-        """Make a trunk with random weights; `last` is the last stage that it has."""
+        """Make a trunk with random weights; `last` is the last stage that it has.
+
+        Raises:
+            UserError: it is a VGG, which has no such stage.
+        """
         super().__init__()
         self.flip_channels = settings.channel_order == "BGR"
-        self.bottom_up = ResNet(
-            settings.name,
-            norm=settings.norm,
-            stride_in_1x1=settings.stride_in_1x1,
-            freeze_at=settings.freeze_at,
-            output_stride=settings.output_stride,
-            multi_grid=settings.multi_grid,
-            last=last,
-            deformable=settings.deformable,
-            context_ratio=settings.context_ratio,
-        )
+        self.bottom_up = _trunk(settings, last)
         self.register_buffer("pixel_mean", _column(settings.pixel_mean), persistent=False)
         self.register_buffer("pixel_std", _column(settings.pixel_std), persistent=False)
 
@@ -91,7 +87,8 @@ class TrunkBackbone(nn.Module):
 class FPNBackbone(TrunkBackbone):
     """A trunk and its feature pyramid (1612.03144).
 
-    p6 is p5 at half the resolution (no weights), for the largest anchors only.
+    p6 is p5 at half the resolution (no weights), for the largest anchors and for heads that ask
+    for it. With `balancing_blocks`, all five levels are balanced (`modeling.balancing`).
 
     Attributes:
         channels: of p2 to p6.
@@ -114,6 +111,11 @@ class FPNBackbone(TrunkBackbone):
         self.fpn = FeaturePyramidNetwork(
             list(self.bottom_up.out_channels), settings.fpn_channels, LastLevelMaxPool()
         )
+        self.balance = (
+            BalancedPyramid(settings.fpn_channels, settings.balancing_blocks)
+            if settings.balancing_blocks
+            else None
+        )
 
     def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
         """Compute the feature maps of a batch.
@@ -126,13 +128,18 @@ class FPNBackbone(TrunkBackbone):
             for H and W the batch's largest sides, rounded up to a multiple of 32; images lie in
             the upper left corner.
         """
-        trunk = super().forward(images)
-        maps = self.fpn(OrderedDict(trunk))
-        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+        return self.with_pyramid(super().forward(images))
+
+    def with_pyramid(self, trunk: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the maps of a trunk, and `p2` ... `p6`, which are computed from them."""
+        levels = list(self.fpn(OrderedDict(trunk)).values())
+        if self.balance is not None:
+            levels = self.balance(levels)
+        return trunk | dict(zip(STRIDES, levels, strict=True))
 
 
 class OneMapBackbone(TrunkBackbone):
-    """A trunk whose last map is the only one: C4 with `last` res4, C5 with res5.
+    """A trunk whose last map is the only one: C4 with `last` res4, C5 with res5, or a VGG's conv5.
 
     Batches are not padded to whole cells, as in detectron2: no map has to fit another.
 
@@ -144,7 +151,8 @@ class OneMapBackbone(TrunkBackbone):
         super().__init__(settings, last)
         trunk = self.bottom_up
         self.channels = trunk.out_channels[-1]
-        self.strides = {last: min(TRUNK_STRIDES[last], trunk.output_stride)}
+        stride = trunk.output_stride
+        self.strides = {last: min(TRUNK_STRIDES.get(last, stride), stride)}
         self.roi_strides = self.strides
 
     def forward(self, images: list[Tensor]) -> dict[str, Tensor]:
@@ -167,7 +175,30 @@ def build_backbone(
     """Make the backbone of a detector that `ModelSettings.features` names."""
     if features == "fpn":
         return FPNBackbone(settings)
+    if features == "c5" and is_vgg(settings.name):
+        return OneMapBackbone(settings, LAST_MAP)
     return OneMapBackbone(settings, {"c4": "res4", "c5": "res5"}[features])
+
+
+def _trunk(settings: BackboneSettings, last: str) -> ResNet | VGGTrunk:
+    if is_vgg(settings.name):
+        if last != LAST_MAP:
+            raise UserError(
+                f"backbone.name {settings.name}: has one map, which only detectors with "
+                "features: c5 can use"
+            )
+        return VGGTrunk(settings.name, freeze_at=settings.freeze_at)
+    return ResNet(
+        settings.name,
+        norm=settings.norm,
+        stride_in_1x1=settings.stride_in_1x1,
+        freeze_at=settings.freeze_at,
+        output_stride=settings.output_stride,
+        multi_grid=settings.multi_grid,
+        last=last,
+        deformable=settings.deformable,
+        context_ratio=settings.context_ratio,
+    )
 
 
 def _column(values: tuple[float, float, float]) -> Tensor:

@@ -1,7 +1,7 @@
 """Box heads: classify proposals and refine them, with detectron2's semantics.
 
 Source: detectron2 commit 02b5c4e2, modeling/roi_heads/{box_head,fast_rcnn,roi_heads}.py. The last
-class is background; box deltas are predicted per class.
+class is background; box deltas are predicted per class, or once for all of them.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,25 @@ from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     box_loss,
-    clip_boxes,
     decode_boxes,
     encode_boxes,
     match_boxes,
     sample_matches,
-    suppress,
+)
+from pointrend_repro.modeling.choosing import choose_boxes
+from pointrend_repro.modeling.fully_connected import (
+    add_fully_connected,
+    fully_connected,
+    through_fully_connected,
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.modeling.resnet import Res5
-from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, Nms, detector_at_test
 from pointrend_repro.settings.instances import SMOOTH_L1_BETA, DetectorSettings
 
 _BOX_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
-_POOL_RESOLUTION = 7
+_RES5_CELLS = 7  # along a box, that res5 puts out
 _FOREGROUND_IOU = 0.5
 
 
@@ -39,11 +43,16 @@ class BoxHead(nn.Module):
         super().__init__()
         self.num_classes = num_classes
         self.settings = settings
+        self.nms: Nms = "hard"
+
+    @property
+    def _num_boxes(self) -> int:
+        return 1 if self.settings.class_agnostic_boxes else self.num_classes
 
     def add_predictors(self, width: int) -> None:
         """Make the last layers, on vectors of `width` numbers; `init_predictors` comes later."""
         self.cls_score = nn.Linear(width, self.num_classes + 1)
-        self.bbox_pred = nn.Linear(width, self.num_classes * 4)
+        self.bbox_pred = nn.Linear(width, self._num_boxes * 4)
 
     def init_predictors(self) -> None:
         """Give the last layers small random weights."""
@@ -59,13 +68,16 @@ class BoxHead(nn.Module):
         raise NotImplementedError
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return class logits (R, K + 1) and deltas (R, K, 4) of all images' boxes."""
+        """Return class logits (R, K + 1) and deltas of all images' boxes.
+
+        Deltas are (R, K, 4), or (R, 1, 4) if boxes are class-agnostic.
+        """
         return self.predict(self.roi_features(features, boxes))
 
     def predict(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
-        """Return class logits (R, K + 1) and deltas (R, K, 4) from `roi_features`."""
+        """Return class logits and deltas, of the shapes of `forward`, from `roi_features`."""
         x = self.vectors(roi_features)
-        deltas = self.bbox_pred(x).float().view(-1, self.num_classes, 4)
+        deltas = self.bbox_pred(x).float().view(-1, self._num_boxes, 4)
         return self.cls_score(x).float(), deltas
 
     @torch.no_grad()
@@ -79,6 +91,7 @@ class BoxHead(nn.Module):
                 target.boxes,
                 negative_below=_FOREGROUND_IOU,
                 positive_from=_FOREGROUND_IOU,
+                negative_from=self.settings.roi_negative_from,
                 keep_best_of_each_gt=False,
             )
             positive, negative = sample_matches(
@@ -105,7 +118,7 @@ class BoxHead(nn.Module):
         )
         foreground = torch.nonzero(labels < self.num_classes).squeeze(1)
         target = encode_boxes(gt_boxes[foreground], boxes[foreground], _BOX_WEIGHTS)
-        predicted = deltas[foreground, labels[foreground]]
+        predicted = _of_class(deltas[foreground], labels[foreground])
         count = max(len(labels), 1)
         return {
             "loss_cls": F.cross_entropy(logits, labels, reduction="sum") / count,
@@ -116,8 +129,9 @@ class BoxHead(nn.Module):
     def refine(self, deltas: Tensor, proposals: list[Proposals]) -> list[Proposals]:
         """Replace each proposal's box by the one predicted for its ground-truth class."""
         labels = torch.cat([p.labels for p in proposals]).clamp(max=self.num_classes - 1)
-        chosen = deltas[torch.arange(len(labels), device=labels.device), labels]
-        boxes = decode_boxes(chosen, torch.cat([p.boxes for p in proposals]), _BOX_WEIGHTS)
+        boxes = decode_boxes(
+            _of_class(deltas, labels), torch.cat([p.boxes for p in proposals]), _BOX_WEIGHTS
+        )
         parts = boxes.split([len(p.boxes) for p in proposals])
         return [Proposals(b, p.labels, p.matched) for b, p in zip(parts, proposals, strict=True)]
 
@@ -133,36 +147,58 @@ class BoxHead(nn.Module):
 
         `test` says which and how many; where it is silent, the model's own settings do.
         """
-        settings = detector_at_test(self.settings, test)
+        per_image = zip(*self.scored_boxes(logits, deltas, proposals), image_sizes, strict=True)
+        return [self.choose(*each, test) for each in per_image]
+
+    def scored_boxes(
+        self, logits: Tensor, deltas: Tensor, proposals: list[Tensor]
+    ) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Return each image's boxes (P, K, 4) and scores (P, K), of all classes of all proposals.
+
+        The boxes may reach beyond the image.
+        """
         counts = [p.shape[0] for p in proposals]  # len() of a graph's tensor is one number
         boxes = decode_boxes(deltas, torch.cat(proposals).unsqueeze(1), _BOX_WEIGHTS)
-        scores = F.softmax(logits, dim=1)[:, :-1]
-        per_image = zip(boxes.split(counts), scores.split(counts), image_sizes, strict=True)
-        return [_suppress(*each, settings) for each in per_image]
+        boxes = boxes.expand(-1, self.num_classes, -1)
+        return boxes.split(counts), F.softmax(logits, dim=1)[:, :-1].split(counts)
+
+    def choose(
+        self,
+        boxes: Tensor,
+        scores: Tensor,
+        image_size: ImageSize,
+        test: DetectionAtTest = AS_TRAINED,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is left of the `scored_boxes` of one image, as `detect` does."""
+        settings = detector_at_test(self.settings, test)
+        return choose_boxes(boxes, scores, image_size, settings, test.nms or self.nms)
 
 
 class FcBoxHead(BoxHead):
-    """Two fully connected layers on 7x7 RoI features (FPN, and Mask R-CNN's Figure 3 right)."""
+    """Fully connected layers on RoI features: two on 7x7 cells in FPN and Mask R-CNN (Figure 3)."""
 
     def __init__(
         self, in_channels: int, num_classes: int, settings: DetectorSettings, roi_layer: RoiLayer
     ) -> None:
         super().__init__(num_classes, settings)
         self.roi_layer = roi_layer
+        self.roi_resolution = settings.box_roi_resolution
         hidden = settings.box_head_channels
-        self.fc1 = nn.Linear(in_channels * _POOL_RESOLUTION**2, hidden)
-        self.fc2 = nn.Linear(hidden, hidden)
+        sizes = [in_channels * self.roi_resolution**2] + [hidden] * settings.box_head_layers
+        add_fully_connected(self, sizes)
         self.add_predictors(hidden)
-        init_xavier(self.fc1, self.fc2)
+        init_xavier(*fully_connected(self))
         self.init_predictors()
 
     def roi_features(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
-        """Return RoI features (R, C, 7, 7)."""
-        return self.roi_layer(features, boxes, _POOL_RESOLUTION)
+        """Return RoI features (R, C, S, S), for S of `box_roi_resolution`."""
+        return self.roi_layer(features, boxes, self.roi_resolution)
 
     def vectors(self, roi_features: Tensor) -> Tensor:
-        """Map RoI features (R, C, 7, 7) to (R, `box_head_channels`)."""
-        return F.relu(self.fc2(F.relu(self.fc1(roi_features.flatten(1)))))
+        """Map RoI features (R, C, S, S) to (R, `box_head_channels`)."""
+        return through_fully_connected(
+            self, roi_features.flatten(1), dropout=self.settings.box_head_dropout
+        )
 
 
 class Res5BoxHead(BoxHead):
@@ -177,7 +213,7 @@ class Res5BoxHead(BoxHead):
     ) -> None:
         super().__init__(num_classes, settings)
         self.roi_layer = roi_layer
-        self.roi_resolution = _POOL_RESOLUTION * settings.res5_stride
+        self.roi_resolution = _RES5_CELLS * settings.res5_stride
         self.res5 = res5
         self.add_predictors(res5.out_channels)
         self.init_predictors()
@@ -192,16 +228,11 @@ class Res5BoxHead(BoxHead):
         return roi_features.float().mean(dim=(2, 3))
 
 
-def _suppress(
-    boxes: Tensor, scores: Tensor, image_size: ImageSize, settings: DetectorSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
-    boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
-    box_index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
-    boxes, scores = boxes[box_index, labels], scores[box_index, labels]
-    keep = suppress(boxes, scores, labels, settings.nms_iou)
-    keep = keep[: settings.detections_per_image]
-    return boxes[keep], scores[keep], labels[keep]
+def _of_class(deltas: Tensor, labels: Tensor) -> Tensor:
+    """Return the deltas (R, 4) of each box's class, from (R, K, 4), or (R, 1, 4) for all."""
+    if deltas.shape[1] == 1:
+        return deltas.squeeze(1)
+    return deltas[torch.arange(len(labels), device=labels.device), labels]
 
 
 def _matched_boxes(proposals: Proposals, target: Target) -> Tensor:

@@ -112,6 +112,7 @@ def match_boxes(
     negative_below: float,
     positive_from: float,
     keep_best_of_each_gt: bool,
+    negative_from: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Match each box to the ground truth that it overlaps most.
 
@@ -122,6 +123,7 @@ def match_boxes(
         positive_from: IoU from which it is foreground; in between it is ignored.
         keep_best_of_each_gt: also mark as foreground the boxes that overlap some ground truth
             more than any other box does, however little (region proposals only).
+        negative_from: IoU below which a box is ignored.
 
     Returns:
         Indices (N,) into `gt_boxes` (0 where there is none), and states (N,): 1 foreground,
@@ -129,11 +131,11 @@ def match_boxes(
     """
     if len(gt_boxes) == 0:
         zeros = torch.zeros(len(boxes), dtype=torch.int64, device=boxes.device)
-        return zeros, zeros.clone()
+        return zeros, torch.full_like(zeros, -1 if negative_from > 0 else 0)
     iou = box_iou(gt_boxes, boxes)
     best_iou, index = iou.max(dim=0)
     state = torch.full_like(index, -1)
-    state[best_iou < negative_below] = 0
+    state[(best_iou >= negative_from) & (best_iou < negative_below)] = 0
     state[best_iou >= positive_from] = 1
     if keep_best_of_each_gt and len(boxes):
         best_of_gt = iou.max(dim=1, keepdim=True).values

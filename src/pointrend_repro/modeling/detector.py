@@ -13,6 +13,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
+from pointrend_repro.modeling.boxes import ImageSize, clip_boxes
 from pointrend_repro.modeling.keypoint_head import KeypointHead
 from pointrend_repro.modeling.mask_heads import MaskHead
 from pointrend_repro.modeling.precision import to_float32
@@ -74,6 +75,7 @@ class MaskRCNN(nn.Module):
         if self.rpn is not None:
             self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self.box_head.settings = detector_at_test(self.box_head.settings, test)
+        self.box_head.nms = test.nms or self.box_head.nms
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the losses of one training step, to be summed without weights (section 4).
@@ -152,6 +154,45 @@ class MaskRCNN(nn.Module):
                 "the pipeline's predictions give it boxes"
             )
         return self.rpn
+
+    def scored_boxes(
+        self, maps: dict[str, Tensor], proposals: Tensor, image_size: ImageSize
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (P, K, 4), inside an image, and scores (P, K), of each class.
+
+        Args:
+            maps: of that one image.
+            proposals: (P, 4), xyxy in its pixels.
+            image_size: (height, width).
+        """
+        logits, deltas = self.box_head(maps, [proposals])
+        ((boxes,), (scores,)) = self.box_head.scored_boxes(logits, deltas, [proposals])
+        return clip_boxes(boxes, image_size), scores
+
+    def choose(
+        self, boxes: Tensor, scores: Tensor, image_size: ImageSize, test: DetectionAtTest
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of `scored_boxes`."""
+        return self.box_head.choose(boxes, scores, image_size, test)
+
+    def mask_logits(
+        self,
+        maps: dict[str, Tensor],
+        boxes: Tensor,
+        labels: Tensor,
+        settings: InferenceSettings,
+    ) -> Tensor | None:
+        """Return mask logits (R, M, M) over boxes (R, 4) with classes (R,), all of one image."""
+        if self.mask_head is None:
+            return None
+        return self.mask_head.predict(maps, [boxes], [labels], settings)
+
+    def keypoint_maps(self, maps: dict[str, Tensor], boxes: Tensor) -> Tensor | None:
+        """Return heat maps (R, K, S, S) of keypoints over boxes (R, 4), all of one image."""
+        if self.keypoint_head is None:
+            return None
+        found: Tensor = self.keypoint_head(maps, [boxes])
+        return found
 
     def own_masks(self) -> MaskHead:
         """Return what predicts masks.

@@ -35,6 +35,10 @@ class ProposalModel(nn.Module):
         self.backbone = backbone
         self.rpn = rpn
 
+    def own_proposals(self) -> RegionProposalNetwork:
+        """Return what proposes boxes."""
+        return self.rpn
+
     def start_iteration(self, iteration: int, total_iters: int) -> None:
         """Train everything in every iteration."""
 

@@ -89,13 +89,29 @@ class RegionProposalNetwork(nn.Module):
         image_sizes: Sequence[ImageSize],
         test: DetectionAtTest = AS_TRAINED,
     ) -> list[Tensor]:
-        """Return each image's proposals (R, 4), highest-scoring first.
+        """Return each image's proposals (R, 4), highest-scoring first."""
+        scored = self.propose_scored(anchors, logits, deltas, image_sizes, test)
+        return [boxes for boxes, _ in scored]
+
+    @torch.no_grad()
+    def propose_scored(
+        self,
+        anchors: list[Tensor],
+        logits: list[Tensor],
+        deltas: list[Tensor],
+        image_sizes: Sequence[ImageSize],
+        test: DetectionAtTest = AS_TRAINED,
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return each image's proposals (R, 4) and their logits (R,), highest-scoring first.
 
         The best of every level are taken before NMS, and NMS runs within a level. `test` says how
         many; where it is silent, the model's own settings do.
         """
         settings = detector_at_test(self.settings, test)
-        pre_nms = settings.rpn_pre_nms_train if self.training else settings.rpn_pre_nms_test
+        pre_nms, post_nms = settings.rpn_pre_nms_test, settings.rpn_post_nms
+        if self.training:
+            pre_nms = settings.rpn_pre_nms_train
+            post_nms = settings.rpn_post_nms_train or post_nms
         boxes, scores, levels = [], [], []
         for level, (anchor, logit, delta) in enumerate(zip(anchors, logits, deltas, strict=True)):
             if is_being_exported():
@@ -112,7 +128,7 @@ class RegionProposalNetwork(nn.Module):
             image_sizes,
             strict=True,
         )
-        return [_suppress(*each, settings) for each in per_image]
+        return [_suppress(*each, iou=settings.rpn_nms_iou, most=post_nms) for each in per_image]
 
     def losses(
         self, anchors: list[Tensor], features: dict[str, Tensor], targets: list[Target]
@@ -226,11 +242,14 @@ def _suppress(
     scores: Tensor,
     levels: Tensor,
     image_size: ImageSize,
-    settings: DetectorSettings,
-) -> Tensor:
+    *,
+    iou: float,
+    most: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the boxes that NMS leaves, highest-scoring first, with their scores."""
     boxes = clip_boxes(boxes, image_size)
     # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
     keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-    best = suppress(boxes, scores, levels, settings.rpn_nms_iou)
-    return boxes[best[: settings.rpn_post_nms]]
+    best = suppress(boxes, scores, levels, iou)[:most]
+    return boxes[best], scores[best]

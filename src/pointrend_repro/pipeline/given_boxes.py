@@ -7,6 +7,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_as_recorded
 from pointrend_repro.predictions.proposals import Proposals, read_proposals
+from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.proposals_from import ResolvedProposals
 from pointrend_repro.settings.values import Split
 
@@ -26,6 +27,7 @@ def read_given_boxes(
     *,
     split: Split,
     experiment: dict[str, Any],
+    at_most: int | None = None,
 ) -> GivenBoxes | None:
     """Return the boxes that a training's `proposals_from` names; None if it names none.
 
@@ -33,6 +35,7 @@ def read_given_boxes(
         path: the predictions.
         dataset: the split of the data set whose images they are of.
         experiment: with the preset and the trial of who reads them.
+        at_most: how many boxes of an image; none: as `settings` say.
 
     Raises:
         DamagedError: the predictions are not what their record describes.
@@ -48,7 +51,7 @@ def read_given_boxes(
         )
     origin, digest = require_as_recorded(path, "predict")
     _require_of(path, settings, origin, {"split": split} | experiment)
-    proposals = read_proposals(path, at_most=settings.most(split))
+    proposals = read_proposals(path, at_most=at_most or settings.most(split))
     if proposals and not any(image.id in proposals for image in dataset.images):
         raise UserError(f"{path}: has boxes in none of the data set's {split} images")
     return GivenBoxes(proposals, {"file": str(path), "input_digest": digest, "origin": origin})
@@ -71,10 +74,15 @@ def _require_of(
 
 @dataclass(frozen=True)
 class GivenFile:
-    """The predictions whose boxes a prediction is given, and whose boxes these have to be."""
+    """The predictions whose boxes a prediction is given, and whose boxes these have to be.
+
+    Attributes:
+        at_most: how many boxes of an image; none: as `settings` say.
+    """
 
     settings: ResolvedProposals
     path: Path | None
+    at_most: int | None = None
 
     def read(
         self, dataset: Any, split: Split, origin: dict[str, Any]
@@ -87,12 +95,20 @@ class GivenFile:
         keys = {"preset", "trial"} & set(origin)
         experiment = {key: origin[key] for key in keys}
         given = read_given_boxes(
-            self.settings, self.path, dataset, split=split, experiment=experiment
+            self.settings,
+            self.path,
+            dataset,
+            split=split,
+            experiment=experiment,
+            at_most=self.at_most,
         )
         assert given is not None
         return {"proposals": given.proposals}, {"proposals_from": given.record}
 
 
-def given_file(settings: ResolvedProposals | None, path: Path | None) -> GivenFile | None:
+def given_file(
+    settings: ResolvedProposals | None, path: Path | None, inference: AnyInferenceSettings
+) -> GivenFile | None:
     """Return what a training's settings say that its predictions read; None if nothing."""
-    return None if settings is None else GivenFile(settings, path)
+    at_most = getattr(inference.test, "given_proposals", None)
+    return None if settings is None else GivenFile(settings, path, at_most)

@@ -6,12 +6,12 @@ from typing import Any
 
 from pointrend_repro.base.origins import require_as_recorded
 from pointrend_repro.checkpoints.saved_models import SavedModel, load_saved_model
-from pointrend_repro.predictions.ensembles import Ensemble, make_ensemble
+from pointrend_repro.predictions.ensembles import Ensemble, LoadsModel, make_ensemble
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 
 
 def put_together(
-    saved: SavedModel,
+    load: LoadsModel,
     settings: AnyInferenceSettings,
     others: Mapping[Path, AnyModelSettings],
     device: str,
@@ -19,7 +19,7 @@ def put_together(
     """Return what predicts, and what the record of the prediction says of the other models.
 
     Args:
-        saved: the variant's own model, which predicts alone if `settings` have no ensemble.
+        load: loads the variant's own model, which predicts alone if `settings` have no ensemble.
         others: the models of `settings.ensemble.variants` in their order, each with its settings.
 
     Raises:
@@ -28,11 +28,27 @@ def put_together(
     """
     ensemble = getattr(settings, "ensemble", None)
     if ensemble is None:
-        return saved, {}
-    models, noted = [saved], []
+        return load(), {}
+    models, noted = [load], []
     for path, configured in others.items():
         made = require_as_recorded(path, "train")
         noted.append({"file": str(path), "input_digest": made.digest, "origin": made.origin})
-        models.append(load_saved_model(path, configured=configured))
-        models[-1].model.to(device)
-    return make_ensemble(tuple(models), ensemble), {"others": noted}
+        models.append(loads_model(path, device, configured=configured))
+    return make_ensemble(models, ensemble), {"others": noted}
+
+
+def loads_model(
+    path: Path,
+    device: str,
+    *,
+    configured: AnyModelSettings | None = None,
+    family: str | None = None,
+) -> LoadsModel:
+    """Return what loads a model onto a device; arguments as for `load_saved_model`."""
+
+    def load() -> SavedModel:
+        saved = load_saved_model(path, configured=configured, family=family)
+        saved.model.to(device)
+        return saved
+
+    return load

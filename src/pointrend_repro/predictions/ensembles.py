@@ -1,96 +1,106 @@
 """Several detectors that predict together: what they find is pooled before a last NMS.
 
-Each model sees the image at its own size, and finds masks and keypoints in its own boxes. All boxes
-with these then compete, class by class, by their scores times the weight of their model.
+Each model sees the images at its own size, and finds masks and keypoints in its own boxes. One
+model after another predicts all images into a file of its own; then these are read image by image.
+So one model is in memory at a time, and the objects of one image.
 """
 
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
+from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import write_errors
+from pointrend_repro.base.json_list import read_json_list, write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.data.structures import Detections
-from pointrend_repro.modeling.boxes import suppress
+from pointrend_repro.predictions.pooling import Result, pool
 from pointrend_repro.settings.ensemble import EnsembleSettings
+from pointrend_repro.settings.instances import DetectorSettings
+from pointrend_repro.settings.schedule import InputSettings
 
-
-class Found(NamedTuple):
-    """One object: its mask's logits (M, M) in its box (4,), xyxy in pixels of the image.
-
-    There are no logits if the model has no mask head. Keypoints are (K, 3), x and y in the same
-    pixels and a score, if the model finds any.
-    """
-
-    mask_logits: Tensor | None
-    box: Tensor
-    score: float
-    label: int
-    keypoints: Tensor | None = None
+LoadsModel = Callable[[], SavedModel]
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Models for the same classes, the variant's own first."""
+    """Models for the same classes, the variant's own first; each is loaded when it predicts.
 
-    models: tuple[SavedModel, ...]
+    Attributes:
+        categories: the (id, name) of the classes.
+        input: the own model's.
+        detector: the own model's.
+    """
+
+    models: tuple[LoadsModel, ...]
     settings: EnsembleSettings
-
-    @property
-    def categories(self) -> list[tuple[int, str]]:
-        """The (id, name) of the classes, the same of all models."""
-        return self.models[0].categories
+    categories: list[tuple[int, str]]
+    input: InputSettings
+    detector: DetectorSettings | None
 
 
-def make_ensemble(models: tuple[SavedModel, ...], settings: EnsembleSettings) -> Ensemble:
-    """Put models together.
+def make_ensemble(models: Sequence[LoadsModel], settings: EnsembleSettings) -> Ensemble:
+    """Put models together; each is loaded once, to see whether it fits.
 
     Raises:
         UserError: they are not for the same classes and keypoints, or only some of them predict
             masks.
     """
-    for number, model in enumerate(models):
-        name = f"ensemble.variants: {settings.variants[number - 1]}"
-        if model.categories != models[0].categories:
-            raise UserError(f"{name} was trained for other classes")
-        if model.keypoints != models[0].keypoints:
-            raise UserError(f"{name} finds other keypoints")
-        if _has_masks(model) != _has_masks(models[0]):
-            which = "has a mask head" if _has_masks(model) else "has no mask head"
-            raise UserError(f"{name} {which}, unlike the variant itself; all must, or none")
-    return Ensemble(models, settings)
+    first = _Kind(models[0]())
+    for load, variant in zip(models[1:], settings.variants, strict=True):
+        _require_same(first, _Kind(load()), f"ensemble.variants: {variant}")
+    return Ensemble(tuple(models), settings, first.categories, first.input, first.detector)
 
 
-def rows(found: Detections) -> Iterator[Found]:
-    """Yield the objects that one model has found."""
-    numbers = found.scores.tolist(), found.labels.tolist()
-    parts = _each(found.mask_logits, found), _each(found.keypoints, found)
-    for logits, points, box, score, label in zip(*parts, found.boxes, *numbers, strict=True):
-        yield Found(logits, box, score, label, points)
+class _Kind:
+    """What is known of a model without its weights."""
+
+    def __init__(self, saved: SavedModel) -> None:
+        self.categories = saved.categories
+        self.keypoints = saved.keypoints
+        self.has_masks = saved.model.mask_head is not None
+        self.input = saved.input
+        self.detector = saved.detector
 
 
-def pool(found: list[Detections], settings: EnsembleSettings) -> list[Found]:
-    """Return what is left of all that several models have found, highest-scoring first.
+def _require_same(first: _Kind, other: _Kind, name: str) -> None:
+    if other.categories != first.categories:
+        raise UserError(f"{name} was trained for other classes")
+    if other.keypoints != first.keypoints:
+        raise UserError(f"{name} finds other keypoints")
+    if other.has_masks != first.has_masks:
+        which = "has a mask head" if other.has_masks else "has no mask head"
+        raise UserError(f"{name} {which}, unlike the variant itself; all must, or none")
+
+
+def write_pooled(
+    ensemble: Ensemble, predict: Callable[[SavedModel], Iterator[list[Result]]], path: Path
+) -> None:
+    """Let all models predict, and write what is left of it as a JSON list of COCO results.
 
     Args:
-        found: of each model in the order of the weights, in pixels of the same image. The masks of
-            one model may be of another resolution than those of another.
+        predict: yields, of each image in turn, what a model finds in it.
+        path: of the list. While this runs, a folder beside it holds the models' own results.
     """
-    weights = settings.weights or (1.0,) * len(found)
-    boxes = torch.cat([each.boxes for each in found])
-    scores = torch.cat([each.scores * w for each, w in zip(found, weights, strict=True)])
-    labels = torch.cat([each.labels for each in found])
-    keep = suppress(boxes, scores, labels, settings.nms_iou)[: settings.detections_per_image]
-    objects = [row for each in found for row in rows(each)]
-    return [objects[i]._replace(score=float(scores[i])) for i in keep.tolist()]
+    # Such names are those of half-written files: the next run removes what a killed one has left.
+    with write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(
+            prefix=f".{path.name}.", suffix=".part", dir=path.parent
+        )
+    with scratch as folder:
+        files = [Path(folder) / f"{number}.json" for number in range(len(ensemble.models))]
+        for file, load in zip(files, ensemble.models, strict=True):
+            write_json_list(file, predict(load()))
+        write_json_list(path, _pooled(files, ensemble.settings))
 
 
-def _each(part: Tensor | None, found: Detections) -> Iterable[Tensor | None]:
-    return [None] * len(found.boxes) if part is None else part
-
-
-def _has_masks(model: SavedModel) -> bool:
-    return model.model.mask_head is not None
+def _pooled(files: list[Path], settings: EnsembleSettings) -> Iterator[Result]:
+    for found in zip(*(read_json_list(file) for file in files), strict=True):
+        yield from pool(
+            [entry.value for entry in found],
+            settings.model_weights,
+            nms=settings.nms,
+            nms_iou=settings.nms_iou,
+            count=settings.detections_per_image,
+        )

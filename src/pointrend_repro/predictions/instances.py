@@ -1,10 +1,9 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +20,12 @@ from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
-from pointrend_repro.predictions.ensembles import Ensemble, Found, pool, rows
+from pointrend_repro.predictions.ensembles import Ensemble, write_pooled
+from pointrend_repro.predictions.pooling import Result
 from pointrend_repro.predictions.proposals import Boxes, Proposals
 from pointrend_repro.predictions.rle import encode_window
-from pointrend_repro.settings.at_test import input_at_test
+from pointrend_repro.predictions.views import find_in_views
+from pointrend_repro.settings.at_test import input_at_test, on_top
 from pointrend_repro.settings.instances import InferenceSettings
 
 
@@ -74,16 +75,24 @@ def write_results(
     path: Path,
     proposals: Proposals | None = None,
 ) -> None:
-    """Predict every image of a data set and write what `predict_dataset` yields as a JSON list."""
-    write_json_list(path, predict_dataset(saved, dataset, settings, proposals))
+    """Predict every image of a data set and write what `predict_dataset` yields as a JSON list.
+
+    Raises:
+        UserError: as `predict_dataset`, or the list cannot be written.
+    """
+    if not isinstance(saved, Ensemble):
+        write_json_list(path, predict_dataset(saved, dataset, settings, proposals))
+        return
+    require_same_categories(saved, dataset)
+    write_pooled(saved, lambda model: _by_image(model, dataset, settings), path)
 
 
 def predict_dataset(
-    saved: SavedModel | Ensemble,
+    saved: SavedModel,
     dataset: CocoDataset,
     settings: InferenceSettings,
     proposals: Proposals | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Result]:
     """Predict every image of a data set, one after another.
 
     Args:
@@ -99,9 +108,20 @@ def predict_dataset(
             image cannot be read or its size differs from its record's.
     """
     require_same_categories(saved, dataset)
+    for results in _by_image(saved, dataset, settings, proposals):
+        yield from results
+
+
+def _by_image(
+    saved: SavedModel,
+    dataset: CocoDataset,
+    settings: InferenceSettings,
+    proposals: Proposals | None = None,
+) -> Iterator[list[Result]]:
     for record in track(dataset.images, "predicting"):
         boxes = None if proposals is None else proposals.of(record.id)
-        yield from _results_of(saved, record, settings, boxes)
+        found = detect(saved, read_record(record), settings, boxes)
+        yield list(_results(saved, record, found))
 
 
 def require_same_categories(
@@ -120,26 +140,22 @@ def require_same_categories(
         )
 
 
-def _results_of(
-    saved: SavedModel | Ensemble,
-    record: ImageRecord,
-    settings: InferenceSettings,
-    proposals: Boxes | None,
-) -> Iterable[dict[str, Any]]:
-    found = _objects(saved, read_record(record), settings, proposals)
-    for each in found:
-        x0, y0, x1, y1 = each.box.tolist()
-        entry: dict[str, Any] = {
+def _results(saved: SavedModel, record: ImageRecord, found: Detections) -> Iterator[Result]:
+    numbers = zip(found.scores.tolist(), found.labels.tolist(), strict=True)
+    for row, (score, label) in enumerate(numbers):
+        box = found.boxes[row]
+        x0, y0, x1, y1 = box.tolist()
+        entry: Result = {
             "image_id": record.id,
-            "category_id": saved.categories[each.label][0],
+            "category_id": saved.categories[label][0],
             "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "score": each.score,
+            "score": score,
         }
-        if each.mask_logits is not None:
-            window = mask_window(each.mask_logits, each.box, record.height, record.width)
+        if found.mask_logits is not None:
+            window = mask_window(found.mask_logits[row], box, record.height, record.width)
             entry["segmentation"] = encode_window(window, record.height, record.width)
-        if each.keypoints is not None:
-            entry["keypoints"] = coco_keypoints(each.keypoints)
+        if found.keypoints is not None:
+            entry["keypoints"] = coco_keypoints(found.keypoints[row])
         yield entry
 
 
@@ -154,29 +170,29 @@ def coco_keypoints(keypoints: Tensor) -> list[float]:
     return values
 
 
-def _objects(
-    saved: SavedModel | Ensemble,
-    image: NDArray[np.uint8],
-    settings: InferenceSettings,
-    proposals: Boxes | None,
-) -> Iterable[Found]:
-    if isinstance(saved, Ensemble):
-        return pool([detect(each, image, settings) for each in saved.models], saved.settings)
-    return rows(detect(saved, image, settings, proposals))
-
-
 def detect(
     saved: SavedModel,
     image: NDArray[np.uint8],
     settings: InferenceSettings,
     proposals: Boxes | None = None,
 ) -> Detections:
-    """Detect at the network's input size; boxes and keypoints are moved back to the image's pixels.
+    """Detect at the network's input size, or in several views, as the settings say.
+
+    Boxes and keypoints are moved back to the image's pixels.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
+
+    Raises:
+        UserError: `settings` say how many boxes are given, and none are.
     """
+    if proposals is None and settings.test.given_proposals is not None:
+        raise UserError("test.given_proposals: this detector finds proposals of its own")
     height, width = image.shape[:2]
+    if saved.test is not None:
+        settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})
+    if settings.test.has_views:
+        return find_in_views(saved, image, settings, proposals)
     tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device
     given = None

@@ -1,16 +1,14 @@
 """The pages that a reviewer opens: each is one file that needs no network."""
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import markupsafe
 
 from pointrend_repro.base.digests import short
-from pointrend_repro.base.texts import visible_in_html
+from pointrend_repro.base.texts import script_json, visible_in_html
 from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
@@ -181,11 +179,3 @@ def _code_state(conditions: Conditions) -> str:
         f"changed: {other} of {formats.count(made, 'result')} made by other code "
         f"({', '.join(conditions.other_codes)}) than today's ({conditions.code_digest})"
     )
-
-
-def script_json(value: object) -> markupsafe.Markup:
-    """Return JSON that is harmless inside a `<script>`, whatever strings it holds."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return markupsafe.Markup(text)

@@ -10,7 +10,9 @@ with `added`: it then leaves every digest unchanged until it is set.
 This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator
 
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.values import Fraction, ImageEdge, PositiveInt, Strict
@@ -18,6 +20,14 @@ from pointrend_repro.settings.values import Fraction, ImageEdge, PositiveInt, St
 if TYPE_CHECKING:
     from pointrend_repro.settings.instances import DetectorSettings
     from pointrend_repro.settings.schedule import InputSettings
+
+
+Nms = Literal["hard", "soft_linear"]
+
+
+def _words(value: Any) -> Any:
+    """Take a list as a command line has it, such as 600,1000."""
+    return value.split(",") if isinstance(value, str) else value
 
 
 class SizeAtTest(Strict):
@@ -29,6 +39,16 @@ class SizeAtTest(Strict):
     max_long_edge_px: ImageEdge | None = added(
         None, "and the longer is at most this; none: input.max_long_edge_px"
     )
+
+    @property
+    def views(self) -> int:
+        """How often an image is seen."""
+        return 1
+
+    @property
+    def has_views(self) -> bool:
+        """Whether an image is seen more than once: mirrored, or at further sizes."""
+        return self.views > 1
 
 
 class DetectionAtTest(SizeAtTest):
@@ -43,13 +63,23 @@ class DetectionAtTest(SizeAtTest):
     score_threshold: Fraction | None = added(None, "none: detector.score_threshold")
     nms_iou: Fraction | None = added(None, "none: detector.nms_iou")
     detections_per_image: PositiveInt | None = added(None, "none: detector.detections_per_image")
-    nms: Literal["hard", "soft_linear"] | None = added(
+    given_proposals: PositiveInt | None = added(
+        None, "boxes of an image that a detector is given at most; none: proposals_from says"
+    )
+    nms: Nms | None = added(
         None, "soft_linear: an overlap above nms_iou lowers the score by it; none: hard"
     )
     flip: bool | None = added(None, "the mirrored image is seen, too, and the two merged; none: no")
-    more_short_edges_px: tuple[ImageEdge, ...] | None = added(
-        None, "further sizes at which the image is seen, merged with the first; none: one size"
+    more_short_edges_px: Annotated[tuple[ImageEdge, ...], BeforeValidator(_words)] | None = added(
+        None,
+        "further sizes at which the image is seen, merged with the first; the limit of the longer "
+        "side grows or shrinks with each; none: one size",
     )
+
+    @property
+    def views(self) -> int:
+        """How often an image is seen: at each size, and there also mirrored if `flip` is set."""
+        return (1 + len(self.more_short_edges_px or ())) * (2 if self.flip else 1)
 
 
 AS_TRAINED = DetectionAtTest()
@@ -76,6 +106,23 @@ def detector_at_test(settings: "DetectorSettings", test: DetectionAtTest) -> "De
     return settings.model_copy(update=_asked(test, _OF_DETECTOR))
 
 
+def views_at_test(
+    settings: "InputSettings", test: DetectionAtTest
+) -> list[tuple["InputSettings", bool]]:
+    """Return how often an image is seen: at which size, and whether mirrored.
+
+    Each size comes upright first, and then mirrored if `test` asks for it.
+    """
+    first = input_at_test(settings, test)
+    sizes = [first]
+    for edge in test.more_short_edges_px or ():
+        longest = round(first.max_long_edge_px * edge / first.test_short_edge_px)
+        sizes.append(
+            first.model_copy(update={"test_short_edge_px": edge, "max_long_edge_px": longest})
+        )
+    return [(size, flip) for size in sizes for flip in ((False, True) if test.flip else (False,))]
+
+
 def in_force(
     size: "InputSettings", detector: "DetectorSettings | None", test: SizeAtTest
 ) -> dict[str, Any]:
@@ -91,6 +138,8 @@ def in_force(
     if detector is not None and isinstance(test, DetectionAtTest):
         chosen = detector_at_test(detector, test)
         found |= {key: getattr(chosen, name) for key, name in _OF_DETECTOR.items()}
+        found |= {"nms": test.nms or "hard", "flip": bool(test.flip)}
+        found["more_short_edges_px"] = list(test.more_short_edges_px or ())
     return found
 
 

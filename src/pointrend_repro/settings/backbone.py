@@ -12,7 +12,11 @@ from pointrend_repro.settings.values import Deviation, PositiveInt, Strict
 
 
 class BackboneSettings(Strict):
-    """ResNet trunk, its FPN if the model has one, and the pixels its weights were trained on."""
+    """ResNet trunk, its FPN if the model has one, and the pixels its weights were trained on.
+
+    Of a VGG (Fast R-CNN) there is the last map, conv5, without a pyramid and without norms: of
+    what follows, only `freeze_at`, `weights` and the pixels concern it.
+    """
 
     name: Literal[
         "resnet18_narrow",
@@ -25,6 +29,8 @@ class BackboneSettings(Strict):
         "resnext101_32x8d",
         "resnext101_64x4d",
         "res2net101",
+        "vgg16",
+        "vgg16_narrow",
     ]
     stride_in_1x1: bool = Field(True, description="MSRA weights: the stride is in the 1x1 conv")
     norm: Literal["frozen_bn", "fixed_statistics_bn", "bn", "sync_bn", "gn"] = Field(

@@ -22,6 +22,7 @@ _EMPTY_OFFSET = 3
 _CROWD_OFFSET = 5
 
 _STURDY_CLASSES = 7
+_FURNITURE_CLASSES = 8
 
 
 class GeneratedSettings(BaseModel):
@@ -38,7 +39,8 @@ class GeneratedSettings(BaseModel):
         crowd_image_share: Share of the images with a crowd or group annotation.
         smallest_px: Least length of an object's longer side; none: 16, or an eighth of a short
             image's shorter side.
-        subject: What is drawn: things of several classes, or people with COCO's keypoints.
+        subject: What is drawn: things of several classes, people with COCO's keypoints, or
+            furniture with holes, annotated as 3D-FUTURE is.
         thin_classes: Whether COCO's scenes have forks, scissors and bicycles, too; Cityscapes'
             street scenes have their bicycles in any case.
     """
@@ -54,7 +56,9 @@ class GeneratedSettings(BaseModel):
     empty_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     crowd_image_share: float = Field(default=0.05, ge=0.0, le=0.125)
     smallest_px: Annotated[int, Field(ge=8)] | None = added(None, "the least longer side")
-    subject: Literal["things", "people"] = added("things", "what is drawn; people: one class")
+    subject: Literal["things", "people", "furniture"] = added(
+        "things", "what is drawn; people: one class"
+    )
     thin_classes: bool = added(True, "whether COCO's scenes have forks, scissors and bicycles")
 
     @model_validator(mode="after")
@@ -73,6 +77,8 @@ class GeneratedSettings(BaseModel):
             raise ValueError(
                 f"classes {self.classes}: without thin ones, {_STURDY_CLASSES} at most"
             )
+        if self.subject == "furniture" and self.classes > _FURNITURE_CLASSES:
+            raise ValueError(f"classes {self.classes}: of furniture, {_FURNITURE_CLASSES} at most")
         return self
 
     @property

@@ -56,16 +56,24 @@ class PointRendHeadSettings(Strict):
     train_on_refined_boxes: bool = Field(
         True, description="paper: training as a cascade gains about 0.2 AP"
     )
-    levels: tuple[Literal["p2", "p3", "p4", "p5", "p6"], ...] = added(
-        ("p2",),
-        "pyramid levels that coarse and point head see, side by side; paper: p2; the 3D-FUTURE "
-        "report: p2 to p5, or to p6",
+    levels: Annotated[tuple[Literal["p2", "p3", "p4", "p5", "p6"], ...], Field(min_length=1)] = (
+        added(
+            ("p2",),
+            "pyramid levels that coarse and point head see, side by side; paper: p2; the 3D-FUTURE "
+            "report: p2 to p5, or to p6",
+        )
     )
     coarse_conv_channels: PositiveInt | None = added(
         None, "of the convolutions before the coarse head's fully connected layers; none: a level's"
     )
     coarse_layers: PositiveInt = added(2, "fully connected, before the coarse prediction")
     point_layers: PositiveInt = added(3, "of the point head, before its prediction")
+
+    @model_validator(mode="after")
+    def _levels_go_from_fine_to_coarse(self) -> "PointRendHeadSettings":
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ValueError(f"levels {', '.join(self.levels)} must go from fine to coarse")
+        return self
 
     @model_validator(mode="after")
     def _a_regular_grid_is_square(self) -> "PointRendHeadSettings":

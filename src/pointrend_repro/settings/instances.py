@@ -80,6 +80,9 @@ class DetectorSettings(Strict):
     rpn_pre_nms_train: PositiveInt = 2000
     rpn_pre_nms_test: PositiveInt = 1000
     rpn_post_nms: PositiveInt = 1000
+    rpn_post_nms_train: PositiveInt | None = added(
+        None, "in training; none: rpn_post_nms, which else is of both"
+    )
     rpn_nms_iou: Fraction = 0.7
     roi_batch_per_image: PositiveInt = 512
     roi_positive_fraction: Fraction = 0.25
@@ -97,6 +100,12 @@ class DetectorSettings(Strict):
     box_roi_resolution: RoiEdge = added(7, "side of the RoIs of the box head on pyramids")
     box_head_layers: PositiveInt = added(2, "fully connected, of the box head on pyramids")
     class_agnostic_boxes: bool = added(False, "one box for all classes, as in cascades")
+    box_head_dropout: Annotated[float, Field(ge=0, lt=1)] = added(
+        0.0, "in training, after each hidden layer of that box head; VGG's: 0.5 (Fast R-CNN)"
+    )
+    roi_negative_from: Annotated[float, Field(ge=0, lt=0.5)] = added(
+        0.0, "IoU from which a box can be background; Fast R-CNN, section 2.3: 0.1"
+    )
     res5_stride: Literal[1, 2] = added(
         2, "of the head's res5 on C4; 1: Mask R-CNN, Figure 3, on 7x7 RoIs; 2: d2, on 14x14"
     )
@@ -118,7 +127,7 @@ class ModelSettings(AnyModelSettings):
     detector: DetectorSettings = DetectorSettings()
     mask_head: MaskHeadSettings
     features: Literal["fpn", "c4", "c5"] = added(
-        "fpn", "what the heads see: a pyramid, res4 with res5 in the head, or res5"
+        "fpn", "what the heads see: a pyramid, res4 with res5 in the head, or res5 (VGG: conv5)"
     )
     keypoint_head: KeypointHeadSettings | None = added(None, "none: no keypoints")
     given_proposals: bool = added(
@@ -137,6 +146,17 @@ class ModelSettings(AnyModelSettings):
     )
 
     @model_validator(mode="after")
+    def _vgg_has_one_map(self) -> "ModelSettings":
+        if self.backbone.name.startswith("vgg"):
+            if self.features != "c5":
+                raise ValueError(f"backbone.name {self.backbone.name} needs features: c5")
+            plain = BackboneSettings(name=self.backbone.name)
+            for key in ("output_stride", "multi_grid", "deformable", "context_ratio"):
+                if getattr(self.backbone, key) != getattr(plain, key):
+                    raise ValueError(f"backbone.{key} does not apply to {self.backbone.name}")
+        return self
+
+    @model_validator(mode="after")
     def _parts_fit(self) -> "ModelSettings":
         head = self.mask_head.kind
         if self.rpn_only and (head != "none" or self.keypoint_head or self.given_proposals):
@@ -148,6 +168,8 @@ class ModelSettings(AnyModelSettings):
             raise ValueError(f"mask_head.kind {head} needs features: fpn, not {self.features}")
         if self.features != "c4" and head == "res5":
             raise ValueError(f"mask_head.kind res5 needs features: c4, not {self.features}")
+        if self.features != "fpn" and self.backbone.balancing_blocks:
+            raise ValueError(f"backbone.balancing_blocks needs features: fpn, not {self.features}")
         if self.features == "c4" and (self.backbone.output_stride, self.backbone.multi_grid) != (
             32,
             (),

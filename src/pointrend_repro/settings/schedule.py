@@ -28,8 +28,15 @@ class InputSettings(Strict):
         None, "drawn evenly from this range, ends included, in place of train_short_edges_px"
     )
     train_max_long_edge_px: ImageEdge | None = added(
-        None, "in training; none: max_long_edge_px, which else applies to both"
+        None, "in training; none: max_long_edge_px, which else is of both (crops have no limit)"
     )
+
+    @model_validator(mode="after")
+    def _the_range_is_one(self) -> "InputSettings":
+        edges = self.train_short_edge_range_px
+        if edges is not None and edges[0] > edges[1]:
+            raise ValueError(f"train_short_edge_range_px {edges} must go from small to large")
+        return self
 
 
 class ScheduleSettings(Strict):
@@ -95,6 +102,9 @@ class OptimizerSettings(Strict):
     warmup_iters: Annotated[int, Field(ge=0)] = 1000
     warmup_start_lr: PositiveFloat = Field(
         0.001, description="paper: 0.001; d2 starts at base_lr / 1000"
+    )
+    clip_norm: PositiveFloat | None = added(
+        None, "a batch's gradients are scaled down to this Euclidean norm; none: never"
     )
     on_non_finite_loss: Literal["stop", "skip"] = Field(
         "stop",

@@ -51,6 +51,9 @@ def update(
     state.optimizer.zero_grad()
     numbers = _add_gradients(state, batch.micro_batches, processes, settings)
     if math.isfinite(numbers["loss"]):
+        if settings.clip_norm is not None:
+            # After the processes have exchanged their gradients: the norm is the whole batch's.
+            torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
         state.optimizer.step()
         return numbers
     _skip_or_stop(state, batch, numbers, processes, settings)

@@ -18,7 +18,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Cost
 from pointrend_repro.figures.drawing import Score
-from pointrend_repro.papers.sharpmask.figures import capacity, recall
+from pointrend_repro.papers.sharpmask.figures import capacity, detection, recall
 
 COUNTS = [1, 10, 100, 1000]
 
@@ -149,3 +149,32 @@ def test_models_are_not_scores(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError, match="figure6: pairs needs models"):
         load_grid("smoke", config_dir, papers=["sharpmask"])
+
+
+def test_detection_by_the_type_and_number_of_proposals() -> None:
+    def ap(label: str, value: float | None) -> Score:
+        return Score(label, {"AP": value, "AP50": 90.0}, {})
+
+    scores = {
+        "sharpmask_500": ap("SharpMask", 25.0),
+        "sharpmask_10": ap("SharpMask", 12.0),
+        "rpn_300": ap("RPN", None),
+        "rpn_1000": ap("RPN", 21.5),
+    }
+    drawn = detection.draw(scores)
+    (ax,) = drawn.figure.axes
+    assert lines(ax) == {"SharpMask": ([10, 500], [12, 25]), "RPN": ([1000], [21.5])}
+    assert ax.get_xscale() == "log"
+    assert "SharpMask: 12.0 with 10, 25.0 with 500; RPN: 21.5 with 1000" in drawn.alternative_text
+    with pytest.raises(UserError, match="rpn_all does not end in a number"):
+        detection.draw({"rpn_all": ap("RPN", 1.0)})
+
+
+def test_the_figure_shows_all_measured_rows_of_its_table() -> None:
+    grid = load_grid("paper", papers=["sharpmask"])
+    figure = grid.drawn.figures["sharpmask_figure5c"].entry
+    rows = grid.tables["sharpmask_figure5c"].rows
+    measured = {name: row.runs for name, row in rows.items() if row.runs is not None}
+    assert {
+        name: (score.variant, score.inference) for name, score in figure.scores.items()
+    } == measured

@@ -19,6 +19,7 @@ TABLES = {
     "T4top": "sharpmask_table4",
     "T4mid_segm": "sharpmask_table4_segm",
     "T4bot_bbox": "sharpmask_table4",
+    "F5c": "sharpmask_figure5c",
 }
 COLUMNS = {
     "AR": "ar",
@@ -98,7 +99,7 @@ def test_rpn_is_printed_twice(printed: list[dict[str, str]]) -> None:
     """Once as the paper has it, and once beside our own detector."""
     box, own = load_table("sharpmask_table3_box"), load_table("sharpmask_table3_rpn")
     assert own.rows["rpn"].paper == box.rows["rpn"].paper
-    assert own.rows["rpn"].runs == ("sharpmask_faster_rcnn_r50", "proposals")
+    assert own.rows["rpn"].runs == ("sharpmask_faster_rcnn_vgg", "proposals")
     assert box.rows["rpn"].runs is None
 
 

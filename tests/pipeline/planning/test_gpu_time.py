@@ -75,6 +75,41 @@ def test_detectors_without_a_pyramid_have_speeds_of_their_own() -> None:
     assert speed_of(grid, "coco", "mask_rcnn_resnet50_c5").train_s.high >= 0.471
 
 
+@pytest.fixture(scope="module")
+def sharpmask() -> Grid:
+    return load_grid("paper", papers=["sharpmask"])
+
+
+def test_deepmask_takes_on_a_k40_what_its_users_saw(sharpmask: Grid) -> None:
+    """Issue 58: 5 days; a V100 is reckoned to be 3 to 6 times as fast."""
+    model = speed_of(sharpmask, "coco2014", "sharpmask_deepmask_r50")
+    one = Machine(speed=Range(1 / 6, 1 / 3), gpus_per_training=1, gpus=1)
+    hours = training_hours(model, 1_200_000, one, SPEEDS.measured_gpus)
+    assert hours.low < 5 * 24 < hours.high
+
+
+def test_sharpmask_takes_longer_for_its_masks(sharpmask: Grid) -> None:
+    """Table 1, without a GPU's name: 0.45 and 0.75 s an image."""
+    one, other = (
+        speed_of(sharpmask, "coco2014", f"sharpmask_{name}") for name in ("deepmask_r50", "r50")
+    )
+    assert one.test_s.high == 0.45
+    assert other.test_s.high == pytest.approx(0.75, abs=0.01)
+    assert other.train_s.low < one.train_s.low < one.train_s.high < other.train_s.high
+
+
+def test_a_batch_of_more_patches_takes_longer(sharpmask: Grid) -> None:
+    settings = sharpmask.training_settings("coco2014", "sharpmask_deepmask_r50")
+    values = settings.model_dump()
+    values["optimizer"]["images_per_batch"] = 8
+    values["input"]["patches_per_image"] = 8
+    found = model_speed(SPEEDS, type(settings).model_validate(values), "coco")
+    plain = speed_of(sharpmask, "coco2014", "sharpmask_deepmask_r50")
+    assert found is not None
+    assert found.train_s.high == pytest.approx(2 * plain.train_s.high)
+    assert found.loading_s.high == pytest.approx(plain.loading_s.high / 4)
+
+
 def test_a_mask_head_without_a_published_speed_gets_a_range(paper: Grid) -> None:
     plain = speed_of(paper, "coco", "mask_rcnn_r50_fpn")
     for variant in ("pointrend_r50_fpn", "sharpmask_r50_fpn", "mask_rcnn_56_r50_fpn"):
@@ -105,6 +140,9 @@ def test_a_faster_gpu_computes_sooner_but_loads_no_faster(paper: Grid) -> None:
     hours = training_hours(model, 65_000, fast, 8)
     assert hours.high == pytest.approx(model.loading_s.high * 65_000 / 3600)
     assert prediction_hours(model, 500, fast).high < 1e-6
+    once, four_times = (prediction_hours(model, 500, fast, views) for views in (1, 4))
+    assert four_times.low == pytest.approx(4 * once.low)
+    assert four_times.high == pytest.approx(10 * once.high)
 
 
 def test_a_range_of_gpu_speeds_widens_the_estimate(paper: Grid) -> None:

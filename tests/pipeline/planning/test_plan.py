@@ -139,6 +139,20 @@ def test_more_gpus_end_sooner_for_the_same_gpu_hours(paper: Grid, places: Places
     assert many.wall_hours.high < one.wall_hours.high / 5
 
 
+def test_all_of_sharpmask_has_hours(places: Places) -> None:
+    grid = load_grid("paper", papers=["sharpmask"])
+    plan = plan_of(grid, places)
+    assert not plan.not_estimated
+    assert plan.predict_gpu_hours.low > 0
+    # Its batches are one step, which one GPU computes, however many there are.
+    hours = {line.variant: line.gpu_hours_each for line in plan.trainings}
+    alone = {
+        line.variant: line.gpu_hours_each
+        for line in plan_of(grid, places, per_training=1).trainings
+    }
+    assert hours == alone
+
+
 def test_what_is_done_is_not_done_again(paper: Grid, places: Places) -> None:
     before = to_do(plan_of(paper, places))
     write_training(paper, places, TRAINING)
@@ -266,6 +280,18 @@ def test_model_sizes_are_those_of_the_models(paper: Grid) -> None:
         speed = model_speed(speeds, settings, paper.datasets[dataset].layout)
         assert speed is not None
         assert speed.model_bytes == pytest.approx(actual, rel=0.1), variant
+
+
+def test_model_sizes_of_sharpmasks_paper() -> None:
+    grid, speeds = load_grid("paper", papers=["sharpmask"]), load_speeds(CONFIG_DIR)
+    for training in grid.trainings:
+        settings = grid.training_settings(training.dataset, training.variant)
+        with torch.device("meta"):
+            model = build_model(settings.model, num_classes=80)
+        actual = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+        speed = model_speed(speeds, settings, "coco")
+        assert speed is not None
+        assert speed.model_bytes == pytest.approx(actual, rel=0.1), training.variant
 
 
 def test_as_many_checkpoints_are_kept_as_the_disk_is_reckoned_for() -> None:

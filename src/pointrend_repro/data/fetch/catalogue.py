@@ -100,6 +100,9 @@ class Download(Strict):
     title: Text
     group: Name | None = Field(None, description="a name that fetches all of its members")
     into: RelativePath = Field(description="folder below data/")
+    model: Name | None = Field(
+        None, description="the known model whose published weights these are"
+    )
     site: Url | None = Field(None, description="for Cityscapes' packages, which need an account")
     terms: Text = Field(description="the licence, or where to read it")
     files: list[RemoteFile] = Field(min_length=1)

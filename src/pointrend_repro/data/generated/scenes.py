@@ -14,6 +14,7 @@ from pointrend_repro.data.generated.classes import (
     ShapeClass,
     coco_classes,
 )
+from pointrend_repro.data.generated.furniture_classes import furniture_classes
 from pointrend_repro.data.generated.outlines import Outline, polygon_parts
 from pointrend_repro.data.generated.polygons import (
     MIN_PART_AREA_PX,
@@ -96,6 +97,12 @@ def place(
     return affinity.affine_transform(polygon, [scale, 0, 0, scale, x, y]).simplify(0.05)
 
 
+def _shapes(settings: GeneratedSettings) -> tuple[ShapeClass, ...]:
+    if settings.subject == "furniture":
+        return furniture_classes(settings)
+    return coco_classes(settings)
+
+
 def _count(settings: GeneratedSettings, rng: np.random.Generator) -> int:
     most = int(np.clip(min(settings.width_px, settings.height_px) / 40, 3, 9))
     return int(rng.integers(2, most + 1))
@@ -104,9 +111,9 @@ def _count(settings: GeneratedSettings, rng: np.random.Generator) -> int:
 def _sample_object(
     settings: GeneratedSettings, rng: np.random.Generator, *, is_first: bool
 ) -> _Candidate:
-    shapes = coco_classes(settings)
+    shapes = _shapes(settings)
     shape = shapes[rng.integers(len(shapes))]
-    if not is_first and rng.random() < _LVIS_ONLY_SHARE:
+    if settings.subject == "things" and not is_first and rng.random() < _LVIS_ONLY_SHARE:
         shape = LVIS_ONLY_CLASS
     low_px, high_px = settings.size_range_px
     # Nothing hides the first object, which is large enough that only the empty scenes are empty.
@@ -126,7 +133,7 @@ def _coordinate(rng: np.random.Generator, extent_px: int, size_px: float) -> flo
 
 
 def _sample_crowd(settings: GeneratedSettings, rng: np.random.Generator) -> list[_Candidate]:
-    shapes = coco_classes(settings)
+    shapes = _shapes(settings)
     shape = shapes[rng.integers(len(shapes))]
     width_px, height_px = settings.width_px, settings.height_px
     low_px, high_px = settings.size_range_px

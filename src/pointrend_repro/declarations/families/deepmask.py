@@ -39,4 +39,5 @@ FAMILY = Family(
     predict_image="pointrend_repro.predictions.mask_proposals:predict_image",
     leaves_unused=lambda _: False,
     architecture=_architecture,
+    speed="pointrend_repro.pipeline.planning.patch_speeds:deepmask_speed",
 )

@@ -20,6 +20,12 @@ from pointrend_repro.engines.detectron2.mask_rcnn_keys import (
     roi_layer_keys,
     roi_layer_problems,
 )
+from pointrend_repro.engines.detectron2.pointrend_keys import (
+    BOX_LEVELS,
+    POINTREND_BASE,
+    pointrend_keys,
+    pointrend_problems,
+)
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
@@ -34,9 +40,6 @@ from pointrend_repro.settings.instances import (
     ModelSettings,
 )
 
-_POINTREND_BASE = "detectron2's Base-PointRend-RCNN-FPN.yaml"
-_LEVELS = ["p2", "p3", "p4", "p5"]
-
 
 def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
     """Translate a detector: trunk, proposals, box head, mask head."""
@@ -48,7 +51,7 @@ def detector_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         *roi_layer_keys(settings, "MODEL.ROI_BOX_HEAD"),
         Key("MODEL.MASK_ON", not isinstance(settings.mask_head, NoMaskSettings), "model.mask_head"),
         # Our masks are full-size bit masks too; polygons could not be mixed with run lengths.
-        Key("INPUT.MASK_FORMAT", "bitmask", _POINTREND_BASE),
+        Key("INPUT.MASK_FORMAT", "bitmask", POINTREND_BASE),
         *_mask_head_keys(settings, num_classes),
         *one_map_keys(settings),
     ]
@@ -60,14 +63,14 @@ def detector_problems(settings: ModelSettings) -> list[str]:
     problems = backbone_problems(settings.backbone)
     match settings.mask_head:
         case PointRendHeadSettings() as head:
-            if head.train_selection != "random":
-                problems.append(f"model.mask_head.train_selection {head.train_selection}")
-            if head.point_loss != "mean":
-                problems.append(f"model.mask_head.point_loss {head.point_loss}")
+            problems += pointrend_problems(head, settings.backbone.fpn_channels)
         case SharpMaskHeadSettings(coarse_stage_share=float()):
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
+    for key in ("box_head_dropout", "roi_negative_from"):
+        if value := getattr(settings.detector, key):
+            problems.append(f"model.detector.{key} {value}")
     if settings.rpn_only:
         problems.append("training of proposals alone here (model.rpn_only); leave out `engine`")
     if settings.keypoint_head is not None:
@@ -96,6 +99,14 @@ def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSetti
     """Return the inference settings that detectron2 does not support."""
     if settings.proposals_only:
         return ["inference.proposals_only"]
+    # It merges views otherwise (GeneralizedRCNNWithTTA), and has no soft-NMS.
+    own = {"nms": "hard", "flip": False, "more_short_edges_px": ()}
+    asked = settings.test.model_dump(include=set(own), exclude_none=True)
+    problems = [f"inference.test.{key} {asked[key]}" for key in asked if asked[key] != own[key]]
+    return problems or _point_problems(head, settings)
+
+
+def _point_problems(head: MaskHeadSettings, settings: InferenceSettings) -> list[str]:
     if not isinstance(head, PointRendHeadSettings):
         return []
     doublings = math.log2(settings.output_resolution / head.coarse_resolution)
@@ -124,7 +135,7 @@ def _proposal_keys(settings: DetectorSettings) -> list[Key]:
             [list(settings.anchor_ratios)],
             f"{own}.anchor_ratios",
         ),
-        Key("MODEL.RPN.IN_FEATURES", [*_LEVELS, "p6"], BASE),
+        Key("MODEL.RPN.IN_FEATURES", [*BOX_LEVELS, "p6"], BASE),
         Key(
             "MODEL.RPN.BATCH_SIZE_PER_IMAGE",
             settings.rpn_batch_per_image,
@@ -132,7 +143,11 @@ def _proposal_keys(settings: DetectorSettings) -> list[Key]:
         ),
         Key("MODEL.RPN.PRE_NMS_TOPK_TRAIN", settings.rpn_pre_nms_train, f"{own}.rpn_pre_nms_train"),
         Key("MODEL.RPN.PRE_NMS_TOPK_TEST", settings.rpn_pre_nms_test, f"{own}.rpn_pre_nms_test"),
-        Key("MODEL.RPN.POST_NMS_TOPK_TRAIN", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
+        Key(
+            "MODEL.RPN.POST_NMS_TOPK_TRAIN",
+            settings.rpn_post_nms_train or settings.rpn_post_nms,
+            f"{own}.rpn_post_nms",
+        ),
         Key("MODEL.RPN.POST_NMS_TOPK_TEST", settings.rpn_post_nms, f"{own}.rpn_post_nms"),
         Key("MODEL.RPN.NMS_THRESH", settings.rpn_nms_iou, f"{own}.rpn_nms_iou"),
         *loss_keys(settings),
@@ -143,7 +158,7 @@ def _box_keys(settings: DetectorSettings, num_classes: int) -> list[Key]:
     own, heads = "model.detector", "MODEL.ROI_HEADS"
     return [
         Key(f"{heads}.NAME", "StandardROIHeads", BASE),
-        Key(f"{heads}.IN_FEATURES", _LEVELS, BASE),
+        Key(f"{heads}.IN_FEATURES", BOX_LEVELS, BASE),
         Key(f"{heads}.NUM_CLASSES", num_classes, "the data set"),
         Key(
             f"{heads}.BATCH_SIZE_PER_IMAGE",
@@ -163,8 +178,12 @@ def _box_keys(settings: DetectorSettings, num_classes: int) -> list[Key]:
             f"{own}.detections_per_image",
         ),
         Key("MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead", BASE),
-        Key("MODEL.ROI_BOX_HEAD.NUM_FC", 2, BASE),
-        Key("MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7, BASE),
+        Key("MODEL.ROI_BOX_HEAD.NUM_FC", settings.box_head_layers, f"{own}.box_head_layers"),
+        Key(
+            "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION",
+            settings.box_roi_resolution,
+            f"{own}.box_roi_resolution",
+        ),
         Key("MODEL.ROI_BOX_HEAD.FC_DIM", settings.box_head_channels, f"{own}.box_head_channels"),
     ]
 
@@ -176,7 +195,7 @@ def _mask_head_keys(settings: ModelSettings, num_classes: int) -> list[Key]:
         case NoMaskSettings() | Res5MaskSettings():  # the latter's: `one_map_keys`
             return []
         case PointRendHeadSettings() as head:
-            return _pointrend_keys(head, settings.backbone.fpn_channels, num_classes)
+            return pointrend_keys(head, settings.backbone.fpn_channels, num_classes)
         case head:
             return _own_head_keys(head)
 
@@ -190,34 +209,6 @@ def _conv4_keys(head: Conv4HeadSettings) -> list[Key]:
         Key(f"{name}.NUM_CONV", 4, BASE),
         Key(f"{name}.CONV_DIM", head.channels, f"{own}.channels"),
         Key(f"{name}.POOLER_RESOLUTION", head.roi_resolution, f"{own}.roi_resolution"),
-    ]
-
-
-def _pointrend_keys(head: PointRendHeadSettings, channels: int, num_classes: int) -> list[Key]:
-    name, points, own = "MODEL.ROI_MASK_HEAD", "MODEL.POINT_HEAD", "model.mask_head"
-    side = head.coarse_resolution
-    return [
-        Key(f"{name}.NAME", "PointRendMaskHead", _POINTREND_BASE),
-        Key(f"{name}.POOLER_TYPE", "", _POINTREND_BASE),
-        Key(f"{name}.POINT_HEAD_ON", True, _POINTREND_BASE),
-        Key(f"{name}.IN_FEATURES", ["p2"], _POINTREND_BASE),
-        Key(f"{name}.NUM_FC", 2, _POINTREND_BASE),
-        Key(f"{name}.CONV_DIM", channels, "model.backbone.fpn_channels"),
-        Key(f"{name}.POOLER_RESOLUTION", 2 * side, f"{own}.coarse_resolution"),
-        Key(f"{name}.OUTPUT_SIDE_RESOLUTION", side, f"{own}.coarse_resolution"),
-        Key(f"{name}.FC_DIM", head.coarse_channels, f"{own}.coarse_channels"),
-        Key(f"{points}.NUM_CLASSES", num_classes, "the data set"),
-        Key(f"{points}.IN_FEATURES", ["p2"], _POINTREND_BASE),
-        Key(f"{points}.NUM_FC", 3, _POINTREND_BASE),
-        Key(f"{points}.FC_DIM", head.point_channels, f"{own}.point_channels"),
-        Key(f"{points}.TRAIN_NUM_POINTS", head.train_points, f"{own}.train_points"),
-        Key(f"{points}.OVERSAMPLE_RATIO", head.oversample_ratio, f"{own}.oversample_ratio"),
-        Key(f"{points}.IMPORTANCE_SAMPLE_RATIO", head.importance_ratio, f"{own}.importance_ratio"),
-        Key(
-            "MODEL.ROI_BOX_HEAD.TRAIN_ON_PRED_BOXES",
-            head.train_on_refined_boxes,
-            f"{own}.train_on_refined_boxes",
-        ),
     ]
 
 

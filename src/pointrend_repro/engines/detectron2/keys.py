@@ -69,4 +69,6 @@ def backbone_problems(settings: BackboneSettings) -> list[str]:
         problems.append("model.backbone.deformable (its blocks name the offsets otherwise)")
     if settings.context_ratio is not None:
         problems.append("model.backbone.context_ratio")
+    if settings.balancing_blocks:
+        problems.append(f"model.backbone.balancing_blocks {settings.balancing_blocks}")
     return problems

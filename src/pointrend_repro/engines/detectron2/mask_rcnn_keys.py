@@ -83,6 +83,9 @@ def _c5_keys(settings: ModelSettings) -> list[Key]:
 def loss_keys(settings: DetectorSettings) -> list[Key]:
     """Translate the losses of proposals and boxes that detectron2's baselines do not have."""
     keys = []
+    if settings.class_agnostic_boxes:
+        source = "model.detector.class_agnostic_boxes"
+        keys.append(Key("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", True, source))
     if settings.box_loss == "smooth_l1":
         for head, beta in (("RPN", SMOOTH_L1_BETA_RPN), ("ROI_BOX_HEAD", SMOOTH_L1_BETA)):
             keys.append(Key(f"MODEL.{head}.SMOOTH_L1_BETA", beta, "model.detector.box_loss"))

@@ -42,16 +42,17 @@ def training_input_keys(settings: InputSettings, max_long_edge_px: int) -> list[
 
     Args:
         settings: of instance or semantic models.
-        max_long_edge_px: of training images.
+        max_long_edge_px: of training images, where `settings` say nothing of them alone.
     """
+    edges, sampling, source = settings.train_short_edges_px, "choice", "train_short_edges_px"
+    if settings.train_short_edge_range_px is not None:
+        edges, sampling = settings.train_short_edge_range_px, "range"
+        source = "train_short_edge_range_px"
+    longest = settings.train_max_long_edge_px or max_long_edge_px
     return [
-        Key(
-            "INPUT.MIN_SIZE_TRAIN",
-            list(settings.train_short_edges_px),
-            "input.train_short_edges_px",
-        ),
-        Key("INPUT.MIN_SIZE_TRAIN_SAMPLING", "choice", "input.train_short_edges_px"),
-        Key("INPUT.MAX_SIZE_TRAIN", max_long_edge_px, "input.max_long_edge_px"),
+        Key("INPUT.MIN_SIZE_TRAIN", list(edges), f"input.{source}"),
+        Key("INPUT.MIN_SIZE_TRAIN_SAMPLING", sampling, f"input.{source}"),
+        Key("INPUT.MAX_SIZE_TRAIN", longest, "input.max_long_edge_px"),
         Key("INPUT.RANDOM_FLIP", _FLIPS[settings.flip_probability], "input.flip_probability"),
     ]
 
@@ -76,6 +77,8 @@ def training_problems(settings: AnyTrainingSettings, of_optimizer: Sequence[str]
         problems.append(f"input.flip_probability {settings.input.flip_probability} (0 or 0.5)")
     if optimizer.precision != "fp32":
         problems.append(f"optimizer.precision {optimizer.precision}")
+    if optimizer.clip_norm is not None:  # it clips each parameter by itself
+        problems.append(f"optimizer.clip_norm {optimizer.clip_norm:g}")
     if optimizer.on_non_finite_loss != "stop":
         problems.append(f"optimizer.on_non_finite_loss {optimizer.on_non_finite_loss}")
     problems += of_optimizer

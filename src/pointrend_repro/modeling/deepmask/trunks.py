@@ -5,18 +5,12 @@ convolutional layer prior to pooling", section 3.2): the features F^i of the ref
 """
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from pointrend_repro.modeling.resnet import TRUNKS, ResNet
 from pointrend_repro.modeling.symmetric import pad_symmetrically
+from pointrend_repro.modeling.vgg import VGG, is_vgg
 from pointrend_repro.settings.deepmask import PatchTrunkSettings
-
-# Convolutions between poolings of VGG's configuration A (1409.1556, Table 1); of the narrow one,
-# which is for tests, the same at an eighth of the width.
-_VGG = {
-    "vgg11": ((64,), (128,), (256, 256), (512, 512), (512, 512)),
-    "vgg11_narrow": ((8,), (16,), (32, 32), (64, 64), (64, 64)),
-}
 
 
 class CutResNet(ResNet):
@@ -43,38 +37,10 @@ class CutResNet(ResNet):
         return found[::-1]
 
 
-class VGG(nn.Module):
-    """The convolutions of VGG-A; modules are numbered as in torchvision's `vgg11`."""
-
-    def __init__(self, settings: PatchTrunkSettings) -> None:
-        super().__init__()
-        self.features = nn.Sequential()
-        channels = 3
-        widths = _VGG[settings.name]
-        for number, stage in enumerate(widths):
-            if number:
-                self.features.append(nn.MaxPool2d(2))
-            for width in stage:
-                self.features.extend([nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()])
-                channels = width
-        # The first stage's map, of stride 1, refines nothing: masks have that stride already.
-        self.map_channels = tuple(stage[-1] for stage in widths[1:])[::-1]
-
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """Map images (N, 3, H, W) to maps of strides 16, 8, 4 and 2."""
-        found = []
-        x = images
-        for layer in self.features:
-            if isinstance(layer, nn.MaxPool2d):
-                found.append(x)
-            x = layer(x)
-        return [*found, x][:0:-1]
-
-
 def build_trunk(settings: PatchTrunkSettings) -> CutResNet | VGG:
     """Make the trunk that the settings describe, with random weights."""
     trunk: CutResNet | VGG
-    trunk = VGG(settings) if settings.name in _VGG else CutResNet(settings)
+    trunk = VGG(settings.name) if is_vgg(settings.name) else CutResNet(settings)
     if settings.padding == "symmetric":
         pad_symmetrically(trunk)
     return trunk

@@ -62,11 +62,13 @@ class Conv4Head(GridMaskHead):
         """
         if not self.classes_are_apart:
             return super().predict(features, boxes, labels, settings)
-        hidden = self._hidden_of(features, boxes)
-        classes = torch.cat(labels)
-        weight = self.predictor.weight.flatten(1)[classes]
+        return self.of_classes(self._hidden_of(features, boxes), torch.cat(labels))
+
+    def of_classes(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Return mask logits (R, 2 S, 2 S) of classes (R,) from what `hidden` returns."""
+        weight = self.predictor.weight.flatten(1)[labels]
         assert self.predictor.bias is not None
-        bias = self.predictor.bias[classes]
+        bias = self.predictor.bias[labels]
         return torch.einsum("rchw,rc->rhw", hidden, weight) + bias[:, None, None]
 
     def _hidden_of(self, features: dict[str, Tensor], boxes: list[Tensor]) -> Tensor:
@@ -74,7 +76,11 @@ class Conv4Head(GridMaskHead):
 
     def hidden(self, roi_features: Tensor) -> Tensor:
         """Map RoI features (R, C, S, S) to the predictor's input, (R, C', 2 S, 2 S)."""
+        return F.relu(self.deconv(self.convolved(roi_features)))
+
+    def convolved(self, roi_features: Tensor) -> Tensor:
+        """Map RoI features (R, C, S, S) to what is enlarged, (R, C', S, S)."""
         x = roi_features
         for conv in self.convs:
             x = F.relu(conv(x))
-        return F.relu(self.deconv(x))
+        return x

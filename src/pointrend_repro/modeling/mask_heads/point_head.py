@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from pointrend_repro.modeling.init import init_msra, init_normal
 from pointrend_repro.modeling.rows import neighbours_in_maps, sample_rows
 
-_HIDDEN_LAYERS = 3
-
 
 class ProjectedCoarse(NamedTuple):
     """Each layer's projection of the coarse logits, biases included, in S x S cells per box.
@@ -41,11 +39,11 @@ class ProjectedCoarse(NamedTuple):
 class PointHead(nn.Module):
     """An MLP with weights shared by all points; the coarse prediction enters every layer."""
 
-    def __init__(self, in_channels: int, num_classes: int, width: int) -> None:
+    def __init__(self, in_channels: int, num_classes: int, width: int, num_layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
             nn.Conv1d((width if i else in_channels) + num_classes, width, 1)
-            for i in range(_HIDDEN_LAYERS)
+            for i in range(num_layers)
         )
         self.predictor = nn.Conv1d(width + num_classes, num_classes, 1)
         init_msra(*self.layers)

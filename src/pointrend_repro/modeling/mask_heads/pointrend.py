@@ -1,7 +1,7 @@
 """PointRend as a mask head (section 4): a lightweight coarse head, refined by a point head.
 
-Shapes: R boxes of all images, P points per box, K classes, C channels of p2. Points are
-box-normalised (see `modeling.points`).
+Shapes: R boxes of all images, P points per box, K classes. Points are box-normalised (see
+`modeling.points`).
 """
 
 import math
@@ -12,9 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.data.structures import Proposals, Target
-from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import is_being_exported
-from pointrend_repro.modeling.mask_heads.coarse_head import FINE_LEVEL, CoarseHead
+from pointrend_repro.modeling.levels import (
+    PointLayer,
+    linear_at_points,
+    sample_levels_in_graph,
+)
+from pointrend_repro.modeling.mask_heads.coarse_head import CoarseHead
 from pointrend_repro.modeling.mask_heads.point_head import PointHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.points import (
@@ -27,11 +31,6 @@ from pointrend_repro.modeling.points import (
     sample_training_points,
 )
 from pointrend_repro.modeling.precision import float32_inside
-from pointrend_repro.modeling.rows import (
-    neighbours_in_boxes,
-    sample_rows,
-    sample_rows_in_boxes,
-)
 from pointrend_repro.settings.heads import PointRendHeadSettings
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -43,9 +42,6 @@ _POINTS_A_GPU = 2**17
 # How many boxes share one read of the coarse head's weights, which take 70 MB.
 _COARSE_BOXES_AT_A_TIME = 128
 
-# Maps points (R, P, 2) in each image's boxes to (R * P, width).
-FineLayer = Callable[[Tensor, list[Tensor]], Tensor]
-
 
 class PointRendHead(nn.Module):
     """The paper's mask head: coarse 7x7, then point by point up to the output resolution."""
@@ -55,7 +51,12 @@ class PointRendHead(nn.Module):
         self.settings = settings
         self.train_on_refined_boxes = settings.train_on_refined_boxes
         self.coarse_head = CoarseHead(in_channels, num_classes, settings)
-        self.point_head = PointHead(in_channels, num_classes, settings.point_channels)
+        self.point_head = PointHead(
+            in_channels * len(settings.levels),
+            num_classes,
+            settings.point_channels,
+            settings.point_layers,
+        )
 
     @float32_inside
     def losses(
@@ -66,7 +67,7 @@ class PointRendHead(nn.Module):
         labels = torch.cat([p.labels for p in proposals])
         coarse = self.coarse_head(features, boxes)
         points = self._training_points(coarse, labels)
-        fine_layer = self._fine_layer(features[FINE_LEVEL], points.shape[0] * points.shape[1])
+        fine_layer = self._fine_layer(features, points.shape[0] * points.shape[1])
         logits = self._point_logits(fine_layer, boxes, labels, coarse)(points)
         return {
             "loss_mask": grid_loss(coarse, labels, proposals, targets),
@@ -90,16 +91,18 @@ class PointRendHead(nn.Module):
         resolution, points_per_step = settings.output_resolution, settings.points_per_step
         steps = rendered_steps(self.coarse_head.resolution, resolution, points_per_step)
         classes = torch.cat(labels)
-        p2 = features[FINE_LEVEL]
-        masks = p2.new_empty(len(classes), resolution, resolution)
-        fine_layer = self._fine_layer(p2, sum(count for _, count in steps) * len(classes))
+        fine_layer = self._fine_layer(features, sum(count for _, count in steps) * len(classes))
+        coarse_in = self.coarse_head.on(features, len(classes))
         coarse = torch.cat(
             [
-                self.coarse_head(features, _boxes_in(boxes, part))
+                coarse_in(_boxes_in(boxes, part))
                 for part in _parts(len(classes), _COARSE_BOXES_AT_A_TIME)
             ]
         )
-        at_a_time = max(1, _points_at_a_time(p2.device) // max((n for _, n in steps), default=1))
+        masks = coarse.new_empty(len(classes), resolution, resolution)
+        at_a_time = max(
+            1, _points_at_a_time(coarse.device) // max((n for _, n in steps), default=1)
+        )
         for part in _parts(len(classes), at_a_time):
             masks[part] = render_masks(
                 of_class(coarse[part], classes[part]),
@@ -125,9 +128,7 @@ class PointRendHead(nn.Module):
         coarse = self.coarse_head(features, boxes)
 
         def logits_at(points: Tensor) -> Tensor:
-            fine = point_sample_in_boxes(
-                features[FINE_LEVEL], points, boxes, stride=STRIDES[FINE_LEVEL]
-            )
+            fine = sample_levels_in_graph(self._levels_of(features), points, boxes)
             hidden = self.point_head.hidden(fine, point_sample(coarse, points))
             return of_class(self.point_head.predictor(hidden), classes)
 
@@ -149,7 +150,7 @@ class PointRendHead(nn.Module):
         """
         classes = torch.cat(labels)
         coarse = self.coarse_head(features, boxes)
-        fine_layer = self._fine_layer(features[FINE_LEVEL], num_points=0)
+        fine_layer = self._fine_layer(features, num_points=0)
         predict_points = self._point_logits(fine_layer, boxes, classes, coarse)
         return of_class(coarse, classes), predict_points
 
@@ -167,31 +168,15 @@ class PointRendHead(nn.Module):
             device=coarse.device,
         )
 
-    def _fine_layer(self, p2: Tensor, num_points: int) -> FineLayer:
-        """Return the function that applies the point head's first layer to p2 at points.
+    def _levels_of(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {level: features[level] for level in self.settings.levels}
 
-        It gives (R * P, width). Projecting a cell costs as much as projecting a point, sampling
-        a point from a map about as much again, and sampling a point from a table little. So the
-        whole map is projected first if `num_points` is more than half of its cells.
-        """
-        weight = self.point_head.fine_weight
-        size = p2.shape[2], p2.shape[3]
-        stride = STRIDES[FINE_LEVEL]
-
-        def sample_first(points: Tensor, boxes: list[Tensor]) -> Tensor:
-            return F.linear(sample_rows_in_boxes(p2, points, boxes, stride=stride), weight)
-
-        if num_points * 2 <= size[0] * size[1] * len(p2):
-            return sample_first
-        projected = F.linear(p2.flatten(2).transpose(1, 2), weight).flatten(0, 1)
-
-        def sample_projected(points: Tensor, boxes: list[Tensor]) -> Tensor:
-            return sample_rows(projected, neighbours_in_boxes(points, boxes, size, stride=stride))
-
-        return sample_projected
+    def _fine_layer(self, features: dict[str, Tensor], num_points: int) -> PointLayer:
+        """Return the function that applies the point head's first layer to its levels at points."""
+        return linear_at_points(self._levels_of(features), self.point_head.fine_weight, num_points)
 
     def _point_logits(
-        self, fine_layer: FineLayer, boxes: list[Tensor], labels: Tensor, coarse: Tensor
+        self, fine_layer: PointLayer, boxes: list[Tensor], labels: Tensor, coarse: Tensor
     ) -> Callable[[Tensor], Tensor]:
         """Return the function from points (R, P, 2) to logits (R, P), in training and inference."""
         projected = self.point_head.project_coarse(coarse, labels)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.modeling.backbone import FPNBackbone, TrunkBackbone
 from pointrend_repro.modeling.parts import Part
+from pointrend_repro.modeling.resnet import ResNet
 from pointrend_repro.modeling.semantic.deeplabv3 import DeepLabV3Decoder
 from pointrend_repro.modeling.semantic.losses import IGNORED
 from pointrend_repro.modeling.semantic.point_refine import PointRefiner, RefinementStep
@@ -176,7 +177,9 @@ class SemanticModel(nn.Module):
             raise UserError(
                 f"output_stride {output_stride}: only DeepLabV3 can change its output stride"
             )
-        self.backbone.bottom_up.set_output_stride(output_stride)
+        trunk = self.backbone.bottom_up
+        assert isinstance(trunk, ResNet)
+        trunk.set_output_stride(output_stride)
         self.decoder.set_output_stride(output_stride)
 
 

@@ -39,9 +39,15 @@ def training_hours(model: ModelSpeed, updates: int, machine: Machine, measured_g
     return update_s * (updates / 3600)
 
 
-def prediction_hours(model: ModelSpeed, images: int, machine: Machine) -> Range:
-    """Return the GPU-hours of one prediction, which runs on one GPU."""
-    return model.test_s / machine.speed * (images / 3600)
+def prediction_hours(model: ModelSpeed, images: int, machine: Machine, views: int = 1) -> Range:
+    """Return the GPU-hours of one prediction, which runs on one GPU.
+
+    Args:
+        views: how often each image is seen. Heads run once a view, trunks up to three times
+            (`modeling.views`), and how much of the time either takes is not known.
+    """
+    passes = Range(views, 3 * views - 2)
+    return passes * (model.test_s / machine.speed * (images / 3600))
 
 
 def wall_hours(

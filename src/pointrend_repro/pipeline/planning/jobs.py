@@ -73,6 +73,7 @@ def count_jobs(
 def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, list[bool]]:
     drawn = [Path(d.root) for d in grid.datasets.values() if d.generate and d.root]
     prepared = [name for name, d in grid.datasets.items() if d.layout == "cityscapes"]
+    split = [name for name, d in grid.datasets.items() if d.val_from_train is not None]
     first = [name for name, d in grid.datasets.items() if d.val_first is not None]
     return {
         "fetch_data": [record.is_file() for record in fetched],
@@ -80,6 +81,9 @@ def _of_data(grid: Grid, places: Places, fetched: Iterable[Path]) -> dict[str, l
         "prepare_cityscapes": [_is_prepared(name) for name in prepared],
         "prepare_first_images": [
             (Path("data") / f"{name}_first" / "instances_val.json").is_file() for name in first
+        ],
+        "prepare_own_split": [
+            (Path("data") / f"{name}_parts" / "instances_val.json").is_file() for name in split
         ],
         "check_data": [(places.results / dataset_path(d)).is_file() for d in grid.datasets],
     }

@@ -1,6 +1,6 @@
 """The plan of a preset: jobs, GPU-hours, wall time, disk and downloads, done and to do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +19,7 @@ from pointrend_repro.pipeline.planning.downloads import (
 )
 from pointrend_repro.pipeline.planning.gpu_time import Machine, longest
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
-from pointrend_repro.pipeline.planning.progress import Progress, checked_images, look_at
+from pointrend_repro.pipeline.planning.progress import Progress, images_of_splits, look_at
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import (
     ModelSpeed,
@@ -32,6 +32,7 @@ from pointrend_repro.settings.values import Split
 
 ASSUMPTIONS = (
     "Assumed: time is inversely proportional to the number of GPUs; a prediction uses one GPU.",
+    "A training uses no more GPUs than a batch has steps (images_per_batch / images_per_step).",
     "Evaluations, counts, figures and tables run on CPUs and are not included in the hours.",
     "Done means on disk and made with today's settings; `snakemake -n` is authoritative.",
 )
@@ -120,7 +121,7 @@ def make_plan(
         gpus=machine.gpus,
         jobs=tuple(count_jobs(grid, reckoning.progress, places, records)),
         trainings=tuple(reckoning.lines()),
-        train_gpu_hours=total(hours) * gpus_per_training,
+        train_gpu_hours=reckoning.train_gpu_hours(),
         predict_gpu_hours=predicting,
         wall_hours=gpu_time.wall_hours(hours, predicting, machine, longest=together),
         longest_training_hours=together,
@@ -150,20 +151,8 @@ def _reckon(grid: Grid, places: Places, speeds: Speeds, machine: Machine) -> "_R
         for dataset, variant in {(t.dataset, t.variant) for t in grid.trainings}
     }
     progress = look_at(grid, places.results)
-    images = _images_of_splits(grid, places, speeds)
+    images = images_of_splits(grid, places.results, speeds)
     return _Reckoning(grid, speeds, machine, progress, models, images)
-
-
-def _images_of_splits(grid: Grid, places: Places, speeds: Speeds) -> dict[tuple[str, Split], int]:
-    """Return how many images each split of the data sets has, as far as that is known."""
-    known: dict[tuple[str, Split], int | None] = {}
-    for name, size in speeds.datasets.items():
-        known |= {(name, "val"): size.val_images, (name, "train"): size.train_images}
-    splits: tuple[Split, ...] = ("val", "train")
-    for split in splits:
-        checked = checked_images(grid, places.results, split)
-        known |= {(name, split): count for name, count in checked.items()}
-    return {key: count for key, count in known.items() if count is not None}
 
 
 @dataclass(frozen=True)
@@ -183,6 +172,11 @@ class _Reckoning:
         left = self._updates(training) - done.updates_done
         return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
 
+    def train_gpu_hours(self) -> Range:
+        """GPU-hours until all trainings are done, as far as known."""
+        left = [(self.hours_left(t), self._gpus(t)) for t in self.grid.trainings]
+        return total([hours * gpus for hours, gpus in left if hours])
+
     def hours_with_sources(self, training: Training) -> Range:
         """Wall time until a training is done, with those that it starts from, as far as known."""
         if self.progress.is_trained(training):
@@ -195,10 +189,12 @@ class _Reckoning:
         hours = []
         for prediction, done in self.progress.predictions.items():
             images = self.images.get((prediction.training.dataset, prediction.split))
+            way = prediction.training.variant, prediction.inference
+            views = self.grid.inference_settings(*way).test.views
             for training in prediction.trainings:
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
-                    hours.append(gpu_time.prediction_hours(model, images, self.machine))
+                    hours.append(gpu_time.prediction_hours(model, images, self.machine, views))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:
@@ -221,7 +217,7 @@ class _Reckoning:
         model = self.models[first.dataset, first.variant]
         each = self._hours(first, self._updates(first))
         left = [h for h in map(self.hours_left, trainings) if h]
-        gpus = self.machine.gpus_per_training
+        gpus = self._gpus(first)
         return TrainingLine(
             dataset=first.dataset,
             variant=first.variant,
@@ -239,7 +235,14 @@ class _Reckoning:
         model = self.models[training.dataset, training.variant]
         if model is None:
             return None
-        return gpu_time.training_hours(model, updates, self.machine, self.speeds.measured_gpus)
+        machine = replace(self.machine, gpus_per_training=self._gpus(training))
+        return gpu_time.training_hours(model, updates, machine, self.speeds.measured_gpus)
+
+    def _gpus(self, training: Training) -> int:
+        """How many GPUs a training can use, of those that it is offered."""
+        optimizer = self.grid.training_settings(training.dataset, training.variant).optimizer
+        steps = -(-optimizer.images_per_batch // optimizer.images_per_step)
+        return min(self.machine.gpus_per_training, steps)
 
     def _updates(self, training: Training) -> int:
         settings = self.grid.training_settings(training.dataset, training.variant)

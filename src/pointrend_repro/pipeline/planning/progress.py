@@ -14,6 +14,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training, dataset_path
+from pointrend_repro.pipeline.planning.speeds import Speeds
 from pointrend_repro.settings.identity import are_of
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 from pointrend_repro.settings.values import Split
@@ -106,3 +107,15 @@ def _record(origin: Path, step: str) -> dict[str, Any] | None:
 def _newest_checkpoint(folder: Path) -> int:
     found = (re.match(r"iter_(\d+)", path.name) for path in folder.glob("iter_*"))
     return max((int(name[1]) for name in found if name), default=0)
+
+
+def images_of_splits(grid: Grid, results: Path, speeds: Speeds) -> dict[tuple[str, Split], int]:
+    """Return how many images each split of the data sets has, as far as that is known."""
+    known: dict[tuple[str, Split], int | None] = {}
+    for name, size in speeds.datasets.items():
+        known |= {(name, "val"): size.val_images, (name, "train"): size.train_images}
+    splits: tuple[Split, ...] = ("val", "train")
+    for split in splits:
+        checked = checked_images(grid, results, split)
+        known |= {(name, split): count for name, count in checked.items()}
+    return {key: count for key, count in known.items() if count is not None}

@@ -46,7 +46,7 @@ class Detector(Strict):
 
 
 class MaskHead(Strict):
-    """What a mask head makes of the times of plain Mask R-CNN."""
+    """What a mask head makes of the times of plain Mask R-CNN, or SharpMask of DeepMask's."""
 
     train: PublishedRange
     test: PublishedRange
@@ -61,6 +61,16 @@ class KeypointHead(Strict):
     images_per_batch: PositiveInt
     test_s: PublishedRange
     model_mb: _NotNegative
+    source: str
+
+
+class PatchModel(Strict):
+    """DeepMask: seconds a batch of patches on all GPUs and of loading, seconds an image on one."""
+
+    train_s: PublishedRange
+    loading_s: PublishedRange
+    test_s: PublishedRange
+    model_mb: PositiveFloat
     source: str
 
 
@@ -97,6 +107,9 @@ class Speeds(Strict):
     detectors: dict[str, dict[str, Detector]]
     mask_heads: dict[str, MaskHead]
     keypoint_head: KeypointHead
+    patch_models: dict[str, PatchModel]
+    score_branch_mb: dict[str, _NotNegative]
+    refinement: MaskHead
     semantic: dict[str, SemanticModel]
     datasets: dict[str, DatasetSize]
 

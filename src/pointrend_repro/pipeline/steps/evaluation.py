@@ -42,7 +42,8 @@ def run_evaluation(
     origin, predictions_digest = _predicted(predictions, once)
     remove_leftovers(output.parent, output.name)
     # No scorer needs torch, whose import takes longer than most of them.
-    finish = start_record(settings={"metric": metric}, seed=None, device=f"cpu ({cpu_name()})")
+    settings = {"metric": metric, **declared.settings}
+    finish = start_record(settings=settings, seed=None, device=f"cpu ({cpu_name()})")
     scored = score(metric, ground_truth, predictions, once)
     counts = image_counts(metric, scored) if resamples else None
     resampled = {"resampled": resample(counts, scored.values, resamples)} if counts else {}

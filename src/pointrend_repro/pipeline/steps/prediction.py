@@ -19,6 +19,7 @@ from pointrend_repro.settings.values import Split
 if TYPE_CHECKING:
     from pointrend_repro.checkpoints.saved_models import SavedModel
     from pointrend_repro.pipeline.given_boxes import GivenFile
+    from pointrend_repro.predictions.ensembles import Ensemble
 
 
 def run_prediction(
@@ -49,20 +50,19 @@ def run_prediction(
         UserError: a model or the data are missing or faulty.
     """
     origin, model_digest = require_as_recorded(model, "train")
-    from pointrend_repro.checkpoints.saved_models import load_saved_model
     from pointrend_repro.engines.choosing import predictor_of
-    from pointrend_repro.pipeline.together import put_together
+    from pointrend_repro.pipeline.together import loads_model, put_together
 
     predict = predictor_of(_engine_of(origin), settings)
     remove_leftovers(output.parent, output.name)
     values = settings.model_dump(mode="json")
     finish = start_record(settings=values, seed=None, device=device_name(device))
-    saved = load_saved_model(model, configured=configured, family=settings.family)
-    saved.model.to(device)
+    load = loads_model(model, device, configured=configured, family=settings.family)
+    predicting, together = put_together(load, settings, others or {}, device)
     dataset, read = _read_split(settings, data, split)
-    used = {"tested_with": _tested_with(saved, settings), "input_digest": model_digest} | read
+    tested_with = _tested_with(predicting, settings)
+    used = {"tested_with": tested_with, "input_digest": model_digest} | read
     options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
-    predicting, together = put_together(saved, settings, others or {}, device)
 
     def record(made: str) -> dict[str, Any]:
         step = finish() | used | together | given | {"output_digest": made}
@@ -90,9 +90,11 @@ def _engine_of(origin: dict[str, Any]) -> Engine:
     return engine
 
 
-def _tested_with(saved: "SavedModel", settings: AnyInferenceSettings) -> dict[str, Any]:
+def _tested_with(
+    predicting: "SavedModel | Ensemble", settings: AnyInferenceSettings
+) -> dict[str, Any]:
+    """Return what the model is tested with, of an ensemble the variant's own."""
     if settings.keeps_size:
         asked: dict[str, Any] = settings.test.model_dump(mode="json")
         return asked
-    detector = getattr(saved.model.settings, "detector", None)
-    return in_force(saved.input, detector, settings.test)
+    return in_force(predicting.input, predicting.detector, settings.test)

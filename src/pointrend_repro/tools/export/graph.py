@@ -1,7 +1,5 @@
 """A detector as one function of one image, for any image size and any number of objects."""
 
-from collections import OrderedDict
-
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +24,8 @@ class DetectorGraph(nn.Module):
 
     Raises:
         UserError: the detector has no feature pyramid. Such detectors see images that are not
-            padded, which would need other graphs.
+            padded, which would need other graphs. Or the settings ask for soft-NMS or several
+            views, which a graph does not have.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -35,6 +34,11 @@ class DetectorGraph(nn.Module):
             raise UserError(
                 f"model.features {model.settings.features}: only detectors on a feature pyramid "
                 "(fpn) can be exported"
+            )
+        if settings.test.nms == "soft_linear" or settings.test.has_views:
+            raise UserError(
+                "test: nms soft_linear, flip and more_short_edges_px cannot be exported: a graph "
+                "sees an image once, and its NMS is hard"
             )
         self.model = model
         self.settings = settings
@@ -84,9 +88,7 @@ class DetectorGraph(nn.Module):
         columns = torch.arange(image.shape[2], device=image.device) < size[1]
         # Zero is the mean colour, as in the backbone's padding.
         normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
-        trunk: dict[str, Tensor] = backbone.bottom_up(normal.unsqueeze(0))
-        maps = backbone.fpn(OrderedDict(trunk))
-        return trunk | dict(zip(STRIDES, maps.values(), strict=True))
+        return backbone.with_pyramid(backbone.bottom_up(normal.unsqueeze(0)))
 
 
 def padded_image(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,84 @@
+"""Which pictures a person means: files, folders, and patterns such as `holiday/**/*.jpg`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointrend_repro.base.errors import UserError
+
+# What cameras, phones and browsers save, of what Pillow opens.
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to look at.
+
+    Attributes:
+        path: as the person wrote it, or as found below the folder that they wrote.
+        name: begins the names of the files that are made of it; no other picture has it.
+    """
+
+    path: Path
+    name: str
+
+
+def find_pictures(places: Sequence[str]) -> list[Picture]:
+    """Return the pictures at some places, each once, in the order of the places.
+
+    Args:
+        places: files; folders, whose pictures are taken in the order of their names, without those
+            of folders inside; and patterns of `*`, `?`, `[...]` and `**`. A file that is named is
+            taken whatever its suffix.
+
+    Raises:
+        UserError: nothing is there, or a folder or pattern has no picture.
+    """
+    paths: dict[Path, Path] = {}
+    for place in places:
+        for path in _at(place):
+            paths.setdefault(path.resolve(), path)
+    return [Picture(path, name) for path, name in _named(list(paths.values()))]
+
+
+def _at(place: str) -> list[Path]:
+    path = Path(place)
+    if path.is_dir():
+        found = _pictures(path.iterdir())
+        if not found:
+            raise UserError(f"{place}: this folder has no pictures ({_known_suffixes()})")
+        return found
+    if path.exists():
+        return [path]
+    if _MAGIC & set(place):
+        found = _pictures(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        if not found:
+            raise UserError(f"{place}: this pattern fits no picture ({_known_suffixes()})")
+        return found
+    raise UserError(f"{place}: there is no such picture or folder")
+
+
+def _pictures(paths: Iterable[Path]) -> list[Path]:
+    # Hidden files are thumbnails and leftovers of systems, such as macOS's `._IMG_1.jpg`.
+    return sorted(
+        path
+        for path in paths
+        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+    )
+
+
+def _named(paths: list[Path]) -> Iterable[tuple[Path, str]]:
+    # Compared in lower case: not every disk tells A.jpg from a.jpg.
+    taken: set[str] = set()
+    for path in paths:
+        name, number = path.stem, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{path.stem}_{number}"
+        taken.add(name.lower())
+        yield path, name
+
+
+def _known_suffixes() -> str:
+    return ", ".join(sorted(SUFFIXES))

@@ -1,0 +1,72 @@
+"""Many pictures: what people come with."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointrend_repro.commands.options import (
+    AtTest,
+    ChosenModel,
+    ChosenWeights,
+    ConfigDir,
+    DataDir,
+    Device,
+    DeviceName,
+    Threads,
+    prepare_device,
+    read_at_test,
+)
+from pointrend_repro.config.folder import CONFIG_DIR
+
+
+def segment(
+    pictures: Annotated[
+        list[str], typer.Argument(help="files, folders, or patterns such as 'photos/**/*.jpg'")
+    ],
+    output: Annotated[Path, typer.Option(help="the folder to write")],
+    model: ChosenModel = None,
+    weights: ChosenWeights = None,
+    beside: Annotated[
+        str | None, typer.Option(help="a second model to compare with, like --model")
+    ] = None,
+    beside_weights: Annotated[Path | None, typer.Option(help="its weights, like --weights")] = None,
+    score_threshold: Annotated[
+        float, typer.Option(min=0, max=1, help="objects below this score are left out")
+    ] = 0.5,
+    device: DeviceName = Device.auto,
+    threads: Threads = 1,
+    test: AtTest = None,
+    data_dir: DataDir = Path("data"),
+    config_dir: ConfigDir = CONFIG_DIR,
+) -> None:
+    """Find the objects in pictures: COCO results, overlays, and a gallery that opens from disk.
+
+    A second call continues: pictures that are finished are not predicted again. A picture that
+    cannot be read is left out and listed at the end; the exit code is then 1.
+    """
+    from pointrend_repro.api.choosing import Chosen
+    from pointrend_repro.api.segment.pictures import find_pictures
+    from pointrend_repro.base.digests import content_digest
+
+    found, asked = find_pictures(pictures), read_at_test(test)
+    chosen = [Chosen(model, weights)]
+    if beside is not None or beside_weights is not None:
+        chosen.append(Chosen(beside, beside_weights))
+    files = [each.file(data_dir, config_dir) for each in chosen]
+    where = prepare_device(device, threads, needs_gpu=False)
+    from pointrend_repro.api.segment.run import Segmenter, segment_pictures
+
+    segmenters = [
+        Segmenter(each.load(file, device=where, test=asked), content_digest(file), score_threshold)
+        for each, file in zip(chosen, files, strict=True)
+    ]
+    done = segment_pictures(found, segmenters, output)
+    objects = "" if done.objects is None else f", {done.objects} objects"
+    kept = f" ({done.kept} were finished before)" if done.kept else ""
+    print(f"{done.pictures} pictures{kept}{objects}: {done.page}")
+    for path, reason in done.failed:
+        print(f"not read: {path}: {reason}", file=sys.stderr)
+    if done.failed:
+        raise typer.Exit(1)

@@ -1,0 +1,63 @@
+"""Balanced feature pyramid (BFP; Libra R-CNN 1904.02701, section 3.2).
+
+The levels are resized to that of p4 and averaged, the mean is refined by non-local blocks, and is
+added back to each level at that level's size.
+
+Source: what the winner of the 3D-FUTURE challenge trained, 3DFuture_ins_seg at commit 6caaf9cd:
+necks/bfp.py and ops/non_local.py of its mmdetection. The last convolution of a block starts at zero
+in the latter, but the former then gives all of them Xavier's weights; so do we.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pointrend_repro.modeling.init import init_xavier
+
+# Counted from the finest: p4 of p2 to p6.
+_REFINED_LEVEL = 2
+
+
+class NonLocalBlock(nn.Module):
+    """Adds to each cell what it attends to over the whole map (1711.07971, embedded Gaussian).
+
+    Without a reduction of channels and, as in Libra R-CNN's code, without scaling the products.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.theta, self.phi, self.g, self.out = (nn.Conv2d(channels, channels, 1) for _ in "tpgo")
+        init_xavier(self.theta, self.phi, self.g, self.out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to the same shape."""
+        # The N maps of H * W by H * W weights are never in memory where torch can avoid it.
+        query, key, value = (
+            layer(x).flatten(2).transpose(1, 2) for layer in (self.theta, self.phi, self.g)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
+        refined: Tensor = x + self.out(attended.transpose(1, 2).view_as(x))
+        return refined
+
+
+class BalancedPyramid(nn.Module):
+    """Refines the levels of a pyramid by their mean."""
+
+    def __init__(self, channels: int, num_blocks: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(*(NonLocalBlock(channels) for _ in range(num_blocks)))
+
+    def forward(self, levels: list[Tensor]) -> list[Tensor]:
+        """Map levels (N, C, H, W), fine to coarse and at least three, to refined ones."""
+        size = levels[_REFINED_LEVEL].shape[2:]
+        mean = torch.stack([_resized(level, size) for level in levels]).mean(0)
+        refined = self.blocks(mean)
+        return [level + _resized(refined, level.shape[2:]) for level in levels]
+
+
+def _resized(x: Tensor, size: torch.Size) -> Tensor:
+    """Shrink a map by the largest of what a cell covers, or enlarge it by the nearest cell."""
+    if x.shape[2] > size[0]:
+        shrunk: Tensor = F.adaptive_max_pool2d(x, list(size))
+        return shrunk
+    return F.interpolate(x, size=list(size), mode="nearest")

@@ -1,0 +1,39 @@
+"""Which of the boxes that a head has scored are detections."""
+
+import torch
+from torch import Tensor
+
+from pointrend_repro.modeling.boxes import ImageSize, clip_boxes, suppress
+from pointrend_repro.modeling.soft_nms import soft_suppress
+from pointrend_repro.settings.at_test import Nms
+from pointrend_repro.settings.instances import DetectorSettings
+
+
+def choose_boxes(
+    boxes: Tensor,
+    scores: Tensor,
+    image_size: ImageSize,
+    settings: DetectorSettings,
+    nms: Nms = "hard",
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes (R, 4), scores (R,) and classes (R,) of one image, highest-scoring first.
+
+    Soft-NMS drops boxes whose score falls below the threshold that all have to exceed before it, as
+    mmdetection's configs do (`min_score`).
+
+    Args:
+        boxes: (P, K, 4), one for each class of each proposal.
+        scores: (P, K), their probabilities.
+    """
+    finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
+    boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
+    box_index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
+    boxes, scores = boxes[box_index, labels], scores[box_index, labels]
+    if nms == "soft_linear":
+        least = settings.score_threshold
+        keep, lowered = soft_suppress(boxes, scores, labels, iou=settings.nms_iou, least=least)
+        scores = scores.index_copy(0, keep, lowered)
+    else:
+        keep = suppress(boxes, scores, labels, settings.nms_iou)
+    keep = keep[: settings.detections_per_image]
+    return boxes[keep], scores[keep], labels[keep]

@@ -1,0 +1,143 @@
+"""One stage of a cascade of boxes (Cascade R-CNN, 1712.00726; HTC, 1901.07518, section 3.1).
+
+Each stage classifies boxes and moves them with a single set of deltas, whatever the class. The
+moved boxes are what the next stage sees. Names and numbers are mmdetection's (1.1 and 3.3,
+`bbox_head.py` and `htc_roi_head.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pointrend_repro.data.structures import Proposals, Target
+from pointrend_repro.modeling.boxes import (
+    ImageSize,
+    box_loss,
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    match_boxes,
+    sample_matches,
+)
+from pointrend_repro.modeling.init import init_normal, init_xavier
+from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.settings.htc import HtcDetectorSettings, Stage
+from pointrend_repro.settings.instances import SMOOTH_L1_BETA
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Boxes of one image from which a stage learns.
+
+    Attributes:
+        proposals: R of them, foreground first.
+        is_object: (R,) bool, whether a box is an object's own, which was added to the boxes.
+    """
+
+    proposals: Proposals
+    is_object: Tensor
+
+
+class StageBoxHead(nn.Module):
+    """Class logits, the last for background, and deltas for all classes alike."""
+
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        settings: HtcDetectorSettings,
+        roi_layer: RoiLayer,
+        stage: Stage,
+    ) -> None:
+        """Make a head with random weights for maps of some channels."""
+        super().__init__()
+        self.num_classes = num_classes
+        self.settings = settings
+        self.stage = stage
+        self.roi_layer = roi_layer
+        dx, dy, dw, dh = stage.box_stds
+        self.box_weights = (1 / dx, 1 / dy, 1 / dw, 1 / dh)
+        hidden = settings.box_head_channels
+        self.fc1 = nn.Linear(channels * settings.box_roi_resolution**2, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.cls_score = nn.Linear(hidden, num_classes + 1)
+        self.bbox_pred = nn.Linear(hidden, 4)
+        init_xavier(self.fc1, self.fc2)
+        init_normal(self.cls_score, std=0.01)
+        init_normal(self.bbox_pred, std=0.001)
+
+    def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return class logits (R, K + 1) and deltas (R, 4) of all images' boxes."""
+        rois = self.roi_layer(features, boxes, self.settings.box_roi_resolution)
+        x = F.relu(self.fc2(F.relu(self.fc1(rois.flatten(1)))))
+        return self.cls_score(x).float(), self.bbox_pred(x).float()
+
+    def moved(
+        self, deltas: Tensor, boxes: list[Tensor], image_sizes: Sequence[ImageSize]
+    ) -> list[Tensor]:
+        """Return the boxes of each image, (R_n, 4), where the deltas move them, inside the image.
+
+        Args:
+            deltas: (R, 4), of the boxes of all images.
+            boxes: N tensors (R_n, 4), xyxy in pixels of the network's input.
+            image_sizes: (height, width) of each image.
+        """
+        everywhere = decode_boxes(deltas, torch.cat(boxes), self.box_weights)
+        parts = everywhere.split([b.shape[0] for b in boxes])
+        return [clip_boxes(b, size) for b, size in zip(parts, image_sizes, strict=True)]
+
+    @torch.no_grad()
+    def sample(self, boxes: list[Tensor], targets: list[Target]) -> list[Sampled]:
+        """Match boxes, and the objects' own, to the objects, and draw a batch of each image."""
+        pairs = zip(boxes, targets, strict=True)
+        return [self._sample_image(found, target) for found, target in pairs]
+
+    def _sample_image(self, boxes: Tensor, target: Target) -> Sampled:
+        with_objects = torch.cat([boxes, target.boxes])
+        matched, state = match_boxes(
+            with_objects,
+            target.boxes,
+            negative_below=self.stage.iou,
+            positive_from=self.stage.iou,
+            keep_best_of_each_gt=False,
+        )
+        positive, negative = sample_matches(
+            state, self.settings.roi_batch_per_image, self.settings.roi_positive_fraction
+        )
+        labels = torch.full_like(matched, self.num_classes)
+        labels[positive] = target.labels[matched[positive]]
+        drawn = torch.cat([positive, negative])
+        proposals = Proposals(with_objects, labels, matched).select(drawn)
+        return Sampled(proposals, drawn >= len(boxes))
+
+    def losses(
+        self, logits: Tensor, deltas: Tensor, sampled: list[Sampled], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return the classification and box losses, averaged over all sampled boxes."""
+        proposals = [each.proposals for each in sampled]
+        labels = torch.cat([p.labels for p in proposals])
+        foreground = labels < self.num_classes
+        objects = [
+            target.boxes[p.matched[p.labels < self.num_classes]]
+            for p, target in zip(proposals, targets, strict=True)
+        ]
+        boxes = torch.cat([p.boxes for p in proposals])[foreground]
+        wanted = encode_boxes(torch.cat(objects), boxes, self.box_weights)
+        count = max(len(labels), 1)
+        moved = box_loss(deltas[foreground], wanted, self.settings, SMOOTH_L1_BETA)
+        return {
+            "cls": F.cross_entropy(logits, labels, reduction="sum") / count,
+            "box": moved / count,
+        }
+
+    @torch.no_grad()
+    def refine(
+        self, deltas: Tensor, sampled: list[Sampled], image_sizes: Sequence[ImageSize]
+    ) -> list[Tensor]:
+        """Return where a stage's sampled boxes have moved, without the objects' own."""
+        boxes = [each.proposals.boxes for each in sampled]
+        moved = self.moved(deltas, boxes, image_sizes)
+        return [b[~each.is_object] for b, each in zip(moved, sampled, strict=True)]

@@ -1,0 +1,53 @@
+"""Objects that several models have found in one image, pooled before a last NMS.
+
+All objects compete, class by class, by their scores times the weight of their model. Masks and
+keypoints are taken as they are and never merged, as in the 3D-FUTURE report's ensembles.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from pointrend_repro.modeling.boxes import suppress
+from pointrend_repro.modeling.soft_nms import soft_suppress
+from pointrend_repro.settings.at_test import Nms
+
+# One object in COCO's results format.
+Result = dict[str, Any]
+
+# Below this soft-NMS drops an object, as in the report's published code.
+_LEAST_SCORE = 0.001
+
+
+def pool(
+    found: Sequence[Sequence[Result]],
+    weights: Sequence[float],
+    *,
+    nms: Nms,
+    nms_iou: float,
+    count: int,
+) -> list[Result]:
+    """Return what is left of all that several models have found in an image, best first.
+
+    Args:
+        found: of each model, entries with `category_id`, `bbox` (xywh) and `score`, at least.
+        weights: of each model.
+        nms: whether a box that a better one of its class overlaps goes, or has its score lowered.
+        nms_iou: an overlap that still does nothing.
+        count: how many objects there are at most.
+    """
+    results = [result for each in found for result in each]
+    factors = [weight for each, weight in zip(found, weights, strict=True) for _ in each]
+    # In 64 bits, since adding a width to a corner again gives the other corner exactly.
+    boxes = torch.tensor([r["bbox"] for r in results], dtype=torch.float64).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    scores = torch.tensor([r["score"] for r in results]) * torch.tensor(factors)
+    labels = torch.tensor([r["category_id"] for r in results], dtype=torch.int64)
+    if nms == "soft_linear":
+        keep, left = soft_suppress(boxes.float(), scores, labels, iou=nms_iou, least=_LEAST_SCORE)
+    else:
+        keep = suppress(boxes.float(), scores, labels, nms_iou)
+        left = scores[keep]
+    rows = zip(keep.tolist(), left.tolist(), strict=True)
+    return [results[i] | {"score": score} for i, score in list(rows)[:count]]

@@ -1,0 +1,144 @@
+"""Every kind of model trains and predicts with all tensors on one device other than the CPU."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
+from pointrend_repro.config.papers import list_papers
+from pointrend_repro.data.batches import MicroBatch, to_device
+from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
+from pointrend_repro.data.generated.coco_layout import generate_coco
+from pointrend_repro.data.generated.people_layout import generate_people
+from pointrend_repro.data.images import read_image
+from pointrend_repro.data.paths import UserData, data_paths
+from pointrend_repro.declarations.family import family_of
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
+from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
+
+GRID = load_grid("smoke", papers=list_papers())
+
+
+def kinds(grid: Grid) -> Iterator[tuple[str, str]]:
+    """One (data set, variant) for each kind of model, on COCO's layout where there is one."""
+    seen = set()
+    for training in sorted(
+        grid.trainings, key=lambda t: ("cityscapes" in t.dataset, t.variant, t.dataset)
+    ):
+        settings = grid.training_settings(training.dataset, training.variant)
+        detector = getattr(settings.model, "detector", None)
+        kind = (
+            settings.family,
+            family_of(settings).architecture(settings.model),
+            None if detector is None else detector.roi_layer.kind,
+        )
+        if kind not in seen:
+            seen.add(kind)
+            yield training.dataset, training.variant
+
+
+@pytest.fixture(scope="module")
+def few_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Each generated data set of preset smoke, with a few images."""
+    folder = tmp_path_factory.mktemp("few")
+    found = {}
+    for name, dataset in GRID.datasets.items():
+        assert dataset.generate is not None
+        few = dataset.generate.model_copy(update={"train_images": 2, "val_images": 1})
+        people = few.subject == "people"
+        coco = generate_people if people else generate_coco
+        make = coco if dataset.layout == "coco" else generate_cityscapes
+        make(folder / name, few)
+        found[name] = data_paths(name, dataset, UserData(data_root=folder / name))
+    return found
+
+
+def an_example(settings: Any, paths: Any) -> tuple[Any, Any, Any, Path]:
+    family = family_of(settings)
+    dataset = family.function(family.read)(paths, "train")
+    records = family.training_records(dataset, settings)
+    given = {}
+    if getattr(settings.model, "given_proposals", False):
+        given["proposals"] = np.array([[4, 4, 40, 40], [10, 8, 60, 50]], np.float32)
+    make = family.example_maker(settings, records)
+    image, target = make(records[0], rng=np.random.default_rng(0), **given)
+    return image, target, dataset, records[0].path
+
+
+def losses_and_gradients(model: torch.nn.Module, batch: MicroBatch) -> dict[str, Any]:
+    model.train()
+    torch.manual_seed(0)
+    losses = model(batch.images, batch.targets)
+    torch.stack(list(losses.values())).sum().backward()
+    found: dict[str, Any] = {f"loss {name}": loss.detach() for name, loss in losses.items()}
+    return found | {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def found_in(model: torch.nn.Module, settings: Any, saved: tuple[Any, Any], image: Any) -> Any:
+    model.eval()
+    family, (categories, keypoints) = family_of(settings), saved
+    whole = SavedModel(model, settings.input, categories, keypoints)
+    return family.function(family.predict_image)(whole, image, family.default_inference())
+
+
+@pytest.mark.parametrize(("dataset", "variant"), list(kinds(GRID)))
+def test_training_and_prediction_are_those_of_the_cpu(
+    few_images: dict[str, Any], dataset: str, variant: str
+) -> None:
+    settings = GRID.training_settings(dataset, variant)
+    image, target, data, file = an_example(settings, few_images[dataset])
+    batch = MicroBatch([image], [target], 1.0, 0)
+    model = build_model(settings.model, len(data.categories))
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = losses_and_gradients(model, batch)
+    model.load_state_dict(weights)  # batch normalisation has learnt statistics
+    saved = [(c.id, c.name) for c in data.categories], getattr(data, "keypoints", None)
+    predicts = not getattr(settings.model, "given_proposals", False)
+    pixels = read_image(file)
+    found_here = vars(found_in(model, settings, saved, pixels)) if predicts else {}
+    with pretended_gpu():
+        there = build_model(settings.model, len(data.categories)).to(GPU)
+        there.load_state_dict({name: value.to(GPU) for name, value in weights.items()})
+        found = losses_and_gradients(there, to_device(batch, GPU))
+        there.load_state_dict({name: value.to(GPU) for name, value in weights.items()})
+        found_there = vars(found_in(there, settings, saved, pixels)) if predicts else {}
+    assert set(found) == set(expected)
+    for name, value in found.items():
+        assert isinstance(value, OnGpu), name
+        # Sums are in another order, since maps on a CPU are channels-last; gradients of narrow
+        # models with random weights are too small to compare.
+        if name.startswith("loss"):
+            torch.testing.assert_close(value.there, expected[name], rtol=2e-3, atol=1e-5)
+    assert set(found_there) == set(found_here)
+    for name, array in found_here.items():
+        assert np.shape(found_there[name]) == np.shape(array), name
+    if "scores" in found_here:
+        np.testing.assert_allclose(found_there["scores"], found_here["scores"], atol=1e-3)
+
+
+def test_devices_do_not_mix() -> None:
+    with pretended_gpu():
+        x = torch.ones(3, device=GPU)
+        with pytest.raises(RuntimeError, match="on the same device"):
+            x + torch.ones(3)
+        with pytest.raises(TypeError, match="can't convert"):
+            x.numpy()
+        assert (x + 1).cpu().tolist() == [2, 2, 2]
+        assert x[torch.tensor([0, 2])].device == GPU  # as CUDA: indices may come from the host
+
+
+def test_kernels_and_waits_are_counted() -> None:
+    with pretended_gpu(), counted() as counts:
+        x = torch.zeros(4, 4, device=GPU)
+        y = (x.view(16) + 1).relu_().reshape(4, 4)
+        assert counts.kernels == {"zeros": 1, "add": 1, "relu_": 1}
+        assert not counts.waits
+        assert float(y.sum()) == 16
+        assert y[y > 0].numel() == 16
+        y.cpu()
+    assert counts.waits == {"_local_scalar_dense": 1, "index": 1, "_to_copy": 1}
