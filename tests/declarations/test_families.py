@@ -21,7 +21,8 @@ from pointrend_repro.config.reading import load_variant
 from pointrend_repro.declarations.family import FAMILIES, Family, family_in, family_of
 from pointrend_repro.declarations.finding import load_function
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.published import load_speeds
+from pointrend_repro.pipeline.planning.speeds import model_speed
 from pointrend_repro.reporting.settings_diff import differences
 from pointrend_repro.settings.identity import settings_digest
 from small_experiment import small_settings

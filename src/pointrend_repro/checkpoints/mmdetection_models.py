@@ -5,7 +5,6 @@ This module imports no torch.
 
 from pointrend_repro.checkpoints.known_definition import Categories, KnownModel
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import HtcInferenceSettings, HtcModelSettings
@@ -36,8 +35,8 @@ def mmdetection_models() -> dict[str, KnownModel]:
 
 def _cascades() -> dict[str, KnownModel]:
     """HTC without its semantic branch, as mmdetection's htc-without-semantic_r50_fpn_1x_coco."""
-    inference = HtcInferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
-    known = KnownModel(HtcModelSettings(backbone=_R50), InputSettings(), _COCO, inference)
+    model = HtcModelSettings(backbone=_R50)
+    known = KnownModel(model, InputSettings(), _COCO, HtcInferenceSettings())
     return {"htc_r50_fpn_coco": known}
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.figures import load_figures
+from pointrend_repro.config.figures import Figures, load_figures
 from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
@@ -65,7 +65,7 @@ def load_grid(
         preset_name,
         preset,
         tables,
-        _asked_for(tables, preset, datasets, variants),
+        _asked_for(tables, preset, datasets, variants, drawn),
         variants,
         _cells(tables, preset, datasets, variants, user),
         drawn,
@@ -100,10 +100,13 @@ def _asked_for(
     preset: Preset,
     datasets: dict[str, Dataset],
     variants: dict[str, Variant],
+    drawn: Figures,
 ) -> dict[str, Dataset]:
-    """Return the data sets that some column of the tables, or a source of a variant, is about."""
+    """Return the data sets that a column of the tables, a source of a variant or a figure needs."""
     asked = {column.dataset for table in tables.values() for column in table.columns.values()}
     asked |= {source.dataset for variant in variants.values() for source in variant.sources}
+    figures = [drawn.figures[name] for name in preset.figures if name in drawn.figures]
+    asked |= {role for figure in figures for role in figure.entry.datasets.values()}
     names = {name for role, name in preset.datasets.items() if role in asked}
     return {name: datasets[name] for name in names}
 

@@ -179,7 +179,7 @@ def _together(
         boxes,
         scores,
         labels,
-        None if masks is None else _logits_of(masks),
+        None if masks is None else logits_of(masks),
         None if points is None else keypoints_of_maps(points, boxes),
     )
     return found.rescored(inside["quality"]) if "quality" in inside else found
@@ -199,7 +199,7 @@ def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: Detection
     return boxes[nms(boxes, scores, settings.rpn_nms_iou)[: settings.rpn_post_nms]]
 
 
-def _logits_of(probabilities: Tensor) -> Tensor:
+def logits_of(probabilities: Tensor) -> Tensor:
     """Return finite logits of mean probabilities, which may be 0 or 1 after rounding."""
     return probabilities.logit(eps=torch.finfo(probabilities.dtype).eps)
 

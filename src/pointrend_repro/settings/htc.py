@@ -57,12 +57,9 @@ STAGES = (
 
 
 class HtcDetectorSettings(DetectorSettings):
-    """Region proposals and box heads.
+    """Region proposals and box heads."""
 
-    Code tests with 1,000 proposals: an inference setting says so (`test: {rpn_post_nms: 1000}`).
-    """
-
-    rpn_post_nms: PositiveInt = Field(2000, description="code, in training")
+    rpn_post_nms_train: PositiveInt | None = Field(2000, description="code; 1000 at test time")
     score_threshold: Fraction = Field(0.001, description="code")
     box_loss: Literal["l1", "smooth_l1"] = Field("smooth_l1", description="code")
     class_agnostic_boxes: Literal[True] = Field(True, description="paper, code: one box for all")

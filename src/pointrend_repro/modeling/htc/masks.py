@@ -20,6 +20,7 @@ from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
 from pointrend_repro.modeling.mask_heads.mask_iou import MaskIouHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.modeling.views import logits_of
 from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import (
     STAGES,
@@ -152,8 +153,3 @@ class MaskCascade(nn.Module):
             assert isinstance(head, StageMaskHead)
             before = head.convolved_after(rois, before)
             yield head, before
-
-
-def logits_of(probabilities: Tensor) -> Tensor:
-    """Return finite logits of mean probabilities, which may be 0 or 1 after rounding."""
-    return probabilities.logit(eps=torch.finfo(probabilities.dtype).eps)
