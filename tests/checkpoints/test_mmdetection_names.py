@@ -1,8 +1,8 @@
-"""Checkpoints of mmdetection's Hybrid Task Cascade: names, shapes, and a file as it writes them.
+"""Checkpoints of mmdetection's HTC and Mask Scoring R-CNN: names, shapes, a file as it is written.
 
-The names are those of mmdetection 3.3's own model (`record_mmdetection_htc.py`). A file has, beside
-`state_dict`, what mmengine's `save_checkpoint` adds: `meta` with versions and classes, and with a
-training's checkpoint `optimizer`. Its published files were not to be had here.
+The names are those of mmdetection 3.3's own models (`record_mmdetection_htc.py`). A file has,
+beside `state_dict`, what mmengine's `save_checkpoint` adds: `meta` with versions and classes, and
+with a training's checkpoint `optimizer`. Its published files were not to be had here.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import torch
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, load_own_file
-from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection_htc
+from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.settings.htc import HtcModelSettings
 
@@ -30,8 +30,8 @@ NARROW: dict[str, Any] = {
 }
 
 
-def names_of_mmdetection() -> dict[str, list[int]]:
-    names: dict[str, list[int]] = json.loads(str(np.load(RECORDED)["names_of_model"]))
+def names_of_mmdetection(name: str = NAME) -> dict[str, list[int]]:
+    names: dict[str, list[int]] = json.loads(str(np.load(RECORDED)[f"names_of_{name}"]))
     return names
 
 
@@ -49,8 +49,7 @@ def write_file(path: Path, **more: torch.Tensor) -> dict[str, torch.Tensor]:
     model = build_model(KNOWN_MODELS[NAME].model, num_classes=80)
     ours = {name: torch.randn_like(tensor) for name, tensor in model.state_dict().items()}
     theirs = {
-        old: new
-        for new, old in from_mmdetection_htc({n: n for n in names_of_mmdetection()}).items()
+        old: new for new, old in from_mmdetection({n: n for n in names_of_mmdetection()}).items()
     }
     state = {name: ours[theirs[name]] for name in names_of_mmdetection() if name in theirs}
     counters = [n for n in names_of_mmdetection() if n.endswith("num_batches_tracked")]
@@ -60,11 +59,12 @@ def write_file(path: Path, **more: torch.Tensor) -> dict[str, torch.Tensor]:
     return ours
 
 
-def test_names_and_shapes_are_those_of_our_model() -> None:
+@pytest.mark.parametrize("name", [NAME, "mask_scoring_rcnn_r50_fpn_coco"])
+def test_names_and_shapes_are_those_of_our_model(name: str) -> None:
     with torch.device("meta"):
-        model = build_model(KNOWN_MODELS[NAME].model, num_classes=80)
-    ours = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert from_mmdetection_htc(names_of_mmdetection()) == ours
+        model = build_model(KNOWN_MODELS[name].model, num_classes=80)
+    ours = {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    assert from_mmdetection(names_of_mmdetection(name)) == ours
 
 
 def test_a_file_is_converted(narrow: None, tmp_path: Path) -> None:
@@ -76,11 +76,11 @@ def test_a_file_is_converted(narrow: None, tmp_path: Path) -> None:
     assert all(torch.equal(found[name], tensor) for name, tensor in wanted.items())
 
 
-def test_a_semantic_branch_is_refused_by_its_name(narrow: None, tmp_path: Path) -> None:
+def test_a_semantic_branch_is_refused(narrow: None, tmp_path: Path) -> None:
     """Without it the same boxes would get other features."""
     source = tmp_path / "htc.pth"
     more = {"roi_head.semantic_head.conv_embedding.conv.weight": torch.zeros(4, 4, 1, 1)}
     write_file(source, **more)
-    with pytest.raises(UserError, match=r"semantic_head") as told:
+    with pytest.raises(UserError, match="is of an HTC with a semantic branch") as told:
         load_known_model(NAME, source)
     assert "\n" not in str(told.value)

@@ -226,6 +226,17 @@ def test_a_metric_of_other_predictions_is_refused(outside: Path, config: Path) -
     assert "metric coco_ap does not score" in told
 
 
+def test_a_count_of_another_family_is_refused(outside: Path, config: Path) -> None:
+    path = config / "tables/one.yaml"
+    table = yaml.safe_load(path.read_text())
+    column = table["columns"]["ap"]
+    column |= {"metric": "mask_head_cost", "value": "multiply_adds", "unit": "B"}
+    del column["dataset"]
+    path.write_text(yaml.safe_dump(table))
+    told = refusal(lambda: load_grid(PRESET, config))
+    assert "of family one_box, in which metric mask_head_cost cannot be counted" in told
+
+
 def test_only_what_is_asked_for_is_imported(outside: Path) -> None:
     """A record lists the modules that a result ran through: no other family's is among them."""
     code = (

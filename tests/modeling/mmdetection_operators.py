@@ -1,7 +1,7 @@
 """Lets mmdetection run without mmcv's compiled operators: torchvision's take their place.
 
-Import it before mmdetection, with mmcv-lite. The operators that its HTC and SOLOv2 need are here;
-others are layers that cannot compute.
+Import it before mmdetection, with mmcv-lite. The operators that its HTC and SOLOv2 need are here,
+and recorders may add to `KNOWN`; others are layers that cannot compute.
 """
 
 import importlib.machinery
@@ -61,7 +61,7 @@ def batched_nms(
     return torch.cat([boxes[keep], scores[keep, None]], dim=1), keep
 
 
-_KNOWN = {each.__name__: each for each in (RoIAlign, roi_align, batched_nms)}
+KNOWN = {each.__name__: each for each in (RoIAlign, roi_align, batched_nms)}
 
 
 class _Operators(types.ModuleType):
@@ -70,7 +70,7 @@ class _Operators(types.ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return _KNOWN.get(name) or type(name, (nn.Module,), {})
+        return KNOWN.get(name) or type(name, (nn.Module,), {})
 
 
 class _Finder:

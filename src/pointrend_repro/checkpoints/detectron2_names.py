@@ -74,6 +74,9 @@ _NO_PARAMETER = re.compile(
     r"^pixel_(mean|std)$|^proposal_generator\.anchor_generator\.cell_anchors\b|num_batches_tracked$"
 )
 
+# Offsets of a deformable convolution lie beside it there.
+_OFFSET, _THEIR_OFFSET = re.compile(r"(\.conv\d)\.offset\."), re.compile(r"(\.conv\d)_offset\.")
+
 # An ImageNet classifier's own names in Caffe2: `res2_0_branch2a_bn_s`, `res_conv1_bn_b`, `conv1_w`.
 _CAFFE2_BRANCHES = {
     "branch1": "shortcut",
@@ -104,7 +107,8 @@ def to_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
     """Rename our state dict to detectron2's."""
     renamed = semantic_to_detectron2(tensors)
     prefixes = _PREFIXES if _has(renamed, "backbone.fpn.") else _PREFIXES | _ONE_MAP
-    return {_replace_prefix(name, prefixes): value for name, value in renamed.items()}
+    named = {_replace_prefix(name, prefixes): value for name, value in renamed.items()}
+    return {_OFFSET.sub(r"\1_offset.", name): value for name, value in named.items()}
 
 
 def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
@@ -119,7 +123,8 @@ def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
     for name, value in theirs.items():
         if not _NO_PARAMETER.search(name):
             new = _replace_prefix(name, _OLD_PREFIXES)
-            renamed[_replace_prefix(new, prefixes)] = value
+            ours = _replace_prefix(new, prefixes)
+            renamed[_THEIR_OFFSET.sub(r"\1.offset.", ours)] = value
     return renamed
 
 

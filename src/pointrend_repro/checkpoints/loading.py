@@ -133,6 +133,16 @@ def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) 
 
 
 def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
+    if checkpoint.source == "mmdetection1":
+        raise UserError(
+            f"{path}: is of mmdetection 1.x, whose boxes and RoIs lie elsewhere, so it would not "
+            "find the same objects here (docs/weights.md); only start_from takes it"
+        )
+    if any(tensor.startswith("roi_head.semantic_") for tensor in checkpoint.tensors):
+        raise UserError(
+            f"{path}: is of an HTC with a semantic branch, which is not here, and without which "
+            "its heads would see other features (docs/htc.md)"
+        )
     if checkpoint.source != "model":
         raise UserError(
             f"{path}: is an ImageNet backbone without heads, not {name}; to train from it, name "
@@ -156,4 +166,5 @@ def _backbone(known: KnownModel, checkpoint: Checkpoint) -> BaseModel:
     settings: BaseModel = known.model.backbone
     found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
     update = {key: values for key, values in found.items() if values is not None}
+    update |= checkpoint.backbone
     return type(settings).model_validate(settings.model_dump() | update)

@@ -5,9 +5,10 @@ This module imports no torch.
 
 from pointrend_repro.checkpoints.known_definition import Categories, KnownModel
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import HtcInferenceSettings, HtcModelSettings
+from pointrend_repro.settings.instances import ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.solov2 import (
     SoloHeadSettings,
@@ -29,14 +30,25 @@ _R50 = BackboneSettings(
 
 def mmdetection_models() -> dict[str, KnownModel]:
     """Return them by name."""
-    return _cascades() | _solov2_models()
+    return _cascades() | _mask_scoring_models() | _solov2_models()
 
 
 def _cascades() -> dict[str, KnownModel]:
     """HTC without its semantic branch, as mmdetection's htc-without-semantic_r50_fpn_1x_coco."""
-    inference = HtcInferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
-    known = KnownModel(HtcModelSettings(backbone=_R50), InputSettings(), _COCO, inference)
+    model = HtcModelSettings(backbone=_R50)
+    known = KnownModel(model, InputSettings(), _COCO, HtcInferenceSettings())
     return {"htc_r50_fpn_coco": known}
+
+
+def _mask_scoring_models() -> dict[str, KnownModel]:
+    """Its ms-rcnn_r50-caffe_fpn and ms-rcnn_r101-caffe_fpn."""
+    scored = Conv4HeadSettings(kind="4conv", mask_scoring=MaskScoringSettings())
+    known = {}
+    for name in ("resnet50", "resnet101"):
+        settings = ModelSettings(backbone=BackboneSettings(name=name), mask_head=scored)
+        short = name.replace("resnet", "r")
+        known[f"mask_scoring_rcnn_{short}_fpn_coco"] = KnownModel(settings, InputSettings(), _COCO)
+    return known
 
 
 def _solov2_models() -> dict[str, KnownModel]:

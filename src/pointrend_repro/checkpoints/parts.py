@@ -83,13 +83,14 @@ def _read(path: Path) -> _Source:
         except (safetensors.SafetensorError, OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read: {printable_line(error)}") from None
     checkpoint = read_checkpoint(path)
-    if checkpoint.source != "model":
+    if checkpoint.source not in ("model", "mmdetection1"):
         raise UserError(
             f"{path}: is an ImageNet backbone without heads; to train from it, name it as "
             "model.backbone.weights"
         )
     found = {"pixel_mean": checkpoint.pixel_mean, "pixel_std": checkpoint.pixel_std}
-    return _Source(checkpoint.tensors, {k: v for k, v in found.items() if v is not None})
+    told = {key: value for key, value in found.items() if value is not None}
+    return _Source(checkpoint.tensors, told | dict(checkpoint.backbone))
 
 
 def shared_with(path: Path, classes: Sequence[str]) -> list[str]:

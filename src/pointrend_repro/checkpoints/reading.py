@@ -1,8 +1,8 @@
 """Checkpoint files of any kind, read safely into tensors under our names."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,9 @@ from pointrend_repro.checkpoints.detectron2_names import (
     trunk_only,
 )
 from pointrend_repro.checkpoints.kinds import kind_of
-from pointrend_repro.checkpoints.mmdetection_names import (
-    from_mmdetection_htc,
-    is_mmdetection_htc,
-)
+from pointrend_repro.checkpoints.mmdetection1_names import from_mmdetection1, is_mmdetection1
+from pointrend_repro.checkpoints.mmdetection_config import trunk_settings
+from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection, is_mmdetection
 from pointrend_repro.checkpoints.mmdetection_solov2_names import (
     from_mmdetection_solov2,
     is_mmdetection_solov2,
@@ -52,10 +51,12 @@ class Checkpoint:
     Attributes:
         tensors: under our names; unknown names stay as they are.
         source: `caffe2` or `torchvision` for an ImageNet classifier of theirs, `trunk` for one
-            whose names are a trunk's, `model` for everything else.
+            whose names are a trunk's, `mmdetection1` for a detector of mmdetection 1.x, `model` for
+            everything else.
         pixel_mean: in the file's channel order, in 0 to 255, or None if the file has none.
         pixel_std: in the same order and units, or None.
         left_out: names in an ImageNet classifier's file that a trunk does not have.
+        backbone: what the file tells of its `BackboneSettings`, besides the pixels' values above.
     """
 
     tensors: dict[str, Tensor]
@@ -63,6 +64,7 @@ class Checkpoint:
     pixel_mean: tuple[float, ...] | None = None
     pixel_std: tuple[float, ...] | None = None
     left_out: tuple[str, ...] = ()
+    backbone: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -83,16 +85,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(from_torch7(path, read_torch7(path)), "model")
     else:
         raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth, .safetensors or .t7")
-    author = state.get("__author__") if isinstance(state, dict) else None
+    about = state if isinstance(state, dict) else {}
     tensors = _tensors_of(state)
     if not tensors:
         raise UserError(f"{path}: holds no weights")
     if any(len(name) > _LONGEST_NAME or not name.isprintable() for name in tensors):
         raise UserError(f"{path}: holds a tensor whose name is not text")
-    return _with_our_names(path, tensors, author)
+    return _with_our_names(path, tensors, about)
 
 
-def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Checkpoint:
+def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any]) -> Checkpoint:
     if is_caffe2(tensors):
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
@@ -100,12 +102,15 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], author: Any) -> Chec
     if is_torchvision_vgg(tensors):
         return _classifier(tensors, from_torchvision_vgg, "torchvision")
     if "stem.conv1.weight" in tensors:
-        source = "torchvision" if author == "torchvision" else "trunk"
+        source = "torchvision" if about.get("__author__") == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
+    told = trunk_settings(about.get("meta"))
     if is_mmdetection_solov2(tensors):
-        return Checkpoint(from_mmdetection_solov2(tensors), "model")
-    if is_mmdetection_htc(tensors):
-        return Checkpoint(from_mmdetection_htc(tensors), "model")
+        return Checkpoint(from_mmdetection_solov2(tensors), "model", backbone=told)
+    if is_mmdetection(tensors):
+        is_old = is_mmdetection1(tensors)
+        ours = from_mmdetection1(tensors) if is_old else from_mmdetection(tensors)
+        return Checkpoint(ours, "mmdetection1" if is_old else "model", backbone=told)
     return Checkpoint(
         from_detectron2(tensors),
         "model",

@@ -107,7 +107,7 @@ def predict(
         from pointrend_repro.pipeline.given_boxes import given_file
         from pointrend_repro.pipeline.steps.prediction import run_prediction
 
-        given = given_file(trained.proposals_from, proposals)
+        given = given_file(trained.proposals_from, proposals, settings)
         run_prediction(
             inference,
             settings,

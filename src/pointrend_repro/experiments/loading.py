@@ -112,14 +112,26 @@ def _asked_for(
 
 
 def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:
-    """Return the grid that has an experiment: the preset's, or else that of all papers.
+    """Return a grid that has an experiment: the preset's, or else that of other papers.
+
+    Of a variant of another paper than the preset's, that paper's alone is tried first, which has
+    the same settings as all together and is read sooner.
 
     Raises:
-        UserError: neither has it, or as `load_grid`.
+        UserError: none has it, or as `load_grid`.
     """
     known: set[tuple[str, str]] = set()
-    for papers in ([], list_papers(config_dir)):
-        grid = load_grid(preset_name, config_dir, papers=papers)
+    of_variant = files_of("variant", config_dir).get(variant)
+    own = [] if of_variant is None or of_variant.paper is None else [of_variant.paper]
+    if set(own) <= set(load_preset(preset_name, config_dir).papers):
+        own = []
+    for papers in (own, [], list_papers(config_dir)):
+        try:
+            grid = load_grid(preset_name, config_dir, papers=papers)
+        except UserError:
+            if own and papers is own:  # the preset has no data for its tables
+                continue
+            raise
         known |= {(t.dataset, t.variant) for t in grid.trainings}
         if (dataset, variant) in known:
             return grid

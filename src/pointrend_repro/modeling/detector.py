@@ -15,7 +15,7 @@ from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.boxes import ImageSize, clip_boxes
 from pointrend_repro.modeling.keypoint_head import KeypointHead
-from pointrend_repro.modeling.mask_heads import MaskHead
+from pointrend_repro.modeling.mask_heads import MaskHead, masks_and_quality
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.proposal_model import without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
@@ -135,13 +135,19 @@ class MaskRCNN(nn.Module):
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         counts = [len(b) for b in boxes]
         masks: Sequence[Tensor | None] = [None] * len(images)
+        quality = None
         if self.mask_head is not None:
-            masks = self.mask_head.predict(features, boxes, labels, settings).split(counts)
+            head = self.mask_head
+            logits, quality = masks_and_quality(head, features, boxes, labels, settings)
+            masks = logits.split(counts)
         points: Sequence[Tensor | None] = [None] * len(images)
         if self.keypoint_head is not None:
             points = self.keypoint_head.predict(features, boxes).split(counts)
         parts = zip(boxes, scores, labels, masks, points, strict=True)
-        return [Detections(*each) for each in parts]
+        detections = [Detections(*each) for each in parts]
+        if quality is None:
+            return detections
+        return [d.rescored(q) for d, q in zip(detections, quality.split(counts), strict=True)]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes.
@@ -184,12 +190,13 @@ class MaskRCNN(nn.Module):
         settings: InferenceSettings,
     ) -> Inside:
         """Return masks and keypoints over boxes (R, 4) with classes (R,), all of one image."""
-        masks = points = None
+        masks = points = quality = None
         if self.mask_head is not None:
-            masks = self.mask_head.predict(maps, [boxes], [labels], settings)
+            head = self.mask_head
+            masks, quality = masks_and_quality(head, maps, [boxes], [labels], settings)
         if self.keypoint_head is not None:
             points = self.keypoint_head(maps, [boxes])
-        return Inside(masks, points)
+        return Inside(masks, points, quality)
 
     def own_masks(self) -> MaskHead:
         """Return what predicts masks.

@@ -138,7 +138,8 @@ def detect_in_views(
     walk, test = _Walk(model.backbone, views), settings.test
     if proposals is None:
         proposals = _pooled_proposals(model.own_proposals(), walk, test)
-    if settings.proposals_only or isinstance(model, ProposalModel):
+    # Not every family can be asked for its proposals.
+    if getattr(settings, "proposals_only", False) or isinstance(model, ProposalModel):
         return without_class(proposals)
 
     def classify(view: View, maps: Maps) -> dict[str, Tensor]:
@@ -176,12 +177,12 @@ def _together(
     masks, points = inside.get("masks"), inside.get("points")
     found = Detections(
         boxes,
-        scores * inside.get("quality", 1.0),
+        scores,
         labels,
-        None if masks is None else _logits_of(masks),
+        None if masks is None else logits_of(masks),
         None if points is None else keypoints_of_maps(points, boxes),
     )
-    return found.select(found.scores.argsort(descending=True, stable=True))
+    return found.rescored(inside["quality"]) if "quality" in inside else found
 
 
 def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: DetectionAtTest) -> Tensor:
@@ -198,7 +199,7 @@ def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: Detection
     return boxes[nms(boxes, scores, settings.rpn_nms_iou)[: settings.rpn_post_nms]]
 
 
-def _logits_of(probabilities: Tensor) -> Tensor:
+def logits_of(probabilities: Tensor) -> Tensor:
     """Return finite logits of mean probabilities, which may be 0 or 1 after rounding."""
     return probabilities.logit(eps=torch.finfo(probabilities.dtype).eps)
 

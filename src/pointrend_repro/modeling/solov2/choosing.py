@@ -5,7 +5,6 @@ that are sure enough at once. Here a few hundred are made at a time, and only th
 untrained model is as sure of thousands of cells, whose masks would not fit in memory.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -69,17 +68,17 @@ def choose_objects(cells: Cells, mask_map: Tensor, settings: SoloInferenceSettin
         mask_map: (D, H / 4, W / 4).
         settings: thresholds and decay.
     """
-    best = _Candidates.none(cells, mask_map)
-    for some in _candidates(cells, mask_map, settings):
-        best = best.joined(some).best(settings.candidates)
-    scores = decayed_scores(
-        best.masks, best.scores, best.labels, decay=settings.decay, sigma=settings.sigma
-    )
-    # As in mmdetection, a threshold of 0 keeps all.
-    kept = (scores >= settings.decayed_threshold).nonzero().flatten()
-    order = kept[scores[kept].argsort(descending=True, stable=True)][: settings.at_most]
-    found = mask_logits(cells.kernels[best.cells[order]], mask_map).sigmoid()
-    return FoundMasks(scores[order], best.labels[order], found)
+    sure = _sure(cells, settings)
+    best = _with_masks(sure[:0], cells, mask_map, settings)
+    for some in sure.split(_AT_ONCE):
+        best = best.joined(_with_masks(some, cells, mask_map, settings)).best(settings.candidates)
+    return _decayed(best, cells, mask_map, settings)
+
+
+def choose_at_once(cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings) -> FoundMasks:
+    """Return the same as `choose_objects`, without a loop that hangs on the image, for a graph."""
+    candidates = _with_masks(_sure(cells, settings), cells, mask_map, settings)
+    return _decayed(candidates.best(settings.candidates), cells, mask_map, settings)
 
 
 @dataclass(frozen=True)
@@ -91,37 +90,47 @@ class _Candidates:
     labels: Tensor
     cells: Tensor
 
-    @staticmethod
-    def none(cells: Cells, mask_map: Tensor) -> "_Candidates":
-        index = cells.least.new_zeros(0, dtype=torch.int64)
-        masks = index.new_zeros((0, *mask_map.shape[1:]), dtype=torch.bool)
-        return _Candidates(masks, cells.scores.new_zeros(0), index, index)
-
     def joined(self, other: "_Candidates") -> "_Candidates":
         pairs = zip(self._parts(), other._parts(), strict=True)
         return _Candidates(*(torch.cat(pair) for pair in pairs))
 
     def best(self, count: int) -> "_Candidates":
         """Sort by score, and keep the first."""
-        order = self.scores.argsort(descending=True, stable=True)[:count]
+        order = self.scores.argsort(descending=True)[:count]
         return _Candidates(*(part[order] for part in self._parts()))
 
     def _parts(self) -> tuple[Tensor, ...]:
         return self.masks, self.scores, self.labels, self.cells
 
 
-def _candidates(
-    cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings
-) -> Iterator[_Candidates]:
-    """Yield the masks of cells that are sure enough of a class, a few at a time."""
-    sure = (cells.scores > settings.least_score).nonzero()
-    for pairs in sure.split(_AT_ONCE):
-        index, labels = pairs.unbind(dim=1)
-        found = mask_logits(cells.kernels[index], mask_map).sigmoid()
-        masks = found > settings.mask_threshold
-        areas = masks.sum(dim=(1, 2))
-        # How sure the mask is of its own pixels.
-        inside = (found * masks).sum(dim=(1, 2)) / areas.clamp(min=1)
-        scores = cells.scores[index, labels] * inside
-        large = areas > cells.least[index]
-        yield _Candidates(masks[large], scores[large], labels[large], index[large])
+def _sure(cells: Cells, settings: SoloInferenceSettings) -> Tensor:
+    """Return the pairs (P, 2) of a cell and a class of which it is sure enough."""
+    return (cells.scores > settings.least_score).nonzero()
+
+
+def _with_masks(
+    pairs: Tensor, cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings
+) -> _Candidates:
+    """Make the masks of pairs of a cell and a class, and leave out those that are too small."""
+    index, labels = pairs.unbind(dim=1)
+    found = mask_logits(cells.kernels[index], mask_map).sigmoid()
+    masks = found > settings.mask_threshold
+    areas = masks.sum(dim=(1, 2))
+    # How sure the mask is of its own pixels.
+    inside = (found * masks).sum(dim=(1, 2)) / areas.clamp(min=1)
+    scores = cells.scores[index, labels] * inside
+    large = areas > cells.least[index]
+    return _Candidates(masks[large], scores[large], labels[large], index[large])
+
+
+def _decayed(
+    best: _Candidates, cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings
+) -> FoundMasks:
+    """Return the candidates that matrix NMS leaves, which come with the highest scores first."""
+    scores = decayed_scores(
+        best.masks, best.scores, best.labels, decay=settings.decay, sigma=settings.sigma
+    )
+    kept = (scores >= settings.decayed_threshold).nonzero().flatten()
+    order = kept[scores[kept].argsort(descending=True)][: settings.at_most]
+    found = mask_logits(cells.kernels[best.cells[order]], mask_map).sigmoid()
+    return FoundMasks(scores[order], best.labels[order], found)

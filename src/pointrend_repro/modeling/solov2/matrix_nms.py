@@ -26,18 +26,21 @@ def decayed_scores(
         decay: f: exp(-sigma * IoU^2), or 1 - IoU.
         sigma: of the Gaussian.
     """
-    if not len(masks):
-        return scores
     flat = masks.flatten(1).float()
     areas = flat.sum(dim=1)
     shared = flat @ flat.T
     overlaps = shared / (areas[:, None] + areas - shared)
     # Row i is the better mask: only those count that come before, and are of the same class.
     overlaps = overlaps.triu(diagonal=1) * (labels[:, None] == labels)
-    worst = overlaps.max(dim=0).values[:, None]
+    worst = _with_row(overlaps, 0).amax(dim=0)[:, None]
     if decay == "gaussian":
         factors = torch.exp(-sigma * (overlaps**2 - worst**2))
     else:
         # Of two equal masks, the second decays to nothing, and so decays no other.
         factors = (1 - overlaps) / (1 - worst).clamp(min=1e-6)
-    return scores * factors.min(dim=0).values
+    return scores * _with_row(factors, 1).amin(dim=0)
+
+
+def _with_row(pairs: Tensor, value: float) -> Tensor:
+    """Put a row first that changes no extreme, since there are none of no masks."""
+    return torch.cat([torch.full_like(pairs[:1].sum(dim=0, keepdim=True), value), pairs])

@@ -49,7 +49,7 @@ class SOLOv2(nn.Module):
             image_targets(target, padded, self.num_classes, self.settings.head)
             for target in targets
         ]
-        outputs = self._outputs(images)
+        outputs = self._outputs(self.backbone(images))
         positive = sum(
             int((level.labels < self.num_classes).sum()) for each in learned for level in each
         )
@@ -59,24 +59,29 @@ class SOLOv2(nn.Module):
     @torch.no_grad()
     def detect(self, images: list[Tensor], settings: SoloInferenceSettings) -> list[FoundMasks]:
         """Return what is found in each image, over the padded batch."""
-        outputs = self._outputs(images)
+        of_images = self.cells(self.backbone(images))
+        return [choose_objects(cells, mask_map, settings) for cells, mask_map in of_images]
+
+    def cells(self, features: dict[str, Tensor]) -> list[tuple[Cells, Tensor]]:
+        """Return each image's cells, and the map (D, H / 4, W / 4) for their kernels.
+
+        Args:
+            features: maps p2 to p6 of a batch.
+        """
+        outputs = self._outputs(features)
         scores = [_rows(highest_around(level.sigmoid())) for level in outputs.logits]
         kernels = [_rows(level) for level in outputs.kernels]
         least = torch.cat(
             [
-                scores[level].new_full((scores[level].shape[1],), cells)
-                for level, cells in enumerate(LEAST_CELLS)
+                level.new_full((level.shape[1],), fewest)
+                for level, fewest in zip(scores, LEAST_CELLS, strict=True)
             ]
         )
-        of_images = zip(
-            torch.cat(scores, dim=1), torch.cat(kernels, dim=1), outputs.mask_map, strict=True
-        )
-        return [
-            choose_objects(Cells(s, k, least), mask_map, settings) for s, k, mask_map in of_images
-        ]
+        parts = torch.cat(scores, dim=1), torch.cat(kernels, dim=1), outputs.mask_map
+        return [(Cells(s, k, least), mask_map) for s, k, mask_map in zip(*parts, strict=True)]
 
-    def _outputs(self, images: list[Tensor]) -> CellOutputs:
-        found: CellOutputs = self.head(self.backbone(images))
+    def _outputs(self, features: dict[str, Tensor]) -> CellOutputs:
+        found: CellOutputs = self.head(features)
         logits, kernels = ([level.float() for level in part] for part in found[:2])
         return CellOutputs(logits, kernels, found.mask_map.float())
 

@@ -78,8 +78,9 @@ def _require_same_sizes(members: Sequence[InstanceResults]) -> None:
     known: dict[Any, tuple[Any, Path]] = {}
     for member in members:
         images, sizes = member.image, member.size
-        pairs = np.unique(np.stack([images.codes, sizes.codes]), axis=1) if len(member) else []
-        for image_code, size_code in np.transpose(pairs):
+        if not len(member):
+            continue
+        for image_code, size_code in np.unique(np.stack([images.codes, sizes.codes]), axis=1).T:
             image, size = images.values[image_code], sizes.values[size_code]
             if size is None:
                 continue
