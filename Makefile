@@ -33,7 +33,7 @@ smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smo
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 smoke-papers: .venv/.ready ## the same for all papers, beside what smoke has made
-	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask
+	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask,3dfuture
 	@echo "All papers, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run

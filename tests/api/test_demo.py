@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
 from pointrend_repro.api.demo import draw_instances
@@ -175,3 +176,24 @@ def test_demo_draws_the_best_proposals(proposer, tmp_path, monkeypatch):
     )  # fmt: skip
     assert drawn == [(10, ["proposal"])]
     assert (np.array(Image.open(overlay)) != image).any()
+
+
+def test_demo_leaves_out_proposals_that_overlap(proposer, tmp_path, monkeypatch):
+    overlaps = []
+
+    def draw(image, instances, class_names, *, score_threshold):
+        masks = [coco_mask.encode(np.asfortranarray(m, dtype=np.uint8)) for m in instances.masks]
+        iou = coco_mask.iou(masks, masks, [0] * len(masks)) - np.eye(len(masks))
+        overlaps.append(iou.max())
+        return draw_instances(image, instances, class_names, score_threshold=score_threshold)
+
+    monkeypatch.setattr("pointrend_repro.api.demo.draw_instances", draw)
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    command = ["demo", tmp_path / "image.png", "--weights", proposer, "--device", "cpu"]
+    command += ["--output", tmp_path / "overlay.png"]
+    _run(*command)
+    _run(*command, "--test", "nms_iou=0.3")
+    assert overlaps[0] > 0.3 >= overlaps[1]
+    with pytest.raises(UserError, match=r"unknown key nms_iuo.*did you mean.*nms_iou"):
+        _run(*command, "--test", "nms_iuo=0.3")

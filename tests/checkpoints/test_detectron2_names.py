@@ -65,6 +65,36 @@ def test_names_and_shapes_are_detectron2s(name, wanted):
     assert {key: theirs.get(key) for key in wanted} == wanted
 
 
+def test_names_of_larger_heads_are_detectron2s():
+    """As its code names them (commit 02b5c4e2); no published checkpoint has such heads."""
+    levels = ("p2", "p3", "p4", "p5")
+    changes = {"levels": levels, "coarse_layers": 4, "point_layers": 5}
+    known = KNOWN_MODELS["pointrend_r50_fpn_coco"].model
+    model = known.model_copy(
+        update={
+            "mask_head": known.mask_head.model_copy(update=changes),
+            "detector": known.detector.model_copy(
+                update={"box_head_layers": 4, "class_agnostic_boxes": True}
+            ),
+        }
+    )
+    with torch.device("meta"):
+        ours = {k: tuple(t.shape) for k, t in build_model(model, 80).state_dict().items()}
+    theirs = to_detectron2(ours)
+    head = "roi_heads.mask_head"
+    wanted = {
+        f"{head}.coarse_head.reduce_channel_dim_conv.weight": (256, 1024, 1, 1),
+        f"{head}.coarse_head.reduce_spatial_dim_conv.weight": (256, 256, 2, 2),
+        f"{head}.coarse_head.fc4.weight": (1024, 1024),
+        f"{head}.point_head.fc1.weight": (256, 1104, 1),
+        f"{head}.point_head.fc5.weight": (256, 336, 1),
+        "roi_heads.box_head.fc4.weight": (1024, 1024),
+        "roi_heads.box_predictor.bbox_pred.weight": (4, 1024),
+    }
+    assert {key: theirs.get(key) for key in wanted} == wanted
+    assert from_detectron2(theirs) == ours
+
+
 @pytest.mark.parametrize("name", INSTANCE_MODELS)
 def test_renaming_back_and_forth_changes_nothing(name):
     shapes = known_shapes(name)

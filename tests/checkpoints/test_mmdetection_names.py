@@ -1,8 +1,8 @@
-"""Checkpoints of mmdetection's Hybrid Task Cascade: names, shapes, and a file as it writes them.
+"""Checkpoints of mmdetection's HTC and Mask Scoring R-CNN: names, shapes, a file as it is written.
 
-The names are those of mmdetection 3.3's own model (`record_mmdetection_htc.py`). A file has, beside
-`state_dict`, what mmengine's `save_checkpoint` adds: `meta` with versions and classes, and with a
-training's checkpoint `optimizer`. Its published files were not to be had here.
+The names are those of mmdetection 3.3's own models (`record_mmdetection_htc.py`). A file has,
+beside `state_dict`, what mmengine's `save_checkpoint` adds: `meta` with versions and classes, and
+with a training's checkpoint `optimizer`. Its published files were not to be had here.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ NARROW: dict[str, Any] = {
 }
 
 
-def names_of_mmdetection() -> dict[str, list[int]]:
-    names: dict[str, list[int]] = json.loads(str(np.load(RECORDED)["names_of_model"]))
+def names_of_mmdetection(name: str = NAME) -> dict[str, list[int]]:
+    names: dict[str, list[int]] = json.loads(str(np.load(RECORDED)[f"names_of_{name}"]))
     return names
 
 
@@ -59,11 +59,12 @@ def write_file(path: Path, **more: torch.Tensor) -> dict[str, torch.Tensor]:
     return ours
 
 
-def test_names_and_shapes_are_those_of_our_model() -> None:
+@pytest.mark.parametrize("name", [NAME, "mask_scoring_rcnn_r50_fpn_coco"])
+def test_names_and_shapes_are_those_of_our_model(name: str) -> None:
     with torch.device("meta"):
-        model = build_model(KNOWN_MODELS[NAME].model, num_classes=80)
-    ours = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    assert from_mmdetection(names_of_mmdetection()) == ours
+        model = build_model(KNOWN_MODELS[name].model, num_classes=80)
+    ours = {key: list(tensor.shape) for key, tensor in model.state_dict().items()}
+    assert from_mmdetection(names_of_mmdetection(name)) == ours
 
 
 def test_a_file_is_converted(narrow: None, tmp_path: Path) -> None:

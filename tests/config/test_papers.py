@@ -348,3 +348,16 @@ def test_a_presets_overrides_are_on_top_of_its_scale(config_dir: Path) -> None:
     assert refusal(lambda: load_grid("smoke", config_dir)) == (
         f"{path}: unknown key modle; did you mean 'model'?"
     )
+
+
+def test_a_variant_of_another_paper_is_found_without_reading_all() -> None:
+    grid = load_grid_of("smoke", "generated_coco", "sharpmask_r50", CONFIG_DIR)
+    assert list(grid.papers) == ["sharpmask"]
+    every = load_grid("smoke", papers=list_papers(CONFIG_DIR))
+    asked = "generated_coco", "sharpmask_r50"
+    assert settings_digest(grid.training_settings(*asked)) == settings_digest(
+        every.training_settings(*asked)
+    )
+    # Preset mini has no data for that paper's tables.
+    with pytest.raises(UserError, match="has no experiment of variant 'sharpmask_r50'"):
+        load_grid_of("mini", "mini_coco", "sharpmask_r50", CONFIG_DIR)

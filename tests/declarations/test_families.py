@@ -21,7 +21,8 @@ from pointrend_repro.config.reading import load_variant
 from pointrend_repro.declarations.family import FAMILIES, Family, family_in, family_of
 from pointrend_repro.declarations.finding import load_function
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.published import load_speeds
+from pointrend_repro.pipeline.planning.speeds import model_speed
 from pointrend_repro.reporting.settings_diff import differences
 from pointrend_repro.settings.identity import settings_digest
 from small_experiment import small_settings
@@ -223,6 +224,17 @@ def test_a_metric_of_other_predictions_is_refused(outside: Path, config: Path) -
     told = refusal(lambda: load_grid(PRESET, config))
     assert "row 'one_box'" in told
     assert "metric coco_ap does not score" in told
+
+
+def test_a_count_of_another_family_is_refused(outside: Path, config: Path) -> None:
+    path = config / "tables/one.yaml"
+    table = yaml.safe_load(path.read_text())
+    column = table["columns"]["ap"]
+    column |= {"metric": "mask_head_cost", "value": "multiply_adds", "unit": "B"}
+    del column["dataset"]
+    path.write_text(yaml.safe_dump(table))
+    told = refusal(lambda: load_grid(PRESET, config))
+    assert "of family one_box, in which metric mask_head_cost cannot be counted" in told
 
 
 def test_only_what_is_asked_for_is_imported(outside: Path) -> None:

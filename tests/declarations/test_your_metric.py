@@ -26,7 +26,7 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.planning.disk import estimate_disk
 from pointrend_repro.pipeline.planning.jobs import Places, count_jobs
 from pointrend_repro.pipeline.planning.progress import look_at
-from pointrend_repro.pipeline.planning.speeds import load_speeds
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.reporting.claims.contrasts import contrasts
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.collect import collect_metrics, write_metrics

@@ -194,6 +194,10 @@ REFUSED = {
         {"model.mask_head": {"kind": "4conv", "mask_loss": "softmax"}},
         "model.mask_head.mask_loss softmax",
     ),
+    "scores of masks": (
+        {"model.mask_head": {"kind": "4conv", "mask_scoring": {}}},
+        "model.mask_head.mask_scoring",
+    ),
     "RoIPool with a head of ours": (
         {
             "model.mask_head": {"kind": "mlp"},
@@ -202,6 +206,19 @@ REFUSED = {
         "roi_layer with model.mask_head.kind mlp",
     ),
     "keypoints": ({"model.keypoint_head": {}}, "keypoints here (model.keypoint_head)"),
+    "p6 at points": (
+        {"model.mask_head.levels": ("p2", "p6")},
+        "mask_head.levels p2, p6 (p2 to p5)",
+    ),
+    "a convolution wider than what it sees": (
+        {"model.mask_head.coarse_conv_channels": 512},
+        "mask_head.coarse_conv_channels 512",
+    ),
+    "a balanced pyramid": (
+        {"model.backbone.balancing_blocks": 1},
+        "model.backbone.balancing_blocks 1",
+    ),
+    "clipping of all gradients together": ({"optimizer.clip_norm": 35.0}, "clip_norm 35"),
     "a power": (
         {"schedule.lr_drop_iters": (), "schedule.poly_power": 0.9},
         "schedule.poly_power",
@@ -255,13 +272,61 @@ MASK_RCNN = {
         {"MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK": True},
     ),
     "no masks": ({"model.mask_head": {"kind": "none"}}, {"MODEL.MASK_ON": False}),
+    "a larger box head": (
+        {
+            "model.detector.box_head_layers": 4,
+            "model.detector.box_roi_resolution": 10,
+            "model.detector.class_agnostic_boxes": True,
+        },
+        {
+            "MODEL.ROI_BOX_HEAD.NUM_FC": 4,
+            "MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION": 10,
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": True,
+        },
+    ),
+    "more proposals in training": (
+        {"model.detector.rpn_post_nms_train": 2000},
+        {"MODEL.RPN.POST_NMS_TOPK_TRAIN": 2000},
+    ),
+    "sizes from a range": (
+        {"input.train_short_edge_range_px": (1200, 1400), "input.train_max_long_edge_px": 1400},
+        {
+            "INPUT.MIN_SIZE_TRAIN": [1200, 1400],
+            "INPUT.MIN_SIZE_TRAIN_SAMPLING": "range",
+            "INPUT.MAX_SIZE_TRAIN": 1400,
+        },
+    ),
+}
+
+# The same of PointRend's.
+POINTREND_PARTS = {
+    "several levels": (
+        {"model.mask_head.levels": ("p2", "p3", "p4", "p5")},
+        {
+            "MODEL.ROI_MASK_HEAD.IN_FEATURES": ["p2", "p3", "p4", "p5"],
+            "MODEL.POINT_HEAD.IN_FEATURES": ["p2", "p3", "p4", "p5"],
+        },
+    ),
+    "more layers": (
+        {
+            "model.mask_head.coarse_layers": 4,
+            "model.mask_head.point_layers": 5,
+            "model.mask_head.coarse_conv_channels": 128,
+        },
+        {
+            "MODEL.ROI_MASK_HEAD.NUM_FC": 4,
+            "MODEL.ROI_MASK_HEAD.CONV_DIM": 128,
+            "MODEL.POINT_HEAD.NUM_FC": 5,
+        },
+    ),
 }
 
 
-@pytest.mark.parametrize("name", MASK_RCNN)
-def test_parts_of_mask_rcnn_that_detectron2_has_are_its_keys(name: str) -> None:
-    changes, expected = MASK_RCNN[name]
-    settings = _settings("mask_rcnn_r50_fpn", "coco")
+@pytest.mark.parametrize("name", [*MASK_RCNN, *POINTREND_PARTS])
+def test_parts_that_detectron2_has_are_its_keys(name: str) -> None:
+    changes, expected = (MASK_RCNN | POINTREND_PARTS)[name]
+    variant = "mask_rcnn_r50_fpn" if name in MASK_RCNN else "pointrend_r50_fpn"
+    settings = _settings(variant, "coco")
     assert isinstance(settings, TrainingSettings)
     before, after = (
         RECORDED["defaults"] | _values(training_config(each, num_classes=80, seed=0))

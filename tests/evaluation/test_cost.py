@@ -73,6 +73,35 @@ def test_pointrend_costs_its_points_and_its_coarse_head(inference, points_of_ste
     assert cost == pytest.approx(pointrend_by_hand(points_of_steps))
 
 
+def test_larger_heads_cost_what_their_layers_cost():
+    """The report's: p2 to p6, 26x26 points in four layers, five point layers, 13 to 416."""
+    seen, grid, conv, wide, cells = 5 * 256, 26 * 26, 512, 512, 13 * 13
+    model = load_variant("pointrend_r50_fpn").model
+    head = model.mask_head.model_copy(
+        update={
+            "levels": ("p2", "p3", "p4", "p5", "p6"),
+            "coarse_resolution": 13,
+            "coarse_conv_channels": conv,
+            "coarse_layers": 4,
+            "point_channels": wide,
+            "point_layers": 5,
+        }
+    )
+    cost = mask_head_cost(
+        model.model_copy(update={"mask_head": head}),
+        InferenceSettings(output_resolution=416, points_per_step=4900),
+    )
+    coarse = grid * seen * conv + cells * conv * conv * 4
+    coarse += cells * conv * 1024 + 3 * 1024 * 1024 + 1024 * CLASSES * cells
+    per_point = (seen + CLASSES) * wide + 4 * (wide + CLASSES) * wide + (wide + CLASSES) * CLASSES
+    points = 52 * 52 + 3 * 4900
+    assert cost["multiply_adds"] == pytest.approx((coarse + points * per_point) / 1e9)
+    activations = grid * conv + cells * conv + 4 * 1024 + CLASSES * cells
+    of_a_point = 5 * wide + CLASSES
+    assert cost["activations"] == pytest.approx((activations + 4900 * of_a_point) / 1e6)
+    assert cost["activations_summed"] == pytest.approx((activations + points * of_a_point) / 1e6)
+
+
 def test_every_count_of_table_2_rounds_to_the_papers_digits():
     table = load_table("table2")
     compared = 0

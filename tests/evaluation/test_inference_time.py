@@ -81,7 +81,7 @@ def test_a_measured_number_is_no_count() -> None:
     count = Column(metric="mask_head_cost", value="activations", unit="M", **common)
     assert (time.is_exact, count.is_exact) == (False, True)
     assert time.lower_is_better
-    with pytest.raises(UserError, match="measured says how it counts models"):
+    with pytest.raises(UserError, match="measured and families are of counts"):
         Metric(
             name="x", keys={"a": "ms"}, score="a:b", reads="instances", measured=True,
             truth="val_annotations", layouts=("coco",),

@@ -54,6 +54,7 @@ from mmengine.structures import InstanceData
 from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection
 
 _CONFIG = "htc/htc-without-semantic_r50_fpn_1x_coco.py"
+_MASK_SCORING = "ms_rcnn/ms-rcnn_r50-caffe_fpn_1x_coco.py"
 
 
 def main() -> None:
@@ -75,7 +76,8 @@ def main() -> None:
     }
     texts = {
         "names": json.dumps(names),
-        "names_of_model": json.dumps(names_of_model()),
+        "names_of_htc_r50_fpn_coco": json.dumps(names_of_model(_CONFIG)),
+        "names_of_mask_scoring_rcnn_r50_fpn_coco": json.dumps(names_of_model(_MASK_SCORING)),
         "origin": json.dumps(origin),
     }
     np.savez_compressed(RECORDED, **found, **{key: np.array(t) for key, t in texts.items()})
@@ -83,9 +85,9 @@ def main() -> None:
     print(len(found["scores"]), "objects", losses, RECORDED.stat().st_size, "bytes")
 
 
-def names_of_model() -> dict[str, list[int]]:
-    """Names and shapes of its whole model without a semantic branch."""
-    config = _config()
+def names_of_model(path: str) -> dict[str, list[int]]:
+    """Names and shapes of the whole model of one of its configurations."""
+    config = _config(path)
     config.model.backbone.init_cfg = None
     with torch.device("meta"):
         model = MODELS.build(config.model)
@@ -94,7 +96,7 @@ def names_of_model() -> dict[str, list[int]]:
 
 def build() -> tuple[Any, Any]:
     """Its heads and its head of mask scores, with our weights."""
-    config = _config()
+    config = _config(_CONFIG)
     of_heads, training = config.model.roi_head, config.model.train_cfg
     of_heads.bbox_roi_extractor.roi_layer.output_size = BOX_RESOLUTION
     of_heads.mask_roi_extractor.roi_layer.output_size = MASK_RESOLUTION
@@ -191,8 +193,8 @@ def train(heads: Any, scoring: Any, maps: tuple[torch.Tensor, ...]) -> dict[str,
     }
 
 
-def _config() -> Config:
-    return Config.fromfile(str(Path(mmdet.__file__).parent / ".mim/configs" / _CONFIG))
+def _config(path: str) -> Config:
+    return Config.fromfile(str(Path(mmdet.__file__).parent / ".mim/configs" / path))
 
 
 def _meta() -> dict[str, Any]:

@@ -4,11 +4,18 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
 from pointrend_repro.modeling.backbone import FPNBackbone
-from pointrend_repro.modeling.balancing import BalancedPyramid, NonLocalBlock
+from pointrend_repro.modeling.balancing import (
+    BalancedPyramid,
+    NonLocalBlock,
+    _shrunk_in_graph,
+)
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.instances import ModelSettings
 
@@ -70,12 +77,29 @@ def test_levels_gain_the_refined_mean(p5: tuple[int, int], blocks: int) -> None:
             torch.testing.assert_close(one, wanted, atol=1e-5, rtol=1e-4)
 
 
+@given(height=st.integers(1, 30), width=st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_a_graph_shrinks_as_the_model_does(height: int, width: int) -> None:
+    """From p2, p3 and p4 to p4, p5 and p6: maps of any number of cells of p5."""
+    p2, p3, p4, p5, p6 = pyramid((height, width))
+    for fine, coarse in ((p2, p4), (p3, p4), (p4, p5), (p4, p6)):
+        wanted = F.adaptive_max_pool2d(fine, coarse.shape[2:])
+        assert torch.equal(_shrunk_in_graph(fine, coarse.shape[2:]), wanted)
+
+
+def test_channels_last_maps_stay_so() -> None:
+    """As a CPU's maps are, whose cells heads read in rows."""
+    levels = [x.contiguous(memory_format=torch.channels_last) for x in pyramid((3, 5))]
+    for level in BalancedPyramid(CHANNELS, 1)(levels):
+        assert level.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_a_backbone_balances_p2_to_p6_and_leaves_the_trunk() -> None:
     torch.manual_seed(0)
     image = [torch.rand(3, 70, 90) * 255]
-    settings = {"name": "resnet18_narrow", "norm": "gn", "fpn_channels": 8}
-    plain = FPNBackbone(BackboneSettings.model_validate(settings))
-    balanced = FPNBackbone(BackboneSettings.model_validate(settings | {"balancing_blocks": 1}))
+    values = {"name": "resnet18_narrow", "norm": "gn", "fpn_channels": 8}
+    plain = FPNBackbone(BackboneSettings.model_validate(values))
+    balanced = FPNBackbone(BackboneSettings.model_validate(values | {"balancing_blocks": 1}))
     missing, unexpected = balanced.load_state_dict(plain.state_dict(), strict=False)
     assert not unexpected
     assert sorted(missing) == sorted(

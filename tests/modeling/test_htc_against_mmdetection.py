@@ -44,7 +44,7 @@ def model() -> HybridTaskCascade:
 @torch.no_grad()
 def boxes_of(model: HybridTaskCascade) -> tuple[Tensor, Tensor, Tensor]:
     (scored,) = model._scored_boxes(make_features(), [make_proposals()], [SIZE])
-    return model.choose(*scored)
+    return model.choose(*scored, SIZE)
 
 
 def test_boxes_scores_and_classes(theirs: dict[str, Any], model: HybridTaskCascade) -> None:
@@ -66,7 +66,9 @@ def test_masks_of_each_stage_and_their_scores(
     wanted = stages.sigmoid().mean(dim=0)
     assert torch.allclose(masks.sigmoid()[:, 2::4, 2::4], wanted, rtol=0, atol=MAX_LOGIT)
     assert ious is not None
-    np.testing.assert_allclose(ious, theirs["ious"], rtol=0, atol=MAX_LOGIT)
+    assert theirs["ious"].min() < 0.2 < 0.8 < theirs["ious"].max()
+    wanted_ious = theirs["ious"].clip(0, 1)  # which mmdetection does not cut
+    np.testing.assert_allclose(ious, wanted_ious, rtol=0, atol=MAX_LOGIT)
 
 
 @torch.no_grad()

@@ -7,8 +7,8 @@ from small_htc import SCORING
 from torch import Tensor
 
 from pointrend_repro.data.structures import Proposals, Target
-from pointrend_repro.modeling.htc.mask_iou import MaskIouHead, mask_ious
-from pointrend_repro.settings.htc import MaskScoringSettings
+from pointrend_repro.modeling.mask_heads.mask_iou import MaskIouHead, mask_ious
+from pointrend_repro.settings.heads import MaskScoringSettings
 
 SIDE = 64  # of the image; boxes of 32 pixels have masks of 32 cells, so that a cell is a pixel
 

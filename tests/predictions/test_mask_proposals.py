@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.reading import with_test
 from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS
@@ -26,8 +27,9 @@ from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.predictions.mask_proposals import predict_image, propose, write_proposals
 from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
-from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
+from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings, ProposalsAtTest
 from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
+from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import CocoBuilder
 
@@ -205,6 +207,19 @@ def test_nms_leaves_no_two_masks_that_overlap_more() -> None:
             assert max((mask & m).sum() / (mask | m).sum() for m in better) > 0.4
 
 
+def test_a_test_setting_of_nms_goes_first() -> None:
+    saved, image = small(), picture(60, 60)
+    plain = DeepMaskInferenceSettings(octaves=(-1, 0.5), proposals=60)
+    expected = predict_image(saved, image, plain.model_copy(update={"nms_iou": 0.4}))
+    for own in (None, 0.9):
+        asked = with_test(
+            plain.model_copy(update={"nms_iou": own}), {"nms_iou": "0.4"}, where="--test"
+        )
+        assert predict_image(saved, image, asked).scores.tolist() == expected.scores.tolist()
+    assert identity(asked)["test"] == {"nms_iou": 0.4}
+    assert "test" not in identity(DeepMaskInferenceSettings())  # digests stay as they were
+
+
 def dataset(folder: Path, *sizes: tuple[int, int]) -> CocoDataset:
     records = []
     for number, (height, width) in enumerate(sizes, 7):
@@ -296,7 +311,8 @@ def test_a_training_and_its_proposals_as_steps_of_the_pipeline(
     settings = DeepMaskInferenceSettings(octaves=(-1, 0), proposals=3)
     run_prediction("few", settings, data, model=model, output=output, device="cpu")
     step = json.loads(origin_path(output).read_text())["predict"]
-    assert step["tested_with"] == {"short_edge_px": None, "max_long_edge_px": None}
+    assert step["tested_with"] == ProposalsAtTest().model_dump()
+    assert set(step["tested_with"].values()) == {None}
     assert step["settings"]["proposals"] == 3
     images = [entry["image_id"] for entry in json.loads(output.read_text())]
     assert sorted(set(images)) == [1001, 1002]

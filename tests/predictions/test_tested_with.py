@@ -1,6 +1,7 @@
 """What an inference setting tests a model with reaches the network and what it finds."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,21 @@ def test_it_sees_an_image_several_times(saved: SavedModel, image: NDArray[np.uin
     seen.clear()
     shown = as_tested(saved, DetectionAtTest(flip=True, more_short_edges_px=(32,)))
     torch.testing.assert_close(detect(shown, image, asked()).scores, found.scores)
+
+
+def test_a_model_without_such_steps_is_refused(image: NDArray[np.uint8]) -> None:
+    settings = SimpleNamespace(family="mine")
+    model: Any = SimpleNamespace(settings=settings, backbone=SimpleNamespace())
+    with pytest.raises(UserError, match=r"^test: models of family mine see an image once"):
+        detect(SavedModel(model, SIZE, CATEGORIES), image, asked(flip=True))
+
+
+def test_proposals_alone_are_pooled_over_views(image: NDArray[np.uint8]) -> None:
+    settings = small_settings("none", model={"rpn_only": True})
+    model = build_model(settings.model, len(CATEGORIES)).eval()
+    found = detect(SavedModel(model, SIZE, CATEGORIES), image, asked(flip=True, rpn_post_nms=20))
+    assert found.boxes.shape == (20, 4)
+    assert found.mask_logits is None
 
 
 def test_soft_nms_leaves_what_it_lowers(saved: SavedModel, image: NDArray[np.uint8]) -> None:

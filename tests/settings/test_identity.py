@@ -73,6 +73,7 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
             "coarse_conv_channels",
             "coarse_layers",
             "point_layers",
+            "mask_scoring",
         },
     },
     "input": {"only_with_keypoints", "train_short_edge_range_px", "train_max_long_edge_px"},

@@ -34,12 +34,22 @@ CATEGORIES = [(1, "a"), (2, "b"), (3, "c")]
 Graph = Callable[[Tensor, Tensor], list[Tensor]]
 
 
-def small_model(head: str, num_keypoints: int = 0, **detector: object) -> MaskRCNN:
+# Besides its trunk, what the 3D-FUTURE report's PointRend has.
+ON_LEVELS = {"levels": ["p2", "p3", "p4", "p5", "p6"], "coarse_layers": 3, "point_layers": 4}
+
+
+def small_model(
+    head: str, num_keypoints: int = 0, *, of_report: bool = False, **detector: object
+) -> MaskRCNN:
     """A narrow detector with random weights that find a few objects."""
     torch.manual_seed(0)
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    if of_report:
+        values["mask_head"] |= ON_LEVELS
+        values["backbone"] = small["backbone"] | {"balancing_blocks": 2}
+        values["detector"] |= {"class_agnostic_boxes": True, "box_head_layers": 3}
     values["detector"] |= detector
     if num_keypoints:
         values["keypoint_head"] = {"num_keypoints": num_keypoints, "convs": 1, "channels": 8}
@@ -84,6 +94,8 @@ def load_graph(form: Format, path: Path) -> Graph:
         ("pointrend", "onnx"),
         ("pointrend", "pt2"),
         ("pointrend", "torchscript"),
+        ("report", "onnx"),
+        ("report", "torchscript"),
         ("4conv", "pt2"),
         ("4conv", "torchscript"),
     ],
@@ -91,7 +103,7 @@ def load_graph(form: Format, path: Path) -> Graph:
 def test_graph_finds_what_the_model_finds(
     head: str, form: Format, tmp_path: Path, shared_data: Path
 ) -> None:
-    model = small_model(head)
+    model = small_model("pointrend", of_report=True) if head == "report" else small_model(head)
     path = tmp_path / f"model.{form}"
     write_graph(DetectorGraph(model, SETTINGS), form, path)
     graph = load_graph(form, path)

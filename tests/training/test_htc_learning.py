@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import pointrend_repro as pr
@@ -52,6 +53,9 @@ def test_a_training_is_saved_loaded_and_predicts(coco_builder: CocoBuilder, tmp_
         write_results(model, dataset, INFERENCE, file)
     assert found[0].read_bytes() == found[1].read_bytes()
     assert '"segmentation"' in found[0].read_text()
+    image = np.random.default_rng(0).integers(0, 256, (72, 96, 3), dtype=np.uint8)
+    seen = pr.load_model(path, test={"flip": True, "nms": "soft_linear"}).predict(image)
+    assert len(seen.scores) == len(seen.masks) > 0
     plain = settings_of(3).model.model_copy(update={"mask_scoring": None})
     with pytest.raises(UserError, match="was trained with other settings"):
         load_saved_model(path, configured=plain)

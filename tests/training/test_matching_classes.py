@@ -27,6 +27,16 @@ SIDE = 64
 KINDS: dict[str, dict[str, Any]] = {
     "4conv": {},
     "pointrend": {},
+    "pointrend on levels": {
+        "mask_head": {
+            "kind": "pointrend",
+            "levels": ("p2", "p4", "p6"),
+            "coarse_channels": 8,
+            "coarse_layers": 3,
+            "point_channels": 8,
+            "point_layers": 4,
+        }
+    },
     "softmax": {"mask_head": {"kind": "4conv", "channels": 8, "mask_loss": "softmax"}},
     "agnostic": {"mask_head": {"kind": "4conv", "channels": 8, "class_agnostic": True}},
     "mlp": {"mask_head": {"kind": "mlp", "channels": 8, "resolution": 6, "roi_resolution": 4}},

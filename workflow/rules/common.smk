@@ -363,8 +363,10 @@ def drawn(wildcards):
 
 
 def drawn_data(wildcards):
-    """The record of the data set whose images are drawn."""
-    return f"{RESULTS}/{dataset_path(GRID.dataset_shown(drawn(wildcards)))}"
+    """The records of the data sets whose images, or whose records themselves, are drawn."""
+    figure = drawn(wildcards)
+    names = [GRID.dataset_shown(figure), *GRID.datasets_shown(figure).values()]
+    return [f"{RESULTS}/{dataset_path(name)}" for name in dict.fromkeys(names)]
 
 
 def drawn_data_root_option(wildcards):

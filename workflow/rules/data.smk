@@ -115,11 +115,11 @@ rule prepare_own_split:
     conda:
         "../envs/pointrend_repro.yaml"
     params:
-        count=lambda wildcards: GRID.datasets[wildcards.dataset].val_from_train,
+        number=lambda wildcards: GRID.datasets[wildcards.dataset].val_from_train,
         seed=lambda wildcards: GRID.datasets[wildcards.dataset].split_seed,
         data_root=data_root_option,
     message:
-        "Taking {params.count} images out of the training images of {wildcards.dataset}"
+        "Taking {params.number} images out of the training images of {wildcards.dataset}"
     shell:
         "pointrend-repro data prepare --dataset {wildcards.dataset:q} {params.data_root:q}"
         " --config-dir config >{log:q} 2>&1"

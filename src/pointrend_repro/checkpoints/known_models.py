@@ -4,13 +4,12 @@ A name is `<head>_<backbone>_<dataset>`; `dc5` is a trunk whose res5 is dilated.
 an entry to `KNOWN_MODELS`. This module imports no torch.
 """
 
-from dataclasses import dataclass, field
-from typing import Any
-
 from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.checkpoints.known_definition import Categories, KnownModel
+from pointrend_repro.checkpoints.mmdetection_models import mmdetection_models
 from pointrend_repro.data.cityscapes import INSTANCE_CLASSES, TRAIN_CLASSES
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
-from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON, KeypointDefinition
+from pointrend_repro.data.keypoints import COCO_KEYPOINTS, COCO_PERSON
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings, RefinementSettings
@@ -24,9 +23,7 @@ from pointrend_repro.settings.heads import (
     Res5MaskSettings,
     SharpMaskHeadSettings,
 )
-from pointrend_repro.settings.htc import HtcInferenceSettings, HtcModelSettings
 from pointrend_repro.settings.instances import DetectorSettings, InferenceSettings, ModelSettings
-from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import (
     DeepLabV3Settings,
@@ -35,24 +32,6 @@ from pointrend_repro.settings.semantic import (
     SemanticModelSettings,
     SemanticPointRendSettings,
 )
-
-Categories = list[tuple[int, str]]
-
-
-@dataclass(frozen=True)
-class KnownModel:
-    """A published model: what it consists of, its input, and what its classes mean.
-
-    `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
-    those of their objects, if the model finds any.
-    """
-
-    model: Any
-    input: InputSettings
-    categories: Categories
-    inference: AnyInferenceSettings = field(default_factory=InferenceSettings)
-    keypoints: KeypointDefinition | None = None
-
 
 # Images are fed as to the ImageNet classifiers: MSRA's and FAIR's are from Caffe2, hence BGR
 # (detectron2's MODEL_ZOO.md, "ImageNet Pretrained Models"; X-101's configuration for its std).
@@ -205,23 +184,12 @@ def _proposal_models() -> dict[str, KnownModel]:
     }
 
 
-def _cascades() -> dict[str, KnownModel]:
-    """HTC without its semantic branch, as mmdetection's htc-without-semantic_r50_fpn_1x_coco."""
-    trunk = BackboneSettings(
-        name="resnet50",
-        stride_in_1x1=False,
-        channel_order="RGB",
-        pixel_mean=(123.675, 116.280, 103.530),
-        pixel_std=(58.395, 57.120, 57.375),
-    )
-    categories = [(c.id, c.name) for c in COCO_CATEGORIES]
-    inference = HtcInferenceSettings(test=DetectionAtTest(rpn_post_nms=1000))
-    model = HtcModelSettings(backbone=trunk)
-    return {"htc_r50_fpn_coco": KnownModel(model, InputSettings(), categories, inference)}
-
-
 KNOWN_MODELS: dict[str, KnownModel] = (
-    _instance_models() | _semantic_models() | _one_map_models() | _proposal_models() | _cascades()
+    _instance_models()
+    | _semantic_models()
+    | _one_map_models()
+    | _proposal_models()
+    | mmdetection_models()
 )
 
 

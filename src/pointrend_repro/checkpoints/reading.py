@@ -23,6 +23,10 @@ from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.mmdetection1_names import from_mmdetection1, is_mmdetection1
 from pointrend_repro.checkpoints.mmdetection_config import trunk_settings
 from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection, is_mmdetection
+from pointrend_repro.checkpoints.mmdetection_solov2_names import (
+    from_mmdetection_solov2,
+    is_mmdetection_solov2,
+)
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.torch7 import read_torch7
 from pointrend_repro.checkpoints.torch7_names import from_torch7
@@ -101,16 +105,20 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
         source = "torchvision" if about.get("__author__") == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
     if is_mmdetection(tensors):
-        is_old = is_mmdetection1(tensors)
-        ours = from_mmdetection1(tensors) if is_old else from_mmdetection(tensors)
-        told = trunk_settings(about.get("meta"))
-        return Checkpoint(ours, "mmdetection1" if is_old else "model", backbone=told)
+        return _of_mmdetection(tensors, trunk_settings(about.get("meta")))
     return Checkpoint(
         from_detectron2(tensors),
         "model",
         _pixel_values(path, "pixel_mean", tensors),
         _pixel_values(path, "pixel_std", tensors),
     )
+
+
+def _of_mmdetection(tensors: dict[str, Tensor], told: dict[str, Any]) -> Checkpoint:
+    if is_mmdetection1(tensors):
+        return Checkpoint(from_mmdetection1(tensors), "mmdetection1", backbone=told)
+    rename = from_mmdetection_solov2 if is_mmdetection_solov2(tensors) else from_mmdetection
+    return Checkpoint(rename(tensors), "model", backbone=told)
 
 
 def _classifier(

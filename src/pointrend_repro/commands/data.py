@@ -79,37 +79,10 @@ def prepare(
     """Write annotations, below data/, of Cityscapes' instances or of another choice of images."""
     from pointrend_repro.config.reading import load_dataset
     from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.data.preparing import prepare_annotations
 
     config = load_dataset(dataset, config_dir)
-    paths = data_paths(dataset, config, UserData(data_root))
-    if config.val_first is not None:
-        from pointrend_repro.data.first_images import prepare_first_images
-
-        whole = paths.root / config.val_annotations
-        prepare_first_images(whole, config.val_first, paths.val_annotations)
-        return
-    if config.val_from_train is not None:
-        from pointrend_repro.data.own_split import prepare_own_split
-
-        prepare_own_split(
-            paths.root / config.train_annotations,
-            config.val_from_train,
-            seed=config.split_seed,
-            train=paths.train_annotations,
-            val=paths.val_annotations,
-        )
-        return
-    if config.layout != "cityscapes":
-        raise UserError(f"data set {dataset!r} has layout {config.layout}: nothing to prepare")
-    from pointrend_repro.data.cityscapes import prepare_instances
-
-    if not paths.root.is_dir():
-        raise UserError(
-            f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "
-            "your account, or name yours: `snakemake --config cityscapes_root=FOLDER`"
-        )
-    prepare_instances(paths.root, "train", paths.train_annotations)
-    prepare_instances(paths.root, "val", paths.val_annotations)
+    prepare_annotations(dataset, config, data_paths(dataset, config, UserData(data_root)))
 
 
 @app.command("check")

@@ -88,11 +88,10 @@ def export(
     """Write a detector as a graph that runs without this package."""
     asked = read_at_test(test)
     prepare_device(Device.cpu, threads, needs_gpu=False)
-    from pointrend_repro.config.reading import with_test
     from pointrend_repro.settings.instances import InferenceSettings
     from pointrend_repro.tools.export.writing import export_model
 
-    plain = InferenceSettings(output_resolution=output_resolution, points_per_step=points_per_step)
-    settings = with_test(plain, asked, where="--test")
-    assert isinstance(settings, InferenceSettings)
-    export_model(model, weights, form.value, output, settings, head=head)
+    settings = InferenceSettings(
+        output_resolution=output_resolution, points_per_step=points_per_step
+    )
+    export_model(model, weights, form.value, output, settings, head=head, asked=asked)

@@ -4,6 +4,7 @@ A drawing is a module with a function `draw(models, dataset)`, whose keyword-onl
 options that a figure may set. Its constant `MODELS` says, for each part that a model plays in it,
 which settings that model must have: `{"baseline": ["mask_head"]}`. A plot of numbers has instead
 the constant `SCORES`, the metrics that it knows, and its function is called with the scores alone.
+A plot of data sets has `DATA`, what it reads of their checks, and gets what these have found.
 All of this is read from the source, since a dry run imports neither torch nor matplotlib.
 """
 
@@ -25,7 +26,7 @@ T = TypeVar("T")
 ENTRY_POINT_GROUP = "pointrend_repro.figures"
 _PAPERS = PACKAGE_DIR / "papers"
 _MODELS = TypeAdapter(dict[str, list[str]])
-_SCORES = TypeAdapter(list[str])
+_NAMES = TypeAdapter(list[str])
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Drawing:
         file: of its module.
         models: by part, the settings that its model must have, as `decoder` or
             `mask_head.kind=pointrend`.
-        metrics: that a plot of numbers knows; none: it draws models.
+        metrics: that a plot of numbers knows; none: it draws something else.
+        checked: keys that a plot of data sets reads of `dataset.json`; none: likewise.
         options: names of those that a figure may set.
     """
 
@@ -46,6 +48,7 @@ class Drawing:
     models: dict[str, list[str]]
     options: list[str]
     metrics: tuple[str, ...] = ()
+    checked: tuple[str, ...] = ()
 
     @property
     def is_outside(self) -> bool:
@@ -84,7 +87,7 @@ def _own_drawings(paper: str) -> list[str]:
     files = [
         file
         for file in _PAPERS.glob("*/figures/*.py")
-        if "\nMODELS" in (text := file.read_text()) or "\nSCORES" in text
+        if any(f"\n{name}" in file.read_text() for name in ("MODELS", "SCORES", "DATA"))
     ]
     rooms = [(file.parents[1].name, file.stem) for file in files]
     return [module if room == paper else f"{room}.{module}" for room, module in rooms]
@@ -99,14 +102,16 @@ def _read(code: NamedCode, file: Path) -> Drawing:
     if code.attribute not in functions:
         hint = suggest(code.attribute, list(functions))
         raise UserError(f"{code.said}: {file} has no function {code.attribute!r}{hint}")
-    models, metrics = _written(tree, "MODELS", _MODELS), _written(tree, "SCORES", _SCORES)
-    if not models and not metrics:
+    models = _written(tree, "MODELS", _MODELS)
+    metrics, checked = (_written(tree, name, _NAMES) for name in ("SCORES", "DATA"))
+    if not (models or metrics or checked):
         raise UserError(
             f"{code.said}: {file} has no MODELS, written out as {{part: [setting, ...]}}, of the "
-            "models that it draws, or SCORES, as [metric, ...]"
+            "models that it draws, or SCORES, as [metric, ...], or DATA of checked data"
         )
     options = [argument.arg for argument in functions[code.attribute].args.kwonlyargs]
-    return Drawing(code, file, models or {}, options, tuple(metrics or ()))
+    known = tuple(metrics or ()), tuple(checked or ())
+    return Drawing(code, file, models or {}, options, *known)
 
 
 def _written(tree: ast.Module, name: str, kind: TypeAdapter[T]) -> T | None:

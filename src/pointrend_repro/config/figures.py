@@ -45,6 +45,9 @@ class Figure(Strict):
         {}, description="the part that a model plays in the drawing -> the variant"
     )
     scores: dict[Name, ShownScore] = Field({}, description="what a plot shows, in its order")
+    datasets: dict[Name, Name] = Field(
+        {}, description="what a plot of data compares: any part -> the tables' data set"
+    )
     role: Name = Field(description="the tables' data set whose images it shows, or are scored")
     title: Text | None = Field(None, description="none: the drawing's own")
     caption: Text | None = Field(None, description="none: the drawing's own")
@@ -52,8 +55,10 @@ class Figure(Strict):
 
     @model_validator(mode="after")
     def _shows_models_or_scores(self) -> "Figure":
-        if bool(self.models) == bool(self.scores):
-            raise ValueError("give either models or scores")
+        if bool(self.models) + bool(self.scores) + bool(self.datasets) != 1:
+            raise ValueError("give either models or scores, or datasets")
+        if self.datasets and self.role not in self.datasets.values():
+            raise ValueError(f"role {self.role}: is none of its datasets")
         return self
 
 
@@ -70,6 +75,9 @@ class FiguresFile(Strict):
 
     figures: dict[Name, Figure] = {}
     pictures: dict[Name, PagePicture] = Field({}, description="of the page alone")
+
+
+_BESIDE = {"title", "caption", "options", "scores", "datasets"}
 
 
 @dataclass(frozen=True)
@@ -98,8 +106,9 @@ class PaperFigure:
             found = find_drawing(self.entry.draw, self.paper)
         except UserError as error:
             raise UserError(f"{self.where}: {error}") from None
-        if bool(found.metrics) != bool(self.entry.scores):
-            needs = "scores" if found.metrics else "models"
+        kinds = {"scores": found.metrics, "datasets": found.checked, "models": found.models}
+        needs = next(kind for kind, declared in kinds.items() if declared)
+        if not getattr(self.entry, needs):
             raise UserError(f"{self.where}: {self.entry.draw} needs {needs}")
         for part, score in self.entry.scores.items():
             if score.metric not in found.metrics:
@@ -127,7 +136,7 @@ class PaperFigure:
 
         Which models it shows is known by their files.
         """
-        said = self.entry.model_dump(mode="json", include={"title", "caption", "options", "scores"})
+        said = self.entry.model_dump(mode="json", include=_BESIDE)
         said["draw"] = None if self.entry.draw == self.name else self.entry.draw
         return {key: value for key, value in said.items() if value}
 

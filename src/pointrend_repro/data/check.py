@@ -8,6 +8,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import is_finite, shown
 from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.drawn import drawn_faults
 from pointrend_repro.data.fingerprint import (
@@ -48,6 +49,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         "categories": [c.name for c in train.categories],
         "train": _describe_split(train, paths.train_annotations),
         "val": _describe_split(val, paths.val_annotations),
+        "box_sizes": box_sizes(train),
     }
     keypoints = shared_definition(train.categories)
     if keypoints is not None:

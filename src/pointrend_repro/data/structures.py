@@ -1,6 +1,6 @@
 """Inputs and outputs of a detector, one object per image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -85,3 +85,9 @@ class Detections:
             None if part is None else part[keep] for part in (self.mask_logits, self.keypoints)
         )
         return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], masks, keypoints)
+
+    def rescored(self, factors: Tensor) -> "Detections":
+        """Return the objects with their scores times factors (R,), highest-scoring first."""
+        scores = self.scores * factors
+        found = replace(self, scores=scores)
+        return found.select(scores.argsort(descending=True, stable=True))

@@ -31,6 +31,7 @@ class Metric:
         scores: what of these it looks at, as `AnyModelSettings.predicts` names it, where some
             models of the kind predict no such thing; none: what all of them predict.
         counts: instead, the kind of predictions of models in which it counts something, untrained.
+        families: those of models in which it can be counted; none: all of the kind.
         measured: what it counts is another number on another device, such as a time.
         counted_settings: dotted names of the model's settings that decide a count; none: all do.
         folder: of the results of a count, in `results/<preset>/`; none: its name.
@@ -54,6 +55,7 @@ class Metric:
     reads: str | None = None
     scores: str | None = None
     counts: str | None = None
+    families: tuple[str, ...] = ()
     measured: bool = False
     counted_settings: tuple[str, ...] = ()
     folder: str | None = None
@@ -68,8 +70,8 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.reads is None) == (self.counts is None):
             raise self._wrong("it either reads predictions or counts models")
-        if self.measured and self.counts is None:
-            raise self._wrong("measured says how it counts models; it reads predictions")
+        if (self.measured or self.families) and self.counts is None:
+            raise self._wrong("measured and families are of counts; it reads predictions")
         if {self.truth is not None, bool(self.layouts)} != {self.reads is not None}:
             raise self._wrong("one that reads predictions has a truth and layouts, another none")
         if self.truth is not None:

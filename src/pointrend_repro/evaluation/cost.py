@@ -114,8 +114,12 @@ def mask_head_cost(
 
 
 def _conv4(head: Conv4Head, channels: int) -> _Cost:
-    roi_features = _roi_features(head, channels)
-    return _with_inputs(head, lambda x: head.predictor(head.hidden(x)), roi_features)
+    roi_features, scoring = _roi_features(head, channels), head.iou_head
+    if scoring is None:
+        return _with_inputs(head, lambda x: head.predictor(head.hidden(x)), roi_features)
+    return _with_inputs(
+        head, lambda x: scoring(x, head.predictor(head.hidden(x))[:, 0]), roi_features
+    )
 
 
 def _roi_features(head: Conv4Head | MlpMaskHead, channels: int) -> Tensor:

@@ -36,6 +36,7 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
     """
     drawing = figure.drawing
     grid.scores_shown(figure)
+    grid.datasets_shown(figure)
     for part, needed in drawing.models.items():
         variant = grid.trainings_shown(figure)[part].variant
         lacking = _lacking(grid.variants[variant].model.model_dump(), needed)

@@ -30,7 +30,13 @@ def require_rows_fit(grid: Grid, name: str, file: str) -> None:
             )
         kind = kind_of(variant)
         for column in table.columns.values():
-            if METRICS.find(column.metric).kind != kind.name:
+            metric = METRICS.find(column.metric)
+            if metric.families and variant.family not in metric.families:
+                raise UserError(
+                    f"{where}: variant {row.variant!r} is of family {variant.family}, in which "
+                    f"metric {column.metric} cannot be counted"
+                )
+            if metric.kind != kind.name:
                 raise UserError(
                     f"{where}: variant {row.variant!r} is "
                     f"{kind.models}, which metric {column.metric} does not score"

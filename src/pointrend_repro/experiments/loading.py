@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.figures import load_figures
+from pointrend_repro.config.figures import Figures, load_figures
 from pointrend_repro.config.finding import Found, files_of, find
 from pointrend_repro.config.papers import Paper, list_papers, load_paper
 from pointrend_repro.config.presets import Preset
@@ -65,7 +65,7 @@ def load_grid(
         preset_name,
         preset,
         tables,
-        _asked_for(tables, preset, datasets, variants),
+        _asked_for(tables, preset, datasets, variants, drawn),
         variants,
         _cells(tables, preset, datasets, variants, user),
         drawn,
@@ -100,23 +100,38 @@ def _asked_for(
     preset: Preset,
     datasets: dict[str, Dataset],
     variants: dict[str, Variant],
+    drawn: Figures,
 ) -> dict[str, Dataset]:
-    """Return the data sets that some column of the tables, or a source of a variant, is about."""
+    """Return the data sets that a column of the tables, a source of a variant or a figure needs."""
     asked = {column.dataset for table in tables.values() for column in table.columns.values()}
     asked |= {source.dataset for variant in variants.values() for source in variant.sources}
+    figures = [drawn.figures[name] for name in preset.figures if name in drawn.figures]
+    asked |= {role for figure in figures for role in figure.entry.datasets.values()}
     names = {name for role, name in preset.datasets.items() if role in asked}
     return {name: datasets[name] for name in names}
 
 
 def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path) -> Grid:
-    """Return the grid that has an experiment: the preset's, or else that of all papers.
+    """Return a grid that has an experiment: the preset's, or else that of other papers.
+
+    Of a variant of another paper than the preset's, that paper's alone is tried first, which has
+    the same settings as all together and is read sooner.
 
     Raises:
-        UserError: neither has it, or as `load_grid`.
+        UserError: none has it, or as `load_grid`.
     """
     known: set[tuple[str, str]] = set()
-    for papers in ([], list_papers(config_dir)):
-        grid = load_grid(preset_name, config_dir, papers=papers)
+    of_variant = files_of("variant", config_dir).get(variant)
+    own = [] if of_variant is None or of_variant.paper is None else [of_variant.paper]
+    if set(own) <= set(load_preset(preset_name, config_dir).papers):
+        own = []
+    for papers in (own, [], list_papers(config_dir)):
+        try:
+            grid = load_grid(preset_name, config_dir, papers=papers)
+        except UserError:
+            if own and papers is own:  # the preset has no data for its tables
+                continue
+            raise
         known |= {(t.dataset, t.variant) for t in grid.trainings}
         if (dataset, variant) in known:
             return grid

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from pointrend_repro.base import provenance
-from pointrend_repro.base.digests import result_digest
+from pointrend_repro.base.digests import content_digest, result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
@@ -18,7 +18,7 @@ from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Training
+from pointrend_repro.experiments.nodes import Training, dataset_path
 from pointrend_repro.figures.drawing import (
     PageContent,
     Picture,
@@ -96,6 +96,9 @@ def _draw(
     if figure.entry.scores:
         scores, scores_used = load_scores(grid, figure, results_dir)
         drawn = draw(scores)
+    elif figure.entry.datasets:
+        described, scores_used = load_described(grid, figure, results_dir)
+        drawn = draw(described)
     else:
         models, used = load_models(grid, grid.trainings_shown(figure), results_dir)
         drawn, scores_used = draw(models, read_shown_data(data, models)), []
@@ -160,6 +163,24 @@ def load_scores(
         scores[part] = Score(label, values, content.get("curves", {}))
         used.append(ScoreUsed(file=shown.path, output_digest=made))
     return scores, used
+
+
+def load_described(
+    grid: Grid, figure: PaperFigure, results_dir: Path
+) -> tuple[dict[str, dict[str, Any]], list[ScoreUsed]]:
+    """Read what the checks of a figure's data sets have found, by part, and return their files.
+
+    Raises:
+        UserError: a data set is not checked, or was before a check found what the figure shows.
+    """
+    described, used = {}, []
+    for part, dataset in grid.datasets_shown(figure).items():
+        file = dataset_path(dataset)
+        described[part] = read_json(results_dir / file)
+        if any(key not in described[part] for key in figure.drawing.checked):
+            raise UserError(f"{results_dir / file}: is of an older check; check the data again")
+        used.append(ScoreUsed(file=file, output_digest=content_digest(results_dir / file)))
+    return described, used
 
 
 def read_shown_data(data: DataPaths, models: Mapping[str, SavedModel]) -> CocoDataset:

@@ -12,10 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.modeling.boxes import is_being_exported
 from pointrend_repro.modeling.init import init_xavier
 
 # Counted from the finest: p4 of p2 to p6.
 _REFINED_LEVEL = 2
+
+# Cells of p4 along a cell of p6, which is half of p5, rounded up.
+_LARGEST_WINDOW = 5
 
 
 class NonLocalBlock(nn.Module):
@@ -31,12 +35,14 @@ class NonLocalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape."""
-        # The N maps of H * W by H * W weights are never in memory where torch can avoid it.
+        # As one head of attention, (N, 1, H * W, C): in this form torch's kernels never have all
+        # H * W by H * W weights in memory, 240 MB for an image of 1400 x 1400.
         query, key, value = (
-            layer(x).flatten(2).transpose(1, 2) for layer in (self.theta, self.phi, self.g)
+            layer(x).flatten(2).transpose(1, 2).unsqueeze(1)
+            for layer in (self.theta, self.phi, self.g)
         )
         attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        refined: Tensor = x + self.out(attended.transpose(1, 2).view_as(x))
+        refined: Tensor = x + self.out(attended.squeeze(1).transpose(1, 2).reshape(x.shape))
         return refined
 
 
@@ -57,7 +63,20 @@ class BalancedPyramid(nn.Module):
 
 def _resized(x: Tensor, size: torch.Size) -> Tensor:
     """Shrink a map by the largest of what a cell covers, or enlarge it by the nearest cell."""
-    if x.shape[2] > size[0]:
-        shrunk: Tensor = F.adaptive_max_pool2d(x, list(size))
-        return shrunk
-    return F.interpolate(x, size=list(size), mode="nearest")
+    if x.shape[2] <= size[0]:
+        return F.interpolate(x, size=list(size), mode="nearest")
+    if is_being_exported():
+        return _shrunk_in_graph(x, size)
+    shrunk: Tensor = F.adaptive_max_pool2d(x, list(size))
+    return shrunk
+
+
+def _shrunk_in_graph(x: Tensor, size: torch.Size) -> Tensor:
+    """Return what `adaptive_max_pool2d` does, which other runtimes do not have."""
+    for axis, new in ((2, size[0]), (3, size[1])):
+        old, cell = x.shape[axis], torch.arange(new, device=x.device)
+        first, last = cell * old // new, ((cell + 1) * old + new - 1) // new - 1
+        window = torch.arange(_LARGEST_WINDOW, device=x.device)
+        covered = torch.minimum(first[:, None] + window, last[:, None])
+        x = x.index_select(axis, covered.flatten()).unflatten(axis, covered.shape).amax(axis + 1)
+    return x

@@ -1,12 +1,38 @@
-"""Which of the boxes that a head has scored are detections."""
+"""Which of the boxes that were scored are proposals, and which are detections."""
 
 import torch
 from torch import Tensor
 
-from pointrend_repro.modeling.boxes import ImageSize, clip_boxes, suppress
+from pointrend_repro.modeling.boxes import ImageSize, clip_boxes, is_nonempty, suppress
 from pointrend_repro.modeling.soft_nms import soft_suppress
 from pointrend_repro.settings.at_test import Nms
 from pointrend_repro.settings.instances import DetectorSettings
+
+
+def choose_proposals(
+    boxes: Tensor,
+    scores: Tensor,
+    levels: Tensor,
+    image_size: ImageSize,
+    *,
+    iou: float,
+    most: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the proposals (R, 4) of one image and their scores (R,), highest-scoring first.
+
+    Args:
+        boxes: (P, 4).
+        scores: (P,).
+        levels: (P,) int64; NMS runs within a level.
+        iou: of two boxes of a level that overlap more, the lower score goes.
+        most: how many are left of all.
+    """
+    boxes = clip_boxes(boxes, image_size)
+    # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
+    keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
+    boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
+    best = suppress(boxes, scores, levels, iou)[:most]
+    return boxes[best], scores[best]
 
 
 def choose_boxes(

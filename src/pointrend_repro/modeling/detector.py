@@ -15,10 +15,11 @@ from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.boxes import ImageSize, clip_boxes
 from pointrend_repro.modeling.keypoint_head import KeypointHead
-from pointrend_repro.modeling.mask_heads import MaskHead
+from pointrend_repro.modeling.mask_heads import MaskHead, masks_and_quality
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.proposal_model import without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
+from pointrend_repro.modeling.views import Inside
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
@@ -134,13 +135,19 @@ class MaskRCNN(nn.Module):
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         counts = [len(b) for b in boxes]
         masks: Sequence[Tensor | None] = [None] * len(images)
+        quality = None
         if self.mask_head is not None:
-            masks = self.mask_head.predict(features, boxes, labels, settings).split(counts)
+            head = self.mask_head
+            logits, quality = masks_and_quality(head, features, boxes, labels, settings)
+            masks = logits.split(counts)
         points: Sequence[Tensor | None] = [None] * len(images)
         if self.keypoint_head is not None:
             points = self.keypoint_head.predict(features, boxes).split(counts)
         parts = zip(boxes, scores, labels, masks, points, strict=True)
-        return [Detections(*each) for each in parts]
+        detections = [Detections(*each) for each in parts]
+        if quality is None:
+            return detections
+        return [d.rescored(q) for d, q in zip(detections, quality.split(counts), strict=True)]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes.
@@ -175,24 +182,21 @@ class MaskRCNN(nn.Module):
         """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of `scored_boxes`."""
         return self.box_head.choose(boxes, scores, image_size, test)
 
-    def mask_logits(
+    def look_inside(
         self,
         maps: dict[str, Tensor],
         boxes: Tensor,
         labels: Tensor,
         settings: InferenceSettings,
-    ) -> Tensor | None:
-        """Return mask logits (R, M, M) over boxes (R, 4) with classes (R,), all of one image."""
-        if self.mask_head is None:
-            return None
-        return self.mask_head.predict(maps, [boxes], [labels], settings)
-
-    def keypoint_maps(self, maps: dict[str, Tensor], boxes: Tensor) -> Tensor | None:
-        """Return heat maps (R, K, S, S) of keypoints over boxes (R, 4), all of one image."""
-        if self.keypoint_head is None:
-            return None
-        found: Tensor = self.keypoint_head(maps, [boxes])
-        return found
+    ) -> Inside:
+        """Return masks and keypoints over boxes (R, 4) with classes (R,), all of one image."""
+        masks = points = quality = None
+        if self.mask_head is not None:
+            head = self.mask_head
+            masks, quality = masks_and_quality(head, maps, [boxes], [labels], settings)
+        if self.keypoint_head is not None:
+            points = self.keypoint_head(maps, [boxes])
+        return Inside(masks, points, quality)
 
     def own_masks(self) -> MaskHead:
         """Return what predicts masks.

@@ -12,15 +12,13 @@ from pointrend_repro.modeling.anchors import cell_anchors, grid_anchors
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     box_loss,
-    clip_boxes,
     decode_boxes,
     encode_boxes,
     is_being_exported,
-    is_nonempty,
     match_boxes,
     sample_matches,
-    suppress,
 )
+from pointrend_repro.modeling.choosing import choose_proposals
 from pointrend_repro.modeling.init import init_normal
 from pointrend_repro.modeling.sparse_conv import conv_at_cells
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
@@ -121,14 +119,10 @@ class RegionProposalNetwork(nn.Module):
             boxes.append(decode_boxes(chosen, anchor[index], _BOX_WEIGHTS))
             scores.append(score)
             levels.append(torch.full_like(index, level))
-        per_image = zip(
-            torch.cat(boxes, 1),
-            torch.cat(scores, 1),
-            torch.cat(levels, 1),
-            image_sizes,
-            strict=True,
-        )
-        return [_suppress(*each, iou=settings.rpn_nms_iou, most=post_nms) for each in per_image]
+        of_all_levels = (torch.cat(part, 1) for part in (boxes, scores, levels))
+        per_image = zip(*of_all_levels, image_sizes, strict=True)
+        iou = settings.rpn_nms_iou
+        return [choose_proposals(*each, iou=iou, most=post_nms) for each in per_image]
 
     def losses(
         self, anchors: list[Tensor], features: dict[str, Tensor], targets: list[Target]
@@ -235,21 +229,3 @@ def _pad(logit: Tensor, delta: Tensor, anchor: Tensor, count: int) -> tuple[Tens
     """Add `count` anchors that are never proposed, so that a graph always takes the same number."""
     none = F.pad(logit, (0, count), value=-torch.inf)
     return none, F.pad(delta, (0, 0, 0, count)), F.pad(anchor, (0, 0, 0, count))
-
-
-def _suppress(
-    boxes: Tensor,
-    scores: Tensor,
-    levels: Tensor,
-    image_size: ImageSize,
-    *,
-    iou: float,
-    most: int,
-) -> tuple[Tensor, Tensor]:
-    """Return the boxes that NMS leaves, highest-scoring first, with their scores."""
-    boxes = clip_boxes(boxes, image_size)
-    # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
-    keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
-    boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-    best = suppress(boxes, scores, levels, iou)[:most]
-    return boxes[best], scores[best]

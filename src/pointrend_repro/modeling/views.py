@@ -14,7 +14,7 @@ views are visited back and forth, so that the last one of a step is the first on
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,20 @@ from pointrend_repro.settings.instances import InferenceSettings
 
 Maps = dict[str, Tensor]
 Made = TypeVar("Made")
+
+
+class Inside(NamedTuple):
+    """What a detector finds in boxes of one image, R of them.
+
+    Attributes:
+        mask_logits: (R, M, M) over the boxes; None: it has no masks.
+        keypoint_maps: heat maps (R, K, S, S) over the boxes; None: it finds no keypoints.
+        quality: (R,), by which scores are multiplied, from the masks; None: by nothing.
+    """
+
+    mask_logits: Tensor | None = None
+    keypoint_maps: Tensor | None = None
+    quality: Tensor | None = None
 
 
 class SeenInViews(Protocol):
@@ -54,14 +68,10 @@ class SeenInViews(Protocol):
         """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of these."""
         ...
 
-    def mask_logits(
+    def look_inside(
         self, maps: Maps, boxes: Tensor, labels: Tensor, settings: InferenceSettings
-    ) -> Tensor | None:
-        """Return mask logits (R, M, M) over boxes (R, 4) of classes (R,); None: it has no masks."""
-        ...
-
-    def keypoint_maps(self, maps: Maps, boxes: Tensor) -> Tensor | None:
-        """Return heat maps (R, K, S, S) over boxes (R, 4); None: it finds no keypoints."""
+    ) -> Inside:
+        """Return what lies in boxes (R, 4) of classes (R,)."""
         ...
 
 
@@ -128,7 +138,8 @@ def detect_in_views(
     walk, test = _Walk(model.backbone, views), settings.test
     if proposals is None:
         proposals = _pooled_proposals(model.own_proposals(), walk, test)
-    if settings.proposals_only or isinstance(model, ProposalModel):
+    # Not every family can be asked for its proposals.
+    if getattr(settings, "proposals_only", False) or isinstance(model, ProposalModel):
         return without_class(proposals)
 
     def classify(view: View, maps: Maps) -> dict[str, Tensor]:
@@ -136,28 +147,42 @@ def detect_in_views(
         return {"boxes": view.back(boxes), "scores": scores}
 
     def look_inside(view: View, maps: Maps) -> dict[str, Tensor]:
-        seen, inside = view.there(boxes), {}
-        masks = model.mask_logits(maps, seen, labels, settings)
-        if masks is not None:
-            inside["masks"] = view.upright(masks.sigmoid())
-        points = model.keypoint_maps(maps, seen)
-        if points is not None:
-            points = points[:, list(mirrored_keypoints)] if view.is_mirrored else points
-            inside["points"] = view.upright(points)
-        return inside
+        inside = model.look_inside(maps, view.there(boxes), labels, settings)
+        return _upright(inside, view, mirrored_keypoints)
 
     of_all = walk.mean_of(classify)
     boxes, scores, labels = model.choose(of_all["boxes"], of_all["scores"], views[0].of, test)
     # Without boxes there is nothing to average, but what lies in none of them still has a shape.
     inside = walk.mean_of(look_inside) if len(boxes) else look_inside(*walk.here())
+    return _together(boxes, scores, labels, inside)
+
+
+def _upright(inside: Inside, view: View, mirrored_keypoints: Sequence[int]) -> dict[str, Tensor]:
+    """Return what can be averaged over views, by name, as it lies in the image itself."""
+    found = {}
+    if inside.mask_logits is not None:
+        found["masks"] = view.upright(inside.mask_logits.sigmoid())
+    if inside.keypoint_maps is not None:
+        points = inside.keypoint_maps
+        points = points[:, list(mirrored_keypoints)] if view.is_mirrored else points
+        found["points"] = view.upright(points)
+    if inside.quality is not None:
+        found["quality"] = inside.quality
+    return found
+
+
+def _together(
+    boxes: Tensor, scores: Tensor, labels: Tensor, inside: dict[str, Tensor]
+) -> Detections:
     masks, points = inside.get("masks"), inside.get("points")
-    return Detections(
+    found = Detections(
         boxes,
         scores,
         labels,
-        None if masks is None else _logits_of(masks),
+        None if masks is None else logits_of(masks),
         None if points is None else keypoints_of_maps(points, boxes),
     )
+    return found.rescored(inside["quality"]) if "quality" in inside else found
 
 
 def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: DetectionAtTest) -> Tensor:
@@ -174,7 +199,7 @@ def _pooled_proposals(rpn: RegionProposalNetwork, walk: "_Walk", test: Detection
     return boxes[nms(boxes, scores, settings.rpn_nms_iou)[: settings.rpn_post_nms]]
 
 
-def _logits_of(probabilities: Tensor) -> Tensor:
+def logits_of(probabilities: Tensor) -> Tensor:
     """Return finite logits of mean probabilities, which may be 0 or 1 after rounding."""
     return probabilities.logit(eps=torch.finfo(probabilities.dtype).eps)
 

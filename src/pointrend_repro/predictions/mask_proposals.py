@@ -154,10 +154,10 @@ def _overlaps(
     settings: DeepMaskInferenceSettings,
 ) -> bool:
     """Whether a mask overlaps one that was kept too much; if not, it is kept from now on."""
-    if settings.nms_iou is None:
+    if settings.suppressed_above is None:
         return False
     rle = encode_window(window, *size)
-    if kept and coco_mask.iou([rle], kept, [0] * len(kept)).max() > settings.nms_iou:
+    if kept and coco_mask.iou([rle], kept, [0] * len(kept)).max() > settings.suppressed_above:
         return True
     kept.append(rle)
     return False

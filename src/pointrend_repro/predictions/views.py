@@ -4,10 +4,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image, move_boxes
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import is_nonempty
+from pointrend_repro.modeling.proposal_model import ProposalModel
 from pointrend_repro.modeling.views import View, detect_in_views
 from pointrend_repro.predictions.proposals import Boxes
 from pointrend_repro.settings.at_test import views_at_test
@@ -27,7 +29,15 @@ def find_in_views(
 
     Returns:
         Detections in pixels of the image.
+
+    Raises:
+        UserError: the model, of a family from outside this package, has no such steps.
     """
+    if not isinstance(saved.model, ProposalModel) and not hasattr(saved.model, "look_inside"):
+        raise UserError(
+            f"test: models of family {saved.model.settings.family} see an image once: leave out "
+            "flip and more_short_edges_px"
+        )
     size = (image.shape[0], image.shape[1])
     device = saved.model.backbone.pixel_mean.device
     views = []

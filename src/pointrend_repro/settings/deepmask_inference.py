@@ -11,6 +11,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.values import Fraction, PositiveInt
 
@@ -23,12 +25,23 @@ _OCTAVES, _OF_PATCH_PX = (-2.5, 0.5), 160
 Octave = Annotated[FiniteFloat, Field(ge=-6, le=4)]
 
 
+class ProposalsAtTest(SizeAtTest):
+    """What may be asked of any trained model of this family, as by `demo --test`."""
+
+    nms_iou: Fraction | None = added(
+        None, "of masks; none: as the inference setting of this name says"
+    )
+
+
 class DeepMaskInferenceSettings(AnyInferenceSettings):
     """How a trained DeepMask or SharpMask makes its proposals."""
 
     keeps_size: ClassVar[bool] = True
 
     family: Literal["deepmask"] = "deepmask"
+    test: ProposalsAtTest = added(
+        ProposalsAtTest(), "what the model is tested with instead of its own"
+    )
     proposals: PositiveInt = Field(
         1000, description="the highest-scoring windows of an image, in which alone masks are made"
     )
@@ -66,6 +79,11 @@ class DeepMaskInferenceSettings(AnyInferenceSettings):
         if self.octaves is not None and self.octaves[0] > self.octaves[1]:
             raise ValueError(f"octaves {list(self.octaves)} fall")
         return self
+
+    @property
+    def suppressed_above(self) -> float | None:
+        """The IoU with a better mask above which one is left out; None: all are kept."""
+        return self.nms_iou if self.test.nms_iou is None else self.test.nms_iou
 
     def scales(self, patch_px: int) -> tuple[float, ...]:
         """Return the factors by which an image is resized, from the smallest to the largest.

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from pointrend_repro.settings.deepmask import FIRST_STAGE, DeepMaskModelSettings, TrunkName
+from pointrend_repro.settings.deepmask_inference import ProposalsAtTest
 from pointrend_repro.settings.of_family import (
     AnyTrainingSettings,
     FamilyOverrides,
@@ -103,6 +104,9 @@ class DeepMaskOverrides(FamilyOverrides):
     """What a preset changes in these models; only `run` affects them besides."""
 
     refinement: dict[str, Any] = Field({}, description="of the models that have it")
+    test: ProposalsAtTest = Field(
+        ProposalsAtTest(), description="of all predictions; retrains nothing"
+    )
 
     @model_validator(mode="after")
     def _trunks_exist(self) -> "DeepMaskOverrides":

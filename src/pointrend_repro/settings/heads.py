@@ -29,12 +29,34 @@ class GridMaskSettings(Strict):
         return self
 
 
+class MaskScoringSettings(Strict):
+    """The head that predicts the IoU of a mask with its object (Mask Scoring R-CNN, 1903.00241).
+
+    "code" is mmdetection's, 1.1 to 3.3.
+    """
+
+    channels: PositiveInt = Field(256, description="of its four convolutions")
+    hidden_channels: PositiveInt = Field(1024, description="of its two fully connected layers")
+    loss_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        0.5, description="code; Mask Scoring R-CNN: 1"
+    )
+
+
 class Conv4HeadSettings(GridMaskSettings):
     """The default mask head of Mask R-CNN: four 3x3 convs, a deconv, class-specific logits."""
 
     kind: Literal["4conv"]
     channels: PositiveInt = 256
     roi_resolution: RoiEdge = Field(14, description="RoIAlign side; the mask has twice that")
+    mask_scoring: MaskScoringSettings | None = added(
+        None, "an object's score is its box's times the IoU that its mask is given; none: its box's"
+    )
+
+    @model_validator(mode="after")
+    def _scores_masks_of_classes(self) -> "Conv4HeadSettings":
+        if self.mask_scoring is not None and self.mask_loss == "softmax":
+            raise ValueError("mask_scoring reads sigmoid masks: it needs mask_loss: sigmoid")
+        return self
 
 
 class PointRendHeadSettings(Strict):

@@ -13,13 +13,14 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
+from pointrend_repro.settings.heads import MaskScoringSettings
 from pointrend_repro.settings.instances import DetectorSettings
 from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
@@ -56,12 +57,9 @@ STAGES = (
 
 
 class HtcDetectorSettings(DetectorSettings):
-    """Region proposals and box heads.
+    """Region proposals and box heads."""
 
-    Code tests with 1,000 proposals: an inference setting says so (`test: {rpn_post_nms: 1000}`).
-    """
-
-    rpn_post_nms: PositiveInt = Field(2000, description="code, in training")
+    rpn_post_nms_train: PositiveInt | None = Field(2000, description="code; 1000 at test time")
     score_threshold: Fraction = Field(0.001, description="code")
     box_loss: Literal["l1", "smooth_l1"] = Field("smooth_l1", description="code")
     class_agnostic_boxes: Literal[True] = Field(True, description="paper, code: one box for all")
@@ -76,16 +74,6 @@ class HtcMaskSettings(Strict):
     )
 
 
-class MaskScoringSettings(Strict):
-    """The head that predicts the IoU of the last stage's mask (Mask Scoring R-CNN, 1903.00241)."""
-
-    channels: PositiveInt = Field(256, description="of its four convolutions")
-    hidden_channels: PositiveInt = Field(1024, description="of its two fully connected layers")
-    loss_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        0.5, description="code; times the last stage's. Mask Scoring R-CNN: 1"
-    )
-
-
 class HtcModelSettings(AnyModelSettings):
     """Everything that decides a cascade's parameters and how it is trained on one image."""
 
@@ -94,7 +82,9 @@ class HtcModelSettings(AnyModelSettings):
     detector: HtcDetectorSettings = HtcDetectorSettings()
     mask_head: HtcMaskSettings = HtcMaskSettings()
     mask_scoring: MaskScoringSettings | None = Field(
-        None, description="none: an object's score is that of its box"
+        None,
+        description="of the last stage, whose weight its loss has, too (code); none: an object's "
+        "score is that of its box",
     )
 
     @property

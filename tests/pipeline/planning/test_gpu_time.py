@@ -14,8 +14,9 @@ from pointrend_repro.pipeline.planning.gpu_time import (
     training_hours,
     wall_hours,
 )
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, load_speeds, model_speed
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
 
 SPEEDS = load_speeds(CONFIG_DIR)
 V100S = Machine(speed=Range(1, 1), gpus_per_training=8, gpus=8)

@@ -23,8 +23,9 @@ from pointrend_repro.pipeline.planning.disk import CHECKPOINTS_KEPT
 from pointrend_repro.pipeline.planning.jobs import Places
 from pointrend_repro.pipeline.planning.plan import Plan, make_plan
 from pointrend_repro.pipeline.planning.progress import look_at
+from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import Range
-from pointrend_repro.pipeline.planning.speeds import load_speeds, model_speed
+from pointrend_repro.pipeline.planning.speeds import model_speed
 from pointrend_repro.pipeline.planning.text import span, to_text
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import checkpoints

@@ -32,4 +32,5 @@ FAMILY = Family(
     predict_image="pointrend_repro.predictions.instances:predict_image",
     leaves_unused=lambda _: False,
     architecture=_architecture,
+    speed="pointrend_repro.pipeline.planning.speeds:cascade_or_dense_speed",
 )

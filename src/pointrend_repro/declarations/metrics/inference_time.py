@@ -7,6 +7,7 @@ _TIMES = ("total_ms", "trunk_ms", "boxes_ms", "masks_ms", "pasting_ms")
 METRIC = Metric(
     name="inference_time",
     counts="instances",
+    families=("mask_rcnn",),
     measured=True,
     folder="time",
     title="time of an image",

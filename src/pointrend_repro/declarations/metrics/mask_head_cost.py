@@ -12,6 +12,7 @@ _KEYS = {
 METRIC = Metric(
     name="mask_head_cost",
     counts="instances",
+    families=("mask_rcnn",),
     counted_settings=("mask_head", "backbone.fpn_channels"),
     folder="cost",
     title="operations of the mask head",

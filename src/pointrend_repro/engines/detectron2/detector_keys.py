@@ -29,6 +29,7 @@ from pointrend_repro.engines.detectron2.pointrend_keys import (
 from pointrend_repro.settings.heads import (
     Conv4HeadSettings,
     MaskHeadSettings,
+    MaskScoringSettings,
     NoMaskSettings,
     PointRendHeadSettings,
     Res5MaskSettings,
@@ -66,6 +67,8 @@ def detector_problems(settings: ModelSettings) -> list[str]:
             problems += pointrend_problems(head, settings.backbone.fpn_channels)
         case SharpMaskHeadSettings(coarse_stage_share=float()):
             problems.append("model.mask_head.coarse_stage_share: training in two stages")
+        case Conv4HeadSettings(mask_scoring=MaskScoringSettings()):
+            problems.append("model.mask_head.mask_scoring")
         case Conv4HeadSettings(mask_loss="softmax"):
             problems.append("model.mask_head.mask_loss softmax")
     for key in ("box_head_dropout", "roi_negative_from"):

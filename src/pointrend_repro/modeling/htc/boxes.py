@@ -22,6 +22,11 @@ from pointrend_repro.modeling.boxes import (
     match_boxes,
     sample_matches,
 )
+from pointrend_repro.modeling.fully_connected import (
+    add_fully_connected,
+    fully_connected,
+    through_fully_connected,
+)
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.settings.htc import HtcDetectorSettings, Stage
@@ -61,18 +66,18 @@ class StageBoxHead(nn.Module):
         dx, dy, dw, dh = stage.box_stds
         self.box_weights = (1 / dx, 1 / dy, 1 / dw, 1 / dh)
         hidden = settings.box_head_channels
-        self.fc1 = nn.Linear(channels * settings.box_roi_resolution**2, hidden)
-        self.fc2 = nn.Linear(hidden, hidden)
+        cells = settings.box_roi_resolution**2
+        add_fully_connected(self, [channels * cells] + [hidden] * settings.box_head_layers)
         self.cls_score = nn.Linear(hidden, num_classes + 1)
         self.bbox_pred = nn.Linear(hidden, 4)
-        init_xavier(self.fc1, self.fc2)
+        init_xavier(*fully_connected(self))
         init_normal(self.cls_score, std=0.01)
         init_normal(self.bbox_pred, std=0.001)
 
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits (R, K + 1) and deltas (R, 4) of all images' boxes."""
         rois = self.roi_layer(features, boxes, self.settings.box_roi_resolution)
-        x = F.relu(self.fc2(F.relu(self.fc1(rois.flatten(1)))))
+        x = through_fully_connected(self, rois.flatten(1))
         return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def moved(

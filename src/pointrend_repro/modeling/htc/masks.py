@@ -15,17 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.data.structures import Proposals, Target
-from pointrend_repro.modeling.htc.mask_iou import MaskIouHead
 from pointrend_repro.modeling.init import init_msra
 from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head
+from pointrend_repro.modeling.mask_heads.mask_iou import MaskIouHead
 from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.pooling import RoiLayer
-from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.modeling.views import logits_of
+from pointrend_repro.settings.heads import Conv4HeadSettings, MaskScoringSettings
 from pointrend_repro.settings.htc import (
     STAGES,
     HtcInferenceSettings,
     HtcMaskSettings,
-    MaskScoringSettings,
 )
 
 
@@ -144,8 +144,7 @@ class MaskCascade(nn.Module):
         masks = logits_of(stages.sigmoid().mean(dim=0))
         if self.iou_head is None:
             return masks, None
-        ious = self.iou_head(rois, stages.mean(dim=0))
-        return masks, of_class(ious, classes)
+        return masks, self.iou_head.quality(rois, stages.mean(dim=0), classes)
 
     def _flow(self, rois: Tensor, count: int) -> Iterator[tuple[StageMaskHead, Tensor]]:
         """Yield the heads of the first stages, each with what its convolutions return."""
@@ -154,8 +153,3 @@ class MaskCascade(nn.Module):
             assert isinstance(head, StageMaskHead)
             before = head.convolved_after(rois, before)
             yield head, before
-
-
-def logits_of(probabilities: Tensor) -> Tensor:
-    """Return finite logits of mean probabilities, which may be 0 or 1 after rounding."""
-    return probabilities.logit(eps=torch.finfo(probabilities.dtype).eps)

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 
 from pointrend_repro.data.structures import Detections, Target
 from pointrend_repro.modeling.backbone import FPNBackbone
-from pointrend_repro.modeling.boxes import ImageSize, suppress
+from pointrend_repro.modeling.boxes import ImageSize
+from pointrend_repro.modeling.choosing import choose_boxes
 from pointrend_repro.modeling.htc.boxes import StageBoxHead
 from pointrend_repro.modeling.htc.masks import MaskCascade
 from pointrend_repro.modeling.pooling import build_roi_layer
 from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
-from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, detector_at_test
+from pointrend_repro.modeling.views import Inside
+from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, Nms, detector_at_test
 from pointrend_repro.settings.htc import STAGES, HtcInferenceSettings, HtcModelSettings
 from pointrend_repro.settings.instances import DetectorSettings
 
@@ -53,6 +55,7 @@ class HybridTaskCascade(nn.Module):
             roi_layer=roi_layer,
         )
         self._chosen_by: DetectorSettings = detector
+        self._nms: Nms = "hard"
 
     def start_iteration(self, iteration: int, total_iters: int) -> None:
         """Train everything in every iteration."""
@@ -61,6 +64,7 @@ class HybridTaskCascade(nn.Module):
         """Set how boxes are chosen from now on where an inference setting asks for nothing else."""
         self.rpn.settings = detector_at_test(self.rpn.settings, test)
         self._chosen_by = detector_at_test(self._chosen_by, test)
+        self._nms = test.nms or self._nms
 
     def forward(self, images: list[Tensor], targets: list[Target]) -> dict[str, Tensor]:
         """Return the losses of one training step, weighted by stage, to be summed."""
@@ -113,39 +117,58 @@ class HybridTaskCascade(nn.Module):
             logits, deltas = self.rpn(features)
             anchors = self.rpn.anchors(features)
             proposals = self.rpn.propose(anchors, logits, deltas, sizes, settings.test)
-        scored = self._scored_boxes(features, proposals, sizes)
-        found = [self.choose(*each, settings.test) for each in scored]
+        of_images = self._scored_boxes(features, proposals, sizes)
+        found = [
+            self.choose(*each, size, settings.test)
+            for each, size in zip(of_images, sizes, strict=True)
+        ]
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
         counts = [len(b) for b in boxes]
-        masks, ious = self.mask_head.scored(features, boxes, labels)
-        if ious is not None:
-            scores = [a * b.clamp(0, 1) for a, b in zip(scores, ious.split(counts), strict=True)]
+        masks, quality = self.mask_head.scored(features, boxes, labels)
         parts = zip(boxes, scores, labels, masks.split(counts), strict=True)
-        return [_best_first(Detections(*each)) for each in parts]
+        detections = [Detections(*each) for each in parts]
+        if quality is None:
+            return detections
+        return [d.rescored(q) for d, q in zip(detections, quality.split(counts), strict=True)]
 
     def own_proposals(self) -> RegionProposalNetwork:
         """Return what proposes boxes."""
         return self.rpn
 
+    def scored_boxes(
+        self, maps: dict[str, Tensor], proposals: Tensor, image_size: ImageSize
+    ) -> tuple[Tensor, Tensor]:
+        """Return boxes (P, K, 4), inside an image, and scores (P, K), of each class.
+
+        Args:
+            maps: of that one image.
+            proposals: (P, 4), xyxy in its pixels.
+            image_size: (height, width).
+        """
+        ((boxes, scores),) = self._scored_boxes(maps, [proposals], [image_size])
+        return boxes, scores
+
     def choose(
         self,
         boxes: Tensor,
         scores: Tensor,
+        image_size: ImageSize,
         test: DetectionAtTest = AS_TRAINED,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of scored ones.
-
-        Args:
-            boxes: (P, K, 4), of each class, inside the image.
-            scores: (P, K).
-        """
+        """Return the boxes (R, 4), scores (R,) and classes (R,) that remain of `scored_boxes`."""
         settings = detector_at_test(self._chosen_by, test)
-        finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
-        boxes, scores = boxes[finite], scores[finite]
-        index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
-        boxes, scores = boxes[index, labels], scores[index, labels]
-        keep = suppress(boxes, scores, labels, settings.nms_iou)[: settings.detections_per_image]
-        return boxes[keep], scores[keep], labels[keep]
+        return choose_boxes(boxes, scores, image_size, settings, test.nms or self._nms)
+
+    def look_inside(
+        self,
+        maps: dict[str, Tensor],
+        boxes: Tensor,
+        labels: Tensor,
+        settings: HtcInferenceSettings,
+    ) -> Inside:
+        """Return the masks over boxes (R, 4) with classes (R,), all of one image."""
+        masks, quality = self.mask_head.scored(maps, [boxes], [labels])
+        return Inside(masks, quality=quality)
 
     @torch.no_grad()
     def masks_in_boxes(
@@ -188,10 +211,6 @@ class HybridTaskCascade(nn.Module):
         head = self.box_heads[number]
         assert isinstance(head, StageBoxHead)
         return head
-
-
-def _best_first(found: Detections) -> Detections:
-    return found.select(found.scores.argsort(descending=True, stable=True))
 
 
 def _sizes(images: list[Tensor]) -> list[ImageSize]:

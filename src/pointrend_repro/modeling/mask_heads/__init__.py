@@ -94,3 +94,19 @@ def build_mask_head(
                 roi_layer=roi_layer,
             )
             return cast(MaskHead, head)
+
+
+def masks_and_quality(
+    head: MaskHead,
+    features: dict[str, Tensor],
+    boxes: list[Tensor],
+    labels: list[Tensor],
+    settings: InferenceSettings,
+) -> tuple[Tensor, Tensor | None]:
+    """Return mask logits as `MaskHead.predict` does, and by what (R,) their scores are multiplied.
+
+    None without mask scoring.
+    """
+    if isinstance(head, Conv4Head) and head.iou_head is not None:
+        return head.scored(features, boxes, labels)
+    return head.predict(features, boxes, labels, settings), None

@@ -8,8 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.init import init_msra, init_normal
 from pointrend_repro.modeling.mask_heads.grid import GridMaskHead, classes_are_apart, mask_channels
+from pointrend_repro.modeling.mask_heads.mask_iou import MaskIouHead
+from pointrend_repro.modeling.mask_heads.targets import grid_loss, of_class
 from pointrend_repro.modeling.pooling import RoiLayer, pool_rois
 from pointrend_repro.settings.heads import Conv4HeadSettings
 from pointrend_repro.settings.instances import InferenceSettings
@@ -41,6 +44,11 @@ class Conv4Head(GridMaskHead):
         )
         self.deconv = nn.ConvTranspose2d(width, width, kernel_size=2, stride=2)
         self.predictor = nn.Conv2d(width, mask_channels(settings, num_classes), 1)
+        self.iou_head: MaskIouHead | None = None
+        if settings.mask_scoring is not None:
+            self.iou_head = MaskIouHead(
+                in_channels, num_classes, settings.roi_resolution, settings.mask_scoring
+            )
         init_msra(*self.convs, self.deconv)
         init_normal(self.predictor, std=0.001)
 
@@ -48,6 +56,30 @@ class Conv4Head(GridMaskHead):
         """Return mask logits (R, K, 2 S, 2 S) for S the RoI resolution, as `GridMaskHead` does."""
         logits: Tensor = self.predictor(self._hidden_of(features, boxes))
         return logits
+
+    def losses(
+        self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
+    ) -> dict[str, Tensor]:
+        """Return `loss_mask` as `GridMaskHead` does and, with mask scoring, `loss_mask_iou`."""
+        if self.iou_head is None:
+            return super().losses(features, proposals, targets)
+        rois = self.roi_layer(features, [p.boxes for p in proposals], self.roi_resolution)
+        logits, labels = self.predictor(self.hidden(rois)), torch.cat([p.labels for p in proposals])
+        own = of_class(logits, labels).float()
+        return {
+            "loss_mask": grid_loss(logits, labels, proposals, targets),
+            "loss_mask_iou": self.iou_head.loss(rois, own, proposals, targets),
+        }
+
+    def scored(
+        self, features: dict[str, Tensor], boxes: list[Tensor], labels: list[Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return mask logits as `predict` does, and the IoU (R,) that each mask is given."""
+        assert self.iou_head is not None
+        rois = self.roi_layer(features, boxes, self.roi_resolution)
+        classes = torch.cat(labels)
+        own = of_class(self.predictor(self.hidden(rois)), classes)
+        return own, self.iou_head.quality(rois, own, classes)
 
     def predict(
         self,

@@ -7,8 +7,9 @@ from pathlib import Path
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Prediction, Training
+from pointrend_repro.pipeline.planning.published import DatasetSize
 from pointrend_repro.pipeline.planning.ranges import Range, total
-from pointrend_repro.pipeline.planning.speeds import DatasetSize, ModelSpeed
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed
 
 # The two newest stay beside the model; while the next is written there are three.
 CHECKPOINTS_KEPT = 2

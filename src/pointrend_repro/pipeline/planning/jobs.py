@@ -104,6 +104,7 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
         "draw_figure": [
             all(map(progress.is_trained, grid.trainings_shown(grid.drawn.figures[name]).values()))
             and _are_scored(grid, progress, name)
+            and _are_checked(grid, places, name)
             and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
             for name in grid.preset.figures
         ],
@@ -119,6 +120,11 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
 def _are_scored(grid: Grid, progress: Progress, figure: str) -> bool:
     made = progress.evaluations | progress.costs
     return all(made[score] for score in grid.scores_shown(grid.drawn.figures[figure]).values())
+
+
+def _are_checked(grid: Grid, places: Places, figure: str) -> bool:
+    names = grid.datasets_shown(grid.drawn.figures[figure]).values()
+    return all((places.results / dataset_path(name)).is_file() for name in names)
 
 
 def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:

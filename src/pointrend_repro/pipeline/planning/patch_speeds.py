@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from pointrend_repro.pipeline.planning.published import Speeds
 from pointrend_repro.pipeline.planning.ranges import Range
-from pointrend_repro.pipeline.planning.speeds import ModelSpeed, Speeds
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed
 from pointrend_repro.settings.deepmask_training import DeepMaskTrainingSettings
 
 # Of a batch that the speeds are of.

@@ -20,14 +20,9 @@ from pointrend_repro.pipeline.planning.downloads import (
 from pointrend_repro.pipeline.planning.gpu_time import Machine, longest
 from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
 from pointrend_repro.pipeline.planning.progress import Progress, images_of_splits, look_at
+from pointrend_repro.pipeline.planning.published import Speeds, load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
-from pointrend_repro.pipeline.planning.speeds import (
-    ModelSpeed,
-    Speeds,
-    gpu_speed,
-    load_speeds,
-    model_speed,
-)
+from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
 from pointrend_repro.settings.values import Split
 
 ASSUMPTIONS = (

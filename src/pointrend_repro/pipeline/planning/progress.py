@@ -14,7 +14,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training, dataset_path
-from pointrend_repro.pipeline.planning.speeds import Speeds
+from pointrend_repro.pipeline.planning.published import Speeds
 from pointrend_repro.settings.identity import are_of
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 from pointrend_repro.settings.values import Split

@@ -1,117 +1,16 @@
-"""Published speeds (`config/speeds.yaml`), and which of them a model is reckoned from."""
+"""Which published speeds (`config/speeds.yaml`) a model is reckoned from."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Annotated
-
-from pydantic import AfterValidator, Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.pipeline.planning.parts import all_factors, parts_of, size_factors
+from pointrend_repro.pipeline.planning.published import Gpu, KeypointHead, Speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.settings.heads import Conv4HeadSettings
+from pointrend_repro.settings.heads import Conv4HeadSettings, PointRendHeadSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
-from pointrend_repro.settings.values import PositiveFloat, PositiveInt, Strict
-
-
-def _ascending(values: tuple[float, float]) -> Range:
-    if values[0] > values[1]:
-        raise ValueError(f"{list(values)}: write the smaller number first")
-    return Range(*values)
-
-
-_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PublishedRange = Annotated[tuple[_NotNegative, _NotNegative], AfterValidator(_ascending)]
-PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
-
-
-class Gpu(Strict):
-    """How many times as fast as a V100."""
-
-    speed: PositiveRange
-    source: str
-
-
-class Detector(Strict):
-    """Plain Mask R-CNN on one trunk: seconds a batch on all GPUs, seconds an image on one."""
-
-    train_s: PositiveFloat
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: PositiveFloat
-    source: str
-
-
-class MaskHead(Strict):
-    """What a mask head makes of the times of plain Mask R-CNN, or SharpMask of DeepMask's."""
-
-    train: PublishedRange
-    test: PublishedRange
-    model_mb: _NotNegative
-    source: str
-
-
-class KeypointHead(Strict):
-    """What a keypoint head adds, on any trunk: seconds a batch, as `Detector`, and an image."""
-
-    train_s: PublishedRange
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: _NotNegative
-    source: str
-
-
-class PatchModel(Strict):
-    """DeepMask: seconds a batch of patches on all GPUs and of loading, seconds an image on one."""
-
-    train_s: PublishedRange
-    loading_s: PublishedRange
-    test_s: PublishedRange
-    model_mb: PositiveFloat
-    source: str
-
-
-class SemanticModel(Strict):
-    """Seconds a batch of computing and of loading images, and seconds an image to predict."""
-
-    trunk: str
-    train_s: PublishedRange
-    loading_s: PublishedRange
-    images_per_batch: PositiveInt
-    test_s: PublishedRange
-    model_mb: PositiveFloat
-    source: str
-
-
-class DatasetSize(Strict):
-    """What lies on disk for a data set, and what predictions of it take."""
-
-    val_images: PositiveInt
-    train_images: PositiveInt | None = None
-    bytes: PublishedRange
-    detections: PublishedRange
-    detection_bytes: PublishedRange
-    label_image_bytes: PublishedRange = (0.0, 0.0)
-    source: str
-
-
-class Speeds(Strict):
-    """All of `config/speeds.yaml`."""
-
-    measured_on: str
-    measured_gpus: PositiveInt
-    gpus: dict[str, Gpu]
-    detectors: dict[str, dict[str, Detector]]
-    mask_heads: dict[str, MaskHead]
-    keypoint_head: KeypointHead
-    patch_models: dict[str, PatchModel]
-    score_branch_mb: dict[str, _NotNegative]
-    refinement: MaskHead
-    semantic: dict[str, SemanticModel]
-    datasets: dict[str, DatasetSize]
 
 
 @dataclass(frozen=True)
@@ -131,19 +30,6 @@ class ModelSpeed:
     test_s: Range
     model_bytes: float
     sources: tuple[str, ...]
-
-
-def load_speeds(config_dir: Path) -> Speeds:
-    """Read `config/speeds.yaml`.
-
-    Raises:
-        UserError: it is missing, or a key is unknown or has a wrong value.
-    """
-    path = config_dir / "speeds.yaml"
-    try:
-        return Speeds.model_validate(read_yaml(path))
-    except ValidationError as error:
-        raise UserError(f"{path}: {one_line(error, Speeds)}") from None
 
 
 def gpu_speed(speeds: Speeds, name: str) -> Gpu:
@@ -178,21 +64,49 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
 
 def detector_speed(speeds: Speeds, settings: TrainingSettings, layout: str) -> ModelSpeed | None:
     """Return the speed of a trunk on data of a layout, times a mask head's, plus keypoints'."""
-    trunk = speeds.detectors.get(layout, {}).get(_trunk_key(settings))
-    head = speeds.mask_heads.get(_head_key(settings))
-    if trunk is None or head is None:
+    parts = [*parts_of(settings.model.backbone), *_head_parts(settings)]
+    speed = _speed(speeds, settings, layout, _trunk_key(settings), _head_key(settings), parts)
+    if speed is None:
         return None
-    batch = settings.optimizer.images_per_batch / trunk.images_per_batch
-    speed = ModelSpeed(
-        train_s=Range(*head.train) * (trunk.train_s * batch),
-        loading_s=NOTHING,
-        test_s=Range(*trunk.test_s) * Range(*head.test),
-        model_bytes=1e6 * (trunk.model_mb + head.model_mb),
-        sources=(f"{trunk.source}: {trunk.train_s} s", f"{_head_key(settings)}: {head.source}"),
-    )
     if settings.model.keypoint_head is None:
         return speed
     return _with_keypoints(speed, speeds.keypoint_head, settings.optimizer.images_per_batch)
+
+
+def cascade_or_dense_speed(
+    speeds: Speeds, settings: AnyTrainingSettings, layout: str
+) -> ModelSpeed | None:
+    """Return the speed of a family of detectors that `mask_heads` knows by its name, as HTC."""
+    backbone = settings.model.backbone
+    return _speed(speeds, settings, layout, backbone.name, settings.family, [*parts_of(backbone)])
+
+
+def _speed(
+    speeds: Speeds,
+    settings: AnyTrainingSettings,
+    layout: str,
+    trunk_key: str,
+    head_key: str,
+    parts: list[str],
+) -> ModelSpeed | None:
+    trunk = speeds.detectors.get(layout, {}).get(trunk_key)
+    head = speeds.mask_heads.get(head_key)
+    if trunk is None or head is None:
+        return None
+    batch = settings.optimizer.images_per_batch / trunk.images_per_batch
+    train, test, model_mb = all_factors(parts, speeds.parts)
+    larger_in_training, larger_at_test = size_factors(settings.input)
+    return ModelSpeed(
+        train_s=Range(*head.train) * train * larger_in_training * (trunk.train_s * batch),
+        loading_s=NOTHING,
+        test_s=Range(*trunk.test_s) * Range(*head.test) * test * larger_at_test,
+        model_bytes=1e6 * (trunk.model_mb + head.model_mb + model_mb),
+        sources=(
+            f"{trunk.source}: {trunk.train_s} s",
+            f"{head_key}: {head.source}",
+            *(f"{part}: {speeds.parts[part].source}" for part in parts),
+        ),
+    )
 
 
 def _with_keypoints(speed: ModelSpeed, head: KeypointHead, images_per_batch: int) -> ModelSpeed:
@@ -222,6 +136,13 @@ def _head_key(settings: TrainingSettings) -> str:
     if settings.model.rpn_only:
         return "rpn"
     return f"4conv_{2 * head.roi_resolution}" if isinstance(head, Conv4HeadSettings) else head.kind
+
+
+def _head_parts(settings: TrainingSettings) -> list[str]:
+    head = settings.model.mask_head
+    if isinstance(head, PointRendHeadSettings) and len(head.levels) > 1:
+        return ["levels"]
+    return []
 
 
 def semantic_speed(

@@ -17,7 +17,9 @@ from pointrend_repro.tools.export.graph import (
     DetectorGraph,
     padded_image,
 )
+from pointrend_repro.tools.export.solov2_graph import SoloGraph
 
+Graph = DetectorGraph | SoloGraph
 Format = Literal["onnx", "torchscript", "pt2"]
 
 # The first opset with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
@@ -25,7 +27,7 @@ _ONNX_OPSET = 20
 _MAX_SIDE_PX = 4096
 
 
-def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
+def write_graph(graph: Graph, form: Format, path: Path) -> None:
     """Write a graph for images of any size with any number of objects.
 
     Args:
@@ -35,7 +37,7 @@ def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
     Raises:
         UserError: a package is missing, or the model cannot be exported.
     """
-    writers: dict[Format, Callable[[DetectorGraph, Path], None]] = {
+    writers: dict[Format, Callable[[Graph, Path], None]] = {
         "onnx": _write_onnx,
         "torchscript": _write_torchscript,
         "pt2": _write_pt2,
@@ -49,24 +51,22 @@ def write_graph(graph: DetectorGraph, form: Format, path: Path) -> None:
             raise
         except Exception as error:  # torch's exporters raise many kinds, with long messages
             first = next(iter(str(error).splitlines()), "")
-            settings = graph.model.settings
             raise UserError(
-                f"{path}: a model with mask head {settings.mask_head.kind!r} and RoI layer "
-                f"{settings.detector.roi_layer.kind!r} cannot be exported as {form}: "
+                f"{path}: {graph.what} cannot be exported as {form}: "
                 f"{type(error).__name__}: {first}"
             ) from error
 
 
-def _write_pt2(graph: DetectorGraph, path: Path) -> None:
+def _write_pt2(graph: Graph, path: Path) -> None:
     torch.export.save(_exported(graph), path)
 
 
-def _write_torchscript(graph: DetectorGraph, path: Path) -> None:
+def _write_torchscript(graph: Graph, path: Path) -> None:
     traced = torch.jit.trace(graph, _example(), check_trace=False)
     traced.save(str(path))
 
 
-def _write_onnx(graph: DetectorGraph, path: Path) -> None:
+def _write_onnx(graph: Graph, path: Path) -> None:
     try:
         import onnxscript  # noqa: F401  torch.onnx needs it: report its absence at once
     except ImportError:
@@ -74,7 +74,10 @@ def _write_onnx(graph: DetectorGraph, path: Path) -> None:
             "export as onnx needs the packages onnx and onnxscript: "
             "pip install 'pointrend-repro[export]'"
         ) from None
-    if graph.model.settings.detector.roi_layer.kind == "roi_pool":
+    if (
+        isinstance(graph, DetectorGraph)
+        and graph.model.settings.detector.roi_layer.kind == "roi_pool"
+    ):
         raise UserError(
             "onnx: torch's exporter does not know RoIPool; export as pt2 or torchscript"
         )
@@ -83,14 +86,14 @@ def _write_onnx(graph: DetectorGraph, path: Path) -> None:
         dynamo=True,
         opset_version=_ONNX_OPSET,
         input_names=INPUTS,
-        output_names=graph.outputs,
+        output_names=list(graph.outputs),
         verbose=False,
     )
     assert program is not None
     program.save(str(path), external_data=False)
 
 
-def _exported(graph: DetectorGraph) -> torch.export.ExportedProgram:
+def _exported(graph: Graph) -> torch.export.ExportedProgram:
     smallest, largest = MIN_SIDE_PX // SIZE_DIVISOR, _MAX_SIDE_PX // SIZE_DIVISOR
     height, width = (
         torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width")

@@ -21,11 +21,12 @@ class DetectorGraph(nn.Module):
 
     Attributes:
         outputs: names of what `forward` returns.
+        what: the model in words, for messages.
 
     Raises:
         UserError: the detector has no feature pyramid. Such detectors see images that are not
             padded, which would need other graphs. Or the settings ask for soft-NMS or several
-            views, which a graph does not have.
+            views, which a graph does not have, or its mask head scores its masks.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -40,8 +41,18 @@ class DetectorGraph(nn.Module):
                 "test: nms soft_linear, flip and more_short_edges_px cannot be exported: a graph "
                 "sees an image once, and its NMS is hard"
             )
+        if getattr(model.mask_head, "iou_head", None) is not None:
+            raise UserError(
+                "model.mask_head.mask_scoring cannot be exported: a graph's objects are in the "
+                "order of their boxes' scores"
+            )
         self.model = model
         self.settings = settings
+        parts = model.settings
+        self.what = (
+            f"a model with mask head {parts.mask_head.kind!r} and RoI layer "
+            f"{parts.detector.roi_layer.kind!r}"
+        )
         self.outputs = ["boxes", "scores", "labels"]
         if model.mask_head is not None:
             self.outputs.append("mask_logits")
@@ -63,7 +74,8 @@ class DetectorGraph(nn.Module):
         """
         model, test = self.model, self.settings.test
         limits = (size[0], size[1])
-        features = self._features(image, size)
+        assert isinstance(model.backbone, FPNBackbone)
+        features = pyramid_of(model.backbone, image, size)
         rpn = model.own_proposals()
         anchors = rpn.anchors(features)
         rpn_logits, rpn_deltas = rpn(features)
@@ -79,16 +91,20 @@ class DetectorGraph(nn.Module):
             outputs += (model.keypoint_head(features, [boxes]),)
         return outputs
 
-    def _features(self, image: Tensor, size: Tensor) -> dict[str, Tensor]:
-        backbone = self.model.backbone
-        assert isinstance(backbone, FPNBackbone)
-        if backbone.flip_channels:
-            image = image.flip(0)
-        rows = torch.arange(image.shape[1], device=image.device) < size[0]
-        columns = torch.arange(image.shape[2], device=image.device) < size[1]
-        # Zero is the mean colour, as in the backbone's padding.
-        normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
-        return backbone.with_pyramid(backbone.bottom_up(normal.unsqueeze(0)))
+
+def pyramid_of(backbone: FPNBackbone, image: Tensor, size: Tensor) -> dict[str, Tensor]:
+    """Return the maps of one padded image, as `FPNBackbone` computes them of a batch.
+
+    Args:
+        image: as for `DetectorGraph.forward`, like `size`.
+    """
+    if backbone.flip_channels:
+        image = image.flip(0)
+    rows = torch.arange(image.shape[1], device=image.device) < size[0]
+    columns = torch.arange(image.shape[2], device=image.device) < size[1]
+    # Zero is the mean colour, as in the backbone's padding.
+    normal = (image - backbone.pixel_mean) / backbone.pixel_std * (rows[:, None] & columns)
+    return backbone.with_pyramid(backbone.bottom_up(normal.unsqueeze(0)))
 
 
 def padded_image(image: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """`pointrend-repro export`: writes the graph of a trained model, and what its numbers mean."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +9,21 @@ from pointrend_repro.base.files import write_json
 from pointrend_repro.base.provenance import start_record
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file
 from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.reading import with_test
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.solov2.model import SOLOv2
 from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
-from pointrend_repro.tools.export.formats import Format, write_graph
+from pointrend_repro.settings.solov2 import SoloInferenceSettings
+from pointrend_repro.tools.export.formats import Format, Graph, write_graph
 from pointrend_repro.tools.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGraph
+from pointrend_repro.tools.export.solov2_graph import SoloGraph
 
 _OUTPUTS = {
     "boxes": "float32 (R, 4), xyxy in pixels of `image`",
     "scores": "float32 (R,)",
     "labels": "int64 (R,), indices into `classes`",
+    "mask_probabilities": "float32 (R, H / 4, W / 4) over all of `image`; above 0.5 is the object",
     "mask_logits": "float32 (R, M, M) over each box; above 0 is the object",
     "keypoint_logits": "float32 (R, K, S, S) over each box, of `keypoints`; each is the centre of "
     "the largest pixel of its map, resized bicubically to the box's sides, rounded up",
@@ -32,29 +38,40 @@ def export_model(
     settings: InferenceSettings,
     *,
     head: str | None = None,
+    asked: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a detector as a graph, and `<output>.json` with its inputs, outputs and classes.
 
     Args:
         model: the `model.safetensors` of a training, or a name of `list_models`.
         weights: for a named model; None for a file.
+        settings: how a model with boxes predicts; SOLOv2 predicts as its paper says.
         head: the plug-in head that the file's model may have, as a variant names it.
+        asked: what to test with besides, under the keys of `test` in an inference setting.
 
     Raises:
         UserError: there is no such model, its file is faulty or does not match the record beside
             it, or it cannot be exported.
     """
-    finish = start_record(settings=settings.model_dump(mode="json"), seed=None, device="cpu")
     saved = _load(model, weights, head)
-    if not isinstance(saved.model, MaskRCNN):
-        raise UserError(
-            f"{model}: is of family {saved.model.settings.family}; detectors with a mask head, of "
-            "family mask_rcnn, are what can be exported"
-        )
-    graph = DetectorGraph(saved.model, settings)
+    graph = _graph(model, saved, settings, asked or {})
+    finish = start_record(settings=graph.settings.model_dump(mode="json"), seed=None, device="cpu")
     write_graph(graph, form, output)
-    description = _description(saved, form, settings, graph.outputs)
+    description = _description(saved, form, graph)
     write_json(output.with_name(f"{output.name}.json"), description | finish())
+
+
+def _graph(
+    name: str, saved: SavedModel, settings: InferenceSettings, asked: Mapping[str, Any]
+) -> Graph:
+    if isinstance(saved.model, SOLOv2):
+        return SoloGraph(saved.model, with_test(SoloInferenceSettings(), asked, where="--test"))
+    if isinstance(saved.model, MaskRCNN):
+        return DetectorGraph(saved.model, with_test(settings, asked, where="--test"))
+    raise UserError(
+        f"{name}: is of family {saved.model.settings.family}; detectors with a mask head, of "
+        "family mask_rcnn, and SOLOv2 are what can be exported"
+    )
 
 
 def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
@@ -65,10 +82,8 @@ def _load(model: str, weights: Path | None, head: str | None) -> SavedModel:
     return load_own_file(Path(model), head=head)
 
 
-def _description(
-    saved: SavedModel, form: Format, settings: InferenceSettings, outputs: list[str]
-) -> dict[str, Any]:
-    size = input_at_test(saved.input, settings.test)
+def _description(saved: SavedModel, form: Format, graph: Graph) -> dict[str, Any]:
+    size = input_at_test(saved.input, graph.settings.test)
     return {
         "format": form,
         "inputs": {
@@ -78,6 +93,6 @@ def _description(
             f"{SIZE_DIVISOR}, {MIN_SIDE_PX} at least; the graph normalises it",
             "size": "int64 (2,), height and width before padding",
         },
-        "outputs": {name: _OUTPUTS[name] for name in outputs},
+        "outputs": {name: _OUTPUTS[name] for name in graph.outputs},
         "classes": [name for _, name in saved.categories],
     } | ({} if saved.keypoints is None else {"keypoints": list(saved.keypoints.names)})

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pointrend_repro.data.structures import Proposals, Target
 from pointrend_repro.modeling.init import init_msra, init_normal, init_xavier
 from pointrend_repro.modeling.mask_heads.targets import crop_masks, of_class
-from pointrend_repro.settings.htc import MaskScoringSettings
+from pointrend_repro.settings.heads import MaskScoringSettings
 
 _NUM_CONVS, _NUM_HIDDEN = 4, 2
 
@@ -66,6 +66,10 @@ class MaskIouHead(nn.Module):
             x = F.relu(layer(x))
         ious: Tensor = self.predictor(x).float()
         return ious
+
+    def quality(self, roi_features: Tensor, mask_logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the IoU (R,) of masks of classes (R,), cut to what an IoU can be."""
+        return of_class(self(roi_features, mask_logits), labels).clamp(0, 1)
 
     def loss(
         self,

@@ -1,0 +1,1 @@
+"""The report's figures; `config/papers/3dfuture/figures.yaml` names them."""

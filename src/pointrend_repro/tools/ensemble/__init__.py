@@ -1,0 +1,1 @@
+"""Results of several models in one file, whatever toolbox they come from."""
