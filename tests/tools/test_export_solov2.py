@@ -67,7 +67,6 @@ def test_a_graph_finds_what_the_model_finds(
         height, width = wanted.probabilities.shape[1:]
         assert (height, width) == masks.shape[1:]
         torch.testing.assert_close(masks, wanted.probabilities, rtol=0, atol=1e-3)
-    print(counts)
     assert max(counts) > 3
 
 

@@ -138,6 +138,11 @@ def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
             f"{path}: is of mmdetection 1.x, whose boxes and RoIs lie elsewhere, so it would not "
             "find the same objects here (docs/weights.md); only start_from takes it"
         )
+    if any(tensor.startswith("roi_head.semantic_") for tensor in checkpoint.tensors):
+        raise UserError(
+            f"{path}: is of an HTC with a semantic branch, which is not here, and without which "
+            "its heads would see other features (docs/htc.md)"
+        )
     if checkpoint.source != "model":
         raise UserError(
             f"{path}: is an ImageNet backbone without heads, not {name}; to train from it, name "

@@ -96,7 +96,7 @@ class _Candidates:
 
     def best(self, count: int) -> "_Candidates":
         """Sort by score, and keep the first."""
-        order = self.scores.argsort(descending=True, stable=True)[:count]
+        order = self.scores.argsort(descending=True)[:count]
         return _Candidates(*(part[order] for part in self._parts()))
 
     def _parts(self) -> tuple[Tensor, ...]:
@@ -131,6 +131,6 @@ def _decayed(
         best.masks, best.scores, best.labels, decay=settings.decay, sigma=settings.sigma
     )
     kept = (scores >= settings.decayed_threshold).nonzero().flatten()
-    order = kept[scores[kept].argsort(descending=True, stable=True)][: settings.at_most]
+    order = kept[scores[kept].argsort(descending=True)][: settings.at_most]
     found = mask_logits(cells.kernels[best.cells[order]], mask_map).sigmoid()
     return FoundMasks(scores[order], best.labels[order], found)

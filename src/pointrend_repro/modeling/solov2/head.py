@@ -127,11 +127,15 @@ def with_coordinates(x: Tensor) -> Tensor:
         (N, C + 2, H, W).
     """
     n, _, height, width = x.shape
-    along_x, along_y = (
-        torch.linspace(-1, 1, side, device=x.device, dtype=x.dtype) for side in (width, height)
-    )
+    along_x, along_y = (_from_edge_to_edge(side, x) for side in (width, height))
     y, x_ = torch.meshgrid(along_y, along_x, indexing="ij")
     return torch.cat([x, torch.stack([x_, y]).expand(n, 2, height, width)], dim=1)
+
+
+def _from_edge_to_edge(side: int, like: Tensor) -> Tensor:
+    # torch.linspace would fix the number of places in a graph.
+    places = torch.arange(side, device=like.device, dtype=torch.float32)
+    return (places * (2 / max(side - 1, 1)) - 1).to(like.dtype)
 
 
 def _alike(pyramid: list[Tensor]) -> list[Tensor]:
@@ -151,4 +155,4 @@ def _resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _size(x: Tensor) -> tuple[int, int]:
-    return int(x.shape[2]), int(x.shape[3])
+    return x.shape[2], x.shape[3]  # not as numbers: a graph's sizes are not known yet
