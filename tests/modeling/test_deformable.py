@@ -81,6 +81,20 @@ def test_it_keeps_the_order_of_a_map_in_memory() -> None:
     assert conv(x.contiguous(memory_format=last)).is_contiguous(memory_format=last)
 
 
+def test_bfloat16_is_close_to_float32() -> None:
+    torch.manual_seed(0)
+    conv = DeformableConvNorm(8, 8, 3, norm="frozen_bn")
+    nn.init.normal_(conv.offset.weight, std=0.1)
+    x = torch.randn(1, 8, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = conv(x.bfloat16())
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), conv(x), atol=0.1, rtol=0.1)
+    found.float().sum().backward()
+    assert conv.weight.grad is not None
+    assert conv.weight.grad.dtype == torch.float32
+
+
 @pytest.mark.parametrize("name", ["resnet18_narrow", "resnext50_narrow", "res2net50_narrow"])
 def test_the_3x3_convolutions_of_res3_to_res5_deform(name: str) -> None:
     trunk = ResNet(name, norm="gn", stride_in_1x1=False, freeze_at=0, deformable=True)

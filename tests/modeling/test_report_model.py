@@ -7,6 +7,7 @@ from torch import Tensor
 from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
+from pointrend_repro.modeling.views import View, detect_in_views
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 SETTINGS = InferenceSettings(output_resolution=40, points_per_step=90)
@@ -86,3 +87,15 @@ def test_an_image_s_objects_do_not_depend_on_the_others_of_its_batch() -> None:
         assert one.mask_logits.shape[1:] == (40, 40)
         off = (one.mask_logits - other.mask_logits).abs() > 1e-3
         assert not len(off) or off.float().mean() < 1e-3
+
+
+def test_several_views_see_class_agnostic_boxes() -> None:
+    model, shown = detector().eval(), image()
+    (wanted,) = model.detect([shown], SETTINGS)
+    upright, mirrored = View(shown, False, (70, 90)), View(shown.flip(2), True, (70, 90))
+    alone = detect_in_views(model, [upright], SETTINGS)
+    torch.testing.assert_close(alone.boxes, wanted.boxes, atol=1e-3, rtol=1e-4)
+    together = detect_in_views(model, [upright, mirrored], SETTINGS)
+    assert len(together.boxes) > 0
+    assert together.mask_logits is not None
+    assert together.mask_logits.shape == (len(together.boxes), 40, 40)

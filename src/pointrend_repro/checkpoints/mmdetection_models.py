@@ -18,7 +18,7 @@ from pointrend_repro.settings.solov2 import (
 
 _COCO: Categories = [(c.id, c.name) for c in COCO_CATEGORIES]
 
-# Trained from torchvision's weights.
+# Trained from torchvision's and, for X-101, open-mmlab's weights.
 _R50 = BackboneSettings(
     name="resnet50",
     stride_in_1x1=False,
@@ -26,11 +26,25 @@ _R50 = BackboneSettings(
     pixel_mean=(123.675, 116.280, 103.530),
     pixel_std=(58.395, 57.120, 57.375),
 )
+_X101 = _R50.model_copy(update={"name": "resnext101_64x4d"})
 
 
 def mmdetection_models() -> dict[str, KnownModel]:
     """Return them by name."""
-    return _cascades() | _mask_scoring_models() | _solov2_models()
+    return _cascades() | _mask_scoring_models() | _solov2_models() | _mask_rcnns()
+
+
+def _mask_rcnns() -> dict[str, KnownModel]:
+    """Its mask-rcnn_x101-64x4d-fpn; detectron2 has a Mask R-CNN on R-50 with DCN (dconv_c3-c5)."""
+    head = Conv4HeadSettings(kind="4conv")
+    deformable = BackboneSettings(name="resnet50", deformable=True)
+    trunks = {"x101_64x4d": _X101, "r50_dcn": deformable}
+    return {
+        f"mask_rcnn_{name}_fpn_coco": KnownModel(
+            ModelSettings(backbone=trunk, mask_head=head), InputSettings(), _COCO
+        )
+        for name, trunk in trunks.items()
+    }
 
 
 def _cascades() -> dict[str, KnownModel]:

@@ -104,19 +104,21 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
     if "stem.conv1.weight" in tensors:
         source = "torchvision" if about.get("__author__") == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
-    told = trunk_settings(about.get("meta"))
-    if is_mmdetection_solov2(tensors):
-        return Checkpoint(from_mmdetection_solov2(tensors), "model", backbone=told)
     if is_mmdetection(tensors):
-        is_old = is_mmdetection1(tensors)
-        ours = from_mmdetection1(tensors) if is_old else from_mmdetection(tensors)
-        return Checkpoint(ours, "mmdetection1" if is_old else "model", backbone=told)
+        return _of_mmdetection(tensors, trunk_settings(about.get("meta")))
     return Checkpoint(
         from_detectron2(tensors),
         "model",
         _pixel_values(path, "pixel_mean", tensors),
         _pixel_values(path, "pixel_std", tensors),
     )
+
+
+def _of_mmdetection(tensors: dict[str, Tensor], told: dict[str, Any]) -> Checkpoint:
+    if is_mmdetection1(tensors):
+        return Checkpoint(from_mmdetection1(tensors), "mmdetection1", backbone=told)
+    rename = from_mmdetection_solov2 if is_mmdetection_solov2(tensors) else from_mmdetection
+    return Checkpoint(rename(tensors), "model", backbone=told)
 
 
 def _classifier(

@@ -92,10 +92,15 @@ class DeformableConvNorm(ConvNorm):
         _set_geometry(self.offset, stride, dilation)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        out: Tensor = deform_conv2d(
-            input, self.offset(input), weight, bias, self.stride, self.padding, self.dilation
-        )
-        # torchvision gives rows of channels back as planes, which all later layers would keep.
+        offset = self.offset(input)
+        # torchvision's operator has no bfloat16.
+        with torch.autocast(input.device.type, enabled=False):
+            x, at = (t.float() if t.dtype == torch.bfloat16 else t for t in (input, offset))
+            out: Tensor = deform_conv2d(
+                x, at, weight, bias, self.stride, self.padding, self.dilation
+            )
+        out = out.to(offset.dtype)
+        # Nor does it keep rows of channels, which all later layers would lose, too.
         last = input.is_contiguous(memory_format=torch.channels_last)
         return out.contiguous(memory_format=torch.channels_last) if last else out
 
