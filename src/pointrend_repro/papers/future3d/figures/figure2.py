@@ -68,15 +68,11 @@ def draw(
     Raises:
         UserError: there is no image, or one cannot be read.
     """
-    given = {
-        "pointrend": {"output_resolution": output_resolution, "points_per_step": points_per_step}
-    }
+    asked = {"output_resolution": output_resolution, "points_per_step": points_per_step}
     records = choose_busy(dataset, num_images)
     images = [read_record(record) for record in records]
-    found = {
-        part: [_predict(models[part], image, given.get(part, {})) for image in images]
-        for part in _NAMES
-    }
+    ways = {part: asked if part == "pointrend" else {} for part in _NAMES}
+    found = {p: [_predict(models[p], image, way) for image in images] for p, way in ways.items()}
     shown, rule = _by_one_rule(found)
     tall = max(image.shape[0] / image.shape[1] for image in images)
     figure = new_figure(0.2 + len(images) * tall * WIDTH_IN / len(_NAMES))
