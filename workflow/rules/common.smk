@@ -30,6 +30,7 @@ from pointrend_repro.experiments.nodes import (
     page_paths,
     prediction_rule,
 )
+from pointrend_repro.experiments.drawable import datasets_shown
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.identity import identity, settings_digest
 from pointrend_repro.base.names import NAME_PATTERN
@@ -365,7 +366,7 @@ def drawn(wildcards):
 def drawn_data(wildcards):
     """The records of the data sets whose images, or whose records themselves, are drawn."""
     figure = drawn(wildcards)
-    names = [GRID.dataset_shown(figure), *GRID.datasets_shown(figure).values()]
+    names = [GRID.dataset_shown(figure), *datasets_shown(GRID, figure).values()]
     return [f"{RESULTS}/{dataset_path(name)}" for name in dict.fromkeys(names)]
 
 

@@ -51,11 +51,7 @@ def ensemble(
         nms_iou=iou,
         detections_per_image=detections,
     )
-    members = read_members(predictions, annotations)
-    if overlap == "masks":
-        for member in members:
-            if len(member) and not member.has_masks:
-                raise UserError(f"{member.path}: has no masks; say --overlap boxes")
+    members = read_members(predictions, annotations, need_masks=overlap == "masks")
     for warning in strangers(members):
         print(f"pointrend-repro: warning: {warning}", file=sys.stderr)
     write_ensemble(members, settings, output)

@@ -36,7 +36,7 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
     """
     drawing = figure.drawing
     grid.scores_shown(figure)
-    grid.datasets_shown(figure)
+    datasets_shown(grid, figure)
     for part, needed in drawing.models.items():
         variant = grid.trainings_shown(figure)[part].variant
         lacking = _lacking(grid.variants[variant].model.model_dump(), needed)
@@ -45,6 +45,22 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
                 f"{figure.where}: models: {part}: {figure.entry.draw} needs a model with "
                 f"{lacking}, which {grid.variant_files[variant]} has not"
             )
+
+
+def datasets_shown(grid: Grid, figure: PaperFigure) -> dict[str, str]:
+    """Return the data sets that a figure compares, by part.
+
+    Raises:
+        UserError: the preset has none in the role of one.
+    """
+    known = grid.preset.datasets
+    lacking = [role for role in figure.entry.datasets.values() if role not in known]
+    if lacking:
+        raise UserError(
+            f"presets/{grid.name}.yaml: {figure.public_name} shows data set {lacking[0]}; add it "
+            f"to the preset's datasets, or take {figure.public_name} off the preset"
+        )
+    return {part: known[role] for part, role in figure.entry.datasets.items()}
 
 
 def _lacking(settings: dict[str, Any], needed: list[str]) -> str:

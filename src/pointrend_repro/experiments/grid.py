@@ -76,8 +76,8 @@ class Grid:
         roles = {column.dataset for table in tables.values() for column in table.columns.values()}
         used = {name for role, name in self.preset.datasets.items() if role in roles}
         used |= {training.dataset for training in part.trainings}  # some in no column
-        figures = [known[name] for name in part.preset.figures]
-        used |= {name for figure in figures for name in self.datasets_shown(figure).values()}
+        shown = [known[name].entry for name in part.preset.figures]
+        used |= {self.preset.datasets[r] for entry in shown for r in entry.datasets.values()}
         return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
     @cached_property
@@ -198,20 +198,6 @@ class Grid:
                     f"add such a table, or take {figure.public_name} off the preset"
                 )
         return shown
-
-    def datasets_shown(self, figure: PaperFigure) -> dict[str, str]:
-        """The data sets that a figure compares, by part.
-
-        Raises:
-            UserError: the preset has none in the role of one.
-        """
-        lacking = [r for r in figure.entry.datasets.values() if r not in self.preset.datasets]
-        if lacking:
-            raise UserError(
-                f"presets/{self.name}.yaml: {figure.public_name} shows data set {lacking[0]}; add "
-                f"it to the preset's datasets, or take {figure.public_name} off the preset"
-            )
-        return {part: self.preset.datasets[r] for part, r in figure.entry.datasets.items()}
 
     def dataset_shown(self, figure: PaperFigure) -> str:
         """The data set whose images a figure or picture shows, or that are scored for it."""

@@ -17,6 +17,7 @@ from pointrend_repro.config.figures import PagePicture, PaperFigure
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.experiments.drawable import datasets_shown
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training, dataset_path
 from pointrend_repro.figures.drawing import (
@@ -174,7 +175,7 @@ def load_described(
         UserError: a data set is not checked, or was before a check found what the figure shows.
     """
     described, used = {}, []
-    for part, dataset in grid.datasets_shown(figure).items():
+    for part, dataset in datasets_shown(grid, figure).items():
         file = dataset_path(dataset)
         described[part] = read_json(results_dir / file)
         if any(key not in described[part] for key in figure.drawing.checked):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.experiments.drawable import datasets_shown
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
@@ -123,7 +124,7 @@ def _are_scored(grid: Grid, progress: Progress, figure: str) -> bool:
 
 
 def _are_checked(grid: Grid, places: Places, figure: str) -> bool:
-    names = grid.datasets_shown(grid.drawn.figures[figure]).values()
+    names = datasets_shown(grid, grid.drawn.figures[figure]).values()
     return all((places.results / dataset_path(name)).is_file() for name in names)
 
 

@@ -16,13 +16,16 @@ from pointrend_repro.evaluation.instance_results import (
 from pointrend_repro.evaluation.official_files import read_ground_truth
 
 
-def read_members(paths: Sequence[Path], annotations: Path | None) -> list[InstanceResults]:
+def read_members(
+    paths: Sequence[Path], annotations: Path | None, *, need_masks: bool = False
+) -> list[InstanceResults]:
     """Read each model's predictions in COCO's results format, and require that they fit together.
 
     Args:
         paths: of the files. One beside which a record of this package lies must match it.
         annotations: what the models predicted, in COCO's format; none: only what the files
             themselves tell can be checked.
+        need_masks: whether masks will be compared.
 
     Raises:
         UserError: a file is faulty, or cannot be of the same images and classes as the others.
@@ -39,7 +42,10 @@ def read_members(paths: Sequence[Path], annotations: Path | None) -> list[Instan
             require_known(
                 member, sizes=sizes, category_ids={each["id"] for each in truth["categories"]}
             )
-    _require_same_kind([member for member in members if len(member)])
+    filled = [member for member in members if len(member)]
+    _require_same_kind(filled)
+    if need_masks and filled and not filled[0].has_masks:
+        raise UserError(f"{filled[0].path}: has no masks; say --overlap boxes")
     _require_same_sizes(members)
     return members
 
