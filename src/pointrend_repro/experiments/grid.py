@@ -19,7 +19,6 @@ from pointrend_repro.config.variants import Variant, kind_of, together
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
-from pointrend_repro.experiments.shown import datasets_shown
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
@@ -75,8 +74,8 @@ class Grid:
         roles = {column.dataset for table in tables.values() for column in table.columns.values()}
         used = {name for role, name in self.preset.datasets.items() if role in roles}
         used |= {training.dataset for training in part.trainings}  # some in no column
-        figures = [known[name] for name in part.preset.figures]
-        used |= {name for figure in figures for name in datasets_shown(self, figure).values()}
+        shown = [known[name].entry for name in part.preset.figures]
+        used |= {self.preset.datasets[r] for entry in shown for r in entry.datasets.values()}
         return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
     @cached_property

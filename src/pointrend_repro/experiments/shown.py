@@ -1,17 +1,13 @@
 """What a figure or picture shows of a grid: models, numbers, and data sets."""
 
-from typing import TYPE_CHECKING
-
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.figures import PaperFigure
 from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 
-if TYPE_CHECKING:
-    from pointrend_repro.experiments.grid import Grid
 
-
-def trainings_shown(grid: "Grid", figure: PaperFigure) -> dict[str, Training]:
+def trainings_shown(grid: Grid, figure: PaperFigure) -> dict[str, Training]:
     """The trainings whose models a figure or picture shows, always the first trial, by part.
 
     Raises:
@@ -31,7 +27,7 @@ def trainings_shown(grid: "Grid", figure: PaperFigure) -> dict[str, Training]:
     return shown
 
 
-def scores_shown(grid: "Grid", figure: PaperFigure) -> dict[str, Evaluation | Cost]:
+def scores_shown(grid: Grid, figure: PaperFigure) -> dict[str, Evaluation | Cost]:
     """The numbers that a figure plots, of the first trial, by part.
 
     Raises:
@@ -53,7 +49,7 @@ def scores_shown(grid: "Grid", figure: PaperFigure) -> dict[str, Evaluation | Co
     return shown
 
 
-def datasets_shown(grid: "Grid", figure: PaperFigure) -> dict[str, str]:
+def datasets_shown(grid: Grid, figure: PaperFigure) -> dict[str, str]:
     """The data sets that a figure compares, by part.
 
     Raises:
@@ -68,7 +64,7 @@ def datasets_shown(grid: "Grid", figure: PaperFigure) -> dict[str, str]:
     return {part: grid.preset.datasets[r] for part, r in figure.entry.datasets.items()}
 
 
-def dataset_shown(grid: "Grid", figure: PaperFigure) -> str:
+def dataset_shown(grid: Grid, figure: PaperFigure) -> str:
     """The data set whose images a figure or picture shows, or that are scored for it."""
     if not figure.entry.models:
         return grid.preset.datasets.get(figure.entry.role, "")
