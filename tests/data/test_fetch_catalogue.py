@@ -66,7 +66,7 @@ def test_published_numbers(shipped: Catalogue) -> None:
 
 def test_names_on_the_command_line(shipped: Catalogue) -> None:
     assert shipped.expand(["coco", "coco", "lvis"]) == ["coco", "lvis"]
-    assert len(shipped.expand(["imagenet"])) == 10
+    assert len(shipped.expand(["imagenet"])) == 11
     assert all(name in shipped.expand(["checkpoints"]) for name in ["mask_rcnn_r50_fpn_1x_coco"])
     with pytest.raises(UserError, match="no download 'imagnet'; did you mean 'imagenet'"):
         shipped.expand(["imagnet"])
