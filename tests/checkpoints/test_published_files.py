@@ -159,14 +159,14 @@ def test_a_models_file_is_read(file: PublishedModel, tmp_path: Path) -> None:
 
 
 def _files_fetched_into(folder: str) -> Iterable[str]:
-    """Files of Detectron and detectron2; torchvision's models themselves have torchvision's names
-    (test_torchvision_names.py)."""
+    """Files of Detectron and detectron2; the others have torchvision's names
+    (test_torchvision_names.py, test_res2net_names.py)."""
     return (
         name if folder == "checkpoints" else re.split("/detectron2?/", file.urls[0])[-1]
         for name, download in load_catalogue().downloads.items()
         if download.into.split("/")[0] == folder
         for file in download.files
-        if "download.pytorch.org" not in file.urls[0]
+        if "fbaipublicfiles.com" in file.urls[0]
     )
 
 

@@ -26,6 +26,7 @@ from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.shown import trainings_shown
 from pointrend_repro.figures.detections import by_one_rule, corresponding
 from pointrend_repro.figures.drawing import (
     box_window,
@@ -460,7 +461,7 @@ def test_the_presets_draw_all_figures_from_trainings_that_they_have(name: str) -
     on_coco = [name for name in grid.preset.figures if ENTRIES[name].role == "coco"]
     assert on_coco == FIGURES
     for figure in FIGURES:
-        trainings = grid.trainings_shown(grid.drawn.figure(figure)).values()
+        trainings = trainings_shown(grid, grid.drawn.figure(figure)).values()
         assert {t.variant for t in trainings} == set(ENTRIES[figure].models.values())
         assert {(t.dataset, t.trial) for t in trainings} == {(grid.preset.datasets["coco"], 0)}
         assert set(trainings) <= set(grid.trainings)

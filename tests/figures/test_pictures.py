@@ -22,6 +22,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.commands import figures
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.shown import trainings_shown
 from pointrend_repro.figures.drawing import shared_style, view_window
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import choose_objects
@@ -190,6 +191,6 @@ def test_the_presets_show_all_pictures_of_trainings_that_they_have(name: str) ->
     grid = load_grid(name)
     assert grid.preset.pictures == ["comparison", "subdivision", "curves", "costs"]
     for picture in grid.drawn_pictures:
-        assert set(grid.trainings_shown(grid.drawn.picture(picture)).values()) <= set(
+        assert set(trainings_shown(grid, grid.drawn.picture(picture)).values()) <= set(
             grid.trainings
         )

@@ -10,6 +10,7 @@ from pointrend_repro.data.cityscapes import prepare_instances
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.semantic import TRAIN_CLASSES
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.shown import trainings_shown
 from pointrend_repro.figures.busy import choose_busy
 from pointrend_repro.figures.drawing import save_figure, shared_style
 from pointrend_repro.figures.streets import colored, colored_over
@@ -111,7 +112,7 @@ def test_presets_train_what_the_street_figures_need(preset: str) -> None:
     assert {"figure8", "figure9"} <= set(grid.preset.figures)
     for figure in ("figure8", "figure9"):
         shown = grid.drawn.figure(figure)
-        trainings = grid.trainings_shown(shown)
+        trainings = trainings_shown(grid, shown)
         assert {part: t.variant for part, t in trainings.items()} == shown.entry.models
         assert {t.dataset for t in trainings.values()} == {grid.preset.datasets["cityscapes"]}
 

@@ -39,6 +39,12 @@ from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
 from pointrend_repro.reporting.collect import COLUMNS
+from pointrend_repro.experiments.shown import (
+    dataset_shown,
+    datasets_shown,
+    scores_shown,
+    trainings_shown,
+)
 from pointrend_repro.pipeline.resources import (
     ask,
     launcher,
@@ -365,20 +371,20 @@ def drawn(wildcards):
 def drawn_data(wildcards):
     """The records of the data sets whose images, or whose records themselves, are drawn."""
     figure = drawn(wildcards)
-    names = [GRID.dataset_shown(figure), *GRID.datasets_shown(figure).values()]
+    names = [dataset_shown(GRID, figure), *datasets_shown(GRID, figure).values()]
     return [f"{RESULTS}/{dataset_path(name)}" for name in dict.fromkeys(names)]
 
 
 def drawn_data_root_option(wildcards):
     """The command-line option that names the user's own folder of those images."""
-    dataset = GRID.dataset_shown(drawn(wildcards))
+    dataset = dataset_shown(GRID, drawn(wildcards))
     return SETTINGS.root_option(dataset, GRID.datasets[dataset].layout)
 
 
 def drawn_models(wildcards):
     """The trained models that are drawn, and where they come from, or the scores."""
-    shown = GRID.trainings_shown(drawn(wildcards)).values()
-    scores = GRID.scores_shown(drawn(wildcards)).values()
+    shown = trainings_shown(GRID, drawn(wildcards)).values()
+    scores = scores_shown(GRID, drawn(wildcards)).values()
     models = [path for training in shown for path in model_files(training)]
     return [*models, *(f"{RESULTS}/{score.path}" for score in scores)]
 
@@ -468,5 +474,5 @@ def cost_digest(metric):
 
 def figure_settings_in_force(wildcards):
     """What the models that a figure shows are trained with, beside the defaults."""
-    trainings = GRID.trainings_shown(drawn(wildcards)).values()
+    trainings = trainings_shown(GRID, drawn(wildcards)).values()
     return captions.shown_in_force(GRID, [(t.dataset, t.variant) for t in trainings])

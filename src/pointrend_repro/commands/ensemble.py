@@ -42,7 +42,7 @@ def ensemble(
     Masks are taken as they are. The weights of the 3D-FUTURE report are those of --scores.
     """
     from pointrend_repro.tools.ensemble.files import PoolSettings, write_ensemble
-    from pointrend_repro.tools.ensemble.members import read_members, strangers
+    from pointrend_repro.tools.ensemble.members import read_members, require_masks, strangers
 
     settings = PoolSettings(
         weights=_weights(len(predictions), weights, scores, weighting),
@@ -53,9 +53,7 @@ def ensemble(
     )
     members = read_members(predictions, annotations)
     if overlap == "masks":
-        for member in members:
-            if len(member) and not member.has_masks:
-                raise UserError(f"{member.path}: has no masks; say --overlap boxes")
+        require_masks(members)
     for warning in strangers(members):
         print(f"pointrend-repro: warning: {warning}", file=sys.stderr)
     write_ensemble(members, settings, output)

@@ -18,6 +18,7 @@ from pointrend_repro.commands.options import (
     prepare_device,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.experiments.shown import dataset_shown
 
 if TYPE_CHECKING:
     from pointrend_repro.config.figures import PaperFigure
@@ -99,5 +100,5 @@ def _shown_data(grid: "Grid", drawn: "PaperFigure", data_root: Path | None) -> "
     from pointrend_repro.experiments.drawable import require_models
 
     require_models(grid, drawn)
-    dataset = grid.dataset_shown(drawn)
+    dataset = dataset_shown(grid, drawn)
     return data_paths(dataset, grid.datasets[dataset], UserData(data_root))

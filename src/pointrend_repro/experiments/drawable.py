@@ -5,6 +5,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.config.figures import PLOTTED, PaperFigure
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.shown import datasets_shown, scores_shown, trainings_shown
 
 
 def require_drawable(grid: Grid) -> None:
@@ -35,10 +36,10 @@ def require_models(grid: Grid, figure: PaperFigure) -> None:
             kind than the drawing needs.
     """
     drawing = figure.drawing
-    grid.scores_shown(figure)
-    grid.datasets_shown(figure)
+    scores_shown(grid, figure)
+    datasets_shown(grid, figure)
     for part, needed in drawing.models.items():
-        variant = grid.trainings_shown(figure)[part].variant
+        variant = trainings_shown(grid, figure)[part].variant
         lacking = _lacking(grid.variants[variant].model.model_dump(), needed)
         if lacking:
             raise UserError(

@@ -8,16 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.config.datasets import Dataset
-from pointrend_repro.config.figures import PLOTTED, Figures, PaperFigure
+from pointrend_repro.config.figures import PLOTTED, Figures
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import overrides_at_test, resolve_inference
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, kind_of, together
-from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
@@ -76,8 +74,8 @@ class Grid:
         roles = {column.dataset for table in tables.values() for column in table.columns.values()}
         used = {name for role, name in self.preset.datasets.items() if role in roles}
         used |= {training.dataset for training in part.trainings}  # some in no column
-        figures = [known[name] for name in part.preset.figures]
-        used |= {name for figure in figures for name in self.datasets_shown(figure).values()}
+        shown = [known[name].entry for name in part.preset.figures]
+        used |= {self.preset.datasets[r] for entry in shown for r in entry.datasets.values()}
         return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
     @cached_property
@@ -158,66 +156,6 @@ class Grid:
     def kind_of(self, prediction: Prediction) -> PredictionKind:
         """What kind a prediction is of: a file of objects, label maps."""
         return kind_of(self.variants[prediction.training.variant])
-
-    def trainings_shown(self, figure: PaperFigure) -> dict[str, Training]:
-        """The trainings whose models a figure or picture shows, always the first trial, by part.
-
-        Raises:
-            UserError: they are not among those that the preset's tables use.
-        """
-        role = figure.entry.role
-        dataset = self.preset.datasets.get(role, "")
-        shown = {part: Training(dataset, name, 0) for part, name in figure.entry.models.items()}
-        for training in shown.values():
-            if training not in self.trainings:
-                raise UserError(
-                    f"presets/{self.name}.yaml: {figure.public_name} needs variant "
-                    f"{training.variant!r} trained on data set {role!r}, which no table of the "
-                    f"preset asks for; add such a table, and {role} to its datasets, or take "
-                    f"{figure.public_name} off the preset"
-                )
-        return shown
-
-    def scores_shown(self, figure: PaperFigure) -> dict[str, Evaluation | Cost]:
-        """The numbers that a figure plots, of the first trial, by part.
-
-        Raises:
-            UserError: no table of the preset asks for one.
-        """
-        shown: dict[str, Evaluation | Cost] = {}
-        for part, score in figure.entry.scores.items():
-            if METRICS.find(score.metric).reads is None:
-                shown[part] = Cost(score.variant, score.inference, score.metric)
-            else:
-                training = Training(self.dataset_shown(figure), score.variant, 0)
-                shown[part] = Evaluation(Prediction(training, score.inference), score.metric)
-            if shown[part] not in [*self.evaluations, *self.costs]:
-                raise UserError(
-                    f"presets/{self.name}.yaml: {figure.public_name} plots {score.metric} of "
-                    f"{score.variant} ({score.inference}), which no table of the preset asks for; "
-                    f"add such a table, or take {figure.public_name} off the preset"
-                )
-        return shown
-
-    def datasets_shown(self, figure: PaperFigure) -> dict[str, str]:
-        """The data sets that a figure compares, by part.
-
-        Raises:
-            UserError: the preset has none in the role of one.
-        """
-        lacking = [r for r in figure.entry.datasets.values() if r not in self.preset.datasets]
-        if lacking:
-            raise UserError(
-                f"presets/{self.name}.yaml: {figure.public_name} shows data set {lacking[0]}; add "
-                f"it to the preset's datasets, or take {figure.public_name} off the preset"
-            )
-        return {part: self.preset.datasets[r] for part, r in figure.entry.datasets.items()}
-
-    def dataset_shown(self, figure: PaperFigure) -> str:
-        """The data set whose images a figure or picture shows, or that are scored for it."""
-        if not figure.entry.models:
-            return self.preset.datasets.get(figure.entry.role, "")
-        return next(iter(self.trainings_shown(figure).values())).dataset
 
     @property
     def drawn_pictures(self) -> list[str]:

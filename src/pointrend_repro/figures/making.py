@@ -19,6 +19,12 @@ from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training, dataset_path
+from pointrend_repro.experiments.shown import (
+    dataset_shown,
+    datasets_shown,
+    scores_shown,
+    trainings_shown,
+)
 from pointrend_repro.figures.drawing import (
     PageContent,
     Picture,
@@ -100,14 +106,14 @@ def _draw(
         described, scores_used = load_described(grid, figure, results_dir)
         drawn = draw(described)
     else:
-        models, used = load_models(grid, grid.trainings_shown(figure), results_dir)
+        models, used = load_models(grid, trainings_shown(grid, figure), results_dir)
         drawn, scores_used = draw(models, read_shown_data(data, models)), []
     return drawn, {
         "preset": grid.name,
         "title": figure.entry.title or drawn.title,
         "caption": figure.entry.caption or drawn.caption,
         "warning": grid.preset.warning,
-        "dataset": grid.dataset_shown(figure),
+        "dataset": dataset_shown(grid, figure),
         "image_ids": drawn.image_ids,
         "models": used,
         "scores": scores_used,
@@ -151,7 +157,7 @@ def load_scores(
         UserError: a file is missing, or was edited.
     """
     scores, used = {}, []
-    for part, shown in grid.scores_shown(figure).items():
+    for part, shown in scores_shown(grid, figure).items():
         content = read_json(results_dir / shown.path)
         try:
             values, made = content["values"], content["origin"]["evaluate"]["output_digest"]
@@ -174,7 +180,7 @@ def load_described(
         UserError: a data set is not checked, or was before a check found what the figure shows.
     """
     described, used = {}, []
-    for part, dataset in grid.datasets_shown(figure).items():
+    for part, dataset in datasets_shown(grid, figure).items():
         file = dataset_path(dataset)
         described[part] = read_json(results_dir / file)
         if any(key not in described[part] for key in figure.drawing.checked):

@@ -17,6 +17,7 @@ from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Cost
+from pointrend_repro.experiments.shown import scores_shown
 from pointrend_repro.figures.drawing import Score
 from pointrend_repro.papers.sharpmask.figures import capacity, detection, recall
 
@@ -84,7 +85,7 @@ def grid() -> Grid:
 
 def write_scores(grid: Grid, name: str, results_dir: Path) -> dict[str, Path]:
     found = {}
-    for part, shown in grid.scores_shown(grid.drawn.figure(name)).items():
+    for part, shown in scores_shown(grid, grid.drawn.figure(name)).items():
         made = score("", float(len(found) + 1))
         values: Mapping[str, Any] = {"total_ms": 100.0} if isinstance(shown, Cost) else made.values
         content = {"metric": shown.metric, "values": values, "curves": made.curves}

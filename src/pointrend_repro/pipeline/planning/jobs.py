@@ -16,6 +16,7 @@ from pointrend_repro.experiments.nodes import (
     page_paths,
     prediction_rule,
 )
+from pointrend_repro.experiments.shown import datasets_shown, scores_shown, trainings_shown
 from pointrend_repro.pipeline.planning.progress import Progress
 
 _FIGURE_FILES = (".png", ".pdf", ".json")
@@ -102,14 +103,14 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
     thinned = [(pictures / "curves.csv").is_file()] if "curves" in grid.preset.pictures else []
     return {
         "draw_figure": [
-            all(map(progress.is_trained, grid.trainings_shown(grid.drawn.figures[name]).values()))
+            all(map(progress.is_trained, trainings_shown(grid, grid.drawn.figures[name]).values()))
             and _are_scored(grid, progress, name)
             and _are_checked(grid, places, name)
             and all((figures / f"{name}{ending}").is_file() for ending in _FIGURE_FILES)
             for name in grid.preset.figures
         ],
         "draw_picture": [
-            all(map(progress.is_trained, grid.trainings_shown(grid.drawn.pictures[name]).values()))
+            all(map(progress.is_trained, trainings_shown(grid, grid.drawn.pictures[name]).values()))
             and (pictures / f"{name}.json").is_file()
             for name in grid.drawn_pictures
         ],
@@ -119,11 +120,11 @@ def _of_pictures(grid: Grid, progress: Progress, places: Places) -> dict[str, li
 
 def _are_scored(grid: Grid, progress: Progress, figure: str) -> bool:
     made = progress.evaluations | progress.costs
-    return all(made[score] for score in grid.scores_shown(grid.drawn.figures[figure]).values())
+    return all(made[score] for score in scores_shown(grid, grid.drawn.figures[figure]).values())
 
 
 def _are_checked(grid: Grid, places: Places, figure: str) -> bool:
-    names = grid.datasets_shown(grid.drawn.figures[figure]).values()
+    names = datasets_shown(grid, grid.drawn.figures[figure]).values()
     return all((places.results / dataset_path(name)).is_file() for name in names)
 
 

@@ -74,6 +74,17 @@ def _require_same_kind(filled: Sequence[InstanceResults]) -> None:
             )
 
 
+def require_masks(members: Sequence[InstanceResults]) -> None:
+    """Refuse files of boxes alone where masks are to be compared.
+
+    Raises:
+        UserError: there is one.
+    """
+    for member in members:
+        if len(member) and not member.has_masks:
+            raise UserError(f"{member.path}: has no masks; say --overlap boxes")
+
+
 def _require_same_sizes(members: Sequence[InstanceResults]) -> None:
     known: dict[Any, tuple[Any, Path]] = {}
     for member in members:

@@ -28,6 +28,10 @@ from pointrend_repro.figures.drawing import (
 MODELS = {"htc": ["mask_head"], "solov2": ["backbone"], "pointrend": ["mask_head.kind=pointrend"]}
 
 _NAMES = {"htc": "HTC", "solov2": "SOLOv2", "pointrend": "PointRend"}
+_CAPTION = (
+    "Masks of HTC, SOLOv2 and PointRend (from left to right), {rule} Objects that overlap one of "
+    f"PointRend's have its colour. Shown are {BUSY_CHOICE}."
+)
 _SIDE_PX = 480  # at least, of the longer side
 _MIN_SCORE = 0.5
 _SHOWN = 5
@@ -91,10 +95,7 @@ def draw(
     return Picture(
         figure,
         title="Figure 2: HTC, SOLOv2 and PointRend on the same images",
-        caption=(
-            f"Masks of HTC, SOLOv2 and PointRend (from left to right), {rule} Objects that overlap "
-            f"one of PointRend's have its colour. Shown are {BUSY_CHOICE}."
-        ),
+        caption=_CAPTION.format(rule=rule),
         alternative_text=(
             f"{len(images)} rows of the same picture three times, with objects tinted and outlined "
             "by HTC, SOLOv2 and PointRend."
