@@ -29,7 +29,8 @@ def small_model() -> SOLOv2:
         {"backbone": trunk, "head": head | {"kernel_channels": 8}}
     )
     model = SOLOv2(settings, len(CATEGORIES)).eval()
-    nn.init.normal_(model.head.kernel_predictor.weight, std=0.3)
+    # Sure masks: a pixel at the threshold may be on either side of it in a graph.
+    nn.init.normal_(model.head.kernel_predictor.weight, std=30)
     nn.init.normal_(model.head.class_predictor.weight, std=0.1)
     nn.init.normal_(model.head.class_predictor.bias, std=0.3)
     return model
