@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, load_own_file
 from pointrend_repro.checkpoints.mmdetection_config import trunk_settings
@@ -62,14 +64,17 @@ PYTORCH = """model = dict(
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The known model, but narrow."""
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The known model, but narrow; shapes are remembered by name."""
+    known_shapes.cache_clear()
     known = KNOWN_MODELS[NAME]
     settings = known.model.model_dump() | {"detector": {"box_head_channels": 8}}
     settings["backbone"] |= {"name": "resnet50_narrow", "fpn_channels": 8}
     settings["mask_head"] |= {"coarse_channels": 8, "point_channels": 8}
     model = ModelSettings.model_validate(settings)
     monkeypatch.setitem(KNOWN_MODELS, NAME, dataclasses.replace(known, model=model))
+    yield
+    known_shapes.cache_clear()
 
 
 def write_file(path: Path, meta: dict[str, Any]) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ with a training's checkpoint `optimizer`. Its published files were not to be had
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, load_own_file
 from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection
@@ -36,11 +38,14 @@ def names_of_mmdetection(name: str = NAME) -> dict[str, list[int]]:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The known model, but narrow."""
+def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The known model, but narrow; shapes are remembered by name."""
+    known_shapes.cache_clear()
     known = KNOWN_MODELS[NAME]
     small = dataclasses.replace(known, model=HtcModelSettings.model_validate(NARROW))
     monkeypatch.setitem(KNOWN_MODELS, NAME, small)
+    yield
+    known_shapes.cache_clear()
 
 
 def write_file(path: Path, **more: torch.Tensor) -> dict[str, torch.Tensor]:
