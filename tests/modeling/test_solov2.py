@@ -175,3 +175,17 @@ def test_settings_that_do_not_fit_are_refused() -> None:
     settings = SoloModelSettings.model_validate({"backbone": BACKBONE | {"output_stride": 16}})
     with pytest.raises(UserError, match="output_stride 16"):
         SOLOv2(settings, num_classes=1)
+
+
+def test_losses_are_float32_where_convolutions_are_bfloat16() -> None:
+    model, image = make(), random_image(64, 64)
+    target = rectangles([[2, 2, 40, 40]], [0], 64, 64)
+    with torch.no_grad():
+        exact = model([image], [target])
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = model([image], [target])
+            (found,) = model.detect([image], EVERYTHING)
+    for name, loss in rough.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(exact[name].item(), rel=0.02)
+    assert found.scores.dtype == torch.float32

@@ -64,7 +64,7 @@ def test_a_graph_finds_what_the_model_finds(
         (wanted,) = model.detect([image], SETTINGS)
         scores, labels, masks = graph(*padded_image(image))
         counts.append(len(scores))
-        torch.testing.assert_close(scores, wanted.scores, rtol=0, atol=1e-4)
+        torch.testing.assert_close(scores, wanted.scores, rtol=0, atol=1e-3)
         assert labels.equal(wanted.labels)
         height, width = wanted.probabilities.shape[1:]
         assert (height, width) == masks.shape[1:]
@@ -78,4 +78,4 @@ def test_a_key_that_it_lacks_is_refused(
     source = tmp_path / "model.safetensors"
     save_model(source, SavedModel(small_model(), INPUT, CATEGORIES))
     assert run_command(monkeypatch, source, tmp_path / "g", "pt2", "--test", "flip=true") == 2
-    assert "--test: flip" in capsys.readouterr().err
+    assert "--test: unknown key flip" in capsys.readouterr().err
