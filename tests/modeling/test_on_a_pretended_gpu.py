@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from pointrend_repro.checkpoints.loading import new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.batches import MicroBatch, to_device
@@ -19,6 +20,8 @@ from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.settings.at_test import DetectionAtTest
+from pointrend_repro.settings.instances import InferenceSettings
 from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
 
 GRID = load_grid("smoke", papers=list_papers())
@@ -142,3 +145,21 @@ def test_kernels_and_waits_are_counted() -> None:
         assert y[y > 0].numel() == 16
         y.cpu()
     assert counts.waits == {"_local_scalar_dense": 1, "index": 1, "_to_copy": 1}
+
+
+def test_an_image_asks_a_gpu_for_no_more_than_it_did() -> None:
+    """Budgets: what is measured today (docs/performance.md). Fewer is better; lower them then."""
+    model = new_model("pointrend_r50_fpn_coco").model.eval()
+    settings = InferenceSettings(test=DetectionAtTest(score_threshold=0.0))
+    image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 192, 256), np.uint8))
+    with pretended_gpu(), torch.no_grad():
+        model, there = model.to(GPU), image.to(GPU)
+        with counted() as of_trunk:
+            model.backbone([there])
+        with counted() as of_image:
+            (found,) = model.detect([there], settings, None)
+    assert len(found.boxes) > 0
+    assert not of_trunk.waits
+    assert of_trunk.kernels.total() <= 458
+    assert of_image.kernels.total() <= 1500
+    assert of_image.waits.total() <= 16
