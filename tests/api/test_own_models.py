@@ -51,6 +51,17 @@ def test_the_file_is_enough(tmp_path: Path, kind: str, as_text: bool) -> None:
         assert set(found.labels) <= {0, 1}
 
 
+def test_masks_of_another_coarse_resolution_are_subdivided_as_often(tmp_path: Path) -> None:
+    small = KINDS["pointrend"]
+    head = small.mask_head.model_copy(update={"coarse_resolution": 13})
+    settings = small.model_copy(update={"mask_head": head})
+    path = tmp_path / "model.safetensors"
+    save_model(path, SavedModel(build_model(settings, len(CATEGORIES)), SMALL, CATEGORIES))
+    model = pr.load_model(path)
+    assert model.inference.output_resolution == 416  # the 3D-FUTURE report's
+    assert model.predict(picture()).masks.shape[1:] == (60, 90)
+
+
 def test_a_file_holds_its_weights(tmp_path: Path) -> None:
     path = write_model(tmp_path, "4conv")
     with pytest.raises(UserError, match="has its own weights; give no others"):

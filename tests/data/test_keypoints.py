@@ -358,5 +358,6 @@ def test_a_data_set_without_keypoints_is_described_as_before(coco_builder: Build
     config = load_dataset("coco_folder")
     paths = data_paths("coco_folder", config, UserData(coco_builder()))
     described = describe_dataset("coco_folder", config, paths)
-    assert set(described) == {"dataset", "title", "categories", "train", "val", "fingerprints"}
+    splits = {"train", "val", "box_sizes", "fingerprints"}
+    assert set(described) == {"dataset", "title", "categories", *splits}
     assert "objects_with_keypoints" not in described["train"]

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from pointrend_repro.api.loading import default_inference
 from pointrend_repro.checkpoints.loading import new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.batches import MicroBatch, to_device
-from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-from pointrend_repro.data.generated.coco_layout import generate_coco
-from pointrend_repro.data.generated.people_layout import generate_people
+from pointrend_repro.data.generated.making import generate_dataset
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
@@ -53,11 +52,9 @@ def few_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     for name, dataset in GRID.datasets.items():
         assert dataset.generate is not None
         few = dataset.generate.model_copy(update={"train_images": 2, "val_images": 1})
-        people = few.subject == "people"
-        coco = generate_people if people else generate_coco
-        make = coco if dataset.layout == "coco" else generate_cityscapes
-        make(folder / name, few)
-        found[name] = data_paths(name, dataset, UserData(data_root=folder / name))
+        generate_dataset(folder / name, dataset.layout, few)
+        whole = dataset.model_copy(update={"val_from_train": None})
+        found[name] = data_paths(name, whole, UserData(data_root=folder / name))
     return found
 
 
@@ -86,7 +83,7 @@ def found_in(model: torch.nn.Module, settings: Any, saved: tuple[Any, Any], imag
     model.eval()
     family, (categories, keypoints) = family_of(settings), saved
     whole = SavedModel(model, settings.input, categories, keypoints)
-    return family.function(family.predict_image)(whole, image, family.default_inference())
+    return family.function(family.predict_image)(whole, image, default_inference(whole))
 
 
 @pytest.mark.parametrize(("dataset", "variant"), list(kinds(GRID)))

@@ -103,8 +103,9 @@ def test_the_papers_own_numbers_bear_out_every_claim(claims: Claims) -> None:
     counts = ("# activations, all steps", "# activations, largest layer")
     # Mask R-CNN prints what RoIAlign gains with FPN, 1.5 and 0.5, and no number of RoIPool.
     gains = [("mask_rcnn_roi_align_with_fpn", title) for title in ("AP", "box AP")]
-    # What SharpMask leaves out is listed in papers/sharpmask/test_sharpmask_claims.py.
-    others = [each for each in not_printed if not each[0].startswith("sharpmask_")]
+    # What the others leave out is listed in papers/{sharpmask,future3d}/test_*claims*.py.
+    listed = ("sharpmask_", "future3d_")
+    others = [each for each in not_printed if not each[0].startswith(listed)]
     assert others == [*gains, *(("thirty_times_less_compute", count) for count in counts)]
 
 

@@ -201,7 +201,8 @@ def known_model(name: str) -> KnownModel:
     """
     if name in KNOWN_MODELS:
         return KNOWN_MODELS[name]
-    raise UserError(f"there is no model {name!r}{suggest(name, list_models())}")
+    hint = suggest(name, list_models()) or "; pointrend_repro.list_models() says which there are"
+    raise UserError(f"there is no model {name!r}{hint}")
 
 
 def list_models() -> list[str]:

@@ -56,20 +56,14 @@ def generate(
 ) -> None:
     """Draw a generated data set in its official layout."""
     from pointrend_repro.config.reading import load_dataset
-    from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
-    from pointrend_repro.data.generated.coco_layout import generate_coco
-    from pointrend_repro.data.generated.furniture_layout import generate_furniture
-    from pointrend_repro.data.generated.people_layout import generate_people
+    from pointrend_repro.data.generated.making import generate_dataset
     from pointrend_repro.data.paths import UserData, data_paths
 
     config = load_dataset(dataset, config_dir)
     if config.generate is None:
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
-    generate = {"people": generate_people, "furniture": generate_furniture}.get(
-        config.generate.subject,
-        {"coco": generate_coco, "cityscapes": generate_cityscapes}[config.layout],
-    )
-    generate(data_paths(dataset, config, UserData(data_root)).root, config.generate)
+    root = data_paths(dataset, config, UserData(data_root)).root
+    generate_dataset(root, config.layout, config.generate)
 
 
 @app.command("prepare")

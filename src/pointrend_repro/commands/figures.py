@@ -18,7 +18,6 @@ from pointrend_repro.commands.options import (
     prepare_device,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
-from pointrend_repro.experiments.shown import dataset_shown
 
 if TYPE_CHECKING:
     from pointrend_repro.config.figures import PaperFigure
@@ -98,6 +97,7 @@ def _shown_data(grid: "Grid", drawn: "PaperFigure", data_root: Path | None) -> "
     """
     from pointrend_repro.data.paths import UserData, data_paths
     from pointrend_repro.experiments.drawable import require_models
+    from pointrend_repro.experiments.shown import dataset_shown
 
     require_models(grid, drawn)
     dataset = dataset_shown(grid, drawn)

@@ -10,7 +10,8 @@ from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_table
 from pointrend_repro.reporting.claims.schema import load_claims
 
-CLAIMS = load_claims(CONFIG_DIR, ["sharpmask"]).claims
+ALL = load_claims(CONFIG_DIR, ["sharpmask"]).claims
+CLAIMS = {name: claim for name, claim in ALL.items() if name.startswith("sharpmask_")}
 # No numbers are printed of these: claims of figures and of text.
 UNPRINTED = {
     "sharpmask_capacity_pays",

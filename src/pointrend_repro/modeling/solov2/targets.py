@@ -106,15 +106,18 @@ def _level(
     own = cell(centre)
     first = torch.maximum(cell(centre - half).clamp(min=0), own - 1)
     last = torch.minimum(cell(centre + half).clamp(max=grid - 1), own + 1)
-    of_cells = labels.new_full((grid * grid,), num_classes)
+    owners: dict[int, int] = {}  # of each cell, the last object; a device would choose any
     cells: list[int] = []
     objects: list[int] = []
     for k, (top, left), (down, right) in zip(
         chosen.tolist(), first.tolist(), last.tolist(), strict=True
     ):
         its = [i * grid + j for i in range(top, down + 1) for j in range(left, right + 1)]
-        of_cells[its] = labels[k]
+        owners |= dict.fromkeys(its, k)
         cells += its
         objects += [k] * len(its)
     indices = torch.tensor([cells, objects], dtype=torch.int64, device=labels.device)
+    owned = torch.tensor([[*owners], [*owners.values()]], dtype=torch.int64, device=labels.device)
+    of_cells = labels.new_full((grid * grid,), num_classes)
+    of_cells[owned[0]] = labels[owned[1]]
     return LevelTargets(of_cells, *indices)
