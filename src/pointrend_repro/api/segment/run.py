@@ -5,8 +5,9 @@ models `labels/NAME.png`; of all pictures: `results.json` and `images.json`. Wha
 finds is laid out in the same way in `beside/`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.label_maps import LabelMap
 
 BESIDE = "beside"
+
+
+class _UnreadableError(Exception):
+    """A picture is at fault, and not, say, a full disk."""
 
 
 @dataclass(frozen=True)
@@ -96,15 +101,14 @@ def segment_pictures(
     kept = 0
     outcomes: list[list[dict[str, Any]]] = [[] for _ in segmenters]
     for picture in track(pictures, "segmenting"):
+        read = cache(partial(_read, picture))  # once for both models
         try:
             found = [
-                _outcome(picture, each, folder)
+                _outcome(picture, each, folder, read)
                 for each, folder in zip(segmenters, folders, strict=True)
             ]
-        except UserError as error:
-            if not _is_of_picture(error, picture):
-                raise
-            failed.append((picture.path, str(error).removeprefix(f"{picture.path}: ")))
+        except _UnreadableError as error:
+            failed.append((picture.path, str(error)))
             continue
         finished.append(picture)
         kept += all(was_there for was_there, _ in found)
@@ -121,16 +125,18 @@ def segment_pictures(
     return Segmented(page, len(finished), sum(counts) if counts else None, kept, failed)
 
 
-def _outcome(picture: Picture, segmenter: Segmenter, folder: Path) -> tuple[bool, dict[str, Any]]:
+def _outcome(
+    picture: Picture, segmenter: Segmenter, folder: Path, read: Callable[[], NDArray[np.uint8]]
+) -> tuple[bool, dict[str, Any]]:
     """Return whether a picture was finished before, and what was found in it."""
     record = folder / "objects" / f"{picture.name}.json"
     if not picture.path.exists():
-        raise UserError(f"{picture.path}: it is gone")
+        raise _UnreadableError("it is gone")
     made_by = segmenter.made_by(picture.path)
     old = _read_old(record, made_by)
     if old is not None:
         return True, old
-    pixels = read_image(picture.path)
+    pixels = read()
     found = segmenter.model.predict(pixels)
     made: dict[str, Any] = {
         "made_by": made_by,
@@ -152,6 +158,13 @@ def _outcome(picture: Picture, segmenter: Segmenter, folder: Path) -> tuple[bool
         _save(pixels, folder / "pictures" / f"{picture.name}.jpg", "JPEG")
     write_json(record, made)  # last: what it names is there
     return False, made
+
+
+def _read(picture: Picture) -> NDArray[np.uint8]:
+    try:
+        return read_image(picture.path)
+    except UserError as error:
+        raise _UnreadableError(str(error).removeprefix(f"{picture.path}: ")) from None
 
 
 def _read_old(record: Path, made_by: str) -> dict[str, Any] | None:
@@ -189,8 +202,3 @@ def _write_results(model: Model, outcomes: list[dict[str, Any]], folder: Path) -
     write_json(folder / "images.json", {"images": images, "categories": categories})
     if any("objects" in made for made in outcomes):
         write_json(folder / "results.json", results, indent=None)
-
-
-def _is_of_picture(error: UserError, picture: Picture) -> bool:
-    """Whether a picture is at fault; a full disk, for example, is not its fault."""
-    return str(error).startswith(f"{picture.path}: ")
