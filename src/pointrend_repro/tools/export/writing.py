@@ -64,6 +64,10 @@ def export_model(
 def _graph(
     name: str, saved: SavedModel, settings: InferenceSettings, asked: Mapping[str, Any]
 ) -> Graph:
+    if asked.get("precision", "fp32") != "fp32":
+        raise UserError(
+            "--test: precision: an exported model is written in fp32; what runs it may convert it"
+        )
     if isinstance(saved.model, SOLOv2):
         return SoloGraph(saved.model, with_test(SoloInferenceSettings(), asked, where="--test"))
     if isinstance(saved.model, MaskRCNN):
