@@ -83,7 +83,7 @@ def test_all_missing_options_are_told_at_once(
     assert code == 2
     assert "Missing '--preset', '--dataset', '--trial', '--output'." in err
     code, _, err = run(monkeypatch, capsys, "segment --output found")
-    assert (code, "Missing argument 'pictures...'" in err) == (2, True)
+    assert (code, "Missing argument 'pictures'" in err) == (2, True)
     code, _, err = run(monkeypatch, capsys, "train --trial -1")  # what is wrong comes first
     assert (code, "Invalid value for '--trial'" in err) == (2, True)
 

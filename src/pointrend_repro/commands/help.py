@@ -32,7 +32,7 @@ class Command(TyperCommand):
             if len(missing) < 2 or error.param not in missing:
                 raise
             names = (param.get_error_hint() for param in missing)
-            return ctx.fail(f"Missing {', '.join(names)}.")  # type: ignore[no-any-return]
+            return ctx.fail(f"Missing {', '.join(names)}.")
 
     def _missing(self, ctx: Any, args: list[str]) -> list[Any]:
         values, _, _ = self.make_parser(ctx).parse_args(args=args)

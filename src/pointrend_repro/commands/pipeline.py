@@ -10,6 +10,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_model_of
 from pointrend_repro.commands.building_on import other_models, require_asked_for
 from pointrend_repro.commands.options import (
+    Changes,
     ConfigDir,
     DataRoot,
     DatasetName,
@@ -42,16 +43,20 @@ def train(
         Path | None, typer.Option(help="model of the training that the variant starts from")
     ] = None,
     proposals: Proposals = None,
+    changes: Changes = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Train one model, continuing from its newest checkpoint if there is one."""
+    from pointrend_repro.config.changes import require_of_family
     from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.declarations.family import family_of
     from pointrend_repro.experiments.loading import load_grid_of
 
     grid = load_grid_of(preset, dataset, variant, config_dir)
+    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
     settings = grid.training_settings(dataset, variant)
     if start_from and (settings.start_from is None or settings.start_from.variant is None):
         raise UserError(f"--start-from: variant {variant} does not start from another training")
@@ -88,16 +93,20 @@ def predict(
     split: Annotated[
         ImageSplit, typer.Option(help="whose images; those of training are for others to read")
     ] = ImageSplit.val,
+    changes: Changes = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Predict the validation images with a trained model."""
+    from pointrend_repro.config.changes import require_of_family
     from pointrend_repro.data.paths import UserData, data_paths
+    from pointrend_repro.declarations.family import family_of
     from pointrend_repro.experiments.loading import load_grid_of
 
     grid = load_grid_of(preset, dataset, variant, config_dir)
+    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():

@@ -152,7 +152,8 @@ def _start(
             if processes.is_main:
                 note_start(folder, settings.start_from, start_from, classes)
         with processes.sharing_errors():
-            start_model(state.model, settings.start_from, start_from, classes)
+            here = folder if processes.is_main else None
+            start_model(state.model, settings.start_from, start_from, classes, here)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
 
