@@ -102,6 +102,9 @@ def test_weights_are_what_to_fine_tune_from() -> None:
     assert changed.start_from.weights == "some.pkl"
     assert changed.start_from.what_fits
     assert changed.model.backbone.weights is None
+    assert settings("weights=some.pkl", "start_from.frozen=[backbone]").start_from.frozen == (
+        "backbone",
+    )
     # Preset smoke sets base_lr itself: both rates stay.
     assert changed.optimizer.base_lr == plain.optimizer.base_lr
     assert changed.optimizer.warmup_start_lr == plain.optimizer.warmup_start_lr

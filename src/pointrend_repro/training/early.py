@@ -33,7 +33,7 @@ class EarlyLoss:
             if not last < first:
                 _log.warning(
                     "the loss has not fallen in the first %d updates: %.4g at first, now %.4g "
-                    "(means of %d); look at the masks (`pointrend-repro data check FOLDER`), the class "
-                    "names, and optimizer.base_lr",
+                    "(means of %d); look at the masks (`pointrend-repro data check FOLDER`), the "
+                    "class names, and optimizer.base_lr",
                     *(_UPDATES, first, last, _COMPARED),
                 )
