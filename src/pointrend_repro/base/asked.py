@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.base.yaml_text import parse_yaml
 
 VARIABLE = "POINTREND_REPRO_SET"
@@ -70,7 +71,7 @@ def read_pairs(words: Sequence[str], where: str = "--set") -> Mapping[str, Any]:
 
 def _words(text: str) -> list[str]:
     try:
-        words = json.loads(text)
+        words = parse_json(text)
     except ValueError:
         words = None
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):

@@ -1,7 +1,7 @@
 """The arrows of the pipeline behind the data: from training to the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,6 +32,9 @@ from pointrend_repro.commands.options import (
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
+if TYPE_CHECKING:
+    from pointrend_repro.experiments.grid import Grid
+
 
 def train(
     preset: Preset,
@@ -50,13 +53,9 @@ def train(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Train one model, continuing from its newest checkpoint if there is one."""
-    from pointrend_repro.config.changes import require_of_family
     from pointrend_repro.data.paths import UserData, data_paths
-    from pointrend_repro.declarations.family import family_of
-    from pointrend_repro.experiments.loading import load_grid_of
 
-    grid = load_grid_of(preset, dataset, variant, config_dir)
-    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
+    grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.training_settings(dataset, variant)
     if start_from and (settings.start_from is None or settings.start_from.variant is None):
         raise UserError(f"--start-from: variant {variant} does not start from another training")
@@ -100,13 +99,9 @@ def predict(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Predict the validation images with a trained model."""
-    from pointrend_repro.config.changes import require_of_family
     from pointrend_repro.data.paths import UserData, data_paths
-    from pointrend_repro.declarations.family import family_of
-    from pointrend_repro.experiments.loading import load_grid_of
 
-    grid = load_grid_of(preset, dataset, variant, config_dir)
-    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
+    grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
@@ -132,6 +127,19 @@ def predict(
             split=split.value,
         )
     tell_written(output)
+
+
+def _grid_of(
+    preset: str, dataset: str, variant: str, config_dir: Path, changes: list[str] | None
+) -> "Grid":
+    """Read a preset that has an experiment, whose model all changes have to concern."""
+    from pointrend_repro.config.changes import require_of_family
+    from pointrend_repro.declarations.family import family_of
+    from pointrend_repro.experiments.loading import load_grid_of
+
+    grid = load_grid_of(preset, dataset, variant, config_dir)
+    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
+    return grid
 
 
 def collect(
