@@ -66,8 +66,8 @@ _COMMANDS: dict[str, list[Callable[..., None] | typer.Typer]] = {
 
 
 def _name(command: Callable[..., None] | typer.Typer) -> str:
-    is_group = isinstance(command, typer.Typer)
-    return str(command.info.name if is_group else command.__name__).replace("_", "-")
+    name = command.info.name if isinstance(command, typer.Typer) else command.__name__
+    return str(name).replace("_", "-")
 
 
 class _Group(Group):

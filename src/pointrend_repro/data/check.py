@@ -45,8 +45,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     _require_areas(paths.val_annotations)
     _require_drawn(train, paths.train_annotations)
     _require_drawn(val, paths.val_annotations)
-    if config.generate is None:
-        _warn_of_what_ruins(train, paths.train_annotations)
+    _warn_of_what_ruins(config, train, paths.train_annotations)
     description = {
         "dataset": name,
         "title": config.title,
@@ -168,8 +167,10 @@ def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
     _log.warning("%s; they are not used in training", text)
 
 
-def _warn_of_what_ruins(train: CocoDataset, annotations: Path) -> None:
+def _warn_of_what_ruins(config: Dataset, train: CocoDataset, annotations: Path) -> None:
     """Say before anything is trained what would spoil it without stopping it."""
+    if config.generate is not None:
+        return
     used = {a.label for image in train.images for a in image.annotations if not a.is_crowd}
     unused = [category.name for k, category in enumerate(train.categories) if k not in used]
     if unused:
