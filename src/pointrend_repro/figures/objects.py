@@ -19,8 +19,8 @@ _MIN_FILL = 0.25
 
 CHOICE = (
     "from the validation images by their annotations, never by results: large objects that lie "
-    "inside the image and fill at least a quarter of their box, those with the most complex outlines "
-    "first (perimeter squared over area), one per image and of different classes where possible"
+    "inside the image and fill at least a quarter of their box, the most complex outlines first "
+    "(perimeter squared over area), one per image and of different classes where possible"
 )
 
 
