@@ -109,7 +109,7 @@ def test_it_opens_from_disk_asks_no_network_and_can_be_searched(site: Path, page
       const look = () => {
         const hosts = [...document.querySelectorAll("div")].filter((e) => e.shadowRoot);
         const links = hosts.flatMap((e) => [...e.shadowRoot.querySelectorAll("a")]);
-        const there = links.map((a) => a.href).find((href) => href.includes("points.html?"));
+        const there = links.map((a) => a.href).find((href) => href.includes("points.html#"));
         there ? done(there) : setTimeout(look, 50);
       };
       look();
