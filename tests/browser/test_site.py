@@ -12,7 +12,7 @@ import pointrend_repro as pr
 pytest.importorskip("zensical", reason="the site's builder is not installed (make setup)")
 
 from website.build import REPOSITORY, build
-from website.cli_pages import commands, help_of
+from website.cli_pages import commands, help_of, program
 
 
 class Links(HTMLParser):
@@ -72,7 +72,8 @@ def test_every_command_has_its_help(site: Path) -> None:
         name = "_".join(words).replace("-", "_")
         text = re.sub(r"<[^>]+>", "", (site / f"cli/{name}.html").read_text())
         assert f"Usage: pointrend-repro {' '.join(words)} [OPTIONS]" in text
-    assert "--output" in help_of(("segment",))
+        assert str(REPOSITORY) not in text
+    assert "--output" in help_of(program(), ("segment",))
 
 
 def test_every_public_name_is_explained(pages: dict[Path, Links], site: Path) -> None:
