@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from statistics import median
 
 import pytest
@@ -48,7 +49,7 @@ def test_the_claim_that_holds() -> None:
     found = claim("pointrend_outperforms_4conv")
     assert (found["verdict"], found["survives_holm"]) == ("holds", False)
     assert f"**Verdict: holds**, p = {found['p_value']:.2g}; does not survive Holm" in CLAIM
-    for title, part in zip(("COCO AP", "COCO AP*", "Cityscapes AP"), found["parts"], strict=True):
+    for title, part in zip(("COCO AP", r"COCO AP\*", "Cityscapes AP"), found["parts"], strict=True):
         assert row(title, part) in CLAIM
     low, high = found["parts"][0]["images"]
     assert f"between {low:+.2f} and {high:+.2f}" in CLAIM
@@ -67,3 +68,10 @@ def test_the_claim_that_is_not_significant() -> None:
     for part in found["parts"]:
         (side,) = {s for s in ("224x224", "28x28") if f"PointRend, {s}" in part["text"]}
         assert row(side, part) in CLAIM
+    (line,) = (
+        each
+        for each in (REPOSITORY / "docs/evidence.md").read_text().splitlines()
+        if each.startswith(f"| {found['statement']}")
+    )
+    (images,) = re.findall(r"[\d.]+ times as many images", line)
+    assert f"no number of further trainings, but perhaps {images}" in CLAIM
