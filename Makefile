@@ -15,7 +15,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 QUIETLY := --quiet host reason
 A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
-.PHONY: help setup smoke smoke-papers test slurm-test lint lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test lint site lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,10 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) lint-imports --no-cache --no-logo
 	@$(RUN) snakefmt --check Snakefile workflow
 	@$(RUN) snakemake --lint
+
+site: .venv/.ready ## the documentation as pages that open from disk: site/index.html
+	@$(RUN) python -m website.build
+	@echo "The documentation: site/index.html"
 
 lock: ## resolve the newest allowed versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
