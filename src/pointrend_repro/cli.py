@@ -24,6 +24,7 @@ from pointrend_repro.commands import (
     models,
     pipeline,
     plan,
+    proposing,
     segment,
     verify,
 )
@@ -32,6 +33,7 @@ _COMMANDS: list[Callable[..., None]] = [
     plan.plan,
     pipeline.train,
     pipeline.predict,
+    proposing.propose,
     pipeline.evaluate,
     pipeline.evaluate_all,
     pipeline.cost,

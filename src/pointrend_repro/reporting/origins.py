@@ -174,7 +174,8 @@ def _runs(
     sources = [source for _, _, record in steps for source in record.sources]
     built_on = []
     for source in sources:
-        built_on.append(("train", _training_place(source.training), source.train))
+        if source.train is not None:
+            built_on.append(("train", _training_place(source.training), source.train))
         if source.predict is not None:
             place = _prediction_place(source.prediction, evaluation)
             built_on.append(("predict", place, source.predict))
