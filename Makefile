@@ -24,6 +24,8 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
 	$(PYTHON) -m venv .venv
+	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
+	$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check opencv-python-headless
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
