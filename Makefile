@@ -54,7 +54,7 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) snakemake --lint
 
 lock: ## resolve the newest allowed versions again (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra benchmarks --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --upgrade -c constraints.txt \
 		-o requirements.lock
 

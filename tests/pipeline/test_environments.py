@@ -45,7 +45,7 @@ def pip_part() -> list[str]:
 def test_environment_names_what_the_package_needs() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = {}
-    for line in project["dependencies"]:
+    for line in project["dependencies"] + project["optional-dependencies"]["benchmarks"]:
         needed = Requirement(line)
         wanted[CONDA_NAMES.get(needed.name, needed.name)] = str(needed.specifier)
     # conda writes = where pip writes ==.
