@@ -15,10 +15,6 @@ from pointrend_repro.modeling.selective_search import (
     search,
 )
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(cv2, "ximgproc"), reason="OpenCV has no contrib modules"
-)
-
 
 def picture(seed: int, height: int = 90, width: int = 120) -> NDArray[np.uint8]:
     """Rectangles of one colour each, and noise."""

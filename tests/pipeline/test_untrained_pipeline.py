@@ -29,10 +29,6 @@ from small_experiment import DATASET, PRESET, write_small_config
 VARIANT = "sharpmask_selective_search"
 METRIC = "proposal_box_recall"
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(cv2, "ximgproc"), reason="OpenCV has no contrib modules"
-)
-
 
 def write_config(folder: Path) -> Path:
     """Table 3 of boxes with Selective Search and one model, three trials."""

@@ -103,5 +103,5 @@ def test_all_but_the_benchmarks_work_without_their_tools() -> None:
     )
     assert done.returncode == 0, done.stderr
     cityscapes, lvis = done.stdout.splitlines()
-    assert cityscapes.endswith("; pip install --no-deps cityscapesscripts")
+    assert cityscapes.endswith("; pip install --no-deps cityscapesscripts pyquaternion")
     assert lvis.endswith("; pip install --no-deps lvis==0.5.3")

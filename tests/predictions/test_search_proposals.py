@@ -19,10 +19,6 @@ from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.predictions.selective_search import write_proposals
 from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSettings
 
-needs_contrib = pytest.mark.skipif(
-    not hasattr(cv2, "ximgproc"), reason="OpenCV has no contrib modules"
-)
-
 
 @pytest.fixture
 def dataset(tmp_path: Path, coco_builder: Callable[..., Path]) -> CocoDataset:
@@ -30,7 +26,6 @@ def dataset(tmp_path: Path, coco_builder: Callable[..., Path]) -> CocoDataset:
     return read_coco(root / "val2017", root / "annotations/instances_val2017.json")
 
 
-@needs_contrib
 def test_the_file_is_the_same_in_one_process_and_in_two(
     dataset: CocoDataset, tmp_path: Path
 ) -> None:
@@ -47,7 +42,6 @@ def test_the_file_is_the_same_in_one_process_and_in_two(
     ]
 
 
-@needs_contrib
 def test_boxes_are_those_of_the_search_in_its_order(dataset: CocoDataset, tmp_path: Path) -> None:
     settings = SelectiveSearchInferenceSettings(min_side_px=8, proposals=15, seed=3)
     write_proposals(dataset, settings, tmp_path / "proposals.json")
@@ -59,7 +53,6 @@ def test_boxes_are_those_of_the_search_in_its_order(dataset: CocoDataset, tmp_pa
         assert found.of(record.id).tolist() == large[:15]
 
 
-@needs_contrib
 def test_images_without_proposals_are_scored(dataset: CocoDataset, tmp_path: Path) -> None:
     settings = SelectiveSearchInferenceSettings(min_side_px=10_000)
     file = tmp_path / "proposals.json"

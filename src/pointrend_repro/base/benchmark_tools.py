@@ -5,7 +5,7 @@ Python 2 backport of `typing` (cityscapesscripts). They work without both.
 """
 
 # By the name of the module.
-_WANTED = {"lvis": "lvis==0.5.3", "cityscapesscripts": "cityscapesscripts"}
+_WANTED = {"lvis": "lvis==0.5.3", "cityscapesscripts": "cityscapesscripts pyquaternion"}
 
 
 def how_to_install(error: Exception) -> str:
