@@ -27,6 +27,8 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
 	$(PYTHON) -m venv .venv
+	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
+	$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check opencv-python-headless
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -59,7 +61,7 @@ site: .venv/.ready ## the documentation as pages that open from disk: site/index
 	@echo "The documentation: site/index.html"
 
 lock: ## resolve the newest allowed versions again (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra benchmarks --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --upgrade -c constraints.txt \
 		-o requirements.lock
 

@@ -131,6 +131,8 @@ def resolve_training(
         UserError: the recipe or schedule does not exist, or a key is unknown or has a wrong value.
     """
     family = FAMILIES.find(variant.family)
+    if family.training is None:
+        raise UserError(f"{where}: nothing is trained in family {family.name}")
     recipe = recipe_of(variant, dataset, protocol, where=where)
     over = preset.overrides.of_family(family)
     if variant.schedule not in recipe.schedules:

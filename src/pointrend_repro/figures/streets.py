@@ -1,14 +1,14 @@
 """Label maps in Cityscapes' colours."""
 
 import numpy as np
-from cityscapesscripts.helpers.labels import trainId2label
 from numpy.typing import NDArray
 from PIL import Image
 
+from pointrend_repro.data.cityscapes_classes import CLASSES
 from pointrend_repro.data.label_images import LabelIds
 
 _LABELS_OPACITY = 0.6
-_PALETTE = np.array([trainId2label[k].color for k in range(19)], dtype=np.uint8)
+_PALETTE = np.array([each.color for each in CLASSES], dtype=np.uint8)
 
 
 def colored(train_ids: LabelIds) -> NDArray[np.uint8]:
