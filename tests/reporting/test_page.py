@@ -86,11 +86,15 @@ def test_page_is_one_valid_file(
     assert not page.attribute("src")
     assert not page.attribute("href", "link")
     assert not re.search(r"@import|url\(|fetch\(|XMLHttp|\bon\w+=", text)
-    outward = [url for url in page.attribute("href", "a") if not url.startswith("#")]
+    outward = [url for url in page.attribute("href", "a") if "://" in url]
     assert outward == ["https://arxiv.org/abs/1912.08193"]
+    beside = {url for url in page.attribute("href", "a") if not url.startswith(("#", "https:"))}
+    assert {f"tables/table1.{suffix}" for suffix in ("csv", "md", "tex")} <= beside
+    folder = tmp_path / "reports" / grid.name
+    assert [url for url in beside if not (folder / url).exists()] == []
     ids = page.attribute("id")
     assert len(ids) == len(set(ids))
-    inward = {url[1:] for url in page.attribute("href", "a")} - {outward[0][1:]}
+    inward = {url[1:] for url in page.attribute("href", "a") if url.startswith("#")}
     assert inward <= set(ids)
     assert ("html", {"lang": "en"}) in page.tags
     assert str(tmp_path) not in text

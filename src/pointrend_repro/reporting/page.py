@@ -14,8 +14,9 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
 from pointrend_repro.reporting.claims.shown import ShownClaims
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
-from pointrend_repro.reporting.exports import own_notes
+from pointrend_repro.reporting.exports import best_of_own, own_notes
 from pointrend_repro.reporting.figures import ShownFigure
+from pointrend_repro.reporting.links import Links
 from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
 
@@ -23,7 +24,7 @@ from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {
     "reproduced": ("✓", "reproduced"),
     "deviates": ("≠", "deviates"),
-    "no-claim": ("○", "no claim"),
+    "no-claim": ("○", "not judged"),
     "missing": ("–", "missing"),
 }
 
@@ -40,6 +41,7 @@ class Content:
     conditions: Conditions
     origins: Sequence[CellOrigin]
     figures: Mapping[str, ShownFigure | None]
+    links: Links
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def render_page(
         grid=grid,
         paper=next(iter(grid.papers.values())).about,
         has_others=has_others,
+        own_data=bool(content.tables) and not any(t.published for t in content.tables),
+        own_titles=" and ".join(dataset.title for dataset in grid.datasets.values()),
+        links=content.links,
         tables=content.tables,
         figures=content.figures,
         conditions=_in_words(content.conditions),
@@ -127,9 +132,12 @@ def _environment() -> jinja2.Environment:
         "decimals": formats.decimals,
         "script_json": script_json,
         "short_digest": short,
+        "between": formats.between,
+        "spelled": formats.spelled,
     }
     environment.globals |= {
         "anchor": anchor,
+        "best_of_own": best_of_own,
         "count": formats.count,
         "gpu_count": gpu_count,
         "statuses": _STATUS_WORDS,

@@ -12,6 +12,7 @@ from pointrend_repro.reporting.claims.shown import show_claims
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.figures import load_figures
+from pointrend_repro.reporting.links import links_from
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.origins import trace_origins
 from pointrend_repro.reporting.page import Content, PaperEntry, render_first_page, render_page
@@ -62,6 +63,7 @@ def write_pages(
             gather_conditions(part, own.results, code),
             trace_origins(own.tables, own.results, own.absent, results_dir=results_dir, code=code),
             figures,
+            links_from(reports_dir, results_dir),
         )
         pictures = load_pictures(
             part, own.tables, own.results, results_dir=results_dir, folder=reports_dir / "pictures"
