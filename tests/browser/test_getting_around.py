@@ -1,4 +1,4 @@
-"""Ways about the page: contents in sight, the same panel from every number, narrow and own pages."""
+"""Ways about the page: contents in sight, one panel for every number, narrow and own pages."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -116,10 +116,11 @@ def test_a_command_is_copied(page: Page, short_page: Path) -> None:
     page.click("#origin-view button.copy")
     wanted = "document.querySelector('#origin-view .command').textContent.trim()"
     assert page.evaluate("getSelection().toString().trim()") == page.evaluate(wanted)
-    assert page.evaluate("document.querySelector('#origin-view button.copy').textContent") in (
-        "Copied",
-        "Selected",
-    )
+    button = "document.querySelector('#origin-view button.copy')"
+    changed = f"done => new MutationObserver(() => done()).observe({button}, {{childList: true}})"
+    asked = f"{button}.textContent === 'Copy' && new Promise({changed})"
+    page.evaluate(asked)
+    assert page.evaluate(f"{button}.textContent") in ("Copied", "Selected")
 
 
 @pytest.mark.parametrize("width", [360, 1920])

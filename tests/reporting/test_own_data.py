@@ -1,6 +1,7 @@
 """A report about one's own data: no paper in it, and the best is marked where trials say so."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +80,29 @@ def test_the_table_is_about_the_data(paper: Grid, fill: Fill) -> None:
     for word in ("paper", "no-claim", "not judged", "Tolerance", "unused"):
         assert word not in text.partition("| --- |")[2], word
     assert NONE in to_markdown(grid, table_of(grid, results_dir.parent / "nowhere"))
+
+
+def test_each_class_is_told_worst_first(paper: Grid, fill: Fill, tmp_path: Path) -> None:
+    grid, results_dir = unpublished(paper), fill(paper)
+    for cell in grid.cells:
+        for trial, evaluation in enumerate(cell.evaluations):
+            path = results_dir / evaluation.path
+            content = json.loads(path.read_text())
+            content["by_class"] = {"dog": 61.0 + trial, "nut": 12.5, "<b>": None}
+            path.write_text(json.dumps(content))
+    write_metrics(grid, results_dir)
+    write_report(grid, results_dir, tmp_path / "reports" / "paper")
+    page = (tmp_path / "reports" / "paper" / "index.html").read_text()
+    assert 'id="classes-coco_ap"' in page
+    assert re.findall(r'<th scope="row">(nut|dog|&lt;b&gt;)</th>', page)[:3] == [
+        "nut",
+        "dog",
+        "&lt;b&gt;",
+    ]
+    assert "<td>62.0 <small>61.0–63.0</small></td>" in page
+    # Of a paper's table nobody asks that.
+    write_report(paper, results_dir, tmp_path / "reports" / "paper")
+    assert "classes-coco_ap" not in (tmp_path / "reports" / "paper" / "index.html").read_text()
 
 
 def test_the_page_is_about_the_data(paper: Grid, fill: Fill, tmp_path: Path) -> None:

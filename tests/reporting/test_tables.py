@@ -181,7 +181,8 @@ def test_markdown_is_laid_out_as_in_the_paper(paper: Grid, fill: Fill) -> None:
     assert rows[0] == r"|  | COCO AP | COCO AP\* | Cityscapes AP |"
     assert rows[2] == (
         "| 4x conv, 28x28 | 35.7 (trials 35.6–35.8, paper 35.2) deviates "
-        "| 38.1 (trials 38.0–38.2, paper 37.6) deviates | missing: not part of this preset (paper 33.0) |"
+        "| 38.1 (trials 38.0–38.2, paper 37.6) deviates "
+        "| missing: not part of this preset (paper 33.0) |"
     )
     assert len(rows) == 5
 

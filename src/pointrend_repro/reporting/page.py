@@ -13,6 +13,7 @@ from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
 from pointrend_repro.reporting.claims.shown import ShownClaims
+from pointrend_repro.reporting.classes import ClassTable
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
 from pointrend_repro.reporting.exports import best_of_own, own_notes
 from pointrend_repro.reporting.figures import ShownFigure
@@ -35,6 +36,7 @@ class Content:
 
     Attributes:
         figures: by name, None for one that is not drawn yet.
+        classes: AP by class, of somebody's own data.
     """
 
     tables: Sequence[MeasuredTable]
@@ -42,6 +44,7 @@ class Content:
     origins: Sequence[CellOrigin]
     figures: Mapping[str, ShownFigure | None]
     links: Links
+    classes: Sequence[ClassTable] = ()
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,10 @@ def render_page(
         grid=grid,
         paper=next(iter(grid.papers.values())).about,
         has_others=has_others,
-        own_data=bool(content.tables) and not any(t.published for t in content.tables),
+        own_data=is_own(content.tables),
         own_titles=" and ".join(dataset.title for dataset in grid.datasets.values()),
         links=content.links,
+        classes=content.classes,
         tables=content.tables,
         figures=content.figures,
         conditions=_in_words(content.conditions),
@@ -111,6 +115,11 @@ def render_page(
         claims=claims,
         pictures=pictures,
     )
+
+
+def is_own(tables: Sequence[MeasuredTable]) -> bool:
+    """Tell whether a report is about somebody's own data: no paper has a number of it."""
+    return bool(tables) and not any(table.published for table in tables)
 
 
 @functools.cache
