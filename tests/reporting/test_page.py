@@ -15,6 +15,7 @@ from pointrend_repro.base import own_code
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
+from pointrend_repro.reporting.page import _hardware
 from pointrend_repro.reporting.report import write_report
 
 Fill = Callable[..., Path]
@@ -312,6 +313,11 @@ def test_the_page_does_not_depend_on_when_it_is_made(smoke: Grid, fill: Fill) ->
     first = report(smoke, results_dir)
     assert report(smoke, results_dir) == first
     assert str(datetime.datetime.now(datetime.UTC).year) not in Page(first).text
+
+
+def test_a_device_is_told_once() -> None:
+    told = ["a GPU", "cpu (X 9)", "cpu (X 9, 1 threads)", "cpu (X)"]
+    assert _hardware(told) == ["a GPU", "cpu (X 9, 1 thread)", "cpu (X)"]
 
 
 def test_text_has_contrast_in_light_and_dark(smoke: Grid, fill: Fill) -> None:

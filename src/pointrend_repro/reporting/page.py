@@ -1,6 +1,7 @@
 """The pages that a reviewer opens: each is one file that needs no network."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,13 +165,23 @@ def _in_words(conditions: Conditions) -> dict[str, list[str]]:
         "Data": [f"{title} ({name})" for name, title in conditions.datasets.items()]
         + ([conditions.data] if conditions.results else []),
         "Scale": list(conditions.scale) or ["as in the paper"],
-        "Hardware": list(conditions.devices) or ["–"],
+        "Hardware": _hardware(conditions.devices) or ["–"],
         "Training": _training(conditions),
         "Dates": [" to ".join(days) or "not run yet"],
         "Commit": commits or ["–"],
         "Code": [_code_state(conditions)],
         "Numbers": [conditions.numbers if conditions.results else "nothing measured yet"],
     }
+
+
+def _hardware(devices: Sequence[str]) -> list[str]:
+    """Return each device once: steps that need no torch do not say how many threads they had."""
+    told = [re.sub(r"\b1 threads\b", "1 thread", device) for device in devices]
+    return [
+        device
+        for device in told
+        if not any(other.startswith(device.removesuffix(")") + ", ") for other in told)
+    ]
 
 
 def _training(conditions: Conditions) -> list[str]:

@@ -24,7 +24,7 @@ from pointrend_repro.figures.record import EmbeddedImage, ShownImage
 MODELS = {"pointrend": ["mask_head"]}
 
 _SIDE_PX = 420
-_LABEL_PT = 7
+_LABEL_PT = 10
 
 
 def draw(
@@ -92,12 +92,16 @@ def _shown(image: JudgedImage, names: list[str]) -> ShownImage:
 def _embed(view: View, objects: Objects, names: list[str], how: str) -> EmbeddedImage:
     told = ", ".join(names[label] for label in objects.labels) or "nothing"
     return embed_view(
-        view, f"{told} {how}", partial(_show, view=view, objects=objects, names=names)
+        view, f"{told} {how}", partial(_show, view=view, objects=objects, names=names, how=how)
     )
 
 
-def _show(ax: Axes, view: View, objects: Objects, names: list[str]) -> None:
+def _show(ax: Axes, view: View, objects: Objects, names: list[str], how: str) -> None:
     height, width = view.pixels.shape[:2]
+    box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
+    if not len(objects.labels):
+        middle = {"ha": "center", "va": "center", "fontsize": _LABEL_PT}
+        ax.text(width / 2, height / 2, f"nothing {how}", bbox=box, **middle)
     for mask, label in zip(objects.masks, objects.labels, strict=True):
         color = COLORS[label % len(COLORS)]
         rows = ((np.arange(height) + 0.5) / view.scale).astype(int).clip(max=mask.shape[0] - 1)
@@ -107,5 +111,4 @@ def _show(ax: Axes, view: View, objects: Objects, names: list[str]) -> None:
             continue
         show_mask(ax, small, color)
         y, x = (float(each.mean()) for each in small.nonzero())
-        box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
         ax.text(x, y, names[label], fontsize=_LABEL_PT, ha="center", clip_on=True, bbox=box)
