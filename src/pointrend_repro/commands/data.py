@@ -104,6 +104,9 @@ def check(
         typer.Option(help="a file of config/datasets, instead of a folder", callback=a_name),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="file for all findings as JSON")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="page to write, with objects drawn on their images")
+    ] = None,
     data_root: DataRoot = None,
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
@@ -115,7 +118,8 @@ def check(
     from pointrend_repro.data.paths import UserData, data_paths
 
     if folder is not None and dataset is None:
-        _check_folder(folder, name, config_dir if write else None, (train, val), sample, output)
+        written = (output, pictures)
+        _check_folder(folder, name, config_dir if write else None, (train, val), sample, written)
     elif folder is None and dataset is not None and output is not None:
         from pointrend_repro.base.files import write_json
         from pointrend_repro.config.reading import load_dataset
@@ -205,9 +209,13 @@ def _check_folder(
     config_dir: Path | None,
     split_files: tuple[Path | None, Path | None],
     sample: int | None,
-    output: Path | None,
+    written: tuple[Path | None, Path | None],
 ) -> None:
-    """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
+    """Print what a folder holds; write the data set's file to `config_dir`, if that is given.
+
+    Args:
+        written: the JSON of all findings, and the page of pictures.
+    """
     from pointrend_repro.base.files import write_json
     from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder
     from pointrend_repro.tools.survey.mending.text import hint
@@ -221,8 +229,14 @@ def _check_folder(
     except UserError as error:
         raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))
+    output, pictures = written
     if output:
         write_json(output, as_data(survey))
+    if pictures:
+        from pointrend_repro.tools.survey.pictures import write_pictures
+
+        write_pictures(survey, pictures)
+        print(f"\nWritten: {pictures}, to look at")
     if survey.faults:
         end = hint(folder, train=train, val=val) or "; then say the same again"
         raise UserError(f"{folder}: {len(survey.faults)} to mend, named above{end}")

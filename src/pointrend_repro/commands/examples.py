@@ -58,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"pointrend-repro predict {_OF_MINE} --inference res224 --model {_MODEL} "
         "--output predictions.json",
     ),
+    "propose": (
+        "pointrend-repro propose --preset smoke --dataset generated_coco_vehicles "
+        "--variant selective_search --inference default --output proposals.json",
+    ),
     "evaluate": (
         "pointrend-repro evaluate coco_ap --ground-truth instances_val2017.json "
         "--predictions predictions.json --output coco_ap.json",
