@@ -36,8 +36,7 @@ def add_legend(figure: Figure, train_ids: Iterable[int], ax: Axes | None = None)
         ax: an empty panel for it; none: it stands above the panels.
     """
     patches = [
-        Patch(color=tuple(_PALETTE[k] / 255), label=CLASSES[k].name)
-        for k in sorted(train_ids)
+        Patch(color=tuple(_PALETTE[k] / 255), label=CLASSES[k].name) for k in sorted(train_ids)
     ]
     look = {"handles": patches, "fontsize": _LEGEND_PT, "frameon": False}
     if ax is None:
