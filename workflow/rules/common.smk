@@ -71,6 +71,7 @@ try:
         require_workflow_profile(sys.argv[1:], Path(workflow.main_snakefile))
         require_working_folder()
     SETTINGS = read_workflow_config(config)
+    SETTINGS.share_changes()
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
     GRID = load_grid(

@@ -160,13 +160,14 @@ class Resampled(_Frozen):
 class Result(_Frozen):
     """One metric file. A value of None means that there was nothing to score.
 
-    Values are in percent unless `units` says otherwise. `state` is in no file: `load_results`
-    sets it.
+    Values are in percent unless `units` says otherwise; `by_class` is the metric's first value for
+    each class, where it tells it. `state` is in no file: `load_results` sets it.
     """
 
     metric: str
     values: dict[str, Number | None]
     units: dict[str, str] = {}
+    by_class: dict[str, Number | None] = {}
     origin: Origin
     resampled: Resampled | None = None
     state: State = "as made"
