@@ -3,19 +3,19 @@
 from collections.abc import Iterable
 
 import numpy as np
-from cityscapesscripts.helpers.labels import trainId2label
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from PIL import Image
 
+from pointrend_repro.data.cityscapes_classes import CLASSES
 from pointrend_repro.data.label_images import LabelIds
 
 _LABELS_OPACITY = 0.6
 _LEGEND_PT = 6
 _LEGEND_COLUMNS = 8
-_PALETTE = np.array([trainId2label[k].color for k in range(19)], dtype=np.uint8)
+_PALETTE = np.array([each.color for each in CLASSES], dtype=np.uint8)
 
 
 def colored(train_ids: LabelIds) -> NDArray[np.uint8]:
@@ -36,8 +36,7 @@ def add_legend(figure: Figure, train_ids: Iterable[int], ax: Axes | None = None)
         ax: an empty panel for it; none: it stands above the panels.
     """
     patches = [
-        Patch(color=tuple(_PALETTE[k] / 255), label=trainId2label[k].name)
-        for k in sorted(train_ids)
+        Patch(color=tuple(_PALETTE[k] / 255), label=CLASSES[k].name) for k in sorted(train_ids)
     ]
     look = {"handles": patches, "fontsize": _LEGEND_PT, "frameon": False}
     if ax is None:

@@ -76,13 +76,14 @@ class Record(_Frozen):
 class Source(_Frozen):
     """A training that another one started from, or whose model predicted together with others.
 
-    `predict` is of the prediction whose boxes were read, if it is for them that it is named.
+    `predict` is of the prediction whose boxes were read, if it is for them that it is named, and
+    `train` is None if no trained model made these.
     """
 
     dataset: str
     variant: str
     trial: int
-    train: Record
+    train: Record | None = None
     inference: str = ""
     split: Split = "val"
     predict: Record | None = None
@@ -91,7 +92,7 @@ class Source(_Frozen):
     def before(self) -> "list[Source]":
         """The trainings that it builds on itself."""
         read = self.predict.sources if self.predict else []
-        return [*self.train.sources, *read]
+        return [*(self.train.sources if self.train else []), *read]
 
     @property
     def prediction(self) -> Prediction:

@@ -66,10 +66,10 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         title="Figure 2: Result pairs, standard mask head and PointRend",
         caption=(
             "The same windows of validation images, segmented by Mask R-CNN with its standard mask "
-            f"head (left of each pair) and with PointRend (right), two models of their own; {rule} "
-            "An object that both find has one colour; written are class and score. "
-            "Masks are pasted at the resolution of print. "
-            f"Each window lies around an object chosen {CHOICE}."
+            "head (left of each pair) and with PointRend (right), two models that were trained "
+            f"separately; {rule} An object that both find has the same colour in both; class and "
+            "score are written on it. Masks are rendered at print resolution. Each window shows an "
+            f"object chosen {CHOICE}."
         ),
         alternative_text=(
             f"{len(views)} pairs of pictures of the same scenes with the found objects tinted and "
