@@ -12,7 +12,7 @@ BIN := .venv/bin
 # Commands of the rules are found beside the Python that runs them.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: help setup smoke smoke-papers test slurm-test lint lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test lint schemas package lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -50,6 +50,12 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) lint-imports --no-cache --no-logo
 	@$(RUN) snakefmt --check Snakefile workflow
 	@$(RUN) snakemake --lint
+
+schemas: .venv/.ready ## schemas/*.json, by which editors check config/, after settings have changed
+	@$(BIN)/python -m pointrend_repro.commands.schemas schemas
+
+package: ## wheel and sdist in dist/, checked as PyPI would (needs a network)
+	@PYTHON=$(PYTHON) .ci/check-package
 
 lock: ## resolve the newest allowed versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

@@ -56,7 +56,6 @@ _COMMANDS: list[Callable[..., None]] = [
 app = typer.Typer(
     help="Reproduce papers, PointRend first, from raw data to finished tables.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
