@@ -76,7 +76,7 @@ def _families() -> list[Family]:
 
 def _parts(classes: dict[str, type[BaseModel]]) -> dict[str, Schema]:
     """Return the definitions of several schemas for one file, the name of each before its own."""
-    found = {}
+    found: dict[str, Any] = {}
     for name, each in classes.items():
         text = json.dumps(each.model_json_schema()).replace("#/$defs/", f"#/$defs/{name}.")
         schema = json.loads(text)
