@@ -81,7 +81,6 @@ app = typer.Typer(
     help="Find objects in pictures, train on your own, and reproduce papers, PointRend first.",
     context_settings=HELP_OPTIONS,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

@@ -10,6 +10,7 @@ from typing import Literal
 
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import is_name, require_name
+from pointrend_repro.config.folder import require_config
 from pointrend_repro.config.papers import FOLDER, list_papers, load_about, prefix_of
 
 Kind = Literal["preset", "variant", "dataset", "table", "scale"]
@@ -73,8 +74,9 @@ def files_of(kind: Kind, config_dir: Path) -> dict[str, Found]:
     """Return all files of a kind by the names that they have among those of all papers.
 
     Raises:
-        UserError: two have the same.
+        UserError: two have the same, or there is no `config/`.
     """
+    require_config(config_dir)
     found: dict[str, Found] = {}
     for each in _all(kind, config_dir):
         other = found.setdefault(each.name, each)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, is_name, require_name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR, require_config
 from pointrend_repro.config.recipes import read_recipe
 from pointrend_repro.config.yaml_files import read_yaml, validate
 from pointrend_repro.settings.of_family import Recipe
@@ -87,7 +87,12 @@ def prefix_of(name: str, about: PaperFile) -> str:
 
 
 def list_papers(config_dir: Path = CONFIG_DIR) -> list[str]:
-    """Return the papers that there are: each is a folder in `config/papers/`."""
+    """Return the papers that there are: each is a folder in `config/papers/`.
+
+    Raises:
+        UserError: there is no `config/`.
+    """
+    require_config(config_dir)
     folders = (config_dir / FOLDER).glob("*/")
     return sorted(folder.name for folder in folders if is_name(folder.name))
 

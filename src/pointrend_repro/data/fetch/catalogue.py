@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pointrend_repro.base.errors import UserError, suggest
 from pointrend_repro.base.names import Name, is_file_name
 from pointrend_repro.base.texts import Text
-from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.folder import CONFIG_DIR, require_config
 from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.settings.values import PositiveInt, Strict
 
@@ -152,6 +152,7 @@ def load_catalogue(config_dir: Path = CONFIG_DIR) -> Catalogue:
     Raises:
         UserError: it is missing, not YAML, or has an unknown key or a wrong value.
     """
+    require_config(config_dir)
     path = config_dir / "downloads.yaml"
     try:
         return Catalogue.model_validate(read_yaml(path))
