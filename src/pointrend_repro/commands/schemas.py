@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.base.names import Name
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import FiguresFile
@@ -79,7 +80,7 @@ def _parts(classes: dict[str, type[BaseModel]]) -> dict[str, Schema]:
     found: dict[str, Any] = {}
     for name, each in classes.items():
         text = json.dumps(each.model_json_schema()).replace("#/$defs/", f"#/$defs/{name}.")
-        schema = json.loads(text)
+        schema = parse_json(text)
         inner = schema.pop("$defs", {})
         found |= {name: schema} | {f"{name}.{key}": value for key, value in inner.items()}
     return found
