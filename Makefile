@@ -11,8 +11,11 @@ CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 # Commands of the rules are found beside the Python that runs them.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+# "12 of 127 steps (9%): Training ...", and everything from an error on.
+QUIETLY := --quiet host reason
+A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
-.PHONY: help setup smoke smoke-papers test slurm-test lint schemas package lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test lint schemas package site lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,16 +27,18 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
 	$(PYTHON) -m venv .venv
+	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
+	$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check opencv-python-headless
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smoke/index.html
-	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke
+	@$(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke $(A_LINE_A_STEP)
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 smoke-papers: .venv/.ready ## the same for all papers, beside what smoke has made
-	@$(RUN) snakemake --quiet --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask,3dfuture
+	@$(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask,3dfuture $(A_LINE_A_STEP)
 	@echo "All papers, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run
@@ -57,8 +62,12 @@ schemas: .venv/.ready ## schemas/*.json, by which editors check config/, after s
 package: ## wheel and sdist in dist/, checked as PyPI would (needs a network)
 	@PYTHON=$(PYTHON) .ci/check-package
 
+site: .venv/.ready ## the documentation as pages that open from disk: site/index.html
+	@$(RUN) python -m website.build
+	@echo "The documentation: site/index.html"
+
 lock: ## resolve the newest allowed versions again (needs uv)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra benchmarks --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --upgrade -c constraints.txt \
 		-o requirements.lock
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pointrend_repro.api.loading import load_model
+    from pointrend_repro.api.subdivision import subdivision
     from pointrend_repro.base.errors import UserError
     from pointrend_repro.checkpoints.known_models import list_models
     from pointrend_repro.evaluation import evaluate_predictions
@@ -25,9 +26,17 @@ _WHERE = {
     "evaluate_predictions": "evaluation",
     "list_models": "checkpoints.known_models",
     "load_model": "api.loading",
+    "subdivision": "api.subdivision",
 }
 
-__all__ = ["UserError", "__version__", "evaluate_predictions", "list_models", "load_model"]
+__all__ = [
+    "UserError",
+    "__version__",
+    "evaluate_predictions",
+    "list_models",
+    "load_model",
+    "subdivision",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,43 +18,68 @@ from pointrend_repro.commands import (
     claims,
     compare,
     data,
+    doctor,
     ensemble,
     figures,
     heads,
     models,
     pipeline,
     plan,
+    proposing,
+    scoring,
     segment,
     verify,
 )
+from pointrend_repro.commands.help import HELP_OPTIONS, Command, Group
 
-_COMMANDS: list[Callable[..., None]] = [
-    plan.plan,
-    pipeline.train,
-    pipeline.predict,
-    pipeline.evaluate,
-    pipeline.evaluate_all,
-    pipeline.cost,
-    figures.figure,
-    figures.picture,
-    figures.curves,
-    pipeline.collect,
-    claims.claims,
-    claims.evidence,
-    pipeline.report,
-    ensemble.ensemble,
-    compare.compare,
-    verify.verify,
-    models.convert,
-    models.demo,
-    segment.segment,
-    models.export,
-    heads.check_head,
-    bench.bench,
-]
+# What a person wants -> the commands for it.
+_COMMANDS: dict[str, list[Callable[..., None] | typer.Typer]] = {
+    "Find objects in pictures, and use models": [
+        segment.segment,
+        models.demo,
+        models.convert,
+        models.export,
+        ensemble.ensemble,
+    ],
+    "Train on your own data (docs/your_data.md)": [data.app, heads.check_head],
+    "Reproduce papers; snakemake runs these": [
+        plan.plan,
+        pipeline.train,
+        pipeline.predict,
+        proposing.propose,
+        scoring.evaluate,
+        scoring.evaluate_all,
+        scoring.cost,
+        figures.figure,
+        figures.picture,
+        figures.curves,
+        pipeline.collect,
+        claims.claims,
+        pipeline.report,
+        claims.evidence,
+    ],
+    "Look into machines and results": [
+        doctor.doctor,
+        verify.verify,
+        compare.compare,
+        bench.bench,
+    ],
+}
+
+
+def _name(command: Callable[..., None] | typer.Typer) -> str:
+    name = command.info.name if isinstance(command, typer.Typer) else command.__name__
+    return str(name).replace("_", "-")
+
+
+class _Group(Group):
+    headings = {title: [_name(each) for each in group] for title, group in _COMMANDS.items()}
+
 
 app = typer.Typer(
-    help="Reproduce papers, PointRend first, from raw data to finished tables.",
+    cls=_Group,
+    help="Find objects in pictures, train on your own, and reproduce papers, PointRend first.",
+    context_settings=HELP_OPTIONS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -79,9 +104,11 @@ def _options(
     pass
 
 
-app.add_typer(data.app, name="data")
-for _command in _COMMANDS:
-    app.command()(_command)
+for _command in [each for group in _COMMANDS.values() for each in group]:
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command)
+    else:
+        app.command(cls=Command, context_settings=HELP_OPTIONS)(_command)
 
 
 def main() -> None:

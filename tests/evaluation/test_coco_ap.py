@@ -15,7 +15,8 @@ from pycocotools.cocoeval import COCOeval
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
-from pointrend_repro.evaluation.coco_ap import coco_ap
+from pointrend_repro.evaluation.coco_ap import coco_ap, score_coco_ap
+from pointrend_repro.evaluation.scoring import ReadOnce
 
 KEYS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 SIDE = 8  # of the images of the hand-made cases
@@ -66,6 +67,28 @@ def test_truth_predicts_itself(truth: Path, tmp_path: Path) -> None:
     assert scores.pop("APm") is None
     assert scores.pop("APl") is None
     assert scores == pytest.approx(dict.fromkeys(["AP", "AP50", "AP75", "APs", "AP_box"], 100))
+
+
+def test_each_class_is_what_the_tool_says_of_it_alone(truth: Path, tmp_path: Path) -> None:
+    found = truth_as_predictions(truth)
+    for index, entry in enumerate(found):  # some worse than others
+        entry["score"] = 1 - index / 10
+        if index % 2:
+            entry["category_id"] = found[0]["category_id"]
+    predictions = write(tmp_path / "p.json", found)
+    scored = score_coco_ap(truth, predictions, ReadOnce())
+    coco = COCO(str(truth))
+    for category in coco.dataset["categories"]:
+        official = COCOeval(coco, coco.loadRes(found), "segm")
+        official.params.catIds = [category["id"]]
+        official.evaluate()
+        official.accumulate()
+        official.summarize()
+        wanted = None if official.stats[0] < 0 else pytest.approx(100 * official.stats[0])
+        assert scored.by_class[category["name"]] == wanted
+    known = [value for value in scored.by_class.values() if value is not None]
+    assert scored.values["AP"] == pytest.approx(sum(known) / len(known))
+    assert len(set(known)) > 1
 
 
 def test_dispatch_by_name(truth: Path, tmp_path: Path) -> None:

@@ -28,9 +28,9 @@ from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.figures.regions import mask_logits
 from pointrend_repro.modeling.points import render_masks
+from pointrend_repro.modeling.subdivision import subdivide
 from pointrend_repro.papers.pointrend.figures import comparison, subdivision
 from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
-from pointrend_repro.papers.pointrend.figures.subdivision import subdivide
 from pointrend_repro.settings.instances import InferenceSettings
 from small_experiment import DATASET, PRESET
 

@@ -1,6 +1,5 @@
 """Every kind of model trains and predicts with all tensors on one device other than the CPU."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,16 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from kinds_of_models import draw_few, kinds
 from pointrend_repro.api.loading import default_inference
 from pointrend_repro.checkpoints.loading import new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.batches import MicroBatch, to_device
-from pointrend_repro.data.generated.making import generate_dataset
 from pointrend_repro.data.images import read_image
-from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
-from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.instances import InferenceSettings
 from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
@@ -25,36 +22,10 @@ from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
 GRID = load_grid("smoke", papers=list_papers())
 
 
-def kinds(grid: Grid) -> Iterator[tuple[str, str]]:
-    """One (data set, variant) for each kind of model, on COCO's layout where there is one."""
-    seen = set()
-    for training in sorted(
-        grid.trainings, key=lambda t: ("cityscapes" in t.dataset, t.variant, t.dataset)
-    ):
-        settings = grid.training_settings(training.dataset, training.variant)
-        detector = getattr(settings.model, "detector", None)
-        kind = (
-            settings.family,
-            family_of(settings).architecture(settings.model),
-            None if detector is None else detector.roi_layer.kind,
-        )
-        if kind not in seen:
-            seen.add(kind)
-            yield training.dataset, training.variant
-
-
 @pytest.fixture(scope="module")
 def few_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Each generated data set of preset smoke, with a few images."""
-    folder = tmp_path_factory.mktemp("few")
-    found = {}
-    for name, dataset in GRID.datasets.items():
-        assert dataset.generate is not None
-        few = dataset.generate.model_copy(update={"train_images": 2, "val_images": 1})
-        generate_dataset(folder / name, dataset.layout, few)
-        whole = dataset.model_copy(update={"val_from_train": None})
-        found[name] = data_paths(name, whole, UserData(data_root=folder / name))
-    return found
+    return draw_few(GRID, tmp_path_factory.mktemp("few"))
 
 
 def an_example(settings: Any, paths: Any) -> tuple[Any, Any, Any, Path]:

@@ -23,7 +23,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CONDA_NAMES = {
     "torch": "pytorch",
     "matplotlib": "matplotlib-base",
-    "opencv-python-headless": "py-opencv",
+    "opencv-contrib-python-headless": "py-opencv",
 }
 NOT_OURS = {"python", "pip", "coloredlogs", "pyquaternion", "tqdm"}
 
@@ -45,7 +45,7 @@ def pip_part() -> list[str]:
 def test_environment_names_what_the_package_needs() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = {}
-    for line in project["dependencies"]:
+    for line in project["dependencies"] + project["optional-dependencies"]["benchmarks"]:
         needed = Requirement(line)
         wanted[CONDA_NAMES.get(needed.name, needed.name)] = str(needed.specifier)
     # conda writes = where pip writes ==.
@@ -73,15 +73,17 @@ def pip_would_install(checkout: Path, lines: list[str]) -> set[str]:
     """Resolve a `pip:` part as conda has pip do it, without an index.
 
     conda (env/installers/pip.py) writes the lines to a file beside environment.yml and runs pip
-    there. What the test's own Python has installed stands for what conda has, with the second name
+    there. What the test's own Python has installed stands for what conda has, with the two names
     that conda-forge's py-opencv goes by (recipe/meta.yaml of its feedstock). All that there is of
-    the index is the backport of typing, which pip must not take.
+    the index is the backport of typing and a second OpenCV, which pip must not take.
     """
     file = checkout / "condaenv.requirements.txt"
     file.write_text("\n".join(lines))
     wheels, conda = checkout / "wheels", checkout / "conda"
     write_wheel(wheels, "typing", "3.7.4.3")
-    write_wheel(conda, "opencv_python", version("opencv-python-headless"))
+    write_wheel(wheels, "opencv_contrib_python_headless", "99")
+    for name in ("opencv_python", "opencv_python_headless"):
+        write_wheel(conda, name, version("opencv-contrib-python-headless"))
     for wheel in conda.glob("*.whl"):
         shutil.unpack_archive(wheel, conda, "zip")
     asked = ["install", "-U", "-r", str(file), "--exists-action=b"]
@@ -113,11 +115,12 @@ def write_wheel(folder: Path, name: str, number: str) -> None:
 
 
 def test_pip_accepts_what_conda_hands_it(checkout: Path) -> None:
-    assert pip_would_install(checkout, pip_part()) == {"pointrend-repro 0.1.0", "typing 0"}
+    empty = {"opencv-contrib-python-headless 4.10", "typing 0"}
+    assert pip_would_install(checkout, pip_part()) == {"pointrend-repro 0.1.0", *empty}
 
 
 def test_without_the_empty_package_pip_would_take_the_backport(checkout: Path) -> None:
-    lines = [line for line in pip_part() if "no_typing" not in line and "editable" not in line]
+    lines = [ln for ln in pip_part() if "./workflow" not in ln and "editable" not in ln]
     assert pip_would_install(checkout, lines) == {"typing 3.7.4.3"}
 
 

@@ -473,7 +473,10 @@ def test_the_command_writes_what_the_report_shows(
     assert re.search(r"^holds {12}pointrend_outperforms_4conv +p = [\d.]+; .*Holm$", out, re.M)
     write_report(paper_grid, folder, tmp_path / "reports")
     page = (tmp_path / "reports/index.html").read_text()
-    assert '<h2 id="claims">Claims</h2>' in page
+    assert '<h2 id="claims"><a class="self" href="#claims">Claims</a></h2>' in page
+    assert "17 claims of the paper, judged by these numbers" in page
+    assert "each of 200 resamples" in page
+    assert "3 trials of each model" in page
     assert page.count('<tbody id="claim-') == 17
     assert page.count('role="img"') > 50
     # 200 resamples know of no p below 2 / 201, and the smallest of 16 must be at most 0.05 / 16.

@@ -165,7 +165,9 @@ def test_cells_of_one_side_are_told(compare: Run, pair: Pair) -> None:
     answer = compare("--output", "-")
     assert answer.code == 1
     assert f"Cells: {len(pair.grid.cells) - 3} same, 3 only A." in answer.out
-    assert re.search(r"\| 4x conv, 56x56, COCO AP \| 34\.\S+ ±\S+ \| – \| – \|", answer.out)
+    assert re.search(
+        r"\| 4x conv, 56x56, COCO AP \| 34\.\S+ \(34\.\S+–34\.\S+\) \| – \| – \|", answer.out
+    )
 
 
 def test_what_made_them_is_compared(compare: Run, pair: Pair) -> None:

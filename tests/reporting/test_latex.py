@@ -37,8 +37,8 @@ def test_the_head_has_the_papers_headings(paper: Grid, fill: Fill) -> None:
     ]
     body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()[1:]
     assert body[0] == (
-        r"4$\times$ conv & 28$\times$28 & 35.7 $\pm$ 0.2 (35.2)$^\dagger$ "
-        r"& 38.1 $\pm$ 0.2 (37.6)$^\dagger$ & -- (33.0) \\"
+        r"4$\times$ conv & 28$\times$28 & 35.7 [35.6--35.8] (35.2)$^\dagger$ "
+        r"& 38.1 [38.0--38.2] (37.6)$^\dagger$ & -- (33.0) \\"
     )
     assert body[1] == r"\addlinespace"
     assert len(body) == 4

@@ -15,6 +15,7 @@ from pointrend_repro.base import own_code
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.collect import write_metrics
+from pointrend_repro.reporting.page import _hardware
 from pointrend_repro.reporting.report import write_report
 
 Fill = Callable[..., Path]
@@ -86,11 +87,15 @@ def test_page_is_one_valid_file(
     assert not page.attribute("src")
     assert not page.attribute("href", "link")
     assert not re.search(r"@import|url\(|fetch\(|XMLHttp|\bon\w+=", text)
-    outward = [url for url in page.attribute("href", "a") if not url.startswith("#")]
+    outward = [url for url in page.attribute("href", "a") if "://" in url]
     assert outward == ["https://arxiv.org/abs/1912.08193"]
+    beside = {url for url in page.attribute("href", "a") if not url.startswith(("#", "https:"))}
+    assert {f"tables/table1.{suffix}" for suffix in ("csv", "md", "tex")} <= beside
+    folder = tmp_path / "reports" / grid.name
+    assert [url for url in beside if not (folder / url).exists()] == []
     ids = page.attribute("id")
     assert len(ids) == len(set(ids))
-    inward = {url[1:] for url in page.attribute("href", "a")} - {outward[0][1:]}
+    inward = {url[1:] for url in page.attribute("href", "a") if url.startswith("#")}
     assert inward <= set(ids)
     assert ("html", {"lang": "en"}) in page.tags
     assert str(tmp_path) not in text
@@ -308,6 +313,11 @@ def test_the_page_does_not_depend_on_when_it_is_made(smoke: Grid, fill: Fill) ->
     first = report(smoke, results_dir)
     assert report(smoke, results_dir) == first
     assert str(datetime.datetime.now(datetime.UTC).year) not in Page(first).text
+
+
+def test_a_device_is_told_once() -> None:
+    told = ["a GPU", "cpu (X 9)", "cpu (X 9, 1 threads)", "cpu (X)"]
+    assert _hardware(told) == ["a GPU", "cpu (X 9, 1 thread)", "cpu (X)"]
 
 
 def test_text_has_contrast_in_light_and_dark(smoke: Grid, fill: Fill) -> None:

@@ -128,7 +128,7 @@ def test_just_beyond_the_tolerance_deviates() -> None:
     ("numbers", "changes", "verdict"),
     [
         ([], {"claims": False}, ("missing", "not run yet")),
-        ([36.1] * 3, {"claims": False}, ("no-claim", "this preset makes no claims")),
+        ([36.1] * 3, {"claims": False}, ("no-claim", "this preset gives no verdicts")),
         ([36.1] * 3, {"paper": None}, ("no-claim", "the paper has no number here")),
         ([36.1] * 2, {}, ("no-claim", "2 of 3 trials measured")),
         ([99.0, 36.1, 36.1], {}, ("reproduced", "")),
@@ -180,7 +180,8 @@ def test_markdown_is_laid_out_as_in_the_paper(paper: Grid, fill: Fill) -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert rows[0] == r"|  | COCO AP | COCO AP\* | Cityscapes AP |"
     assert rows[2] == (
-        "| 4x conv, 28x28 | 35.7 ± 0.2 (paper 35.2) deviates | 38.1 ± 0.2 (paper 37.6) deviates "
+        "| 4x conv, 28x28 | 35.7 (trials 35.6–35.8, paper 35.2) deviates "
+        "| 38.1 (trials 38.0–38.2, paper 37.6) deviates "
         "| missing: not part of this preset (paper 33.0) |"
     )
     assert len(rows) == 5

@@ -32,6 +32,7 @@ from small_semantic_experiment import write_semantic_config
 ASKED = {
     "short_edge_px": 1000,
     "max_long_edge_px": 1600,
+    "precision": "bf16",
     "rpn_pre_nms": 2000,
     "rpn_post_nms": 1500,
     "score_threshold": 0.0,

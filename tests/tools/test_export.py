@@ -1,15 +1,19 @@
 """Exported detectors against the models that they come from, on images of several sizes."""
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 import torchvision  # noqa: F401  its operators are in the graphs
+from PIL import Image
 from torch import Tensor, nn
 
 from pointrend_repro import cli
@@ -26,6 +30,7 @@ from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.tools.export.formats import Format, write_graph
 from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
+from pointrend_repro.tools.export.writing import describe
 from small_experiment import OVERRIDES
 
 SETTINGS = InferenceSettings()
@@ -124,6 +129,36 @@ def test_graph_finds_what_the_model_finds(
         # Rounding may choose another of two points that are equally uncertain.
         assert off.float().mean() < (1e-3 if form == "onnx" else 1e-6) if len(off) else True
     assert len(counts) > 1  # or the number of objects might be part of the graph
+    if (head, form) == ("pointrend", "onnx"):
+        run_the_example_of_the_docs(model, path, tmp_path)
+
+
+def run_the_example_of_the_docs(model: MaskRCNN, graph: Path, folder: Path) -> None:
+    """Run the code of docs/export.md on a picture; it finds what the model finds."""
+    docs = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", docs, re.S)
+    described = describe(
+        SavedModel(model, INPUT, CATEGORIES), "onnx", DetectorGraph(model, SETTINGS)
+    )
+    (folder / "pointrend.onnx.json").write_text(json.dumps(described))
+    graph.rename(folder / "pointrend.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    Image.fromarray(pixels).resize((300, 200)).save(folder / "photo.png")
+    seen: dict[str, Any] = {}
+    here = Path.cwd()
+    os.chdir(folder)
+    try:
+        exec(code.replace("photo.jpg", "photo.png"), seen)  # without JPEG's losses
+    finally:
+        os.chdir(here)
+    photo = read_image(folder / "photo.png")
+    with torch.no_grad():
+        (wanted,) = model.detect([inference_image(photo, INPUT)], SETTINGS)
+    assert seen["boxes"] == pytest.approx(
+        (wanted.boxes / (INPUT.test_short_edge_px / 200)).numpy(), abs=0.5
+    )
+    assert seen["masks"].shape == (len(wanted.boxes), 200, 300)
+    assert seen["masks"].any()
 
 
 @pytest.mark.slow
@@ -210,7 +245,14 @@ def test_the_command_writes_the_graph_and_its_description(
     assert end.value.code == 0
     described = json.loads((tmp_path / "model.pt.json").read_text())
     assert described["classes"] == ["a", "b", "c"]
-    assert "128 pixels" in described["inputs"]["image"]
+    assert described["image_size"] == {
+        "short_edge_px": 128,
+        "max_long_edge_px": 256,
+        "multiple_of_px": 32,
+        "min_side_px": 96,
+        "max_side_px": 4096,
+    }
+    assert described["categories"] == [{"id": k, "name": name} for k, name in CATEGORIES]
     assert set(described["outputs"]) == {"boxes", "scores", "labels", "mask_logits"}
     assert described["command"].endswith("--output " + str(graph))
     torch.jit.load(graph)

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 from snakemake.settings.types import DeploymentMethod
 
 from pointrend_repro.config.reading import as_measured, load_dataset
-from pointrend_repro.config.variants import kind_of
+from pointrend_repro.config.variants import is_trained, kind_of
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import METRICS
+from pointrend_repro.declarations.prediction_kind import PREDICTION_KINDS
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
@@ -19,6 +20,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
     PAGE_FILE,
+    UNTRAINED,
     Cost,
     Evaluation,
     Prediction,
@@ -69,6 +71,7 @@ try:
         require_workflow_profile(sys.argv[1:], Path(workflow.main_snakefile))
         require_working_folder()
     SETTINGS = read_workflow_config(config)
+    SETTINGS.share_changes()
     # The folder beside config.yaml, which every command is given too: the installed package's
     # own may be another copy.
     GRID = load_grid(
@@ -157,7 +160,11 @@ wildcard_constraints:
 
 def by_engine(engine):
     """A pattern for the wildcard of the variants that an engine trains and predicts with."""
-    names = [name for name, v in GRID.variants.items() if v.engine == engine]
+    names = [
+        name
+        for name, v in GRID.variants.items()
+        if v.engine == engine and is_trained(v)
+    ]
     return one_of(names)
 
 
@@ -240,6 +247,12 @@ def prediction_options(split):
         return [*given, *filter(None, [root])] if given else root
 
     return options
+
+
+def untrained_options(split):
+    """What gives the options of a prediction without a model: split, and the user's own folder."""
+    given = [] if split == "val" else [f"--split={split}"]
+    return lambda wildcards: [*given, *filter(None, [data_root_option(wildcards)])]
 
 
 def others_of(wildcards, split):
@@ -327,6 +340,12 @@ PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
 
 
 SPLITS_MADE = ["val"] + sorted({p.split for p in GRID.predictions} - {"val"})
+
+
+# Predictions of methods that are not trained, by what their rules are made for.
+UNTRAINED_MADE = sorted(
+    {(GRID.kind_of(p).name, p.split) for p in GRID.predictions if not GRID.models_of(p)}
+)
 
 
 PREDICTION_KINDS_MADE = sorted(

@@ -46,6 +46,43 @@ for kind, split, (engine, ending) in itertools.product(
             " --model {input.model:q} --output {output.predictions:q} >{log:q} 2>&1"
 
 
+# The same command for methods that are not trained: they have the images alone.
+for name, split in UNTRAINED_MADE:
+
+    rule:
+        name:
+            f"{prediction_rule(PREDICTED[split], PREDICTION_KINDS.find(name))}{UNTRAINED}"
+        input:
+            f"{RESULTS}/{dataset_path(TRAINED.dataset)}",
+        output:
+            predictions=predicted(PREDICTION_KINDS.find(name), split),
+            origin=f"{RESULTS}/{PREDICTED[split].origin_path(PREDICTION_KINDS.find(name))}",
+        log:
+            f"{RESULTS}/{PREDICTED[split].log_path}",
+        benchmark:
+            f"{RESULTS}/{PREDICTED[split].folder}/predict.benchmark.tsv"
+        wildcard_constraints:
+            variant=one_of(n for n, v in GRID.variants.items() if not is_trained(v)),
+        conda:
+            "../envs/pointrend_repro.yaml"
+        threads: ASKED["predict_untrained"].threads
+        resources:
+            **ASKED["predict_untrained"].resources,
+        params:
+            settings=lambda wildcards: settings_digest(
+                GRID.inference_settings(wildcards.variant, wildcards.inference)
+            ),
+            preset=SETTINGS.preset,
+            options=untrained_options(split),
+        message:
+            "Predicting with {wildcards.variant} ({wildcards.inference}) on {wildcards.dataset}"
+        shell:
+            "pointrend-repro propose --preset {params.preset:q} --dataset {wildcards.dataset:q}"
+            " --variant {wildcards.variant:q} --inference {wildcards.inference:q}"
+            " {params.options:q} --processes {threads:q} --config-dir config"
+            " --output {output.predictions:q} >{log:q} 2>&1"
+
+
 # One process scores a prediction by all of its metrics. A rule must write the same files in all of
 # its jobs, so there is a rule for each set of metrics that occurs.
 for metrics, scored in GRID.scored_by.items():

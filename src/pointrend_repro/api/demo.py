@@ -1,6 +1,7 @@
 """An image with the objects that a model finds drawn over it: masks, names, and skeletons."""
 
 import colorsys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,9 @@ _PROPOSALS_SHOWN = 10
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def write_overlay(image: Path, output: Path, model: Model, *, score_threshold: float) -> None:
+def write_overlay(
+    image: Path, output: Path, model: Model, *, score_threshold: float
+) -> Instances | LabelMap | MaskProposals:
     """Predict one image and write it with its objects drawn over it.
 
     Args:
@@ -37,14 +40,40 @@ def write_overlay(image: Path, output: Path, model: Model, *, score_threshold: f
         score_threshold: objects below this score are left out; of proposals, only the ten best are
             drawn.
 
+    Returns:
+        What was found.
+
     Raises:
         UserError: the image is faulty.
     """
     pixels = read_image(image)
-    overlay = draw_found(pixels, model.predict(pixels), model, score_threshold=score_threshold)
+    found = model.predict(pixels)
+    overlay = draw_found(pixels, found, model, score_threshold=score_threshold)
     with atomic_path(output) as part:
         kind = Image.registered_extensions()[output.suffix.lower()]
         Image.fromarray(overlay).save(part, format=kind, quality=95)
+    return found
+
+
+def in_words(
+    found: Instances | LabelMap | MaskProposals, model: Model, *, score_threshold: float
+) -> str:
+    """Say what was found: objects by class, or classes by their share of the pixels."""
+    if isinstance(found, LabelMap):
+        counts = np.bincount(found.labels.ravel(), minlength=len(model.class_names))
+        largest = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+        parts = [f"{model.class_names[k]} {counts[k] / found.labels.size:.0%}" for k in largest]
+        return f"Found: {', '.join(parts)}"
+    if isinstance(found, MaskProposals):
+        return f"Found: {len(found.scores)} proposals, of which the {len(_best(found).scores)} best"
+    labels = found.labels[found.scores >= score_threshold].tolist()
+    names = Counter(model.class_names[label] for label in labels)
+    told = ", ".join(f"{count} {name}" for name, count in names.most_common())
+    if told:
+        return f"Found: {told}"
+    best = f", the best {found.scores.max():.2f}" if len(found.scores) else ""
+    below = len(found.scores)
+    return f"Found: nothing that scores {score_threshold:g} or more ({below} objects below{best})"
 
 
 def require_format(output: Path) -> None:

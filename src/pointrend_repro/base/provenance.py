@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.asked import as_typed
 from pointrend_repro.base.own_code import PACKAGE_DIR, loaded_modules, modules_digest
 
 # Names and limits of a cluster are filled in by each user and change no number.
@@ -120,7 +121,7 @@ def versions() -> dict[str, str]:
 
 def command_line() -> str:
     """Return this process's command as a person would type it."""
-    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    return as_typed() + shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
 def cpu_name() -> str:

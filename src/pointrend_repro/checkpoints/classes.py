@@ -50,7 +50,7 @@ class _Axis(NamedTuple):
         """All places of the chosen classes, then those that belong to no class."""
         first, rest = (0, self.each * classes) if self.axis == 0 else (self.others, 0)
         own = [first + self.each * k + i for k in chosen for i in range(self.each)]
-        return torch.tensor(own + list(range(rest, rest + self.others)))
+        return torch.tensor([*own, *range(rest, rest + self.others)], dtype=torch.int64)
 
 
 def shared_classes(path: Path, here: Sequence[str], there: Sequence[str]) -> Shared:
@@ -59,14 +59,53 @@ def shared_classes(path: Path, here: Sequence[str], there: Sequence[str]) -> Sha
     Raises:
         UserError: none is.
     """
-    place = {name: k for k, name in enumerate(there)}
-    pairs = [(k, place[name]) for k, name in enumerate(here) if name in place]
-    if not pairs:
+    shared = equal_names(here, there)
+    if not shared.pairs:
         raise UserError(
             f"{path}: start_from.match_classes: its classes {_names(there)} share no name with "
             f"those to train, {_names(here)}"
         )
+    return shared
+
+
+def equal_names(here: Sequence[str], there: Sequence[str]) -> Shared:
+    """Return which classes of another model are those of this one, by their names; maybe none."""
+    place = {name: k for k, name in enumerate(there)}
+    pairs = [(k, place[name]) for k, name in enumerate(here) if name in place]
     return Shared(pairs, len(here), len(there))
+
+
+def without_predictors(
+    source: Mapping[str, Tensor], settings: AnyModelSettings, classes: int
+) -> dict[str, Tensor]:
+    """Return the source's tensors but those that put out classes, all of which are others here.
+
+    Args:
+        settings: of the model here.
+        classes: how many it has.
+    """
+    axes = _class_axes(settings, classes)
+    return {
+        name: tensor
+        for name, tensor in source.items()
+        if all(axis.axis != 0 for axis in axes.get(name, ()))
+    }
+
+
+def count_classes(
+    source: Mapping[str, Tensor], settings: AnyModelSettings, classes: int
+) -> int | None:
+    """Return how many classes the source's layers are for; None: none of them has the right shape.
+
+    Arguments are those of `without_predictors`.
+    """
+    for name, axes in _class_axes(settings, classes).items():
+        tensor = source.get(name)
+        if tensor is not None and len(tensor.shape) > axes[0].axis:
+            found, rest = divmod(tensor.shape[axes[0].axis] - axes[0].others, axes[0].each)
+            if found > 0 and not rest:
+                return found
+    return None
 
 
 def with_classes_of(
@@ -119,7 +158,8 @@ def _shape(own: Tensor, axes: list[_Axis], classes: int) -> torch.Size:
 def _filled(own: Tensor, theirs: Tensor, axes: list[_Axis], shared: Shared) -> Tensor:
     to = [torch.arange(size) for size in own.shape]
     source = [torch.arange(size) for size in theirs.shape]
-    ours, others = zip(*shared.pairs, strict=True)
+    ours = [here for here, _ in shared.pairs]
+    others = [there for _, there in shared.pairs]
     for axis in axes:
         to[axis.axis] = axis.places(ours, shared.here)
         source[axis.axis] = axis.places(others, shared.there)

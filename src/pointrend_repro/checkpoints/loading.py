@@ -87,8 +87,8 @@ def load_own_file(path: Path, *, head: str | None = None, family: str | None = N
     return load_saved_model(path, head=head, family=family)
 
 
-def convert(source: Path, target: Path, name: str) -> None:
-    """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's).
+def convert(source: Path, target: Path, name: str) -> SavedModel:
+    """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's), and return its model.
 
     Raises:
         UserError: as for `load_known_model`, or `target` ends in neither, or in `.pkl` for a model
@@ -99,7 +99,9 @@ def convert(source: Path, target: Path, name: str) -> None:
         raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")
     if target.suffix == ".pkl" and "detectron2" not in family_of(known_model(name).model).engines:
         raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
-    writers[target.suffix](target, load_known_model(name, source))
+    saved = load_known_model(name, source)
+    writers[target.suffix](target, saved)
+    return saved
 
 
 def save_detectron2(path: Path, saved: SavedModel) -> None:

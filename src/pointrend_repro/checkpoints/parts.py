@@ -7,16 +7,23 @@ classes that are others in the file: these are taken by `match_classes` alone (`
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError, printable_line
-from pointrend_repro.checkpoints.classes import shared_classes, with_classes_of
+from pointrend_repro.checkpoints.classes import (
+    Shared,
+    count_classes,
+    equal_names,
+    shared_classes,
+    with_classes_of,
+    without_predictors,
+)
 from pointrend_repro.checkpoints.description import is_saved_model, read_description
-from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
+from pointrend_repro.checkpoints.fit import Shape, compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.settings.backbone import BackboneSettings
@@ -25,6 +32,8 @@ from pointrend_repro.settings.start_from import StartFrom, lies_in
 # Of a backbone's settings, what its weights hang on although no shape tells.
 _OF_THE_WEIGHTS = ("channel_order", "pixel_mean", "pixel_std", "stride_in_1x1")
 _BACKBONE = "backbone"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,16 @@ def load_parts(
     path: Path,
     start: StartFrom,
     classes: Sequence[str] = (),
-) -> None:
+) -> list[str]:
     """Load what `start` takes of a file into a model that is about to be trained.
 
     Args:
         backbone: the model's; None: it has none.
         path: a file of ours, of detectron2's, or of any other kind that `read_checkpoint` reads.
-        classes: the model's, in their order; only `start.match_classes` asks for them.
+        classes: the model's, in their order; `start.match_classes` and `what_fits` ask for them.
+
+    Returns:
+        The layers that begin at random, with `start.what_fits`.
 
     Raises:
         UserError: the file is missing or faulty, a part is not in the model, something of a part is
@@ -57,10 +69,16 @@ def load_parts(
     source = _read(path)
     if start.match_classes:
         source = _with_our_classes(model, path, source, classes)
+    if start.what_fits:
+        source = _with_what_is_of_classes(model, path, source, classes)
     own = shapes_of(model.state_dict())
     _require_parts(path, [*own], [*source.tensors], start)
     taken = {name: tensor for name, tensor in source.tensors.items() if start.takes(name)}
     wanted = {name: shape for name, shape in own.items() if start.takes(name)}
+    new = _layers_that_differ(wanted, shapes_of(taken)) if start.what_fits else []
+    if start.what_fits:
+        wanted, taken = _without(new, wanted), _without(new, taken)
+        taken = {name: tensor for name, tensor in taken.items() if name in wanted}
     if not wanted:
         raise UserError(f"{path}: start_from.leave_out leaves nothing to start from")
     fit = compare_shapes(wanted, shapes_of(taken))
@@ -73,6 +91,38 @@ def load_parts(
     if backbone is not None and any(lies_in(name, (_BACKBONE,)) for name in taken):
         _require_same_pixels(path, source.backbone, backbone)
     model.load_state_dict(taken, strict=False)
+    return new
+
+
+def _layers_that_differ(own: Mapping[str, Shape], theirs: Mapping[str, Shape]) -> list[str]:
+    """Return the layers that the file lacks or has in other shapes; the backbone has to fit."""
+    different = [
+        name.rpartition(".")[0]
+        for name, shape in own.items()
+        if theirs.get(name) != shape and not lies_in(name, (_BACKBONE,))
+    ]
+    return list(dict.fromkeys(different))
+
+
+def _without(layers: Sequence[str], tensors: Mapping[str, T]) -> dict[str, T]:
+    return {name: each for name, each in tensors.items() if name.rpartition(".")[0] not in layers}
+
+
+def _with_what_is_of_classes(
+    model: nn.Module, path: Path, source: _Source, classes: Sequence[str]
+) -> _Source:
+    """Keep what is of equal classes, by name, or of none; the file may not tell its classes."""
+    settings: Any = model.settings
+    tensors = source.tensors
+    if _is_ours(path):
+        shared = equal_names(classes, _classes_of(path))
+    else:
+        there = count_classes(tensors, settings, len(classes))
+        shared = Shared([], len(classes), there or len(classes))
+    tensors = with_classes_of(model.state_dict(), tensors, settings, shared)
+    if not shared.pairs:
+        tensors = without_predictors(tensors, settings, len(classes))
+    return replace(source, tensors=tensors)
 
 
 def _read(path: Path) -> _Source:
@@ -93,13 +143,17 @@ def _read(path: Path) -> _Source:
     return _Source(checkpoint.tensors, told | dict(checkpoint.backbone))
 
 
-def shared_with(path: Path, classes: Sequence[str]) -> list[str]:
+def shared_with(path: Path, classes: Sequence[str], *, at_least_one: bool = True) -> list[str]:
     """Return which of these classes the model in a file has, too, by name.
 
     Raises:
-        UserError: none, or the file does not tell its classes.
+        UserError: none, or the file does not tell its classes, if there has to be one.
     """
+    if not at_least_one and not _is_ours(path):
+        return []
     there = _classes_of(path)
+    if not at_least_one:
+        return [classes[k] for k, _ in equal_names(classes, there).pairs]
     return [classes[k] for k, _ in shared_classes(path, classes, there).pairs]
 
 

@@ -7,6 +7,7 @@ import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
 
@@ -56,3 +57,4 @@ def evidence(
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
     with damaged_moved_aside():
         write_evidence(grid, results_dir / preset, docs)
+    tell_written(docs / "evidence")

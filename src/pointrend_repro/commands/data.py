@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.commands.help import HELP_OPTIONS, Command
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
@@ -16,12 +17,18 @@ from pointrend_repro.commands.options import (
     VariantName,
     a_name,
 )
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
-app = typer.Typer(help="Fetch, make, prepare and check data sets.", no_args_is_help=True)
+app = typer.Typer(
+    name="data",
+    help="Fetch, make, prepare and check data sets.",
+    context_settings=HELP_OPTIONS,
+    no_args_is_help=True,
+)
 
 
-@app.command("fetch")
+@app.command("fetch", cls=Command, context_settings=HELP_OPTIONS)
 def fetch(
     names: Annotated[
         list[str] | None, typer.Argument(help="coco, lvis, cityscapes, imagenet, checkpoints, ...")
@@ -50,7 +57,7 @@ def fetch(
         raise UserError("name what to fetch, or say `data fetch --list` to see what there is")
 
 
-@app.command("generate")
+@app.command("generate", cls=Command, context_settings=HELP_OPTIONS)
 def generate(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
@@ -64,9 +71,10 @@ def generate(
         raise UserError(f"data set {dataset!r} is not a generated one: it has no key 'generate'")
     root = data_paths(dataset, config, UserData(data_root)).root
     generate_dataset(root, config.layout, config.generate)
+    tell_written(root)
 
 
-@app.command("prepare")
+@app.command("prepare", cls=Command, context_settings=HELP_OPTIONS)
 def prepare(
     dataset: DatasetName, data_root: DataRoot = None, config_dir: ConfigDir = CONFIG_DIR
 ) -> None:
@@ -76,10 +84,12 @@ def prepare(
     from pointrend_repro.data.preparing import prepare_annotations
 
     config = load_dataset(dataset, config_dir)
-    prepare_annotations(dataset, config, data_paths(dataset, config, UserData(data_root)))
+    paths = data_paths(dataset, config, UserData(data_root))
+    prepare_annotations(dataset, config, paths)
+    tell_written(paths.train_annotations, paths.val_annotations)
 
 
-@app.command("check")
+@app.command("check", cls=Command, context_settings=HELP_OPTIONS)
 def check(
     folder: Annotated[Path | None, typer.Argument(help="folder with your own data")] = None,
     name: Annotated[str, typer.Option(help="name of the data set", callback=a_name)] = "mine",
@@ -94,6 +104,9 @@ def check(
         typer.Option(help="a file of config/datasets, instead of a folder", callback=a_name),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="file for all findings as JSON")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="page to write, with objects drawn on their images")
+    ] = None,
     data_root: DataRoot = None,
     lvis_annotations: LvisAnnotations = None,
     config_dir: ConfigDir = CONFIG_DIR,
@@ -105,7 +118,8 @@ def check(
     from pointrend_repro.data.paths import UserData, data_paths
 
     if folder is not None and dataset is None:
-        _check_folder(folder, name, config_dir if write else None, (train, val), sample, output)
+        written = (output, pictures)
+        _check_folder(folder, name, config_dir if write else None, (train, val), sample, written)
     elif folder is None and dataset is not None and output is not None:
         from pointrend_repro.base.files import write_json
         from pointrend_repro.config.reading import load_dataset
@@ -114,6 +128,7 @@ def check(
         config = load_dataset(dataset, config_dir)
         paths = data_paths(dataset, config, UserData(data_root, lvis_annotations))
         write_json(output, describe_dataset(dataset, config, paths))
+        tell_written(output)
     else:
         raise UserError(
             "give a folder, as in `data check FOLDER`, or a data set and a file for the findings, "
@@ -121,7 +136,7 @@ def check(
         )
 
 
-@app.command("mend")
+@app.command("mend", cls=Command, context_settings=HELP_OPTIONS)
 def mend(
     folder: Annotated[Path, typer.Argument(help="your own data, in COCO's format")],
     out: Annotated[Path, typer.Argument(help="a new folder for the mended copy")],
@@ -159,7 +174,7 @@ def mend(
     print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))} --write")
 
 
-@app.command("show")
+@app.command("show", cls=Command, context_settings=HELP_OPTIONS)
 def show(
     preset: Preset,
     dataset: DatasetName,
@@ -194,9 +209,13 @@ def _check_folder(
     config_dir: Path | None,
     split_files: tuple[Path | None, Path | None],
     sample: int | None,
-    output: Path | None,
+    written: tuple[Path | None, Path | None],
 ) -> None:
-    """Print what a folder holds; write the data set's file to `config_dir`, if that is given."""
+    """Print what a folder holds; write the data set's file to `config_dir`, if that is given.
+
+    Args:
+        written: the JSON of all findings, and the page of pictures.
+    """
     from pointrend_repro.base.files import write_json
     from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder
     from pointrend_repro.tools.survey.mending.text import hint
@@ -210,8 +229,14 @@ def _check_folder(
     except UserError as error:
         raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))
+    output, pictures = written
     if output:
         write_json(output, as_data(survey))
+    if pictures:
+        from pointrend_repro.tools.survey.pictures import write_pictures
+
+        write_pictures(survey, pictures)
+        print(f"\nWritten: {pictures}, to look at")
     if survey.faults:
         end = hint(folder, train=train, val=val) or "; then say the same again"
         raise UserError(f"{folder}: {len(survey.faults)} to mend, named above{end}")

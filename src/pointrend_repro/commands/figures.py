@@ -17,6 +17,7 @@ from pointrend_repro.commands.options import (
     Threads,
     prepare_device,
 )
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def figure(
 
     with damaged_moved_aside():
         make_figure(grid, drawn, paths, results_dir=results_dir / preset, png=output)
+    tell_written(*(output.with_suffix(suffix) for suffix in (".png", ".pdf", ".json")))
 
 
 def picture(
@@ -71,6 +73,7 @@ def picture(
 
     with damaged_moved_aside():
         make_picture(grid, drawn, paths, results_dir=results_dir / preset, output=output)
+    tell_written(output)
 
 
 def curves(
@@ -87,6 +90,7 @@ def curves(
 
     grid = load_grid(preset, config_dir, papers=paper_names(papers))
     write_curves(grid, results_dir / preset, output)
+    tell_written(output)
 
 
 def _shown_data(grid: "Grid", drawn: "PaperFigure", data_root: Path | None) -> "DataPaths":

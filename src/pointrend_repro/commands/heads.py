@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from pointrend_repro.base.asked import read_pairs
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.yaml_text import parse_yaml
 from pointrend_repro.commands.options import Threads
 
 
@@ -21,7 +21,7 @@ def check_head(
     from pointrend_repro.settings.heads import PluginHeadSettings
 
     try:
-        values = {"kind": "plugin", "head": head, "settings": _settings(settings or [])}
+        values = {"kind": "plugin", "head": head, "settings": dict(read_pairs(settings or []))}
         chosen = PluginHeadSettings.model_validate(values)
     except ValidationError:
         raise UserError(f"mask head {head!r}: is neither module:Class nor a name") from None
@@ -42,16 +42,3 @@ def check_head(
             print(f"ok     {check.__doc__}")
     if failed:
         raise UserError(f"mask head {head!r}: {failed} of {len(CHECKS)} checks failed")
-
-
-def _settings(pairs: list[str]) -> dict[str, object]:
-    values = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UserError(f"--set {pair!r}: must be key=value")
-        try:
-            values[key] = parse_yaml(value)
-        except ValueError as error:
-            raise UserError(f"--set {key}: not valid YAML: {error}") from None
-    return values

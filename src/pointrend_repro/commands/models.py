@@ -20,6 +20,7 @@ from pointrend_repro.commands.options import (
     prepare_device,
     read_at_test,
 )
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
 
@@ -39,7 +40,9 @@ def convert(
     """Rewrite a checkpoint of others as one of this project, or one of ours as detectron2's."""
     from pointrend_repro.checkpoints.loading import convert as convert_checkpoint
 
-    convert_checkpoint(source, target, model)
+    saved = convert_checkpoint(source, target, model)
+    print(f"Found: {model}, {len(saved.categories)} classes")
+    tell_written(target)
 
 
 def demo(
@@ -62,14 +65,16 @@ def demo(
     """Draw the objects that a model finds on an image, or the best of its proposals."""
     asked = read_at_test(test)
     from pointrend_repro.api.choosing import Chosen
-    from pointrend_repro.api.demo import require_format, write_overlay
+    from pointrend_repro.api.demo import in_words, require_format, write_overlay
 
     require_format(output)
     chosen = Chosen(model, weights)
     file = chosen.file(data_dir, config_dir)
     where = prepare_device(device, threads, needs_gpu=False)
     loaded = chosen.load(file, device=where, head=head, test=asked)
-    write_overlay(image, output, loaded, score_threshold=score_threshold)
+    found = write_overlay(image, output, loaded, score_threshold=score_threshold)
+    print(in_words(found, loaded, score_threshold=score_threshold))
+    tell_written(output)
 
 
 def export(
@@ -94,4 +99,5 @@ def export(
     settings = InferenceSettings(
         output_resolution=output_resolution, points_per_step=points_per_step
     )
-    export_model(model, weights, form.value, output, settings, head=head, asked=asked)
+    description = export_model(model, weights, form.value, output, settings, head=head, asked=asked)
+    tell_written(output, description)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.base.asked import asking
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import require_name
 
@@ -28,6 +29,12 @@ class Device(StrEnum):
 def a_name(param: typer.CallbackParam, value: str | None) -> str | None:
     """Refuse an option's value that is no name before anything is made of it."""
     return None if value is None else require_name(value, f"--{param.name}")
+
+
+def _ask(ctx: typer.Context, value: list[str] | None) -> list[str] | None:
+    """Let the preset be read with what `--set` says, as long as this command runs."""
+    ctx.with_resource(asking(value or []))
+    return value
 
 
 Preset = Annotated[
@@ -71,6 +78,15 @@ AtTest = Annotated[
         "--test",
         metavar="KEY=VALUE",
         help="a test setting, such as short_edge_px=1000; may be repeated",
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="a setting of the preset, such as optimizer.base_lr=0.01; may be repeated",
+        callback=_ask,
     ),
 ]
 Proposals = Annotated[

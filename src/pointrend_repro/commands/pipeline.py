@@ -1,7 +1,7 @@
 """The arrows of the pipeline behind the data: from training to the report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_model_of
 from pointrend_repro.commands.building_on import other_models, require_asked_for
 from pointrend_repro.commands.options import (
+    Changes,
     ConfigDir,
     DataRoot,
     DatasetName,
@@ -28,7 +29,11 @@ from pointrend_repro.commands.options import (
     VariantName,
     prepare_device,
 )
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from pointrend_repro.experiments.grid import Grid
 
 
 def train(
@@ -41,6 +46,7 @@ def train(
         Path | None, typer.Option(help="model of the training that the variant starts from")
     ] = None,
     proposals: Proposals = None,
+    changes: Changes = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -48,9 +54,8 @@ def train(
 ) -> None:
     """Train one model, continuing from its newest checkpoint if there is one."""
     from pointrend_repro.data.paths import UserData, data_paths
-    from pointrend_repro.experiments.loading import load_grid_of
 
-    grid = load_grid_of(preset, dataset, variant, config_dir)
+    grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.training_settings(dataset, variant)
     if start_from and (settings.start_from is None or settings.start_from.variant is None):
         raise UserError(f"--start-from: variant {variant} does not start from another training")
@@ -70,6 +75,7 @@ def train(
             start_from=start_from,
             proposals=proposals,
         )
+    tell_written(output)
 
 
 def predict(
@@ -86,6 +92,7 @@ def predict(
     split: Annotated[
         ImageSplit, typer.Option(help="whose images; those of training are for others to read")
     ] = ImageSplit.val,
+    changes: Changes = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
@@ -93,9 +100,8 @@ def predict(
 ) -> None:
     """Predict the validation images with a trained model."""
     from pointrend_repro.data.paths import UserData, data_paths
-    from pointrend_repro.experiments.loading import load_grid_of
 
-    grid = load_grid_of(preset, dataset, variant, config_dir)
+    grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
     with damaged_moved_aside():
@@ -120,90 +126,20 @@ def predict(
             boxes=given,
             split=split.value,
         )
+    tell_written(output)
 
 
-def evaluate(
-    metric: Annotated[str, typer.Argument(help="coco_ap, lvis_ap_star, cityscapes_ap, ...")],
-    ground_truth: Annotated[Path, typer.Option(help="official annotations, or Cityscapes' folder")],
-    predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
-    output: Output,
-    resamples: Annotated[
-        int, typer.Option(min=0, help="number of resamples of the images, for the claims")
-    ] = 0,
-) -> None:
-    """Score predictions with the official tool of a metric."""
-    from pointrend_repro.pipeline.steps.evaluation import run_evaluation
+def _grid_of(
+    preset: str, dataset: str, variant: str, config_dir: Path, changes: list[str] | None
+) -> "Grid":
+    """Read a preset that has an experiment, whose model all changes have to concern."""
+    from pointrend_repro.config.changes import require_of_family
+    from pointrend_repro.declarations.family import family_of
+    from pointrend_repro.experiments.loading import load_grid_of
 
-    with damaged_moved_aside():
-        run_evaluation(metric, ground_truth, predictions, output=output, resamples=resamples)
-
-
-def evaluate_all(
-    metrics: Annotated[
-        list[str],
-        typer.Argument(metavar="METRIC=GROUND_TRUTH...", help="such as coco_ap=annotations.json"),
-    ],
-    predictions: Annotated[Path, typer.Option(help="predictions.json or labels/ of a prediction")],
-    output: Annotated[Path, typer.Option(help="folder for a JSON file and a log per metric")],
-    resamples: Annotated[
-        int, typer.Option(min=0, help="number of resamples of the images, for the claims")
-    ] = 0,
-) -> None:
-    """Score predictions by several metrics at once, each as `evaluate` does."""
-    from pointrend_repro.pipeline.steps.evaluation import run_evaluations
-
-    ground_truths = {}
-    for pair in metrics:
-        metric, given, ground_truth = pair.partition("=")
-        if not given:
-            raise UserError(f"{pair}: names no ground truth; write {metric}=FILE")
-        ground_truths[metric] = Path(ground_truth)
-    with damaged_moved_aside():
-        run_evaluations(ground_truths, predictions, folder=output, resamples=resamples)
-
-
-def cost(
-    preset: Preset,
-    variant: VariantName,
-    inference: InferenceName,
-    output: Output,
-    config_dir: ConfigDir = CONFIG_DIR,
-    metric: Annotated[
-        str, typer.Option(help="a metric that counts instead of reading predictions")
-    ] = ("mask_head_cost"),
-    device: DeviceName = Device.auto,
-    threads: Threads = 1,
-) -> None:
-    """Count multiply-adds and activations of a variant's mask head, at the paper's widths.
-
-    A metric that is measured, such as inference_time, takes the preset's widths and the device.
-    """
-    from pointrend_repro.config.finding import find
-    from pointrend_repro.config.reading import (
-        as_measured,
-        load_preset,
-        load_variant,
-        resolve_inference,
-    )
-    from pointrend_repro.config.variants import kind_of
-    from pointrend_repro.declarations.metric import METRICS
-    from pointrend_repro.pipeline.steps.cost import run_cost
-
-    config = load_variant(variant, config_dir)
-    where = find("variant", variant, config_dir).shown
-    kind, declared = kind_of(config), METRICS.find(metric)
-    if declared.counts != kind.name:
-        raise UserError(f"{where}: metric {metric} counts nothing of {kind.models}")
-    experiment = {"preset": preset, "variant": variant, "inference": inference}
-    if not declared.measured:
-        settings = resolve_inference(config, inference, where=where)
-        run_cost(experiment, metric, config.model, settings, output=output)
-        return
-    over = load_preset(preset, config_dir)
-    settings = resolve_inference(config, inference, where=where, preset=over)
-    model, size = as_measured(over, config, where=where)
-    on = prepare_device(device, threads, needs_gpu=False)
-    run_cost(experiment, metric, model, settings, output=output, size=size, device=on)
+    grid = load_grid_of(preset, dataset, variant, config_dir)
+    require_of_family(changes or [], family_of(grid.variants[variant]), variant)
+    return grid
 
 
 def collect(
@@ -217,6 +153,7 @@ def collect(
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
+    from pointrend_repro.experiments.nodes import METRICS_FILE
     from pointrend_repro.reporting.collect import write_metrics
 
     grid = load_grid(
@@ -224,6 +161,7 @@ def collect(
     )
     with damaged_moved_aside():
         write_metrics(grid, results_dir / preset)
+    tell_written(results_dir / preset / METRICS_FILE)
 
 
 def report(
@@ -238,6 +176,7 @@ def report(
     from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
+    from pointrend_repro.experiments.nodes import PAGE_FILE
     from pointrend_repro.reporting.report import write_report
 
     grid = load_grid(
@@ -245,3 +184,4 @@ def report(
     )
     with damaged_moved_aside():
         write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
+    tell_written(reports_dir / preset / PAGE_FILE)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.commands.options import (
+    Changes,
     ConfigDir,
     LvisAnnotations,
     Papers,
@@ -23,6 +24,7 @@ def plan(
     gpus: Annotated[
         int | None, typer.Option(min=1, help="GPUs in use at a time, at least one training's")
     ] = None,
+    changes: Changes = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     results_dir: ResultsDir = Path("results"),
     reports_dir: ReportsDir = Path("reports"),

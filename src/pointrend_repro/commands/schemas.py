@@ -78,8 +78,7 @@ def _parts(classes: dict[str, type[BaseModel]]) -> dict[str, Schema]:
     """Return the definitions of several schemas for one file, the name of each before its own."""
     found = {}
     for name, each in classes.items():
-        text = json.dumps(each.model_json_schema()).replace("#/$defs/", f"#/$defs/{name}.")
-        schema = json.loads(text)
+        schema = each.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         inner = schema.pop("$defs", {})
         found |= {name: schema} | {f"{name}.{key}": value for key, value in inner.items()}
     return found

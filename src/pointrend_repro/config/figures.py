@@ -65,7 +65,7 @@ class Figure(Strict):
 class PagePicture(Figure):
     """One picture that the page moves."""
 
-    template: Literal["comparison", "subdivision"] = Field(
+    template: Literal["comparison", "subdivision", "validation"] = Field(
         description="of reporting/pictures/, which shows it"
     )
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.config.changes import changed, told
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.finding import Found, find, own_names
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -34,9 +35,13 @@ Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
 
 def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
-    """Read `config/presets/<name>.yaml`, its overrides on top of those of its `scale`."""
+    """Read `config/presets/<name>.yaml`, its overrides on top of those of its `scale`.
+
+    What `--set` asks for is on top of both (`config.changes`).
+    """
     path = find("preset", name, config_dir).path
-    preset = validate(Preset, read_yaml(path), str(path))
+    where = told(str(path))
+    preset = validate(Preset, changed(read_yaml(path)), where)
     if preset.scale is None:
         return preset
     scale = find("scale", preset.scale, config_dir).path
@@ -44,7 +49,7 @@ def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
     both = merged(
         shared.model_dump(exclude_unset=True), preset.overrides.model_dump(exclude_unset=True)
     )
-    return preset.model_copy(update={"overrides": validate(Overrides, both, str(path))})
+    return preset.model_copy(update={"overrides": validate(Overrides, both, where)})
 
 
 def load_variant(name: str, config_dir: Path = CONFIG_DIR) -> Variant:
@@ -126,6 +131,8 @@ def resolve_training(
         UserError: the recipe or schedule does not exist, or a key is unknown or has a wrong value.
     """
     family = FAMILIES.find(variant.family)
+    if family.training is None:
+        raise UserError(f"{where}: nothing is trained in family {family.name}")
     recipe = recipe_of(variant, dataset, protocol, where=where)
     over = preset.overrides.of_family(family)
     if variant.schedule not in recipe.schedules:
@@ -140,7 +147,7 @@ def resolve_training(
         "engine": variant.engine,
         "model": over.of_model(variant.model.model_dump()),
         "input": merged(recipe.input.model_dump(), over.input),
-        "optimizer": merged(recipe.optimizer.model_dump(), over.optimizer),
+        "optimizer": over.of_optimizer(recipe.optimizer.model_dump()),
         "schedule": over.of_schedule(
             variant.schedule, recipe.schedules[variant.schedule].model_dump()
         ),

@@ -73,7 +73,23 @@ def variant_class(family: str) -> type[Variant]:
         UserError: there is no such family.
     """
     found = FAMILIES.find(family)
+    if not found.is_trained:
+        return _untrained_class(found.model, found.inference)
     return _variant_class(found.model, found.inference, found.default_recipe)
+
+
+@cache
+def _untrained_class(
+    model: type[AnyModelSettings], inference: type[AnyInferenceSettings]
+) -> type[Variant]:
+    no: Any = dict.fromkeys(("recipe", "schedule", "start_from", "proposals_from"), (None, None))
+    return create_model(
+        "Variant",
+        __base__=Variant,
+        model=(model, ...),
+        inference=(dict[Name, inference], ...),  # type: ignore[valid-type]
+        **no,
+    )
 
 
 @cache
@@ -95,6 +111,11 @@ def _variant_class(
 def kind_of(variant: Variant) -> PredictionKind:
     """Return the kind of predictions that a variant's models make."""
     return PREDICTION_KINDS.find(FAMILIES.find(variant.family).predictions)
+
+
+def is_trained(variant: Variant) -> bool:
+    """Return whether a variant's predictions come from trained models."""
+    return FAMILIES.find(variant.family).is_trained
 
 
 def together(variant: Variant, inference: str) -> tuple[str, ...]:

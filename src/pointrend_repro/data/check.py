@@ -21,12 +21,14 @@ from pointrend_repro.data.fingerprint import (
 )
 from pointrend_repro.data.keypoints import shared_definition
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.shifted import shift_of_masks
 
 _log = logging.getLogger(__name__)
 
 # Tiny objects draw no pixel, in the official COCO too, so a few such masks are accepted here.
 # `data check FOLDER` names each of them.
 _TOLERATED_SHARE = 0.01
+_SHOWN = 8  # names in a warning
 
 
 def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     _require_areas(paths.val_annotations)
     _require_drawn(train, paths.train_annotations)
     _require_drawn(val, paths.val_annotations)
+    _warn_of_what_ruins(config, train, paths.train_annotations)
     description = {
         "dataset": name,
         "title": config.title,
@@ -162,6 +165,23 @@ def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
     if len(faults) > _TOLERATED_SHARE * objects:
         raise UserError(f"{text}; `pointrend-repro data check FOLDER` names them all")
     _log.warning("%s; they are not used in training", text)
+
+
+def _warn_of_what_ruins(config: Dataset, train: CocoDataset, annotations: Path) -> None:
+    """Say before anything is trained what would spoil it without stopping it."""
+    if config.generate is not None:
+        return
+    used = {a.label for image in train.images for a in image.annotations if not a.is_crowd}
+    unused = [category.name for k, category in enumerate(train.categories) if k not in used]
+    if unused:
+        shown = ", ".join(unused[:_SHOWN]) + (", ..." if len(unused) > _SHOWN else "")
+        _log.warning(
+            "%s: %d of %d classes have no object, so no model can learn them: %s",
+            *(annotations, len(unused), len(train.categories), shown),
+        )
+    shift = shift_of_masks(train)
+    if shift is not None:
+        _log.warning("%s: %s", annotations, shift)
 
 
 def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from typing import Any, Literal
 
 import numpy as np
 import pycocotools.mask as mask_utils
-from cityscapesscripts.helpers.labels import id2label, labels
 from numpy.typing import NDArray
 from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json
+from pointrend_repro.data.cityscapes_classes import CLASSES, LAST_ID
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.settings.values import Split
@@ -27,20 +27,14 @@ from pointrend_repro.settings.values import Split
 LabelKind = Literal["instanceIds", "labelIds"]
 
 # Official id -> name of the classes with scored instances, as in the official evaluator.
-INSTANCE_CLASSES: dict[int, str] = {
-    label.id: label.name for label in labels if label.hasInstances and not label.ignoreInEval
-}
+INSTANCE_CLASSES: dict[int, str] = {each.id: each.name for each in CLASSES if each.has_instances}
 
 # Label k of a model is the class with train id k; its category id is the official label id.
-TRAIN_CLASSES: tuple[Category, ...] = tuple(
-    Category(label.id, label.name)
-    for label in sorted(labels, key=lambda label: label.trainId)
-    if label.id >= 0 and not label.ignoreInEval
-)
+TRAIN_CLASSES: tuple[Category, ...] = tuple(Category(each.id, each.name) for each in CLASSES)
 
 # Values in an instanceIds image. Below the first object are stuff, void and groups.
 FIRST_OBJECT_ID = 1000
-LARGEST_ID = 1000 * max(id2label) + 999
+LARGEST_ID = 1000 * LAST_ID + 999
 
 IMAGE_ENDING = "_leftImg8bit.png"
 

@@ -52,7 +52,7 @@ def open_rgb(path: Path) -> Image.Image:
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not an image")
     if not path.exists():
-        raise UserError(f"{path}: no such image; fetch it, or take it off the list")
+        raise UserError(f"{path}: no such image")
     advice = "the file may be truncated: fetch it again"
     with opened_picture(path, otherwise="not a whole image", advice=advice) as image:
         if is_deep(image):

@@ -11,18 +11,15 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from cityscapesscripts.helpers.labels import labels
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.cityscapes_classes import CLASSES, LAST_ID
 from pointrend_repro.data.decoding import opened_picture
 
-# Every number from 0 to 33 is an id; the one negative id, -1 (licence plate), is never drawn.
-ID_COUNT = 1 + max(label.id for label in labels)
+ID_COUNT = 1 + LAST_ID
 
 # The 19 evaluated classes, by label id.
-CLASS_NAMES: dict[int, str] = {
-    label.id: label.name for label in labels if label.id >= 0 and not label.ignoreInEval
-}
+CLASS_NAMES: dict[int, str] = {each.id: each.name for each in CLASSES}
 
 _TRUTH_ENDING = "_gtFine_labelIds.png"
 

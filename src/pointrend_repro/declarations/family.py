@@ -43,7 +43,8 @@ class Family:
         name: also that of the file, or of the entry point, that declares it.
         predictions: the kind of predictions that its models write.
         model: class of the settings that define a model.
-        training: class of a resolved training's settings.
+        training: class of a resolved training's settings; None: nothing is trained, and `build`,
+            `make_example` and `identity` are None, too.
         inference: class of a prediction's settings.
         recipe: class of the settings in which a paper, or a data set, says how models are trained.
         overrides: class of the changes that a preset makes to it.
@@ -68,7 +69,8 @@ class Family:
         identity: the part of a record that decides the weights, as JSON.
         parameter_groups: what the optimizer trains, by (model, optimizer settings).
         predict: predicts a data set, by (saved model, data set, inference settings, path), and
-            writes the predictions whole or not at all.
+            writes the predictions whole or not at all. Where nothing is trained there is no model:
+            by (data set, inference settings, path, number of processes).
         predict_image: predicts one image, by (saved model, RGB pixels, inference settings).
         is_joined: whether a model takes several micro-batches in one pass, as `parts`, so that
             batch normalisation uses all of a process's images.
@@ -88,13 +90,13 @@ class Family:
     name: str
     predictions: str
     model: type[AnyModelSettings]
-    training: type[AnyTrainingSettings]
     inference: type[AnyInferenceSettings]
-    build: str
     read: str
-    make_example: str
-    identity: str
     predict: str
+    training: type[AnyTrainingSettings] | None = None
+    build: str | None = None
+    make_example: str | None = None
+    identity: str | None = None
     recipe: type[Recipe] = Recipe
     overrides: type[FamilyOverrides] = FamilyOverrides
     default_recipe: str | None = None
@@ -113,17 +115,27 @@ class Family:
     speed: str | None = None
 
     def __post_init__(self) -> None:
-        for part in (self.model, self.training, self.inference):
+        for part in (self.model, *([self.training] if self.training else []), self.inference):
             said = part.model_fields["family"].default
             if said != self.name:
                 raise UserError(f"family {self.name!r}: {part.__name__} says family {said!r}")
+        for name in ("build", "make_example", "identity"):
+            if self.is_trained and getattr(self, name) is None:
+                raise UserError(f"family {self.name!r}: names no {name}")
 
-    def function(self, path: str) -> Any:
+    @property
+    def is_trained(self) -> bool:
+        """Whether its predictions come from trained models."""
+        return self.training is not None
+
+    def function(self, path: str | None) -> Any:
         """Import a function that this declaration names, and add its file to the records.
 
         Raises:
             UserError: there is none, or its module cannot be imported.
         """
+        if path is None:
+            raise UserError(f"family {self.name}: nothing is trained, so there is no model")
         found = load_function(path)
         modules = [path.partition(":")[0], *(part.__module__ for part in self._classes())]
         for module, digest in (outside_files(modules) | FAMILIES.files(self.name)).items():
@@ -163,7 +175,8 @@ class Family:
         return partial(self.function(self.make_example), settings=given)
 
     def _classes(self) -> list[type[BaseModel]]:
-        return [self.model, self.training, self.inference, self.recipe, self.overrides]
+        trained = [self.training] if self.training else []
+        return [self.model, *trained, self.inference, self.recipe, self.overrides]
 
 
 FAMILIES = Declared(

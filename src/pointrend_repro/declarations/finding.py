@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+from pointrend_repro.base.benchmark_tools import how_to_install
 from pointrend_repro.base.errors import UserError, printable_line, suggest
 from pointrend_repro.base.names import is_name
 
@@ -105,7 +106,8 @@ def load_function(path: str) -> Any:
     try:
         return getattr(importlib.import_module(module_name), function)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"{path}: cannot be imported: {printable_line(error)}") from error
+        told = printable_line(error) + how_to_install(error)
+        raise UserError(f"{path}: cannot be imported: {told}") from error
 
 
 def outside_files(modules: Iterable[str]) -> dict[str, str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pointrend_repro.base.benchmark_tools import how_to_install
+from pointrend_repro.base.errors import UserError
+
 
 class _NumpyWithFloat:
     """NumPy as `lvis.eval` expects it: `np.float` was an alias of the built-in float.
@@ -41,8 +44,11 @@ def _import_lvis() -> ModuleType:
     # having any effect.
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    import lvis
-    import lvis.eval
+    try:
+        import lvis
+        import lvis.eval
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error}{how_to_install(error)}") from error
 
     root.handlers[:] = handlers
     root.setLevel(level)

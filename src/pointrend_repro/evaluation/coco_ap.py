@@ -63,9 +63,22 @@ def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scor
     truth, results = read_coco_results(ground_truth, predictions, once)
     kinds: tuple[Kind, ...] = ("segm", "bbox") if results.has_boxes else ("segm",)
     tables = once(coco_matches, ground_truth, predictions, once, kinds)
-    values = dict(zip(STATS, coco_stats(truth, tables["segm"], "segm"), strict=True))
+    whole = _summarized_silently(truth, tables["segm"], "segm")
+    stats = [percent(number) for number in whole.stats[: len(STATS)]]
+    values = dict(zip(STATS, stats, strict=True))
     box_ap = coco_stats(truth, tables["bbox"], "bbox")[0] if results.has_boxes else None
-    return Scored(values | {"AP_box": box_ap}, tables["segm"])
+    by_class = _by_class(truth, whole)
+    return Scored(values | {"AP_box": box_ap}, tables["segm"], by_class=by_class)
+
+
+def _by_class(truth: Truth, whole: COCOeval) -> dict[str, float | None]:
+    """Return AP of each class as `summarize` averages it: over thresholds and recalls."""
+    found = {}
+    for index, name in enumerate(truth.class_names):
+        precision = whole.eval["precision"][:, :, index, 0, -1]  # all areas, most detections
+        known = precision[precision > -1]
+        found[name] = percent(known.mean()) if known.size else None
+    return found
 
 
 def read_coco_results(
@@ -168,11 +181,15 @@ def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | No
 
 
 def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
+    return [percent(number) for number in _summarized_silently(truth, table, kind).stats]
+
+
+def _summarized_silently(truth: Truth, table: MatchTable, kind: Kind) -> COCOeval:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         evaluation = summarized(truth, table, kind)
     _log.debug("pycocotools: %s", printed.getvalue())
-    return [percent(number) for number in evaluation.stats]
+    return evaluation
 
 
 def summarized(truth: Truth, table: MatchTable, kind: str) -> COCOeval:

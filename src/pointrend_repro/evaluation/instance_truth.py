@@ -19,6 +19,7 @@ class Truth:
         images = {image["id"]: image for image in content["images"]}
         self.image_ids = sorted(images)
         self.category_ids = sorted({category["id"] for category in content["categories"]})
+        self._categories: list[Entry] = content["categories"]
         self._images = images
         self._annotations: dict[int, list[Entry]] = defaultdict(list)
         # COCOeval marks a match by the annotation's id and takes 0 for "no match", so an object
@@ -28,6 +29,12 @@ class Truth:
         self._others = {
             key: value for key, value in content.items() if key not in ("images", "annotations")
         }
+
+    @property
+    def class_names(self) -> list[str]:
+        """In the order of `category_ids`; an id stands for a name that is not there."""
+        names = {entry["id"]: str(entry.get("name", entry["id"])) for entry in self._categories}
+        return [names[category_id] for category_id in self.category_ids]
 
     def of_images(self, image_ids: Iterable[int]) -> dict[str, Any]:
         """Return the annotations of some images as a file's content; scorers modify its entries."""

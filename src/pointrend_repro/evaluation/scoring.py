@@ -15,11 +15,13 @@ class Scored(NamedTuple):
         by_image: what the tool, or our code in its place, counted image by image on the way:
             `bootstrap.image_counts` resamples from it. None: the metric cannot be resampled.
         curves: what figures plot of it, as JSON; None: nothing.
+        by_class: the first of `values` for each class, by its name; None: not told.
     """
 
     values: dict[str, float | None]
     by_image: Any = None
     curves: dict[str, Any] | None = None
+    by_class: dict[str, float | None] | None = None
 
 
 class ReadOnce:

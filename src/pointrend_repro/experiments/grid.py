@@ -15,7 +15,7 @@ from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import overrides_at_test, resolve_inference
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.config.variants import Variant, is_trained, kind_of, together
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
@@ -126,9 +126,13 @@ class Grid:
         if isinstance(step, Training):
             direct = [self.source_of(step), self.boxes_of(step, "train")]
         else:
-            direct = [*step.trainings, self.boxes_of(step.training, step.split)]
+            direct = [*self.models_of(step), self.boxes_of(step.training, step.split)]
         found = [each for s in direct if s is not None for each in (*self.before(s), s)]
         return list(dict.fromkeys(found))
+
+    def models_of(self, prediction: Prediction) -> list[Training]:
+        """The trainings whose models make a prediction; none if its method is not trained."""
+        return [t for t in prediction.trainings if is_trained(self.variants[t.variant])]
 
     def source_of(self, training: Training) -> Training | None:
         """The training whose weights another one begins with, if it does."""
@@ -139,11 +143,15 @@ class Grid:
 
     def boxes_of(self, training: Training, split: Split) -> Prediction | None:
         """The prediction of a split's images whose boxes a training's model reads, if it does."""
+        if not is_trained(self.variants[training.variant]):
+            return None
         boxes = self._own_settings(training).proposals_from
         if boxes is None or boxes.dataset is None:
             return None
-        models = [boxes.variant, *together(self.variants[boxes.variant], boxes.inference)]
-        own, *others = (Training(boxes.dataset, name, training.trial) for name in models)
+        source = self.variants[boxes.variant]
+        trial = training.trial if is_trained(source) else 0
+        models = [boxes.variant, *together(source, boxes.inference)]
+        own, *others = (Training(boxes.dataset, name, trial) for name in models)
         return Prediction(own, boxes.inference, tuple(others), split)
 
     def sources_of(self, training: Training) -> list[Training]:

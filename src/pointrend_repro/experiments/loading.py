@@ -17,7 +17,7 @@ from pointrend_repro.config.reading import (
     load_variant,
 )
 from pointrend_repro.config.tables import Table
-from pointrend_repro.config.variants import Variant, together
+from pointrend_repro.config.variants import Variant, is_trained, together
 from pointrend_repro.data.paths import UserData, has_truth
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.engines.checking import require_engine_can, require_engine_can_start
@@ -132,7 +132,8 @@ def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path)
             if own and papers is own:  # the preset has no data for its tables
                 continue
             raise
-        known |= {(t.dataset, t.variant) for t in grid.trainings}
+        made = [*grid.trainings, *(prediction.training for prediction in grid.predictions)]
+        known |= {(t.dataset, t.variant) for t in made}
         if (dataset, variant) in known:
             return grid
     raise UserError(
@@ -168,9 +169,11 @@ def _check_runs(grid: Grid) -> None:
         require_engine_can_start(settings, where=grid.variant_files[training.variant])
     for prediction in grid.predictions:
         training = prediction.training
+        require_can_predict_together(grid, prediction)
+        if not is_trained(grid.variants[training.variant]):
+            continue
         settings = grid.training_settings(training.dataset, training.variant)
         inference = grid.inference_settings(training.variant, prediction.inference)
-        require_can_predict_together(grid, prediction)
         require_engine_can(settings, inference, where=grid.variant_files[training.variant])
     require_drawable(grid)
 
@@ -235,6 +238,6 @@ def _cell(
             ),
             column.metric,
         )
-        for k in range(preset.trials[column.dataset])
+        for k in range(preset.trials[column.dataset] if is_trained(variants[variant]) else 1)
     )
     return Cell(table_name, row_name, column_name, evaluations)

@@ -16,6 +16,8 @@ from pointrend_repro.settings.values import Split
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"
 PAGE_FILE = "index.html"
+# What the name of a rule ends with that predicts without a trained model.
+UNTRAINED = "_untrained"
 
 
 def dataset_path(dataset: str) -> str:
@@ -72,7 +74,8 @@ class Prediction:
     """One pass of a trained model, or of several together, over the images of a split.
 
     `others` predict together with the model of `training`, in whose folder the results lie. The
-    training images are predicted for other trainings to read, not to be scored.
+    training images are predicted for other trainings to read, not to be scored. Of a method that is
+    not trained, `training` is only the place, with trial 0 (`Grid.models_of`).
     """
 
     training: Training

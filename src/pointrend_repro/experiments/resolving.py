@@ -10,7 +10,7 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
 from pointrend_repro.config.reading import resolve_inference, resolve_training
-from pointrend_repro.config.variants import Variant, kind_of, together
+from pointrend_repro.config.variants import Variant, is_trained, kind_of, together
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.identity import settings_digest
 from pointrend_repro.settings.of_family import AnyTrainingSettings, Recipe
@@ -97,7 +97,11 @@ class Resolving:
             raise UserError(f"{told}: {boxes.variant} is {kind_of(source).models}, without boxes")
         way = resolve_inference(source, boxes.inference, where=told, preset=self.preset)
         models = [boxes.variant, *together(source, boxes.inference)]
-        made_by = [settings_digest(self.settings((dataset, name), path)) for name in models]
+        made_by = [
+            settings_digest(self.settings((dataset, name), path))
+            for name in models
+            if is_trained(self.variants[name])
+        ]
         return {
             "model": family.given_boxes(settings.model),
             "proposals_from": boxes.model_copy(

@@ -4,7 +4,8 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 
 BUSY_CHOICE = (
-    "the validation images with the most annotated objects, the first by name of equal ones"
+    "the validation images with the most annotated objects, and of equals those whose names come "
+    "first"
 )
 
 

@@ -1,5 +1,7 @@
 """Detections of several models on the same images: which are shown, and in which colours."""
 
+from collections.abc import Sequence
+
 from matplotlib.axes import Axes
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -12,6 +14,8 @@ from pointrend_repro.modeling.detector import NO_MASKS
 _MIN_SCORE = 0.5
 _SHOWN = 3
 _SAME_OBJECT_IOU = 0.5
+_LABEL_PT = 5
+_LABEL_BOX = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
 
 
 def by_one_rule(found: list[list[Detections]]) -> tuple[list[list[Detections]], str]:
@@ -59,8 +63,19 @@ def in_view(found: Detections, view: View) -> Detections:
     return found.select((b[:, 0] < x1) & (b[:, 2] > x) & (b[:, 1] < y1) & (b[:, 3] > y))
 
 
-def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int]) -> None:
+def show_detections(
+    ax: Axes,
+    view: View,
+    found: Detections,
+    numbers: list[int],
+    names: Sequence[str] | None = None,
+) -> None:
     """Draw a view with the masks found in it, each in the colour of its number.
+
+    A view in which nothing is found says so.
+
+    Args:
+        names: of the classes, to write over each mask with its score; none: nothing is written.
 
     Raises:
         UserError: the model has no mask head.
@@ -71,3 +86,16 @@ def show_detections(ax: Axes, view: View, found: Detections, numbers: list[int])
     for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
         show_mask(ax, mask, COLORS[numbers[i] % len(COLORS)])
+    for i in reversed(range(len(found.boxes))) if names else ():
+        show_label(ax, view, found, i, names)
+    if not len(found.boxes):
+        middle = {"ha": "center", "va": "center", "transform": ax.transAxes}
+        ax.text(0.5, 0.5, "nothing found", fontsize=_LABEL_PT + 1, bbox=_LABEL_BOX, **middle)
+
+
+def show_label(ax: Axes, view: View, found: Detections, index: int, names: Sequence[str]) -> None:
+    """Write the class and the score of a detection at its upper left corner, inside the view."""
+    x, y, *_ = view.box(tuple(found.boxes[index].tolist()))
+    label = f"{names[int(found.labels[index])]} {float(found.scores[index]):.2f}"
+    place = max(x, 0.0), max(y, 0.0)
+    ax.text(*place, label, fontsize=_LABEL_PT, va="bottom", clip_on=True, bbox=_LABEL_BOX)

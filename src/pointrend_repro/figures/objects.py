@@ -18,9 +18,9 @@ _MAX_ASPECT = 2.5
 _MIN_FILL = 0.25
 
 CHOICE = (
-    "from the validation images, by the ground truth alone: large objects that lie inside the "
-    "image and fill a quarter of their box, the most complex outlines first (perimeter squared by "
-    "area), one per image and, as far as possible, of different classes"
+    "from the validation images by their annotations, never by results: large objects that lie "
+    "inside the image and fill at least a quarter of their box, the most complex outlines first "
+    "(perimeter squared over area), one per image and of different classes where possible"
 )
 
 

@@ -134,8 +134,34 @@ class SubdivisionRecord(PictureRecord):
     steps: list[SubdivisionStep]
 
 
+class ShownImage(_Frozen):
+    """A validation image with its annotated objects, and with those that a model finds.
+
+    Attributes:
+        name: of the file.
+        quality: from 0 to 1, as the caption says.
+    """
+
+    name: str
+    image_id: int
+    quality: float
+    found: int
+    missed: int
+    extra: int
+    truth: EmbeddedImage
+    predicted: EmbeddedImage
+
+
+class ValidationRecord(PictureRecord):
+    """Validation images, the worst first; `label` is of the model."""
+
+    label: str
+    images: list[ShownImage]
+
+
 # By `template` in figures.yaml.
 PICTURE_RECORDS: dict[str, type[PictureRecord]] = {
     "comparison": ComparisonRecord,
     "subdivision": SubdivisionRecord,
+    "validation": ValidationRecord,
 }

@@ -6,7 +6,7 @@ from torch import Tensor
 
 def cell_anchors(size_px: float, ratios: tuple[float, ...]) -> Tensor:
     """Return the anchors (A, 4) around the origin: area size^2, height / width = ratio."""
-    ratio = torch.tensor(ratios)
+    ratio = torch.tensor(ratios, device="cpu")  # also of a model without memory (`meta`)
     width = size_px / ratio.sqrt()
     height = width * ratio
     return torch.stack([-width, -height, width, height], dim=1) / 2

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.modeling.init import init_normal
+from pointrend_repro.modeling.init import init_msra, init_normal
 
 
 class ContextBlock(nn.Module):
@@ -33,8 +33,7 @@ class ContextBlock(nn.Module):
         self.squeeze = nn.Conv2d(channels, inner, 1)
         self.norm = nn.LayerNorm([inner, 1, 1])
         self.expand = nn.Conv2d(inner, channels, 1)
-        nn.init.kaiming_normal_(self.attention.weight, mode="fan_in", nonlinearity="relu")
-        nn.init.zeros_(self.attention.bias)  # type: ignore[arg-type]
+        init_msra(self.attention, mode="fan_in")
         init_normal(self.expand, std=0.0)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -130,6 +130,7 @@ class MaskRCNN(nn.Module):
             proposals = self._propose(images, features, settings.test)
         if settings.proposals_only:
             return [without_class(boxes) for boxes in proposals]
+        features = to_float32(features)
         logits, deltas = self.box_head(features, proposals)
         found = self.box_head.detect(logits, deltas, proposals, sizes, settings.test)
         boxes, scores, labels = (list(part) for part in zip(*found, strict=True))
@@ -233,7 +234,8 @@ class MaskRCNN(nn.Module):
         Raises:
             UserError: the detector has no mask head.
         """
-        return self.own_masks().predict(self.backbone(images), boxes, labels, settings)
+        features = to_float32(self.backbone(images))
+        return self.own_masks().predict(features, boxes, labels, settings).float()
 
 
 def _sizes(images: list[Tensor]) -> list[tuple[int, int]]:

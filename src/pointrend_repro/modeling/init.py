@@ -1,15 +1,22 @@
-"""Initial weights, named as detectron2's configuration and the paper's references name them."""
+"""Initial weights, named as detectron2's configuration and the paper's references name them.
+
+Weights on the meta device have no values, and none are drawn: torch would import its compiler for
+that, which takes 2 s.
+"""
+
+from typing import Literal
 
 from torch import nn
 
 Layer = nn.Conv1d | nn.Conv2d | nn.ConvTranspose2d | nn.Linear
 
 
-def init_msra(*layers: nn.Module) -> None:
+def init_msra(*layers: nn.Module, mode: Literal["fan_in", "fan_out"] = "fan_out") -> None:
     """Normal weights that keep the variance of gradients through ReLUs (1502.01852)."""
     for layer in layers:
         weight = _zero_bias(layer).weight
-        nn.init.kaiming_normal_(weight, mode="fan_out", nonlinearity="relu")
+        if not weight.is_meta:
+            nn.init.kaiming_normal_(weight, mode=mode, nonlinearity="relu")
 
 
 def init_xavier(*layers: nn.Module) -> None:
@@ -21,7 +28,9 @@ def init_xavier(*layers: nn.Module) -> None:
 def init_normal(*layers: nn.Module, std: float) -> None:
     """Normal weights of a given standard deviation, for predictors."""
     for layer in layers:
-        nn.init.normal_(_zero_bias(layer).weight, std=std)
+        weight = _zero_bias(layer).weight
+        if not weight.is_meta:
+            nn.init.normal_(weight, std=std)
 
 
 def _zero_bias(layer: nn.Module) -> Layer:

@@ -1,4 +1,4 @@
-"""Keeps parts in float32 where a model otherwise computes in bfloat16 (`optimizer.precision`).
+"""Computes in bfloat16 what can be (`optimizer.precision`, `test.precision`), the rest in float32.
 
 The convolutions and linear layers of trunks, pyramids, decoders and box heads compute in bfloat16.
 Their results become float32 where boxes, points or losses are computed from them.
@@ -11,9 +11,16 @@ from typing import Concatenate, ParamSpec, TypeVar
 import torch
 from torch import Tensor, nn
 
+from pointrend_repro.settings.at_test import Precision
+
 P = ParamSpec("P")
 Module = TypeVar("Module", bound=nn.Module)
 Result = TypeVar("Result")
+
+
+def computing_in(precision: Precision | None, device: torch.device) -> torch.autocast:
+    """Return a context in which a model's forward pass computes in a precision; None: fp32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def float32_inside(

@@ -24,6 +24,7 @@ from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.backbone import DetectorBackbone
 from pointrend_repro.modeling.boxes import ImageSize
 from pointrend_repro.modeling.heat_maps import keypoints_of_maps
+from pointrend_repro.modeling.precision import to_float32
 from pointrend_repro.modeling.proposal_model import ProposalModel, without_class
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.at_test import DetectionAtTest, detector_at_test
@@ -238,6 +239,6 @@ class _Walk:
     def _maps_of(self, view: View) -> Maps:
         if self._at is not view:
             self._maps = {}
-            self._maps = self._backbone([view.image])
+            self._maps = to_float32(self._backbone([view.image]))
             self._at = view
         return self._maps

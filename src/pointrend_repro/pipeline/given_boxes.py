@@ -62,6 +62,8 @@ def _require_of(
 ) -> None:
     keys = ("preset", "trial", "split")
     asked = {key: experiment[key] for key in keys if key in experiment}
+    if "train" not in origin:
+        asked.pop("trial", None)  # all trials share what is not trained
     asked |= settings.model_dump(include={"dataset", "variant", "inference"})
     found = {"split": "val"} | origin
     other = [key for key, value in asked.items() if found.get(key) != value]

@@ -46,6 +46,7 @@ class Jobs(Strict):
     prepare_cityscapes: Job
     train: TrainingJob
     predict: Job
+    predict_untrained: Job
     evaluate: Job
     draw_figure: Job
     draw_picture: Job

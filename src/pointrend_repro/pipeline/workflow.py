@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from pointrend_repro.base.asked import share
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
+from pointrend_repro.config.changes import WEIGHTS
 from pointrend_repro.config.papers import paper_names
 from pointrend_repro.config.yaml_files import one_line
 from pointrend_repro.data.paths import UserData
@@ -25,6 +27,8 @@ class WorkflowConfig(Strict):
     preset: Name
     papers: list[Name] = Field([], description="whose numbers to make; none: the preset's")
     roots: dict[Name, Path] = Field({}, description="folder of a data set, by its name")
+    weights: Path | None = Field(None, description="to fine-tune from: start_from of the preset")
+    set: list[str] = Field([], description="KEY=VALUE of the preset, as `--set` of the commands")
     data_root: Path | None = None
     cityscapes_root: Path | None = None
     lvis_annotations: Path | None = None
@@ -33,6 +37,24 @@ class WorkflowConfig(Strict):
     gpus: PositiveInt = Field(1, description="of each training, on each of its nodes")
     nodes: PositiveInt = Field(1, description="machines of each training")
     slurm: Slurm | None = Field(None, description="set by slurm/cluster.yaml, for --profile slurm")
+
+    @field_validator("set", mode="before")
+    @classmethod
+    def _with_spaces(cls, value: Any) -> Any:
+        return (value or "").split() if value is None or isinstance(value, str) else value
+
+    @field_validator("weights")
+    @classmethod
+    def _is_a_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"{value}: no such file")
+        return value
+
+    def share_changes(self) -> None:
+        """Let every command of this run, and this process, read the preset as it is changed."""
+        words = [*([] if self.weights is None else [f"{WEIGHTS}={self.weights}"]), *self.set]
+        if words:
+            share(words)
 
     @field_validator("papers", mode="before")
     @classmethod

@@ -20,6 +20,7 @@ from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.predictions.ensembles import Ensemble, write_pooled
 from pointrend_repro.predictions.pooling import Result
 from pointrend_repro.predictions.proposals import Boxes, Proposals
@@ -191,15 +192,17 @@ def detect(
     height, width = image.shape[:2]
     if saved.test is not None:
         settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})
-    if settings.test.has_views:
-        return find_in_views(saved, image, settings, proposals)
-    tensor = inference_image(image, input_at_test(saved.input, settings.test))
     device = saved.model.backbone.pixel_mean.device
+    if settings.test.has_views:
+        with computing_in(settings.test.precision, device):
+            return find_in_views(saved, image, settings, proposals)
+    tensor = inference_image(image, input_at_test(saved.input, settings.test))
     given = None
     if proposals is not None:
         moved = move_boxes(proposals, (height, width), (tensor.shape[1], tensor.shape[2]))
         given = [torch.from_numpy(moved).to(device)]
-    (found,) = saved.model.detect([tensor.to(device)], settings, given)
+    with computing_in(settings.test.precision, device):
+        (found,) = saved.model.detect([tensor.to(device)], settings, given)
     scale = torch.tensor([width / tensor.shape[2], height / tensor.shape[1]], device=device)
     boxes = clip_boxes(found.boxes * scale.repeat(2), (height, width))
     points = found.keypoints

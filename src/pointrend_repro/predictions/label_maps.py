@@ -15,6 +15,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.predictions.instances import require_same_categories
 from pointrend_repro.settings.at_test import input_at_test
@@ -58,7 +59,8 @@ def predict_label_map(
     height, width = image.shape[:2]
     tensor = inference_image(image, input_at_test(size, settings.test))
     device = model.backbone.pixel_mean.device
-    (labels,) = model.predict([tensor.to(device)], settings, [(height, width)])
+    with computing_in(settings.test.precision, device):
+        (labels,) = model.predict([tensor.to(device)], settings, [(height, width)])
     result: NDArray[np.uint8] = labels.cpu().numpy()
     return result
 

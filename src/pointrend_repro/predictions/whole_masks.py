@@ -21,6 +21,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.modeling.paste import MaskWindow
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.solov2.targets import MASK_STRIDE
 from pointrend_repro.predictions.instances import Instances, require_same_categories
 from pointrend_repro.predictions.rle import encode_window
@@ -104,7 +105,9 @@ def find_masks(
         settings: how to predict.
     """
     seen = inference_image(image, input_at_test(saved.input, settings.test))
-    (found,) = saved.model.detect([seen.to(saved.model.backbone.pixel_mean.device)], settings)
+    device = saved.model.backbone.pixel_mean.device
+    with computing_in(settings.test.precision, device):
+        (found,) = saved.model.detect([seen.to(device)], settings)
     sizes = (seen.shape[1], seen.shape[2]), (image.shape[0], image.shape[1])
     for score, label, probabilities in zip(
         found.scores.tolist(), found.labels.tolist(), found.probabilities, strict=True

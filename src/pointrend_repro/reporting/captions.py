@@ -5,6 +5,7 @@ The Snakefile reads this module, so it imports nothing heavy.
 
 from collections.abc import Iterable
 
+from pointrend_repro.config.variants import is_trained
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
@@ -48,6 +49,8 @@ def settings_in_force(grid: Grid, number: Evaluation | Cost) -> str:
         return _lines("counted with", {"model": head})
     prediction, training = number.prediction, number.prediction.training
     asked = grid.inference_settings(training.variant, prediction.inference)
+    if not is_trained(grid.variants[training.variant]):
+        return _lines(f"proposed ({prediction.inference}) with", asked.model_dump(mode="json"))
     return "\n".join(
         [
             training_in_force(grid, [(training.dataset, training.variant)]),

@@ -95,7 +95,7 @@ def _rows(results: Mapping[Evaluation | Cost, Result]) -> list[dict[str, Any]]:
 
 def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, Any]:
     origin = result.origin
-    main = origin.train or origin.evaluate
+    main = origin.train or origin.predict or origin.evaluate
     return {
         "preset": origin.preset,
         "dataset": origin.dataset,

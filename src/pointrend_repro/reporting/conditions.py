@@ -101,7 +101,7 @@ def _trainings(results: Results) -> dict[Training, Record]:
     for evaluation, result in results.items():
         if isinstance(evaluation, Evaluation) and result.origin.train:
             for step in result.origin.steps.values():
-                found |= {source.training: source.train for source in step.sources}
+                found |= {s.training: s.train for s in step.sources if s.train}
             found[evaluation.prediction.training] = result.origin.train
     return found
 

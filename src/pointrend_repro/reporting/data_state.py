@@ -118,7 +118,7 @@ def _marked(source: Evaluation | Cost, result: Result, state: DataState) -> Resu
         name: record.model_copy(update={"data_changed": True})
         for name, record in result.origin.steps.items()
         if state.has_changed(dataset, record)
-        or any(state.has_changed(source.dataset, source.train) for source in record.sources)
+        or any(state.has_changed(s.dataset, s.train) for s in record.sources if s.train)
     }
     if not steps:
         return result

@@ -6,14 +6,15 @@ from pointrend_repro.base.texts import visible
 from pointrend_repro.config.tables import Column
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import csv_text
-from pointrend_repro.reporting.formats import number
+from pointrend_repro.reporting.best import NONE, RULE, best_cells
+from pointrend_repro.reporting.formats import between, number
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 
 _MEASURED = (
-    "The measured number is the median over the trials; the spread (after ±) is the largest minus "
-    "the smallest trial."
+    "The measured number is the median over the trials; the smallest and the largest trial follow "
+    "it."
 )
 _REPRODUCED = (
     "Reproduced: the median, before rounding, lies within the tolerance of the paper's number, "
@@ -48,8 +49,14 @@ def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
         lines += [f"> **{_markdown_text(measured.warning)}**", ""]
     lines += [_markdown_text(table.caption), "", _pipes(["", *columns])]
     lines.append(_pipes(["---", *["---:" for _ in columns]]))
+    best = best_of_own(measured)
     for row_name, row in table.rows.items():
-        cells = [_markdown_cell(measured.cells[row_name, name]) for name in table.columns]
+        cells = [
+            _markdown_cell(measured.cells[row_name, name])
+            if measured.published
+            else _own_cell(measured.cells[row_name, name], is_best=(row_name, name) in best)
+            for name in table.columns
+        ]
         lines.append(_pipes([_markdown_text(row.title), *cells]))
     lines += ["", *(f"- {_markdown_text(note)}" for note in notes(grid, measured))]
     return "\n".join(lines) + "\n"
@@ -69,6 +76,11 @@ def notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     return [source, *rules, *printed, *rest]
 
 
+def best_of_own(measured: MeasuredTable) -> set[tuple[str, str]]:
+    """Return the cells to mark as best; none where there are published numbers to compare with."""
+    return set() if measured.published or measured.warning else best_cells(measured)
+
+
 def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     """Return what is of this table alone: its source, data and tolerances."""
     columns = measured.table.columns.values()
@@ -79,6 +91,8 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     ]
     lines = [f"Source: {measured.table.source}."]
     lines += [f"Preset {grid.name}: {'; '.join(data)}."] if data else []
+    if not measured.published:
+        return [*lines, *_own_rules(measured)]
     judged = _judged(grid, measured)
     lines += [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
     unjudged: dict[str, list[str]] = {}
@@ -88,9 +102,16 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     return lines + [f"No verdict on {', '.join(c)}: {why}." for why, c in unjudged.items()]
 
 
+def _own_rules(measured: MeasuredTable) -> list[str]:
+    """Say of a table without published numbers what is marked in it."""
+    if measured.warning or all(column.is_exact for column in measured.table.columns.values()):
+        return []
+    return [RULE if best_cells(measured) else NONE]
+
+
 def _judged(grid: Grid, measured: MeasuredTable) -> list[Column]:
     columns = measured.table.columns.values()
-    judged = [c for c in columns if c.tolerance is not None]
+    judged = [c for c in columns if c.tolerance is not None and measured.published]
     return [c for c in judged if grid.preset.warning is None or c.is_exact]
 
 
@@ -107,10 +128,22 @@ def _markdown_cell(cell: MeasuredCell) -> str:
     if cell.measured is None:
         return f"missing: {_markdown_text(cell.reason)} ({paper})"
     verdict = f"{cell.status}: {_markdown_text(cell.reason)}" if cell.reason else cell.status
-    spread = "" if cell.spread is None else f" ± {number(cell.spread)}"
+    ends = "" if cell.ends is None else f"trials {between(cell.ends)}, "
     changed = "; the data have changed since" if cell.data_changed else ""
     altered = f"; **{cell.altered}**" if cell.altered else ""
-    return f"{number(cell.measured)}{spread} ({paper}) {verdict}{changed}{altered}"
+    return f"{number(cell.measured)} ({ends}{paper}) {verdict}{changed}{altered}"
+
+
+def _own_cell(cell: MeasuredCell, *, is_best: bool) -> str:
+    """One cell of a table without published numbers: there is nothing to compare it with."""
+    if cell.measured is None:
+        return f"missing: {_markdown_text(cell.reason)}"
+    ends = "" if cell.ends is None else f" (trials {between(cell.ends)})"
+    partly = f" {_markdown_text(cell.reason)}" if cell.trials < cell.planned else ""
+    changed = "; the data have changed since" if cell.data_changed else ""
+    altered = f"; **{cell.altered}**" if cell.altered else ""
+    best = "**★** " if is_best else ""
+    return f"{best}{number(cell.measured)}{ends}{partly}{changed}{altered}"
 
 
 def _rounded(value: float | None) -> float | None:

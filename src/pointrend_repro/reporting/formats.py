@@ -1,11 +1,39 @@
 """How numbers, times and sizes are written for people. Files for machines keep full precision."""
 
+import re
+from collections.abc import Sequence
+
+# How the configuration and the code write what papers print otherwise.
+_SPELLINGS = (
+    (re.compile(r"(?<=\d)x(?=\d|[ ,;:.)]|$)"), "\N{MULTIPLICATION SIGN}"),
+    (re.compile(r"(?<=\d)\^2\b"), "\N{SUPERSCRIPT TWO}"),
+    (re.compile(r"\bbeta(?==| )"), "\N{GREEK SMALL LETTER BETA}"),
+)
+
 
 def number(value: float) -> str:
-    """Return `value` with one decimal, as the paper prints it; whole numbers as they are."""
+    """Return `value` with one decimal, as the paper prints it; whole numbers as they are.
+
+    What would be 0.0 and is not zero gets one digit that counts, such as 0.008.
+    """
     if isinstance(value, int):
         return str(value)
-    return f"{value:.1f}"
+    return f"{value:.1g}" if 0 < abs(value) < 0.05 else f"{value:.1f}"
+
+
+def between(values: Sequence[float]) -> str:
+    """Return the smallest and the largest of some values, such as `35.1–35.3`; one if equal."""
+    ends = [number(min(values)), number(max(values))]
+    if ends[0] == ends[1]:
+        ends = [f"{min(values):.2f}", f"{max(values):.2f}"]
+    return "\N{EN DASH}".join(dict.fromkeys(ends))
+
+
+def spelled(text: str) -> str:
+    """Return a title or a sentence with the signs that print uses: 28×28, 28², β, 4× conv."""
+    for written, printed in _SPELLINGS:
+        text = written.sub(printed, text)
+    return text
 
 
 def signed(value: float) -> str:

@@ -5,8 +5,8 @@ import unicodedata
 from pointrend_repro.base.texts import visible
 from pointrend_repro.config.tables import Row, Table
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.reporting.exports import notes
-from pointrend_repro.reporting.formats import number
+from pointrend_repro.reporting.exports import best_of_own, notes
+from pointrend_repro.reporting.formats import between, number
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub, stub_width
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
@@ -32,7 +32,8 @@ _SPECIALS = {
 }
 _GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "pi", "rho", "sigma", "tau"}
 _MARKS = {"deviates": r"$^\dagger$", "no-claim": r"$^\ddagger$"}
-_LEGEND = r"$^\dagger$ deviates; $^\ddagger$ no claim; -- not measured; paper in parentheses."
+_LEGEND = r"$^\dagger$ deviates; $^\ddagger$ not judged; -- not measured; paper in parentheses."
+_DASH = "\N{EN DASH}"
 _DATA_CHANGED = r"$^\ast$"
 _ALTERED = r"$^\S$"
 
@@ -40,7 +41,7 @@ _ALTERED = r"$^\S$"
 def to_latex(grid: Grid, measured: MeasuredTable) -> str:
     """Return a `table` float for the packages booktabs and graphicx."""
     table = measured.table
-    width = stub_width(table)
+    width, best = stub_width(table), best_of_own(measured)
     lines = [
         r"% Needs \usepackage{booktabs,graphicx}, and UTF-8 (the default since 2018).",
         r"\begin{table}[htbp]",
@@ -55,7 +56,10 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
     for row_name, row in table.rows.items():
         if row.starts_group:
             lines.append(r"\addlinespace")
-        cells = [_cell(measured.cells[row_name, name]) for name in table.columns]
+        cells = [
+            _cell(measured.cells[row_name, name], measured, is_best=(row_name, name) in best)
+            for name in table.columns
+        ]
         lines.append(_line([_stub(table, row), *cells]))
     texts = [escape(note) for note in notes(grid, measured)]
     if measured.warning:
@@ -65,8 +69,9 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
     altered = dict.fromkeys(cell.altered for cell in measured.cells.values() if cell.altered)
     if altered:
         texts.append(rf"{_ALTERED} {escape('; '.join(altered))}.")
+    legend = [_LEGEND] if measured.published else ["-- not measured."]
     lines += [r"\bottomrule", r"\end{tabular}}", "", r"\smallskip"]
-    lines.append(r"\parbox{0.95\linewidth}{\footnotesize " + " ".join([*texts, _LEGEND]) + "}")
+    lines.append(r"\parbox{0.95\linewidth}{\footnotesize " + " ".join([*texts, *legend]) + "}")
     lines.append(r"\end{table}")
     return "\n".join(lines) + "\n"
 
@@ -134,16 +139,19 @@ def _stub(table: Table, row: Row) -> str:
     return " & ".join(cells)
 
 
-def _cell(cell: MeasuredCell) -> str:
+def _cell(cell: MeasuredCell, measured: MeasuredTable, *, is_best: bool) -> str:
     paper = "" if cell.paper is None else f" ({number(cell.paper)})"
     if not cell.cell.can_run:
         return paper.strip()
     if cell.measured is None:
         return f"--{paper}"
-    mark = _MARKS.get(cell.status, "") + (_DATA_CHANGED if cell.data_changed else "")
+    mark = (_MARKS.get(cell.status, "") if measured.published else "") + (
+        _DATA_CHANGED if cell.data_changed else ""
+    )
     mark += _ALTERED if cell.altered else ""
-    spread = "" if cell.spread is None else rf" $\pm$ {number(cell.spread)}"
-    return f"{number(cell.measured)}{spread}{paper}{mark}"
+    ends = "" if cell.ends is None else f" [{between(cell.ends).replace(_DASH, '--')}]"
+    shown = rf"\textbf{{{number(cell.measured)}}}" if is_best else number(cell.measured)
+    return f"{shown}{ends}{paper}{mark}"
 
 
 def _line(cells: list[str]) -> str:

@@ -82,14 +82,14 @@ class _Step:
 def why_absent(
     result: Evaluation | Cost,
     results_dir: Path,
-    before: Sequence[Training | Prediction] = (),
+    before: Sequence[Training | Prediction] | None = None,
     kind_of: Callable[[Prediction], PredictionKind] | None = None,
 ) -> Absent:
     """Return why a metric file is not there.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
-        before: the trainings and predictions that it needs beside its own model's, in their order.
+        before: the trainings and predictions that it needs, in their order; none: its own model's.
         kind_of: of which kind these predictions are; none: of that which is scored.
     """
     steps = _steps(result, before, kind_of)
@@ -119,14 +119,14 @@ def _is_since(log: Path, since: float | None) -> bool:
 
 def _steps(
     result: Evaluation | Cost,
-    before: Sequence[Training | Prediction],
+    before: Sequence[Training | Prediction] | None,
     kind_of: Callable[[Prediction], PredictionKind] | None,
 ) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
         return [_Step("cost", (result.path,), (result.log_path,))]
     prediction, training = result.prediction, result.prediction.training
-    needed = before if training in before else [*before, training]
+    needed = [training] if before is None else before
 
     def step(source: Training | Prediction) -> _Step:
         if isinstance(source, Training):

@@ -171,10 +171,10 @@ def _runs(
 ) -> tuple[Run, ...]:
     places = _places(evaluation)
     steps = [(name, places[name], record) for name, record in result.origin.steps.items()]
-    sources = [source for _, _, record in steps for source in record.sources]
     built_on = []
-    for source in sources:
-        built_on.append(("train", _training_place(source.training), source.train))
+    for source in [source for _, _, record in steps for source in record.sources]:
+        if source.train:
+            built_on.append(("train", _training_place(source.training), source.train))
         if source.predict is not None:
             place = _prediction_place(source.prediction, evaluation)
             built_on.append(("predict", place, source.predict))

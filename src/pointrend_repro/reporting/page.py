@@ -1,6 +1,7 @@
 """The pages that a reviewer opens: each is one file that needs no network."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,11 @@ from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
 from pointrend_repro.reporting.claims.shown import ShownClaims
+from pointrend_repro.reporting.classes import ClassTable
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
-from pointrend_repro.reporting.exports import own_notes
+from pointrend_repro.reporting.exports import best_of_own, own_notes
 from pointrend_repro.reporting.figures import ShownFigure
+from pointrend_repro.reporting.links import Links
 from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
 
@@ -23,7 +26,7 @@ from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
 _STATUS_WORDS: dict[Status, tuple[str, str]] = {
     "reproduced": ("✓", "reproduced"),
     "deviates": ("≠", "deviates"),
-    "no-claim": ("○", "no claim"),
+    "no-claim": ("○", "not judged"),
     "missing": ("–", "missing"),
 }
 
@@ -34,12 +37,15 @@ class Content:
 
     Attributes:
         figures: by name, None for one that is not drawn yet.
+        classes: AP by class, of somebody's own data.
     """
 
     tables: Sequence[MeasuredTable]
     conditions: Conditions
     origins: Sequence[CellOrigin]
     figures: Mapping[str, ShownFigure | None]
+    links: Links
+    classes: Sequence[ClassTable] = ()
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,10 @@ def render_page(
         grid=grid,
         paper=next(iter(grid.papers.values())).about,
         has_others=has_others,
+        own_data=is_own(content.tables),
+        own_titles=" and ".join(dataset.title for dataset in grid.datasets.values()),
+        links=content.links,
+        classes=content.classes,
         tables=content.tables,
         figures=content.figures,
         conditions=_in_words(content.conditions),
@@ -106,6 +116,11 @@ def render_page(
         claims=claims,
         pictures=pictures,
     )
+
+
+def is_own(tables: Sequence[MeasuredTable]) -> bool:
+    """Tell whether a report is about somebody's own data: no paper has a number of it."""
+    return bool(tables) and not any(table.published for table in tables)
 
 
 @functools.cache
@@ -127,9 +142,12 @@ def _environment() -> jinja2.Environment:
         "decimals": formats.decimals,
         "script_json": script_json,
         "short_digest": short,
+        "between": formats.between,
+        "spelled": formats.spelled,
     }
     environment.globals |= {
         "anchor": anchor,
+        "best_of_own": best_of_own,
         "count": formats.count,
         "gpu_count": gpu_count,
         "statuses": _STATUS_WORDS,
@@ -147,13 +165,23 @@ def _in_words(conditions: Conditions) -> dict[str, list[str]]:
         "Data": [f"{title} ({name})" for name, title in conditions.datasets.items()]
         + ([conditions.data] if conditions.results else []),
         "Scale": list(conditions.scale) or ["as in the paper"],
-        "Hardware": list(conditions.devices) or ["–"],
+        "Hardware": _hardware(conditions.devices) or ["–"],
         "Training": _training(conditions),
         "Dates": [" to ".join(days) or "not run yet"],
         "Commit": commits or ["–"],
         "Code": [_code_state(conditions)],
         "Numbers": [conditions.numbers if conditions.results else "nothing measured yet"],
     }
+
+
+def _hardware(devices: Sequence[str]) -> list[str]:
+    """Return each device once: steps that need no torch do not say how many threads they had."""
+    told = [re.sub(r"\b1 threads\b", "1 thread", device) for device in devices]
+    return [
+        device
+        for device in told
+        if not any(other.startswith(device.removesuffix(")") + ", ") for other in told)
+    ]
 
 
 def _training(conditions: Conditions) -> list[str]:

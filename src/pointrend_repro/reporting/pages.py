@@ -9,12 +9,20 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import PAGE_FILE, Cost, Evaluation, page_paths
 from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.shown import show_claims
+from pointrend_repro.reporting.classes import lay_out_classes
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.figures import load_figures
+from pointrend_repro.reporting.links import links_from
 from pointrend_repro.reporting.missing import Absent
 from pointrend_repro.reporting.origins import trace_origins
-from pointrend_repro.reporting.page import Content, PaperEntry, render_first_page, render_page
+from pointrend_repro.reporting.page import (
+    Content,
+    PaperEntry,
+    is_own,
+    render_first_page,
+    render_page,
+)
 from pointrend_repro.reporting.pictures.load import load_pictures
 from pointrend_repro.reporting.results import Results
 from pointrend_repro.reporting.tables import MeasuredTable
@@ -57,11 +65,14 @@ def write_pages(
         own = measured.of(part)
         shown = show_claims(own.claims)
         figures = load_figures(part, reports_dir / "figures")
+        mine = is_own(own.tables)
         content = Content(
             own.tables,
             gather_conditions(part, own.results, code),
             trace_origins(own.tables, own.results, own.absent, results_dir=results_dir, code=code),
             figures,
+            links_from(reports_dir, results_dir),
+            [c for t in own.tables for c in lay_out_classes(t, own.results)] if mine else [],
         )
         pictures = load_pictures(
             part, own.tables, own.results, results_dir=results_dir, folder=reports_dir / "pictures"

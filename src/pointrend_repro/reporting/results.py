@@ -76,13 +76,14 @@ class Record(_Frozen):
 class Source(_Frozen):
     """A training that another one started from, or whose model predicted together with others.
 
-    `predict` is of the prediction whose boxes were read, if it is for them that it is named.
+    `predict` is of the prediction whose boxes were read, if it is for them that it is named, and
+    `train` is None if no trained model made these.
     """
 
     dataset: str
     variant: str
     trial: int
-    train: Record
+    train: Record | None = None
     inference: str = ""
     split: Split = "val"
     predict: Record | None = None
@@ -91,7 +92,7 @@ class Source(_Frozen):
     def before(self) -> "list[Source]":
         """The trainings that it builds on itself."""
         read = self.predict.sources if self.predict else []
-        return [*self.train.sources, *read]
+        return [*(self.train.sources if self.train else []), *read]
 
     @property
     def prediction(self) -> Prediction:
@@ -159,13 +160,14 @@ class Resampled(_Frozen):
 class Result(_Frozen):
     """One metric file. A value of None means that there was nothing to score.
 
-    Values are in percent unless `units` says otherwise. `state` is in no file: `load_results`
-    sets it.
+    Values are in percent unless `units` says otherwise; `by_class` is the metric's first value for
+    each class, where it tells it. `state` is in no file: `load_results` sets it.
     """
 
     metric: str
     values: dict[str, Number | None]
     units: dict[str, str] = {}
+    by_class: dict[str, Number | None] = {}
     origin: Origin
     resampled: Resampled | None = None
     state: State = "as made"

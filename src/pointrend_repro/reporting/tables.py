@@ -72,6 +72,12 @@ class MeasuredCell:
         return max(numbers) - min(numbers) if len(numbers) > 1 else None
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """The smallest and the largest trial; None unless there are two."""
+        numbers = [v for _, v in self.values]
+        return (min(numbers), max(numbers)) if len(numbers) > 1 else None
+
+    @property
     def difference(self) -> float | None:
         """Measured minus published."""
         if self.measured is None or self.paper is None:
@@ -90,6 +96,11 @@ class MeasuredTable:
     table: Table
     warning: str | None
     cells: Mapping[tuple[str, str], MeasuredCell]
+
+    @property
+    def published(self) -> bool:
+        """Whether the paper has any of its numbers."""
+        return any(row.paper for row in self.table.rows.values())
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -147,7 +158,7 @@ def judge(
     if not numbers:
         return "missing", "not run yet"
     if not claims:
-        return "no-claim", "this preset makes no claims"
+        return "no-claim", "this preset gives no verdicts"
     if paper is None:
         return "no-claim", "the paper has no number here"
     if tolerance is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 Nms = Literal["hard", "soft_linear"]
+Precision = Literal["fp32", "bf16"]
 
 
 def _words(value: Any) -> Any:
@@ -38,6 +39,11 @@ class SizeAtTest(Strict):
     )
     max_long_edge_px: ImageEdge | None = added(
         None, "and the longer is at most this; none: input.max_long_edge_px"
+    )
+    precision: Precision | None = added(
+        None,
+        "bf16: convolutions and linear layers in bfloat16, all else as in optimizer.precision; "
+        "none: fp32, however the model was trained",
     )
 
     @property
@@ -135,6 +141,7 @@ def in_force(
     """
     sized = input_at_test(size, test)
     found = {key: getattr(sized, name) for key, name in _OF_INPUT.items()}
+    found["precision"] = test.precision or "fp32"
     if detector is not None and isinstance(test, DetectionAtTest):
         chosen = detector_at_test(detector, test)
         found |= {key: getattr(chosen, name) for key, name in _OF_DETECTOR.items()}

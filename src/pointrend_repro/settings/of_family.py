@@ -98,6 +98,10 @@ class FamilyOverrides(Strict):
         {}, description="of single schedules, by the names that variants give them"
     )
     start_from: StartFromFile | None = None
+    linear_rule: bool = Field(
+        False,
+        description="learning rates follow images_per_batch in proportion, if not set",
+    )
     test: SizeAtTest = Field(SizeAtTest(), description="of all predictions; retrains nothing")
 
     @model_validator(mode="after")
@@ -105,6 +109,18 @@ class FamilyOverrides(Strict):
         names = get_args(BackboneSettings.model_fields["name"].annotation)
         require_known("trunk", self.trunk, names)
         return self
+
+    def of_optimizer(self, optimizer: dict[str, Any]) -> dict[str, Any]:
+        """Return a recipe's optimizer with the changes that apply to it, as plain values.
+
+        By the linear rule (Goyal et al., 1706.02677), a batch of half the size takes half the rate.
+        """
+        changed = merged(optimizer, self.optimizer)
+        batch = changed["images_per_batch"]
+        if self.linear_rule and "base_lr" not in self.optimizer and isinstance(batch, int):
+            for key in ("base_lr", "warmup_start_lr"):
+                changed[key] = optimizer[key] * batch / optimizer["images_per_batch"]
+        return changed
 
     def of_schedule(self, name: str, schedule: dict[str, Any]) -> dict[str, Any]:
         """Return a schedule with the changes that apply to it, as plain values."""

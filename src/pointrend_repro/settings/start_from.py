@@ -38,6 +38,12 @@ class StartFrom(BaseModel):
         "at random",
     )
 
+    what_fits: bool = added(
+        False,
+        "the backbone and, of the rest, each layer that the file has for the same classes or none; "
+        "the others begin at random and are named in the log",
+    )
+
     @model_validator(mode="after")
     def _has_one_source(self) -> "StartFrom":
         if (self.variant is None) == (self.weights is None):
@@ -46,6 +52,8 @@ class StartFrom(BaseModel):
             raise ValueError("start_from.dataset goes with variant, not with weights")
         if self.parts == ():
             raise ValueError("start_from.parts is empty; leave it out to take all of the model")
+        if self.what_fits and (self.parts is not None or self.match_classes):
+            raise ValueError("start_from.what_fits chooses by itself: no parts, no match_classes")
         return self
 
     def takes(self, name: str) -> bool:

@@ -1,7 +1,6 @@
 """What a training has before its first update, and before it reads any checkpoint."""
 
 from accelerate.utils import set_seed
-from torch.optim import SGD
 
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import MicroBatches
@@ -9,6 +8,7 @@ from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.sgd import SGD
 from pointrend_repro.training.sharing import check_batch_norm, check_precision
 from pointrend_repro.training.starting import freeze
 from pointrend_repro.training.update import State

@@ -29,6 +29,7 @@ from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.early import EarlyLoss
 from pointrend_repro.training.given_boxes import WithProposals
 from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
@@ -90,13 +91,14 @@ def train(
         with processes.sharing_errors():
             log = _log_of_main(run, stack)
         batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed, proposals)))
-        clock = time.monotonic()
+        clock, early = time.monotonic(), EarlyLoss()
         iterations = range(run.state.iteration, settings.schedule.total_iters)
         for iteration in track(iterations, "training", disable=not processes.is_main):
             with processes.sharing_errors():
                 batch = next(batches)
             _stop_if_signalled(stop, run)
             done = _update(run, batch)
+            early.see(iteration, done["loss"])
             if _is_due(run, settings.run.log_every_iters):
                 _write_log(run, log, iteration, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
@@ -152,7 +154,8 @@ def _start(
             if processes.is_main:
                 note_start(folder, settings.start_from, start_from, classes)
         with processes.sharing_errors():
-            start_model(state.model, settings.start_from, start_from, classes)
+            here = folder if processes.is_main else None
+            start_model(state.model, settings.start_from, start_from, classes, here)
     return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
 
 

@@ -72,7 +72,9 @@ class Processes:
         with warnings.catch_warnings():
             # accelerate only has `broadcast_buffers`, for which torch has a newer name.
             warnings.simplefilter("ignore", FutureWarning)
-            prepared = self.accelerator.prepare(model, optimizer)
+            # Said, since accelerate would look for shards of weights, and import the compiler.
+            placed = [True, True]
+            prepared = self.accelerator.prepare(model, optimizer, device_placement=placed)
         return prepared
 
     @contextlib.contextmanager

@@ -4,6 +4,7 @@ Loaded once, when there is no checkpoint yet. What was loaded is written beside 
 that the record of the training tells it although the source may be gone by then.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,22 +20,32 @@ from pointrend_repro.checkpoints.parts import load_parts, shared_with
 from pointrend_repro.settings.start_from import ResolvedStart, lies_in
 
 _NAME = "checkpoints/start.json"
+_log = logging.getLogger(__name__)
 
 
 def start_model(
-    model: nn.Module, start: ResolvedStart, given: Path | None, classes: Sequence[str]
+    model: nn.Module,
+    start: ResolvedStart,
+    given: Path | None,
+    classes: Sequence[str],
+    folder: Path | None = None,
 ) -> None:
     """Load what a training begins with into its model.
 
     Args:
         given: the model of the training that `start` names, if it names one.
         classes: names of the model's classes.
+        folder: of the training, where `note_start` was; the layers that begin anew are added.
 
     Raises:
         UserError: see `checkpoints.parts.load_parts`.
     """
     backbone = getattr(model.settings, "backbone", None)
-    load_parts(model, backbone, _file(start, given), start, classes)
+    path = _file(start, given)
+    new = load_parts(model, backbone, path, start, classes)
+    if folder is not None and new:
+        _log.info("%s: begins at random, not from this file: %s", path, ", ".join(new))
+        write_json(folder / _NAME, read_json(folder / _NAME) | {"layers_at_random": new})
 
 
 def note_start(
@@ -57,8 +68,8 @@ def note_start(
         noted |= {"input_digest": digest, "origin": origin}
     else:
         noted["input_digest"] = content_digest(path)
-    if start.match_classes:
-        taken = shared_with(path, classes)
+    if start.match_classes or start.what_fits:
+        taken = shared_with(path, classes, at_least_one=start.match_classes)
         new = [name for name in classes if name not in taken]
         noted["classes"] = {"taken": taken, "new": new}
     write_json(folder / _NAME, noted)

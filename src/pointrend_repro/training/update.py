@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import Batch, MicroBatch, to_device
 from pointrend_repro.modeling.parts import Part
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.sharing import has_batch_norm
@@ -95,9 +96,8 @@ def _losses(
     there = [to_device(one, device) for one in micro_batches]
     images = [image for one in there for image in one.images]
     targets = [target for one in there for target in one.targets]
-    bf16 = settings.precision == "bf16"
     losses: dict[str, Tensor]
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with computing_in(settings.precision, device):
         if len(micro_batches) > 1:
             parts = [Part(len(one.images), one.seed) for one in micro_batches]
             losses = model(images, targets, parts)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import cityscapes, records
-from pointrend_repro.data.fetch.catalogue import Catalogue
+from pointrend_repro.data.fetch.catalogue import Catalogue, Download
 from pointrend_repro.data.fetch.jobs import is_in_place, missing_files
 
 DATA = Path("data")
@@ -76,10 +76,7 @@ def listing(catalogue: Catalogue, data: Path) -> list[str]:
     for name, download in catalogue.downloads.items():
         exact = all(file.size_bytes for file in download.files)
         size = sum(file.most_bytes for file in download.files) / 1e6
-        missing = len(missing_files(data, download))
-        state = f"{missing} of {len(download.files)} files missing" if missing else "there"
-        if missing == len(download.files):
-            state = "not there"
+        state = presence(data, download)
         group = f" [{download.group}]" if download.group else ""
         rows.append((name, f"{'' if exact else '< '}{size:.0f} MB", state, download.title + group))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -87,3 +84,11 @@ def listing(catalogue: Catalogue, data: Path) -> list[str]:
         f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:<{widths[2]}}  {row[3]}"
         for row in rows
     ]
+
+
+def presence(data: Path, download: Download) -> str:
+    """Say whether all, some or none of a download's files are in their places."""
+    missing = len(missing_files(data, download))
+    if missing == len(download.files):
+        return "not there"
+    return f"{missing} of {len(download.files)} files missing" if missing else "there"

@@ -6,6 +6,7 @@ from pointrend_repro.declarations.official_keys import RECALL_KEYS
 METRIC = Metric(
     name="proposal_recall",
     reads="proposals",
+    scores="masks",
     truth="val_annotations",
     layouts=("coco", "cityscapes"),
     keys=percent(*RECALL_KEYS),

@@ -102,8 +102,8 @@ def detector_inference_problems(head: MaskHeadSettings, settings: InferenceSetti
     """Return the inference settings that detectron2 does not support."""
     if settings.proposals_only:
         return ["inference.proposals_only"]
-    # It merges views otherwise (GeneralizedRCNNWithTTA), and has no soft-NMS.
-    own = {"nms": "hard", "flip": False, "more_short_edges_px": ()}
+    # It merges views otherwise (GeneralizedRCNNWithTTA), has no soft-NMS, and predicts in fp32.
+    own = {"nms": "hard", "flip": False, "more_short_edges_px": (), "precision": "fp32"}
     asked = settings.test.model_dump(include=set(own), exclude_none=True)
     problems = [f"inference.test.{key} {asked[key]}" for key in asked if asked[key] != own[key]]
     return problems or _point_problems(head, settings)

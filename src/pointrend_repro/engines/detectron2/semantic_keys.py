@@ -86,9 +86,12 @@ def semantic_inference_keys(
 
 def semantic_inference_problems(settings: SemanticInferenceSettings) -> list[str]:
     """Return the inference settings that detectron2 does not support."""
-    if settings.output_stride is None:
-        return []
-    return [f"inference.output_stride {settings.output_stride}"]
+    problems = []
+    if settings.output_stride is not None:
+        problems.append(f"inference.output_stride {settings.output_stride}")
+    if settings.test.precision == "bf16":
+        problems.append("inference.test.precision bf16")
+    return problems
 
 
 def _pointrend_keys(settings: SemanticPointRendSettings, num_classes: int) -> list[Key]:

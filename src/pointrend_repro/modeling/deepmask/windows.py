@@ -23,6 +23,7 @@ from torch import Tensor
 
 from pointrend_repro.data.patch_cutting import GREY
 from pointrend_repro.modeling.deepmask.model import DeepMask
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 
 # At W = 160 the skip features and the masks of so many take about 20 MB.
@@ -108,15 +109,16 @@ def _of_level(
     at_most: int | None,
 ) -> Windows:
     resized = resize(image, scale)
-    features = model.features(with_border(resized, model)[None])
-    vectors = model.vectors(features[0])
-    scores = model.score_logits(features[0], vectors)[0].sigmoid()
+    with computing_in(settings.test.precision, image.device):
+        features = model.features(with_border(resized, model)[None])
+        vectors = model.vectors(features[0])
+        scores = model.score_logits(features[0], vectors)[0].float().sigmoid()
+        skips = []
+        if settings.refine and model.refinement is not None:
+            skips = model.refinement.skips(features)
     best = _highest(scores.flatten(), at_most)
     cells = looked_up(best, scores.shape[1], settings.lookup)
     scales = (resized.shape[2] / image.shape[2], resized.shape[1] / image.shape[1])
-    skips = []
-    if settings.refine and model.refinement is not None:
-        skips = model.refinement.skips(features)
     rows, columns = cells.unbind(1)
     return Windows(
         scores.flatten()[best],
@@ -193,10 +195,12 @@ def masks_of(
     for start in range(0, len(windows), WINDOWS_PER_STEP):
         step = slice(start, min(start + WINDOWS_PER_STEP, len(windows)))
         chosen = windows.select(step)
-        if settings.refine and model.refinement is not None:
-            yield step, model.refinement(chosen.vectors, _crops(model, chosen))
-        else:
-            yield step, model.coarse_masks(chosen.vectors)
+        with computing_in(settings.test.precision, windows.scores.device):
+            if settings.refine and model.refinement is not None:
+                logits = model.refinement(chosen.vectors, _crops(model, chosen))
+            else:
+                logits = model.coarse_masks(chosen.vectors)
+        yield step, logits.float()
 
 
 def _crops(model: DeepMask, windows: Windows) -> list[Tensor]:

@@ -117,6 +117,7 @@ class HybridTaskCascade(nn.Module):
             logits, deltas = self.rpn(features)
             anchors = self.rpn.anchors(features)
             proposals = self.rpn.propose(anchors, logits, deltas, sizes, settings.test)
+        features = to_float32(features)
         of_images = self._scored_boxes(features, proposals, sizes)
         found = [
             self.choose(*each, size, settings.test)
@@ -184,7 +185,8 @@ class HybridTaskCascade(nn.Module):
             boxes: N tensors (R_n, 4), xyxy in pixels of their image.
             labels: N tensors (R_n,), 0-based classes.
         """
-        return self.mask_head.predict(self.backbone(images), boxes, labels, settings)
+        features = to_float32(self.backbone(images))
+        return self.mask_head.predict(features, boxes, labels, settings)
 
     def _scored_boxes(
         self, features: dict[str, Tensor], boxes: list[Tensor], sizes: Sequence[ImageSize]

@@ -103,10 +103,11 @@ def masks_and_quality(
     labels: list[Tensor],
     settings: InferenceSettings,
 ) -> tuple[Tensor, Tensor | None]:
-    """Return mask logits as `MaskHead.predict` does, and by what (R,) their scores are multiplied.
+    """Return float32 logits as `MaskHead.predict` does, and by what (R,) scores are multiplied.
 
     None without mask scoring.
     """
     if isinstance(head, Conv4Head) and head.iou_head is not None:
-        return head.scored(features, boxes, labels)
-    return head.predict(features, boxes, labels, settings), None
+        logits, quality = head.scored(features, boxes, labels)
+        return logits.float(), quality
+    return head.predict(features, boxes, labels, settings).float(), None

@@ -134,7 +134,7 @@ class SemanticModel(nn.Module):
         """Return the labels (N, H, W) of the padded batch, without logits of its resolution."""
         assert self.refiner is not None
         features = self.backbone(images)
-        coarse, fine = self.decoder(features), features[self.decoder.fine_level]
+        coarse, fine = self.decoder(features).float(), features[self.decoder.fine_level].float()
         del features  # the large maps of the other stages
         size = self.backbone.padded_size(images)
         return self.refiner.labels(coarse, fine, size, points_per_step=settings.points_per_step)
@@ -149,10 +149,10 @@ class SemanticModel(nn.Module):
         self, images: list[Tensor], settings: SemanticInferenceSettings
     ) -> Iterator[RefinementStep]:
         features = self.backbone(images)
-        coarse = self.decoder(features)
+        coarse = self.decoder(features).float()
         yield RefinementStep(coarse, coarse.new_zeros(len(images), 0, 2))
         if self.refiner is not None:
-            fine = features[self.decoder.fine_level]
+            fine = features[self.decoder.fine_level].float()
             del features  # the large maps of the other stages
             size = self.backbone.padded_size(images)
             yield from self.refiner.steps(

@@ -9,6 +9,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
     PAGE_FILE,
+    UNTRAINED,
     Evaluation,
     data_today_path,
     dataset_path,
@@ -94,6 +95,7 @@ def _of_predictions(grid: Grid, progress: Progress) -> dict[str, list[bool]]:
     found: dict[str, list[bool]] = {}
     for prediction, done in progress.predictions.items():
         rule = prediction_rule(prediction, grid.kind_of(prediction))
+        rule += "" if grid.models_of(prediction) else UNTRAINED
         found.setdefault(rule, []).append(done)
     return dict(sorted(found.items()))
 

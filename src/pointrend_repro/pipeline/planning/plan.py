@@ -186,7 +186,7 @@ class _Reckoning:
             images = self.images.get((prediction.training.dataset, prediction.split))
             way = prediction.training.variant, prediction.inference
             views = self.grid.inference_settings(*way).test.views
-            for training in prediction.trainings:
+            for training in self.grid.models_of(prediction):
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
                     hours.append(gpu_time.prediction_hours(model, images, self.machine, views))

@@ -55,7 +55,7 @@ def look_at(grid: Grid, results_dir: Path) -> Progress:
         for training in grid.trainings
     }
     predictions = {
-        prediction: all(trainings[t].state == "done" for t in prediction.trainings)
+        prediction: all(trainings[t].state == "done" for t in grid.models_of(prediction))
         and _is_predicted(
             results_dir / prediction.path(grid.kind_of(prediction)),
             grid.inference_settings(prediction.training.variant, prediction.inference),

@@ -42,8 +42,12 @@ def _heading(plan: Plan) -> str:
     return (
         f"Plan of preset {plan.preset}: {plan.title}\n"
         f"GPU {plan.gpu}: {span(plan.gpu_speed)} times a V100 ({plan.gpu_source});\n"
-        f"{plan.gpus_per_training} GPUs per training, {plan.gpus} in use at a time"
+        f"{_gpus(plan.gpus_per_training)} per training, {plan.gpus} in use at a time"
     )
+
+
+def _gpus(count: int) -> str:
+    return "1 GPU" if count == 1 else f"{count} GPUs"
 
 
 def _jobs(plan: Plan) -> str:
@@ -83,7 +87,7 @@ def _time(plan: Plan) -> str:
     lines = [
         f"GPU-hours to do: {span(plan.train_gpu_hours)} for training, "
         f"{span(plan.predict_gpu_hours)} for predicting",
-        f"Wall time on {plan.gpus} GPUs: {span(plan.wall_hours, 'h')} "
+        f"Wall time on {_gpus(plan.gpus)}: {span(plan.wall_hours, 'h')} "
         f"({span(plan.wall_hours * (1 / 24), 'days')}); "
         f"the longest training takes {span(plan.longest_training_hours, 'h')}",
     ]

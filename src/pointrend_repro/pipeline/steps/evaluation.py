@@ -54,8 +54,9 @@ def run_evaluation(
         "input_digest": predictions_digest,
     }
     record["versions"] |= declared.outside_files()
-    plotted = {"curves": scored.curves} if scored.curves is not None else {}
-    result = {"metric": metric, "values": scored.values, **units, **plotted, "origin": origin}
+    told = {"curves": scored.curves, "by_class": scored.by_class}
+    more = {key: value for key, value in told.items() if value is not None}
+    result = {"metric": metric, "values": scored.values, **units, **more, "origin": origin}
     result |= resampled
     write_result(output, result, record)
 

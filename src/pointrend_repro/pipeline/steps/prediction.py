@@ -59,21 +59,25 @@ def run_prediction(
     finish = start_record(settings=values, seed=None, device=device_name(device))
     load = loads_model(model, device, configured=configured, family=settings.family)
     predicting, together = put_together(load, settings, others or {}, device)
-    dataset, read = _read_split(settings, data, split)
+    dataset, read = read_split(settings, data, split)
     tested_with = _tested_with(predicting, settings)
     used = {"tested_with": tested_with, "input_digest": model_digest} | read
     options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
 
     def record(made: str) -> dict[str, Any]:
         step = finish() | used | together | given | {"output_digest": made}
-        of_split = {} if split == "val" else {"split": split}
-        return origin | {"inference": inference} | of_split | {"predict": step}
+        return origin | {"inference": inference} | of_split(split) | {"predict": step}
 
     with origin_written_last(output, record):
         predict(predicting, dataset, settings, output, **options)
 
 
-def _read_split(
+def of_split(split: Split) -> dict[str, str]:
+    """Return what the record of a prediction says of the split: of the usual one nothing."""
+    return {} if split == "val" else {"split": split}
+
+
+def read_split(
     settings: AnyInferenceSettings, data: DataPaths, split: Split
 ) -> tuple[Any, dict[str, Any]]:
     """Read a split, and return what the record says of it as well."""

@@ -7,7 +7,7 @@ from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart, Verdict
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.claims.needed_trials import MOST_TRIALS, Needed
-from pointrend_repro.reporting.formats import signed
+from pointrend_repro.reporting.formats import count, signed
 
 # A sign beside each word: a verdict must not be told by its colour alone.
 VERDICT_WORDS: dict[Verdict, tuple[str, str]] = {
@@ -54,23 +54,34 @@ class ShownPart:
 class ShownClaim:
     """One claim; `sign` and `word` are of its verdict, of which `lines` say how sure it is.
 
-    `method` tells of its intervals.
+    `method` tells of its intervals, and `trials` how many trainings are behind its numbers.
     """
 
     claim: JudgedClaim
     sign: str
     word: str
     method: str
+    trials: str
     lines: tuple[str, ...]
     parts: tuple[ShownPart, ...]
 
 
 @dataclass(frozen=True)
 class ShownClaims:
-    """All claims, and how many have each verdict: (verdict, sign, word, number)."""
+    """All claims, and how many have each verdict: (verdict, sign, word, number).
+
+    `resamples` says how many each interval has, and `common` what a reader must know of all
+    intervals, which need not be said of each; empty if nothing.
+    """
 
     claims: tuple[ShownClaim, ...]
     counts: tuple[tuple[Verdict, str, str, int], ...]
+    resamples: str
+    common: str
+
+    def with_verdict(self, *verdicts: Verdict) -> list[ShownClaim]:
+        """Return the claims that have one of these verdicts."""
+        return [shown for shown in self.claims if shown.claim.verdict in verdicts]
 
 
 def show_claims(claims: Sequence[JudgedClaim]) -> ShownClaims | None:
@@ -83,7 +94,8 @@ def show_claims(claims: Sequence[JudgedClaim]) -> ShownClaims | None:
         for verdict, (sign, word) in VERDICT_WORDS.items()
         if verdict in found
     )
-    return ShownClaims(tuple(_show(claim) for claim in claims), counts)
+    shown = tuple(_show(claim) for claim in claims)
+    return ShownClaims(shown, counts, _resamples(claims), _common_reason(claims))
 
 
 def _show(claim: JudgedClaim) -> ShownClaim:
@@ -99,7 +111,33 @@ def _show(claim: JudgedClaim) -> ShownClaim:
     )
     resampled = any(part.images for part in claim.parts)
     method = METHOD_WORDS[claim.method] if claim.method and resampled else ""
-    return ShownClaim(claim, *VERDICT_WORDS[claim.verdict], method, _lines(claim), parts)
+    word = VERDICT_WORDS[claim.verdict]
+    return ShownClaim(claim, *word, method, _trials(claim), _lines(claim), parts)
+
+
+def _trials(claim: JudgedClaim) -> str:
+    """Say how many trainings of each model were measured; empty if it is about counts alone."""
+    measured = [part for part in claim.parts if part.interval is not None]
+    numbers = {len(cell.trials) for part in measured for cell in part.cells}
+    if not numbers:
+        return ""
+    low, high = min(numbers), max(numbers)
+    said = count(high, "trial") if low == high else f"{low} to {high} trials"
+    return f"{said} of each model"
+
+
+def _resamples(claims: Sequence[JudgedClaim]) -> str:
+    """Begin a sentence about one resample."""
+    numbers = sorted({claim.resamples for claim in claims if claim.resamples})
+    if not numbers:
+        return "a resample"
+    return f"each of {' or '.join(f'{number:,}' for number in numbers)} resamples"
+
+
+def _common_reason(claims: Sequence[JudgedClaim]) -> str:
+    """Return what is said of every difference that has an interval."""
+    reasons = {part.reason for claim in claims for part in claim.parts if part.interval}
+    return reasons.pop() if len(reasons) == 1 else ""
 
 
 def in_words(claim: JudgedClaim) -> str:

@@ -20,6 +20,7 @@ from pointrend_repro.reporting.comparison.comparing import (
     tables_of,
 )
 from pointrend_repro.reporting.formats import count, signed
+from pointrend_repro.reporting.tables import MeasuredCell
 
 _COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
 
@@ -144,18 +145,19 @@ def _summary(comparison: Comparison) -> list[str]:
 def _texts(cell: ComparedCell) -> tuple[str, str, str, str, str, str]:
     return (
         f"{cell.a.row.title}, {cell.a.column.title}",
-        _number(cell.a.measured, cell.a.spread),
-        _number(cell.b.measured, cell.b.spread),
+        _number(cell.a),
+        _number(cell.b),
         "–" if cell.difference is None else signed(cell.difference),
         "–" if cell.tolerance is None else f"{cell.tolerance:g} {cell.a.column.unit}",
         cell.status,
     )
 
 
-def _number(median: float | None, spread: float | None) -> str:
-    if median is None:
+def _number(cell: MeasuredCell) -> str:
+    if cell.measured is None:
         return "–"
-    return f"{median:.2f}" + ("" if spread is None else f" ±{spread:.2f}")
+    ends = "" if cell.ends is None else f" ({cell.ends[0]:.2f}–{cell.ends[1]:.2f})"
+    return f"{cell.measured:.2f}{ends}"
 
 
 def _for_terminal(text: str) -> str:

@@ -1,5 +1,6 @@
 """One function per format: from a detector's graph to a file."""
 
+import logging
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
+from pointrend_repro.base.provenance import record_version
 from pointrend_repro.tools.export.graph import (
     INPUTS,
     MIN_SIDE_PX,
@@ -24,7 +26,8 @@ Format = Literal["onnx", "torchscript", "pt2"]
 
 # The first opset with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
 _ONNX_OPSET = 20
-_MAX_SIDE_PX = 4096
+_TALKATIVE = ("onnxscript", "onnx_ir", "torch.onnx")
+MAX_SIDE_PX = 4096
 
 
 def write_graph(graph: Graph, form: Format, path: Path) -> None:
@@ -58,7 +61,8 @@ def write_graph(graph: Graph, form: Format, path: Path) -> None:
 
 
 def _write_pt2(graph: Graph, path: Path) -> None:
-    torch.export.save(_exported(graph), path)
+    with path.open("wb") as file:  # by a path, torch warns of every name that ends otherwise
+        torch.export.save(_exported(graph), file)
 
 
 def _write_torchscript(graph: Graph, path: Path) -> None:
@@ -68,7 +72,8 @@ def _write_torchscript(graph: Graph, path: Path) -> None:
 
 def _write_onnx(graph: Graph, path: Path) -> None:
     try:
-        import onnxscript  # noqa: F401  torch.onnx needs it: report its absence at once
+        import onnx
+        import onnxscript  # torch.onnx needs both: report their absence at once
     except ImportError:
         raise UserError(
             "export as onnx needs the packages onnx and onnxscript: "
@@ -81,6 +86,10 @@ def _write_onnx(graph: Graph, path: Path) -> None:
         raise UserError(
             "onnx: torch's exporter does not know RoIPool; export as pt2 or torchscript"
         )
+    for library in (onnx, onnxscript):
+        record_version(library.__name__, library.__version__)
+    for name in _TALKATIVE:  # hundreds of lines, one for each weight
+        logging.getLogger(name).setLevel(logging.WARNING)
     program = torch.onnx.export(
         _exported(graph),
         dynamo=True,
@@ -94,7 +103,7 @@ def _write_onnx(graph: Graph, path: Path) -> None:
 
 
 def _exported(graph: Graph) -> torch.export.ExportedProgram:
-    smallest, largest = MIN_SIDE_PX // SIZE_DIVISOR, _MAX_SIDE_PX // SIZE_DIVISOR
+    smallest, largest = MIN_SIDE_PX // SIZE_DIVISOR, MAX_SIDE_PX // SIZE_DIVISOR
     height, width = (
         torch.export.Dim(name, min=smallest, max=largest) for name in ("height", "width")
     )

@@ -1,12 +1,13 @@
 """Inspects a whole folder: its content, its faults, and how to train on it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.data.coco import Category
+from pointrend_repro.data.coco import Category, read_coco
+from pointrend_repro.data.shifted import shift_of_masks
 from pointrend_repro.declarations.metric import METRICS, Layout
 from pointrend_repro.tools.survey.coco_entries import read_entries
 from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
@@ -76,6 +77,8 @@ def inspect_folder(
     findings += _compare(splits)
     opened, found = open_images(splits.values(), sample)
     findings += found
+    if not isinstance(folder, CityscapesFolder) and not any(f.must_mend for f in findings):
+        findings += _shifted(splits.values())
     layout: Layout = "cityscapes" if isinstance(folder, CityscapesFolder) else "coco"
     trained = shapes(splits["train"])
     return Survey(
@@ -145,6 +148,13 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
             text = f"{split.annotations}: no object of it can be used, so there is nothing to do"
             findings.append(fault("splits without any object", text))
     return findings
+
+
+def _shifted(splits: Iterable[SplitContent]) -> Iterator[Finding]:
+    for split in splits:
+        shift = shift_of_masks(read_coco(split.images_dir, split.annotations))
+        if shift is not None:
+            yield oddity("masks beside their objects", f"{split.annotations}: {shift}")
 
 
 def as_data(survey: Survey) -> dict[str, Any]:

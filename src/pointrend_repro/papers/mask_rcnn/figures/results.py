@@ -10,7 +10,7 @@ from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
-from pointrend_repro.figures.detections import by_one_rule, show_detections
+from pointrend_repro.figures.detections import by_one_rule, show_detections, show_label
 from pointrend_repro.figures.drawing import (
     COLORS,
     WIDTH_IN,
@@ -25,7 +25,6 @@ from pointrend_repro.settings.instances import InferenceSettings
 MODELS = {"model": ["mask_head"]}
 
 _SIDE_PX = 900
-_LABEL_PT = 5
 _LINE_PT = 0.7
 
 
@@ -90,6 +89,4 @@ def _show(ax: Axes, view: View, found: Detections, names: list[str]) -> None:
         ax.add_patch(
             Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, ec=color, lw=_LINE_PT, ls="--")
         )
-        label = f"{names[int(found.labels[i])]} {float(found.scores[i]):.2f}"
-        box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
-        ax.text(x0, y0, label, fontsize=_LABEL_PT, va="bottom", clip_on=True, bbox=box)
+        show_label(ax, view, found, i, names)

@@ -33,9 +33,9 @@ def draw(
     return PageContent(
         title="One object, two mask heads",
         caption=(
-            "Masks by Mask R-CNN's standard head and by PointRend, two models of their own, inside "
-            "the same box, which is the ground truth's, and for its class. Masks are pasted at the "
-            f"resolution of this picture. Objects chosen {CHOICE}."
+            "Masks by Mask R-CNN's standard head and by PointRend, two models that were trained "
+            "separately, each given the annotated box and class of the object. Masks are rendered "
+            f"at the resolution of this picture. Objects are chosen {CHOICE}."
         ),
         image_ids=[shown.record.id for shown in objects],
         content={

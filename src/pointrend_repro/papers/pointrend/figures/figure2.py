@@ -55,18 +55,21 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     for ax, title in zip(axes[0], list(_HEADS.values()) * _PAIRS_A_ROW, strict=False):
         ax.set_title(title)
     pairs = axes.reshape(-1, len(_HEADS))
+    names = [category.name for category in dataset.categories]
     for pair, (_, view), (left, right) in zip(pairs, views, selected, strict=False):
         own = list(range(len(left.boxes)))
-        show_detections(pair[0], view, left, own)
-        show_detections(pair[1], view, right, corresponding(right.boxes, left.boxes))
+        show_detections(pair[0], view, left, own, names)
+        same = corresponding(right.boxes, left.boxes)
+        show_detections(pair[1], view, right, same, names)
     return Picture(
         figure,
         title="Figure 2: Result pairs, standard mask head and PointRend",
         caption=(
             "The same windows of validation images, segmented by Mask R-CNN with its standard mask "
-            f"head (left of each pair) and with PointRend (right), two models of their own; {rule} "
-            "An object that both find has one colour. Masks are pasted at the resolution of "
-            f"print. Each window lies around an object chosen {CHOICE}."
+            "head (left of each pair) and with PointRend (right), two models that were trained "
+            f"separately; {rule} An object that both find has the same colour in both; class and "
+            "score are written on it. Masks are rendered at print resolution. Each window shows an "
+            f"object chosen {CHOICE}."
         ),
         alternative_text=(
             f"{len(views)} pairs of pictures of the same scenes with the found objects tinted and "

@@ -20,7 +20,7 @@ from pointrend_repro.figures.drawing import (
     show_view,
     view_window,
 )
-from pointrend_repro.figures.streets import colored_over
+from pointrend_repro.figures.streets import add_legend, colored_over
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
@@ -52,6 +52,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         for image in images
     ]
     selected, rule = by_one_rule(found)
+    names = [category.name for category in dataset.categories]
+    labelled: set[int] = set()
     titles = ["image", *_DETECTORS.values(), *_LABELLERS.values()]
     figure = new_figure(_height_in(images, len(titles)))
     axes = figure.subplots(len(titles), len(images), squeeze=False)
@@ -59,12 +61,14 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         row[0].set_ylabel(title)
     for column, image, detections in zip(axes.T, images, selected, strict=True):
         _show(column[0], image)
-        _show_objects(column[1:3], image, *detections)
+        _show_objects(column[1:3], image, detections, names)
         for ax, part in zip(column[3:], _LABELLERS, strict=True):
             saved = models[part]
             settings = SemanticInferenceSettings()
             train_ids = predict_label_map(saved.model, image, settings, saved.input)
             _show(ax, colored_over(image, train_ids))
+            labelled.update(np.unique(train_ids).tolist())
+    add_legend(figure, labelled)
     return Picture(
         figure,
         title="Figure 8: Cityscapes results for instance and semantic segmentation",
@@ -97,8 +101,11 @@ def _whole(image: NDArray[np.uint8]) -> View:
 
 
 def _show_objects(
-    axes: NDArray[np.object_], image: NDArray[np.uint8], left: Detections, right: Detections
+    axes: NDArray[np.object_],
+    image: NDArray[np.uint8],
+    found: list[Detections],
+    names: list[str],
 ) -> None:
-    view = _whole(image)
-    show_detections(axes[0], view, left, list(range(len(left.boxes))))
-    show_detections(axes[1], view, right, corresponding(right.boxes, left.boxes))
+    view, (left, right) = _whole(image), found
+    show_detections(axes[0], view, left, list(range(len(left.boxes))), names)
+    show_detections(axes[1], view, right, corresponding(right.boxes, left.boxes), names)

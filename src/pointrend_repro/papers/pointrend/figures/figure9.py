@@ -10,7 +10,7 @@ from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
-from pointrend_repro.figures.streets import colored
+from pointrend_repro.figures.streets import add_legend, colored
 from pointrend_repro.modeling.semantic.point_refine import RefinementStep
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
@@ -33,13 +33,16 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
 
     rows = -(-(1 + len(steps)) // _COLUMNS)
     figure = new_figure(rows * (0.2 + WIDTH_IN / _COLUMNS * image.shape[1] / image.shape[2]))
-    axes = figure.subplots(rows, _COLUMNS, squeeze=False).flat
+    axes = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     for ax in axes:
         ax.set_axis_off()
     axes[0].imshow(image.permute(1, 2, 0).numpy())
     axes[0].set_title("image")
     for ax, step in zip(axes[1:], steps, strict=False):
         _show_step(ax, step, saved, image)
+    labels = {int(k) for step in steps for k in step.logits[0].argmax(dim=0).unique()}
+    # The panel that is left over, if one is, holds the legend.
+    add_legend(figure, labels, axes[1 + len(steps)] if 1 + len(steps) < len(axes) else None)
     return Picture(
         figure,
         title="Figure 9: PointRend inference for semantic segmentation",

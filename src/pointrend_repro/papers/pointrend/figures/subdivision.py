@@ -1,11 +1,8 @@
 """One mask from its coarse prediction to 224x224, with the points of every step."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-import torch.nn.functional as F
 from matplotlib.axes import Axes
-from torch import Tensor
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
@@ -21,11 +18,7 @@ from pointrend_repro.figures.drawing import (
 from pointrend_repro.figures.embedding import describe_mask, embed_view
 from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
 from pointrend_repro.figures.record import SubdivisionStep
-from pointrend_repro.modeling.points import (
-    binary_uncertainty,
-    most_uncertain_points,
-    subdivision_steps,
-)
+from pointrend_repro.modeling.subdivision import Step, subdivide
 from pointrend_repro.papers.pointrend.figures.point_head import coarse_and_points
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -33,46 +26,6 @@ MODELS = {"pointrend": ["mask_head.kind=pointrend"]}
 
 _MARGIN = 0.08
 _SIDE_PX = 520
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step. Grids are logits over a box, points box-normalised.
-
-    Attributes:
-        before: (S, S), interpolated from the step before; in the first step, predicted.
-        points: (P, 2), the most uncertain cells of `before`, predicted again; none in the first.
-        after: (S, S), with the new predictions.
-    """
-
-    before: Tensor
-    points: Tensor
-    after: Tensor
-
-
-def subdivide(
-    coarse: Tensor, predict_points: Callable[[Tensor], Tensor], settings: InferenceSettings
-) -> list[Step]:
-    """Carry out section 3.1, Inference, with every step that the paper describes.
-
-    Args:
-        coarse: logits (M0, M0).
-        predict_points: maps points (P, 2), box-normalised, to logits (P,).
-
-    Returns:
-        The coarse prediction, and one step per doubling of the grid.
-    """
-    steps = [Step(coarse, coarse.new_zeros(0, 2), coarse)]
-    for side, count in subdivision_steps(
-        len(coarse), settings.output_resolution, settings.points_per_step
-    ):
-        before = F.interpolate(
-            steps[-1].after[None, None], size=(side, side), mode="bilinear", align_corners=False
-        )[0, 0]
-        cells, points = most_uncertain_points(binary_uncertainty(before)[None], count)
-        after = before.flatten().scatter(0, cells[0], predict_points(points[0])).view(side, side)
-        steps.append(Step(before, points[0], after))
-    return steps
 
 
 def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> PageContent:

@@ -1,0 +1,94 @@
+"""Selective Search's boxes of a data set, in COCO's results format."""
+
+import multiprocessing
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_list import write_json_list
+from pointrend_repro.base.provenance import record_version
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
+from pointrend_repro.data.examples import read_record
+from pointrend_repro.modeling.selective_search import search
+from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSettings
+
+# As of other proposals: of no class.
+CATEGORY_ID = 1
+
+
+def write_proposals(
+    dataset: CocoDataset,
+    settings: SelectiveSearchInferenceSettings,
+    path: Path,
+    processes: int = 1,
+) -> None:
+    """Search every image of a data set, and write a JSON list.
+
+    Its entries are COCO results, `image_id`, `category_id` (1), `bbox` (xywh) and `score`, in
+    pixels of the image on disk. They do not depend on the number of processes.
+
+    Raises:
+        UserError: OpenCV has no contrib modules, an image cannot be read, or its size differs from
+            its record's.
+    """
+    if not hasattr(cv2, "ximgproc"):
+        raise UserError(
+            "Selective Search needs OpenCV's contrib modules: pip uninstall opencv-python-headless "
+            "opencv-python, then pip install opencv-contrib-python-headless"
+        )
+    record_version("opencv", cv2.__version__)
+    write_json_list(path, _results(dataset, settings, processes))
+
+
+def _results(
+    dataset: CocoDataset, settings: SelectiveSearchInferenceSettings, processes: int
+) -> Iterator[dict[str, Any]]:
+    find = partial(_of_record, settings=settings)
+    if processes == 1:
+        yield from _entries(dataset, map(find, dataset.images))
+        return
+    # A new process each: a copy of this one would have its threads' locks, but not its threads.
+    with multiprocessing.get_context("spawn").Pool(processes, cv2.setNumThreads, (1,)) as pool:
+        yield from _entries(dataset, pool.imap(find, dataset.images))
+
+
+def _entries(
+    dataset: CocoDataset, found: Iterator[list[tuple[list[int], float]]]
+) -> Iterator[dict[str, Any]]:
+    pairs = zip(dataset.images, found, strict=True)
+    for record, boxes in track(pairs, "searching", total=len(dataset.images)):
+        for box, score in boxes:
+            yield {
+                "image_id": record.id,
+                "category_id": CATEGORY_ID,
+                "bbox": box,
+                "score": score,
+            }
+
+
+def _of_record(
+    record: ImageRecord, settings: SelectiveSearchInferenceSettings
+) -> list[tuple[list[int], float]]:
+    # The order of an image's boxes does not depend on the other images.
+    rng = np.random.default_rng([settings.seed, abs(record.id)])
+    return best_boxes(read_record(record), settings, rng)
+
+
+def best_boxes(
+    image: NDArray[np.uint8],
+    settings: SelectiveSearchInferenceSettings,
+    rng: np.random.Generator,
+) -> list[tuple[list[int], float]]:
+    """Return the boxes of an RGB image, (H, W, 3), as xywh with their scores, best first."""
+    boxes, scores = search(image, settings.mode, rng)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    large = (sides >= settings.min_side_px).all(axis=1)
+    xywh = np.hstack([boxes[:, :2], sides])[large][: settings.proposals]
+    return list(zip(xywh.tolist(), scores[large].tolist(), strict=False))

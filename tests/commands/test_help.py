@@ -1,0 +1,142 @@
+"""What a person sees before anything runs: help, examples, what is missing, `doctor`."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from pointrend_repro import cli
+from pointrend_repro.commands.examples import EXAMPLES
+from pointrend_repro.pipeline.doctor import machine, presets
+
+APP: Any = typer.main.get_command(cli.app)
+REPOSITORY = Path(__file__).parents[2]
+
+
+def commands(group: Any = APP, name: str = "") -> dict[str, Any]:
+    found = {}
+    for sub, command in group.commands.items():
+        path = f"{name} {sub}".strip()
+        found |= commands(command, path) if hasattr(command, "commands") else {path: command}
+    return found
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
+) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["pointrend-repro", *shlex.split(line)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr()
+    return int(ended.value.code or 0), said.out, said.err
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    named = [name for names in type(APP).headings.values() for name in names]
+    assert sorted(named) == sorted(APP.commands)
+
+
+def test_every_command_has_examples() -> None:
+    assert set(EXAMPLES) == set(commands())
+
+
+@pytest.mark.parametrize("example", [line for lines in EXAMPLES.values() for line in lines])
+def test_examples_can_be_read_by_their_commands(example: str) -> None:
+    program, *words = shlex.split(example)
+    assert program == "pointrend-repro"
+    size = 2 if words[0] == "data" else 1
+    command = commands()[" ".join(words[:size])]
+    # Raises for unknown options, missing ones and wrong values.
+    command.make_context(words[0], words[size:], obj={})
+
+
+@pytest.mark.parametrize("option", ["-h", "--help"])
+@pytest.mark.parametrize("name", ["", "data", "train", "data check"])
+def test_help_is_asked_for_in_two_ways(
+    name: str, option: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = run(monkeypatch, capsys, f"{name} {option}")
+    assert code == 0
+    assert out.startswith("Usage: ")
+    assert ("Examples:" in out) == (name in EXAMPLES)
+
+
+def test_examples_in_the_help_can_be_pasted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(monkeypatch, capsys, "train -h")
+    shown = out.partition("Examples:")[2].replace("\\\n", "")
+    assert [" ".join(line.split()) for line in shown.splitlines() if line] == [*EXAMPLES["train"]]
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_all_missing_options_are_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(monkeypatch, capsys, "train --variant pointrend_r50_fpn")
+    assert code == 2
+    assert "Missing '--preset', '--dataset', '--trial', '--output'." in err
+    code, _, err = run(monkeypatch, capsys, "segment --output found")
+    assert (code, "Missing argument 'pictures'" in err) == (2, True)
+    code, _, err = run(monkeypatch, capsys, "train --trial -1")  # what is wrong comes first
+    assert (code, "Invalid value for '--trial'" in err) == (2, True)
+
+
+def test_doctor_says_whether_a_preset_can_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(presets, "gpus", list)
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset smoke")
+    assert (code, "smoke                  can run" in out) == (0, True)
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset paper")
+    assert (code, "cannot run; it needs:" in out) == (1, True)
+    assert "data set cityscapes" in out
+    assert "- a GPU; " in out
+    assert "fetches" not in out  # only said of what can run
+    code, out, _ = run(monkeypatch, capsys, f"doctor --preset tiny --data-root {tmp_path}")
+    assert (code, "tiny                   can run" in out) == (0, True)
+    (tmp_path / "data" / "lvis").mkdir(parents=True)
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset smok")
+    assert (code, "did you mean 'smoke'?" in out) == (1, True)
+
+
+def test_doctor_itself_never_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("the disk is on fire")
+
+    monkeypatch.setattr(machine.shutil, "disk_usage", broken)
+    code, out, _ = run(monkeypatch, capsys, f"doctor --config-dir {tmp_path}")
+    assert code == 0
+    assert "RuntimeError: the disk is on fire" in out
+    assert "Presets:" in out
+
+
+def test_doctor_knows_gpus_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    driver = tmp_path / "nvidia-smi"
+    driver.write_text("#!/bin/sh\necho 'NVIDIA T4, 15360 MiB'\n")
+    driver.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(machine, "torch_can_use_gpus", lambda: True)
+    assert machine.gpu_line() == "NVIDIA T4, 15360 MiB"
+    monkeypatch.setattr(machine, "torch_can_use_gpus", lambda: False)
+    assert "built for CPUs alone" in machine.gpu_line()
+    driver.write_text("#!/bin/sh\necho 'cannot reach the driver'\nexit 9\n")
+    assert machine.gpu_line().startswith("none")
+
+
+def test_doctor_does_not_import_torch() -> None:
+    code = (
+        "import sys; from pointrend_repro import cli; sys.argv = ['x', 'doctor', '--preset', "
+        "'smoke']\ntry: cli.main()\nexcept SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY, capture_output=True)

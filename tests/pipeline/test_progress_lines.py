@@ -1,0 +1,74 @@
+"""`make smoke`: a line for each step, and all that Snakemake says of a failure."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pointrend_repro.pipeline.progress_lines import shorten
+
+SNAKEFILE = """
+rule all:
+    input: "two", "bad"
+rule one:
+    output: "one"
+    message: "Making one"
+    shell: "touch {output}"
+rule two:
+    input: "one"
+    output: "two"
+    log: "two.log"
+    shell: "touch {output}"
+rule bad:
+    input: "two"
+    output: "bad"
+    log: "logs/bad.log"
+    shell: "(echo the reason; false) >{log} 2>&1"
+"""
+
+
+def said(folder: Path, *targets: str) -> list[str]:
+    (folder / "Snakefile").write_text(SNAKEFILE)
+    options = [
+        "--cores",
+        "1",
+        "--printshellcmds",
+        "--show-failed-logs",
+        "--quiet",
+        "host",
+        "reason",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *targets, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return list(shorten(done.stdout.splitlines(keepends=True)))
+
+
+def test_a_line_a_step_and_a_failure_with_its_log(tmp_path: Path) -> None:
+    lines = said(tmp_path)
+    assert lines[:2] == ["1 of 4 steps (25%): Making one", "2 of 4 steps (50%): two"]
+    rest = "\n".join(lines[2:])
+    assert "Error in rule bad:" in rest
+    assert "log: logs/bad.log (check log file(s) for error details)" in rest
+    assert "the reason" in rest
+    assert rest.startswith("RuleException")
+
+
+def test_what_is_finished_says_so(tmp_path: Path) -> None:
+    assert said(tmp_path, "two")[-1] == "2 of 2 steps (100%): two"
+    assert said(tmp_path, "two") == [
+        "Nothing to be done (all requested files are present and up to date)."
+    ]
+
+
+def test_an_error_before_the_first_step_is_passed_on(tmp_path: Path) -> None:
+    assert any("nothing_of_the_kind" in line for line in said(tmp_path, "nothing_of_the_kind"))
+    assert list(shorten(["error: preset 'x' is wrong\n", "[a]\n"])) == [
+        "error: preset 'x' is wrong",
+        "[a]",
+    ]
+    assert list(shorten(["a warning of a library\n", "    more\n"])) == ["a warning of a library"]

@@ -1,0 +1,125 @@
+"""A training that begins with whatever fits of a file for other classes."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from test_matching_classes import HERE, KINDS, THERE, network, outputs, saved
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json
+from pointrend_repro.checkpoints.loading import save_detectron2
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.settings.schedule import InputSettings
+from pointrend_repro.settings.start_from import ResolvedStart, StartFrom
+from pointrend_repro.training.starting import freeze, note_start, start_model
+
+STRANGERS = ["nut", "bolt", "washer"]
+
+
+def begun(
+    model: Any, path: Path, classes: Sequence[str], folder: Path | None = None
+) -> tuple[dict[str, torch.Tensor], set[str]]:
+    """Start a model; return what it was before, and the layers that were changed."""
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    start = ResolvedStart(weights=str(path), what_fits=True)
+    if folder is not None:
+        note_start(folder, start, None, classes)
+    start_model(model, start, None, classes, folder)
+    changed = {
+        name.rpartition(".")[0]
+        for name, tensor in model.state_dict().items()
+        if not torch.equal(tensor, before[name])
+    }
+    return before, changed
+
+
+def test_predictors_of_other_classes_begin_anew_and_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, model = network("4conv", THERE, seed=1), network("4conv", STRANGERS, seed=2)
+    path = saved(tmp_path / "model.safetensors", source, THERE)
+    with caplog.at_level(logging.INFO):
+        before, changed = begun(model, path, STRANGERS, tmp_path)
+    new = ["box_head.cls_score", "box_head.bbox_pred", "mask_head.predictor"]
+    layers = {name.rpartition(".")[0] for name in before}
+    assert changed == layers - set(new)
+    noted = read_json(tmp_path / "checkpoints/start.json")
+    assert noted["layers_at_random"] == new
+    assert noted["classes"] == {"taken": [], "new": STRANGERS}
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{path}: begins at random, not from this file: {', '.join(new)}"
+
+
+def test_of_points_what_reads_features_is_kept(tmp_path: Path) -> None:
+    """PointRend's point head reads features and the classes' coarse logits in one layer."""
+    source, model = network("pointrend", THERE, seed=1), network("pointrend", STRANGERS, seed=2)
+    path = saved(tmp_path / "model.safetensors", source, THERE)
+    before, changed = begun(model, path, STRANGERS)
+    name = "mask_head.point_head.layers.0.weight"
+    theirs, ours, old = source.state_dict()[name], model.state_dict()[name], before[name]
+    features = old.shape[1] - len(STRANGERS)
+    assert torch.equal(ours[:, :features], theirs[:, :features])
+    assert torch.equal(ours[:, features:], old[:, features:])
+    assert "mask_head.point_head.predictor" not in changed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shared_classes_are_found_as_before(kind: str, tmp_path: Path) -> None:
+    source, model = network(kind, THERE, seed=1), network(kind, HERE, seed=2)
+    path = saved(tmp_path / "model.safetensors", source, THERE)
+    begun(model, path, HERE)
+    theirs, ours = outputs(source, THERE), outputs(model, HERE)
+    for name in ("person", "train"):
+        for a, b in zip(theirs[name][:2], ours[name][:2], strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [STRANGERS, [*STRANGERS, "screw"]])
+def test_a_file_that_does_not_tell_its_classes_has_others(
+    classes: list[str], tmp_path: Path
+) -> None:
+    """As many classes as here are not therefore the same."""
+    source, model = network("4conv", THERE, seed=1), network("4conv", classes, seed=2)
+    path = tmp_path / "model.pkl"
+    categories = list(enumerate(THERE))
+    save_detectron2(path, SavedModel(source, InputSettings(), categories))
+    _, changed = begun(model, path, classes)
+    assert "box_head.cls_score" not in changed
+    assert "mask_head.predictor" not in changed
+    assert {name.partition(".")[0] for name in changed} == {
+        "backbone",
+        "rpn",
+        "box_head",
+        "mask_head",
+    }
+
+
+def test_another_mask_head_begins_anew_as_a_whole(tmp_path: Path) -> None:
+    source, model = network("pointrend", THERE, seed=1), network("4conv", STRANGERS, seed=2)
+    _, changed = begun(model, saved(tmp_path / "m.safetensors", source, THERE), STRANGERS)
+    assert {name.partition(".")[0] for name in changed} == {"backbone", "rpn", "box_head"}
+
+
+def test_another_backbone_is_refused(tmp_path: Path) -> None:
+    source, model = network("c4", THERE, seed=1), network("4conv", STRANGERS, seed=2)
+    with pytest.raises(UserError, match="does not fit what is to start from it"):
+        begun(model, saved(tmp_path / "m.safetensors", source, THERE), STRANGERS)
+
+
+def test_stages_can_be_frozen(tmp_path: Path) -> None:
+    model = network("4conv", STRANGERS, seed=2)
+    stage = ("backbone.bottom_up.res3",)
+    freeze(model, ResolvedStart(weights="x", what_fits=True, frozen=stage))
+    still = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert still
+    assert all(name.startswith("backbone.bottom_up.res3.") for name in still)
+
+
+def test_what_fits_chooses_alone() -> None:
+    for more in ({"parts": ("backbone",)}, {"match_classes": True}):
+        with pytest.raises(ValueError, match="what_fits chooses by itself"):
+            StartFrom(weights="x", what_fits=True, **more)
