@@ -76,7 +76,7 @@ def _families() -> list[Family]:
 
 def _parts(classes: dict[str, type[BaseModel]]) -> dict[str, Schema]:
     """Return the definitions of several schemas for one file, the name of each before its own."""
-    found = {}
+    found: dict[str, Schema] = {}
     for name, each in classes.items():
         schema = each.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
         inner = schema.pop("$defs", {})
