@@ -15,7 +15,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 QUIETLY := --quiet host reason
 A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
-.PHONY: help setup smoke smoke-papers test slurm-test lint schemas package site lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test lint site schemas package lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,15 +56,15 @@ lint: .venv/.ready ## style and types only
 	@$(RUN) snakefmt --check Snakefile workflow
 	@$(RUN) snakemake --lint
 
+site: .venv/.ready ## the documentation as pages that open from disk: site/index.html
+	@$(RUN) python -m website.build
+	@echo "The documentation: site/index.html"
+
 schemas: .venv/.ready ## schemas/*.json, by which editors check config/, after settings have changed
 	@$(BIN)/python -m pointrend_repro.commands.schemas schemas
 
 package: ## wheel and sdist in dist/, checked as PyPI would (needs a network)
 	@PYTHON=$(PYTHON) .ci/check-package
-
-site: .venv/.ready ## the documentation as pages that open from disk: site/index.html
-	@$(RUN) python -m website.build
-	@echo "The documentation: site/index.html"
 
 lock: ## resolve the newest allowed versions again (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra benchmarks --universal --python-version 3.11 --generate-hashes \

@@ -11,8 +11,8 @@ from pointrend_repro.cli import app
 from pointrend_repro.config.folder import CONFIG_DIR
 
 PROGRAM = "pointrend-repro"
-# Wide enough for most options on one line, narrow enough for a page.
-_COLUMNS = {"COLUMNS": "92", "TERMINAL_WIDTH": "92", "NO_COLOR": "1"}
+# As wide as on a terminal of the usual size, whatever this one's is.
+_TERMINAL = {"COLUMNS": "80", "NO_COLOR": "1"}
 
 
 def program() -> Any:
@@ -39,7 +39,7 @@ def _below(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 def help_of(command: Any, words: tuple[str, ...]) -> str:
     """Return what the program, or a command of it, prints for `--help`."""
-    done = CliRunner().invoke(command, [*words, "--help"], prog_name=PROGRAM, env=_COLUMNS)
+    done = CliRunner().invoke(command, [*words, "--help"], prog_name=PROGRAM, env=_TERMINAL)
     if done.exit_code != 0:
         raise RuntimeError(f"{PROGRAM} {' '.join(words)} --help: {done.output}")
     return done.output.strip("\n")

@@ -80,7 +80,7 @@ def test_from_images_to_the_page(
     assert (code, "nothing is trained in family selective_search" in told) == (2, True)
     assert call("propose", *way, "--variant", VARIANT)[0] == 0
     first = proposals.read_bytes()
-    assert call("propose", *way, "--variant", VARIANT, "--processes", 2)[0] == 0
+    assert call("propose", *way, "--variant", VARIANT)[0] == 0
     assert proposals.read_bytes() == first
 
     truth = coco / "annotations/instances_val2017.json"

@@ -314,7 +314,7 @@ TABLE = {
     "check_data_again": 1,
     "train": 4,
     "predict": 7,  # PointRend at four resolutions
-    "draw_picture": 2,
+    "draw_picture": 3,
     "thin_logs": 1,
     "collect": 1,
     "judge_claims": 1,

@@ -1,20 +1,22 @@
 """Selective Search's file of proposals: the same again, however it is made, and scored by boxes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.coco import CocoDataset, ImageRecord, read_coco
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.evaluation import score
 from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.modeling.selective_search import search
+from pointrend_repro.predictions import in_parts, selective_search
 from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.predictions.selective_search import write_proposals
 from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSettings
@@ -70,3 +72,45 @@ def test_without_contrib_modules_one_line_says_what_to_do(
     with pytest.raises(UserError, match="pip install opencv-contrib-python-headless"):
         write_proposals(dataset, SelectiveSearchInferenceSettings(), tmp_path / "proposals.json")
     assert not (tmp_path / "proposals.json").exists()
+
+
+def test_a_killed_search_goes_on(
+    dataset: CocoDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SelectiveSearchInferenceSettings(min_side_px=8, proposals=5)
+    whole, file = tmp_path / "whole.json", tmp_path / "proposals.json"
+    write_proposals(dataset, settings, whole)
+    monkeypatch.setattr(in_parts, "IMAGES", 1)
+    searched, interrupts = [], [OSError("disk")]
+
+    def read(record: ImageRecord) -> NDArray[np.uint8]:
+        if record == dataset.images[1] and interrupts:
+            raise interrupts.pop()
+        searched.append(record.id)
+        return read_record(record)
+
+    monkeypatch.setattr(selective_search, "read_record", read)
+    with pytest.raises(OSError, match="disk"):
+        write_proposals(dataset, settings, file)
+    assert not file.exists()
+    write_proposals(dataset, settings, file)
+    assert searched == [record.id for record in dataset.images]
+    assert file.read_bytes() == whole.read_bytes()
+    assert {path.name for path in tmp_path.glob("*.parts-*")} == set()
+
+
+def test_parts_of_other_settings_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def entries(images: Sequence[int]) -> list[int]:
+        assert images != [3]
+        return list(images)
+
+    file = tmp_path / "list.json"
+    monkeypatch.setattr(in_parts, "IMAGES", 1)
+    with pytest.raises(AssertionError):
+        in_parts.write_in_parts(file, [1, 2, 3], entries, made_from="a")
+    assert len(list(tmp_path.glob("list.parts-a/*.json"))) == 2
+    in_parts.write_in_parts(file, [4, 5], entries, made_from="b")
+    assert json.loads(file.read_text()) == [4, 5]
+    assert [path.name for path in tmp_path.glob("list*")] == ["list.json"]

@@ -56,7 +56,11 @@ def learning_settings(variant: str, updates: int) -> TrainingSettings:
         "test_short_edge_px": HEIGHT_PX,
         "max_long_edge_px": WIDTH_PX,
     }
-    settings["model"]["detector"] |= {"rpn_post_nms": 50, "roi_batch_per_image": 32}
+    settings["model"]["detector"] |= {
+        "rpn_post_nms": 50,
+        "roi_batch_per_image": 32,
+        "detections_per_image": 30,
+    }
     settings["optimizer"] |= {"images_per_step": 4, "base_lr": 0.01, "warmup_iters": 60}
     settings["schedule"] = {
         "total_iters": updates,

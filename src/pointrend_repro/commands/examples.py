@@ -59,8 +59,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "--output predictions.json",
     ),
     "propose": (
-        "pointrend-repro propose --preset smoke --dataset generated_coco_vehicles "
-        "--variant selective_search --inference default --output proposals.json",
+        "pointrend-repro propose --preset smoke --dataset generated_coco "
+        "--variant sharpmask_selective_search --inference fast --output proposals.json",
     ),
     "evaluate": (
         "pointrend-repro evaluate coco_ap --ground-truth instances_val2017.json "

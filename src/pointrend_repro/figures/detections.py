@@ -86,11 +86,12 @@ def show_detections(
     for i in reversed(range(len(found.boxes))):  # the highest-scoring on top
         mask = view.mask(found.mask_logits[i], tuple(found.boxes[i].tolist()))
         show_mask(ax, mask, COLORS[numbers[i] % len(COLORS)])
-    for i in reversed(range(len(found.boxes))) if names else ():
-        show_label(ax, view, found, i, names)
+    if names is not None:
+        for i in reversed(range(len(found.boxes))):
+            show_label(ax, view, found, i, names)
     if not len(found.boxes):
-        middle = {"ha": "center", "va": "center", "transform": ax.transAxes}
-        ax.text(0.5, 0.5, "nothing found", fontsize=_LABEL_PT + 1, bbox=_LABEL_BOX, **middle)
+        told = ax.text(0.5, 0.5, "nothing found", transform=ax.transAxes, bbox=_LABEL_BOX)
+        told.set(ha="center", va="center", fontsize=_LABEL_PT + 1)
 
 
 def show_label(ax: Axes, view: View, found: Detections, index: int, names: Sequence[str]) -> None:

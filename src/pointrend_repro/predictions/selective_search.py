@@ -1,7 +1,8 @@
 """Selective Search's boxes of a data set, in COCO's results format."""
 
+import contextlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,18 +10,23 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.json_list import write_json_list
-from pointrend_repro.base.provenance import record_version
+from pointrend_repro.base.own_code import loaded_modules, modules_digest
+from pointrend_repro.base.provenance import digest, record_version
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.fingerprint import predicted_data
 from pointrend_repro.modeling.selective_search import search
+from pointrend_repro.predictions.in_parts import write_in_parts
+from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSettings
 
 # As of other proposals: of no class.
 CATEGORY_ID = 1
+
+Boxes = list[tuple[list[int], float]]  # xywh, and score
+Mapping = Callable[..., Iterable[Boxes]]
 
 
 def write_proposals(
@@ -32,7 +38,8 @@ def write_proposals(
     """Search every image of a data set, and write a JSON list.
 
     Its entries are COCO results, `image_id`, `category_id` (1), `bbox` (xywh) and `score`, in
-    pixels of the image on disk. They do not depend on the number of processes.
+    pixels of the image on disk. They do not depend on the number of processes, nor on whether the
+    search was interrupted.
 
     Raises:
         UserError: OpenCV has no contrib modules, an image cannot be read, or its size differs from
@@ -44,26 +51,36 @@ def write_proposals(
             "opencv-python, then pip install opencv-contrib-python-headless"
         )
     record_version("opencv", cv2.__version__)
-    write_json_list(path, _results(dataset, settings, processes))
+    made_from = digest(
+        [
+            identity(settings),
+            cv2.__version__,
+            modules_digest(loaded_modules()),
+            [(record.id, record.path.name) for record in dataset.images],
+            predicted_data(dataset),
+        ]
+    )
+    with _searching(processes) as mapping:
+        find = partial(_of_record, settings=settings)
+        make = partial(_entries, find=find, mapping=mapping)
+        write_in_parts(path, dataset.images, make, made_from=made_from)
 
 
-def _results(
-    dataset: CocoDataset, settings: SelectiveSearchInferenceSettings, processes: int
-) -> Iterator[dict[str, Any]]:
-    find = partial(_of_record, settings=settings)
+@contextlib.contextmanager
+def _searching(processes: int) -> Iterator[Mapping]:
+    """Yield what applies a function to images in their order, in some processes."""
     if processes == 1:
-        yield from _entries(dataset, map(find, dataset.images))
+        yield map
         return
     # A new process each: a copy of this one would have its threads' locks, but not its threads.
     with multiprocessing.get_context("spawn").Pool(processes, cv2.setNumThreads, (1,)) as pool:
-        yield from _entries(dataset, pool.imap(find, dataset.images))
+        yield pool.imap
 
 
 def _entries(
-    dataset: CocoDataset, found: Iterator[list[tuple[list[int], float]]]
+    records: Sequence[ImageRecord], find: Callable[[ImageRecord], Boxes], mapping: Mapping
 ) -> Iterator[dict[str, Any]]:
-    pairs = zip(dataset.images, found, strict=True)
-    for record, boxes in track(pairs, "searching", total=len(dataset.images)):
+    for record, boxes in zip(records, mapping(find, records), strict=True):
         for box, score in boxes:
             yield {
                 "image_id": record.id,
@@ -73,9 +90,7 @@ def _entries(
             }
 
 
-def _of_record(
-    record: ImageRecord, settings: SelectiveSearchInferenceSettings
-) -> list[tuple[list[int], float]]:
+def _of_record(record: ImageRecord, settings: SelectiveSearchInferenceSettings) -> Boxes:
     # The order of an image's boxes does not depend on the other images.
     rng = np.random.default_rng([settings.seed, abs(record.id)])
     return best_boxes(read_record(record), settings, rng)
@@ -85,7 +100,7 @@ def best_boxes(
     image: NDArray[np.uint8],
     settings: SelectiveSearchInferenceSettings,
     rng: np.random.Generator,
-) -> list[tuple[list[int], float]]:
+) -> Boxes:
     """Return the boxes of an RGB image, (H, W, 3), as xywh with their scores, best first."""
     boxes, scores = search(image, settings.mode, rng)
     sides = boxes[:, 2:] - boxes[:, :2]

@@ -100,8 +100,8 @@ def _show(ax: Axes, view: View, objects: Objects, names: list[str], how: str) ->
     height, width = view.pixels.shape[:2]
     box = {"fc": "white", "ec": "none", "alpha": 0.75, "pad": 0.5}
     if not len(objects.labels):
-        middle = {"ha": "center", "va": "center", "fontsize": _LABEL_PT}
-        ax.text(width / 2, height / 2, f"nothing {how}", bbox=box, **middle)
+        told = ax.text(width / 2, height / 2, f"nothing {how}", bbox=box, ha="center")
+        told.set_fontsize(_LABEL_PT)
     for mask, label in zip(objects.masks, objects.labels, strict=True):
         color = COLORS[label % len(COLORS)]
         rows = ((np.arange(height) + 0.5) / view.scale).astype(int).clip(max=mask.shape[0] - 1)
