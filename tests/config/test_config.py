@@ -287,8 +287,8 @@ WRONG_VALUES = [
     (
         "presets/smoke",
         ("overrides", "schedule", "total_iters"),
-        75,
-        "lr_drop_iters (60, 75) must lie before total_iters 75",
+        20,
+        "lr_drop_iters (20,) must lie before total_iters 20",
     ),
     (
         "presets/smoke",

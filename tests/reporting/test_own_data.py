@@ -110,7 +110,7 @@ def test_the_page_is_about_the_data(paper: Grid, fill: Fill, tmp_path: Path) -> 
     write_report(grid, results_dir, tmp_path / "reports" / "paper")
     page = (tmp_path / "reports" / "paper" / "index.html").read_text()
     assert "Report on your data" in page
-    assert "Which model is best on COCO" in page
+    assert "Which model is best on Cityscapes, instances of gtFine and COCO 2017?" in page
     for words in ("Reproduction report", "Kirillov", "not judged", "reproduced", "<i>paper</i>"):
         assert words not in page.partition("</style>")[2].partition('id="origins"')[0], words
     assert page.count('class="status best"') == 2

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.base.names import Name
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import FiguresFile
@@ -76,9 +77,10 @@ def _families() -> list[Family]:
 
 def _parts(classes: dict[str, type[BaseModel]]) -> dict[str, Schema]:
     """Return the definitions of several schemas for one file, the name of each before its own."""
-    found: dict[str, Schema] = {}
+    found: dict[str, Any] = {}
     for name, each in classes.items():
-        schema = each.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+        text = json.dumps(each.model_json_schema()).replace("#/$defs/", f"#/$defs/{name}.")
+        schema = parse_json(text)
         inner = schema.pop("$defs", {})
         found |= {name: schema} | {f"{name}.{key}": value for key, value in inner.items()}
     return found

@@ -101,7 +101,7 @@ def render_page(
         paper=next(iter(grid.papers.values())).about,
         has_others=has_others,
         own_data=is_own(content.tables),
-        own_titles=" and ".join(dataset.title for dataset in grid.datasets.values()),
+        own_titles=" and ".join(grid.datasets[name].title for name in sorted(grid.datasets)),
         links=content.links,
         classes=content.classes,
         tables=content.tables,
