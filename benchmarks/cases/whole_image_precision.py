@@ -29,9 +29,9 @@ def make(size: Size, device: str) -> Case:
     return Case(
         settings={"height": scene.height, "width": scene.width},
         sides={
-            "float32": lambda: side(POINTREND, "fp32"),
+            "ours": lambda: side(POINTREND, "fp32"),
             "bfloat16": lambda: side(POINTREND, "bf16"),
-            "float32, 4x conv": lambda: side(CONV4, "fp32"),
+            "4x conv": lambda: side(CONV4, "fp32"),
             "bfloat16, 4x conv": lambda: side(CONV4, "bf16"),
         },
         compare=compare,
