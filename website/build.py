@@ -28,6 +28,7 @@ if (location.protocol === "file:") {
   };
 }
 """
+_SOURCES = ("../src/", "../containers/")
 _LINK = re.compile(r"\[([^\[\]]*)\]\(([^()\s]+)\)")
 
 
@@ -67,7 +68,7 @@ def _from_the_root(text: str) -> str:
 
 def _without_links_to_sources(text: str) -> str:
     """Replace links such as `[base/errors.py](../src/...)` by their text."""
-    return _LINK.sub(lambda link: link[1] if link[2].startswith("../src/") else link[0], text)
+    return _LINK.sub(lambda link: link[1] if link[2].startswith(_SOURCES) else link[0], text)
 
 
 def _in(folder: str, files: dict[str, str]) -> list[dict[str, str]]:

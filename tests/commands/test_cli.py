@@ -215,7 +215,7 @@ def test_what_does_not_exist_is_refused(commands: Commands) -> None:
     commands.train("--variant", "nothing").refuses(
         "no experiment", "mask_rcnn_r50_fpn on coco_folder"
     )
-    commands.train("--config-dir", "/nowhere").refuses("there is no preset 'quick' in /nowhere")
+    commands.train("--config-dir", "/nowhere").refuses("/nowhere: no such folder")
     answer = commands.predict(commands.out / "p.json", "--inference", "res29")
     answer.refuses("models/pointrend_r50_fpn.yaml", "inference 'res29' is not one of")
     truth = commands.root / "annotations/instances_val2017.json"

@@ -192,11 +192,10 @@ def detect(
     height, width = image.shape[:2]
     if saved.test is not None:
         settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})
-    device = saved.model.backbone.pixel_mean.device
     if settings.test.has_views:
-        with computing_in(settings.test.precision, device):
-            return find_in_views(saved, image, settings, proposals)
+        return find_in_views(saved, image, settings, proposals)
     tensor = inference_image(image, input_at_test(saved.input, settings.test))
+    device = saved.model.backbone.pixel_mean.device
     given = None
     if proposals is not None:
         moved = move_boxes(proposals, (height, width), (tensor.shape[1], tensor.shape[2]))

@@ -9,6 +9,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image, move_boxes
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import is_nonempty
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.proposal_model import ProposalModel
 from pointrend_repro.modeling.views import View, detect_in_views
 from pointrend_repro.predictions.proposals import Boxes
@@ -48,5 +49,6 @@ def find_in_views(
     if proposals is not None:
         given = torch.from_numpy(move_boxes(proposals, size, size)).to(device)
     mirrored = () if saved.keypoints is None else saved.keypoints.mirrored
-    found = detect_in_views(saved.model, views, settings, given, mirrored)
+    with computing_in(settings.test.precision, device):
+        found = detect_in_views(saved.model, views, settings, given, mirrored)
     return found.select(is_nonempty(found.boxes))
