@@ -7,8 +7,9 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.palette import COLORS
 from pointrend_repro.data.structures import Detections
-from pointrend_repro.figures.drawing import COLORS, View, show_mask, show_view
+from pointrend_repro.figures.drawing import View, show_mask, show_view
 from pointrend_repro.modeling.detector import NO_MASKS
 
 _MIN_SCORE = 0.5

@@ -25,13 +25,12 @@ from PIL import Image
 from torch import Tensor
 
 from pointrend_repro.base.files import atomic_path
+from pointrend_repro.base.palette import COLORS
 from pointrend_repro.modeling.paste import paste_mask
 
 WIDTH_IN = 7.0  # the text width of a two-column page
 _DPI = 200
 _WARNING_CHARACTERS_PER_IN = 15  # of bold letters of 7 points, on average
-# Okabe and Ito's colours, distinguishable for the colour-blind; their yellow is too pale for lines.
-COLORS = ("#E69F00", "#56B4E9", "#CC79A7", "#009E73", "#D55E00", "#0072B2")
 _OPACITY = 0.45
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same on every machine

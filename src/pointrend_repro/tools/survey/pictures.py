@@ -8,10 +8,11 @@ from pathlib import Path
 import jinja2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
+from pointrend_repro.base.palette import COLORS
 from pointrend_repro.base.texts import visible_in_html
 from pointrend_repro.data.cityscapes import (
     IMAGE_ENDING,
@@ -30,15 +31,6 @@ IMAGES_OF_EACH_SPLIT = 12
 _SIDE_PX = 480
 _JPEG_QUALITY = 82
 _OPACITY = 0.4
-# Okabe and Ito's colours, distinguishable for the colour-blind.
-_COLORS = (
-    (230, 159, 0),
-    (86, 180, 233),
-    (204, 121, 167),
-    (0, 158, 115),
-    (213, 94, 0),
-    (0, 114, 178),
-)
 
 
 @dataclass(frozen=True)
@@ -171,11 +163,11 @@ def _draw(record: ImageRecord, objects: list[DrawnObject], names: list[str]) -> 
     for each in objects:
         if each.segmentation is not None:
             mask = segmentation_mask(each.segmentation, height, width)
-            _tint(small, mask, _COLORS[each.label % len(_COLORS)])
+            _tint(small, mask, ImageColor.getrgb(COLORS[each.label % len(COLORS)]))
     picture = Image.fromarray(small)
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=11)
     for each in objects:
-        color = _COLORS[each.label % len(_COLORS)]
+        color = ImageColor.getrgb(COLORS[each.label % len(COLORS)])
         x0, y0, x1, y1 = (value * scale for value in each.box)
         if each.segmentation is None:
             pen.rectangle((x0, y0, max(x0, x1), max(y0, y1)), outline=color, width=2)
@@ -191,7 +183,7 @@ def _draw(record: ImageRecord, objects: list[DrawnObject], names: list[str]) -> 
     return DrawnImage(record.path.name, source, *size, told)
 
 
-def _tint(small: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[int, int, int]) -> None:
+def _tint(small: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[int, ...]) -> None:
     """Tint and outline a mask of the whole image in its reduced picture."""
     reduced = Image.fromarray(mask.astype(np.uint8) * 255).resize(
         small.shape[1::-1], Image.Resampling.BOX

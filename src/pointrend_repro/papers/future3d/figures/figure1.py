@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from pointrend_repro.figures.drawing import COLORS, WIDTH_IN, Picture
+from pointrend_repro.base.palette import COLORS
+from pointrend_repro.figures.drawing import WIDTH_IN, Picture
 
 DATA = ["box_sizes"]
 

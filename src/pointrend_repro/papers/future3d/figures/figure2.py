@@ -9,6 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from pointrend_repro.base.palette import COLORS
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
@@ -16,7 +17,6 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
 from pointrend_repro.figures.detections import corresponding
 from pointrend_repro.figures.drawing import (
-    COLORS,
     WIDTH_IN,
     Picture,
     new_figure,

@@ -7,9 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.palette import COLORS
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
-from pointrend_repro.figures.drawing import COLORS, PageContent, View, show_mask, view_window
+from pointrend_repro.figures.drawing import PageContent, View, show_mask, view_window
 from pointrend_repro.figures.embedding import embed_view
 from pointrend_repro.figures.judged_images import (
     MIN_IOU,

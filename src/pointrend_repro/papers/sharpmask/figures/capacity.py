@@ -6,7 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.figures.drawing import COLORS, WIDTH_IN, Picture, Score
+from pointrend_repro.base.palette import COLORS
+from pointrend_repro.figures.drawing import WIDTH_IN, Picture, Score
 from pointrend_repro.papers.sharpmask.figures.plots import prepare
 
 SCORES = ["proposal_recall", "proposal_time"]

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.figures.drawing import COLORS, Score
+from pointrend_repro.base.palette import COLORS
+from pointrend_repro.figures.drawing import Score
 
 _STYLES = ("-", "--", ":")
 
