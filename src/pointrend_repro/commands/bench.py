@@ -46,6 +46,8 @@ def summary(record: dict[str, Any]) -> list[str]:
             continue
         line = f"  {side:12} {measured['seconds']['median']:.3f} s"
         line += f", {measured['additional_peak_mb']:.0f} MB"
+        if measured["share_of_gemm_rate"] is not None:
+            line += f", {measured['share_of_gemm_rate']['median']:.0%} of the rate of GEMM"
         if side in record["ratios"]:
             line += f": {_ratio(record['ratios'][side])}"
         lines.append(line)

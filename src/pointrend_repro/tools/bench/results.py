@@ -38,10 +38,13 @@ def run_case(
         A record as JSON: `sides` with the seconds and memory of each, and `ratios`, where another
         side's seconds are divided by ours of the same round, and its memory by ours. `cpu_time` is
         the ratio of CPU times, which is more reliable when other processes share the machine.
+        A side's `share_of_gemm_rate` is the rate of its convolutions and matrix products over all
+        its time (CPU time, if one thread computes), by that of one large product; null if it has
+        none. `giga_operations` are theirs, a multiply-add as two.
     """
     case = make_case(name, size, device, folder)
     finish = start_record(settings=case.settings, seed=None, device=_device_name(device))
-    times = measure_times(case, rounds=rounds, device=device)
+    times = measure_times(case, rounds=rounds, device=device, size=size)
     memory = {
         side: additional_peak_mb(folder, name, size, device=device, threads=threads, side=side)
         for side in times.seconds
@@ -53,7 +56,7 @@ def run_case(
         "size": size,
         "threads": threads,
         "rounds": rounds,
-        "sides": _sides(times, memory),
+        "sides": _sides(times, memory, in_cpu_time=device == "cpu" and threads == 1),
         "ratios": _ratios(times, memory),
         "memory_method": method(device),
         "cpu": cpu_name(),
@@ -63,12 +66,14 @@ def run_case(
     }
 
 
-def _sides(times: Timings, memory: dict[str, float]) -> dict[str, Any]:
+def _sides(times: Timings, memory: dict[str, float], *, in_cpu_time: bool) -> dict[str, Any]:
     measured: dict[str, Any] = {
         side: {
             "seconds": median_and_range(seconds),
             "cpu_seconds": median_and_range(times.cpu_seconds[side]),
             "additional_peak_mb": memory[side],
+            "giga_operations": round(sum(times.operations[side].values()) / 1e9, 3),
+            "share_of_gemm_rate": _share_of_gemm_rate(times, side, in_cpu_time=in_cpu_time),
         }
         for side, seconds in times.seconds.items()
     }
@@ -76,6 +81,14 @@ def _sides(times: Timings, memory: dict[str, float]) -> dict[str, Any]:
         side: {"status": f"not measured: {library} is not installed"}
         for side, library in times.left_out.items()
     }
+
+
+def _share_of_gemm_rate(times: Timings, side: str, *, in_cpu_time: bool) -> dict[str, float] | None:
+    if not times.operations[side]:
+        return None
+    if in_cpu_time:
+        return _ratio(times.cpu_seconds[side], times.cpu_limits[side])
+    return _ratio(times.seconds[side], times.limits[side])
 
 
 def _ratios(times: Timings, memory: dict[str, float]) -> dict[str, Any]:
@@ -91,8 +104,8 @@ def _ratios(times: Timings, memory: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def _ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
-    return median_and_range([b / a for a, b in zip(ours, theirs, strict=True)])
+def _ratio(below: list[float], above: list[float]) -> dict[str, float]:
+    return median_and_range([a / b for a, b in zip(above, below, strict=True)])
 
 
 def _peer_versions() -> dict[str, str]:
