@@ -1,5 +1,6 @@
 """Options that several commands share, and the device they compute on."""
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ import typer
 from pointrend_repro.base.asked import asking
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import require_name
+from pointrend_repro.config.folder import CONFIG_DIR
 
 
 class ImageSplit(StrEnum):
@@ -31,6 +33,16 @@ def a_name(param: typer.CallbackParam, value: str | None) -> str | None:
     return None if value is None else require_name(value, f"--{param.name}")
 
 
+def _files_of(folder: str) -> Callable[[str], list[str]]:
+    """Return what completes a name in a shell: a file of that folder of `config/`."""
+
+    def complete(incomplete: str) -> list[str]:
+        names = sorted(path.stem for path in (CONFIG_DIR / folder).glob("*.yaml"))
+        return [name for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
 def _ask(ctx: typer.Context, value: list[str] | None) -> list[str] | None:
     """Let the preset be read with what `--set` says, as long as this command runs."""
     ctx.with_resource(asking(value or []))
@@ -38,12 +50,22 @@ def _ask(ctx: typer.Context, value: list[str] | None) -> list[str] | None:
 
 
 Preset = Annotated[
-    str, typer.Option(help="a file of config/presets, such as smoke", callback=a_name)
+    str,
+    typer.Option(
+        help="a file of config/presets, such as smoke",
+        callback=a_name,
+        autocompletion=_files_of("presets"),
+    ),
 ]
 Papers = Annotated[
     str, typer.Option(help="folders of config/papers, separated by commas; none: the preset's")
 ]
-DatasetName = Annotated[str, typer.Option(help="a file of config/datasets", callback=a_name)]
+DatasetName = Annotated[
+    str,
+    typer.Option(
+        help="a file of config/datasets", callback=a_name, autocompletion=_files_of("datasets")
+    ),
+]
 VariantName = Annotated[
     str, typer.Option(help="a paper's model, or a file of config/variants", callback=a_name)
 ]
