@@ -79,6 +79,14 @@ def test_figures_are_embedded_with_all_that_is_said_of_them(smoke: Grid, results
     assert {"figures", *smoke.preset.figures} <= set(ids)
 
 
+def test_plots_and_only_plots_turn_dark_with_the_page(smoke: Grid, results_dir: Path) -> None:
+    write_figure(results_dir, "figure5")
+    write_figure(results_dir, "figure7", image_ids=[])
+    page = Page(report(smoke, results_dir))
+    figures = [attributes.get("class") for tag, attributes in page.tags if tag == "figure"]
+    assert figures == [None, "plot"]
+
+
 def test_a_page_with_every_figure_stays_small(smoke: Grid, results_dir: Path) -> None:
     for name in smoke.preset.figures:
         write_figure(results_dir, name)  # noise, which compresses worst
