@@ -48,9 +48,9 @@ def table(name: str, results: Path = RESULTS) -> str:
 def ratio_table(records: list[dict[str, Any]]) -> str:
     """Return how much more time and memory than ours the other sides of a case take."""
     lines = [
-        "| device | threads | side | seconds | time, ours = 1 | CPU time, ours = 1 | memory, MB "
-        "| memory, ours = 1 |",
-        "|---|--:|---|--:|--:|--:|--:|--:|",
+        "| device | threads | side | seconds | time, ours = 1 | CPU time, ours = 1 | of GEMM rate "
+        "| memory, MB | memory, ours = 1 |",
+        "|---|--:|---|--:|--:|--:|--:|--:|--:|",
     ]
     for record in records:
         for side, measured in record["sides"].items():
@@ -62,13 +62,15 @@ def ratio_table(records: list[dict[str, Any]]) -> str:
 
 def _cells(measured: dict[str, Any], ratio: dict[str, Any] | None) -> list[str]:
     if "status" in measured:
-        return [measured["status"], "", "", "", ""]
+        return [measured["status"], *[""] * 5]
     seconds = f"{measured['seconds']['median']:#.3g}"
+    share = measured.get("share_of_gemm_rate")
+    rate = "" if share is None else f"{share['median']:.0%}"
     memory = f"{measured['additional_peak_mb']:.0f}"
     if ratio is None:
-        return [seconds, "1", "1", memory, "1"]
+        return [seconds, "1", "1", rate, memory, "1"]
     more = "" if ratio["memory"] is None else f"{ratio['memory']:.1f}"
-    return [seconds, _range(ratio["time"]), _range(ratio["cpu_time"]), memory, more]
+    return [seconds, _range(ratio["time"]), _range(ratio["cpu_time"]), rate, memory, more]
 
 
 def _range(values: dict[str, float]) -> str:

@@ -12,7 +12,11 @@ RECORD = {
     "device": "a machine",
     "threads": 2,
     "sides": {
-        "ours": {"seconds": {"median": 1.0}, "additional_peak_mb": 100.0},
+        "ours": {
+            "seconds": {"median": 1.0},
+            "additional_peak_mb": 100.0,
+            "share_of_gemm_rate": {"median": 0.512},
+        },
         "yardstick": {"seconds": {"median": 4.5}, "additional_peak_mb": 2000.0},
         "detectron2": {"status": "not measured: detectron2 is not installed"},
     },
@@ -49,10 +53,10 @@ def test_marks_get_the_table_of_their_name(tmp_path: Path) -> None:
 
 def test_ratios_have_their_range_and_what_is_missing_says_so() -> None:
     assert ratio_table([RECORD]).splitlines()[2:] == [
-        "| a machine | 2 | ours | 1.00 | 1 | 1 | 100 | 1 |",
-        "| a machine | 2 | yardstick | 4.50 | 4.50 (4.00 to 5.25) | 4.50 (4.00 to 5.25) | 2000 "
+        "| a machine | 2 | ours | 1.00 | 1 | 1 | 51% | 100 | 1 |",
+        "| a machine | 2 | yardstick | 4.50 | 4.50 (4.00 to 5.25) | 4.50 (4.00 to 5.25) |  | 2000 "
         "| 20.0 |",
-        "| a machine | 2 | detectron2 | not measured: detectron2 is not installed |  |  |  |  |",
+        "| a machine | 2 | detectron2 | not measured: detectron2 is not installed |  |  |  |  |  |",
     ]
     assert growth_table(GROWTH).splitlines()[-1] == (
         "| boxes | 10 | 0.50 | left out | 0.15 | 12 | left out |"
