@@ -62,9 +62,9 @@ def in_words(
     told = ", ".join(f"{count} {name}" for name, count in names.most_common())
     if told:
         return f"Found: {told}"
-    highest = f", the best {found.scores.max():.2f}" if len(found.scores) else ""
+    top = f", the best {found.scores.max():.2f}" if len(found.scores) else ""
     below = len(found.scores)
-    return f"Found: nothing that scores {score_threshold:g} or more ({below} objects below{highest})"
+    return f"Found: nothing that scores {score_threshold:g} or more ({below} objects below{top})"
 
 
 def require_format(output: Path) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ from pointrend_repro.data.fingerprint import training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
+from pointrend_repro.pipeline.steps.sampling import samples_of
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
 
@@ -65,11 +67,14 @@ def _train(
     from pointrend_repro.engines.choosing import trainer_of
     from pointrend_repro.training.lock import only_training_in
     from pointrend_repro.training.processes import Processes
+    from pointrend_repro.training.trackers import require_trackers
 
     seed = int(experiment["trial"])
     processes = Processes(device)
     with processes.sharing_errors():
         train = trainer_of(settings.engine)
+        if processes.is_main:
+            require_trackers(settings.run.trackers)
     values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
     finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
     with processes.sharing_errors():
@@ -82,6 +87,8 @@ def _train(
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
             used = training_data(dataset, data)
+            saved_as = partial(_saved, settings=settings, dataset=dataset)
+            options |= {"samples": samples_of(settings, data, saved_as)}
     model = train(
         settings,
         dataset,
