@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from kinds_of_models import draw_few
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.config.papers import list_papers
 from pointrend_repro.data.paths import DataPaths, UserData, data_paths
+from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.steps.sampling import _images, samples_of
@@ -29,6 +29,7 @@ from small_experiment import CocoBuilder
 
 GRID = load_grid("smoke", papers=list_papers())
 UPDATES = 2
+NO_DATA = LabelledImages((), ())
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def trained(
 ) -> dict[str, torch.Tensor]:
     family = family_of(settings)
     dataset = family.function(family.read)(paths, "train")
-    samples = samples_of(settings, paths, partial(_saved, settings=settings, dataset=dataset))
+    samples = samples_of(settings, dataset, paths, _saved)
     assert (samples is None) == (not settings.run.samples)
     model = loop.train(settings, dataset, seed=0, folder=folder, device="cpu", samples=samples)
     return model.state_dict()
@@ -211,7 +212,7 @@ def test_without_validation_images_there_are_no_samples(
 ) -> None:
     _, settings = short("pointrend_r50_fpn", tmp_path)
     paths = data_paths("x", GRID.datasets["generated_coco"], UserData(data_root=tmp_path))
-    assert samples_of(settings, paths, lambda model: model) is None
+    assert samples_of(settings, NO_DATA, paths, _saved) is None
     assert "no sample predictions: " in caplog.text
     assert "no such file" in caplog.text
 
@@ -223,5 +224,5 @@ def test_models_of_given_boxes_have_no_samples(
     run = settings.run.model_copy(update={"samples": 1})
     settings = settings.model_copy(update={"run": run})
     paths = data_paths("x", GRID.datasets["generated_coco"], UserData(data_root=tmp_path))
-    assert samples_of(settings, paths, lambda model: model) is None
+    assert samples_of(settings, NO_DATA, paths, _saved) is None
     assert "predict data sets, not single images" in caplog.text

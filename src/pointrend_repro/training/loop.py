@@ -69,9 +69,8 @@ def train(
 ) -> nn.Module:
     """Train a model, resuming from the newest checkpoint in `folder` if there is one.
 
-    On the CPU an interrupted and resumed training ends with exactly the weights of an uninterrupted
-    one, given the same number of threads and processes; with other numbers of processes, with the
-    same up to rounding.
+    On the CPU an interrupted and resumed training ends with the weights of an uninterrupted one:
+    the same bits given as many threads and processes, otherwise the same up to rounding.
 
     Args:
         folder: gets `checkpoints/`, `log.jsonl`, `samples/` and `tensorboard/`, from process 0.
@@ -80,7 +79,7 @@ def train(
         start_from: the model of the training that `settings.start_from` names, if it names one.
             It is read only where there is no checkpoint to continue from.
         proposals: the boxes that `settings.proposals_from` names, if it names any.
-        samples: in process 0: draws sample predictions, as often as the settings say.
+        samples: in process 0: draws them, as often as the settings say.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -102,33 +101,28 @@ def train(
             _stop_if_signalled(stop, run)
             done = _update(run, batch)
             early.see(iteration, done["loss"])
-            if _is_due(run, settings.run.log_every_iters):
-                _write_log(run, log, iteration, done | {"elapsed_s": time.monotonic() - clock})
-            _show_samples(run, log, samples)
+            _follow(run, log, samples, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
 
 
-def _write_log(
-    run: _Run, log: TrainingLog | None, iteration: int, values: dict[str, float]
+def _follow(
+    run: _Run, log: TrainingLog | None, samples: Samples | None, values: dict[str, float]
 ) -> None:
-    with run.processes.sharing_errors():
-        if log is not None:  # in process 0 alone
-            log.write(iteration, values)
-
-
-def _show_samples(run: _Run, log: TrainingLog | None, samples: Samples | None) -> None:
-    settings = run.settings
-    if not is_due(run.state.iteration, settings.schedule.total_iters, settings.run.samples):
-        return
-    # Process 0 draws alone; meanwhile the others wait to exchange errors. They do so over gloo,
-    # which waits for half an hour.
-    with run.processes.sharing_errors():
-        if log is not None and samples is not None:
-            picture = samples.draw(run.state.model)
-            if picture is not None:
-                log.show(run.state.iteration, picture)
+    """Log what is due after an update, and draw sample predictions."""
+    often, done = run.settings.run, run.state.iteration
+    if _is_due(run, often.log_every_iters):
+        with run.processes.sharing_errors():
+            if log is not None:  # in process 0 alone
+                log.write(done - 1, values)
+    if is_due(done, run.settings.schedule.total_iters, often.samples):
+        # Process 0 draws alone; the others wait to exchange errors, over gloo, for up to half an
+        # hour.
+        with run.processes.sharing_errors():
+            picture = None if samples is None else samples.draw(run.state.model)
+            if log is not None and picture is not None:
+                log.show(done, picture)
 
 
 def _start(

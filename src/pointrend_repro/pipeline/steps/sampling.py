@@ -2,11 +2,13 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.schedule import OWN_ENGINE
@@ -19,21 +21,26 @@ _log = logging.getLogger(__name__)
 
 
 def samples_of(
-    settings: AnyTrainingSettings, data: DataPaths, saved: Callable[[Any], "SavedModel"]
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    data: DataPaths,
+    saved: Callable[[Any, AnyTrainingSettings, AnyDataset], "SavedModel"],
 ) -> "Samples | None":
     """Return how sample predictions of a training are drawn; None: it has none.
 
     A training that can have none says so, and goes on: no number depends on them.
 
     Args:
-        saved: makes of the model in training what predicts.
+        dataset: what it trains on.
+        data: where its validation images are.
+        saved: makes of the model in training, by (model, settings, dataset), what predicts.
     """
     from pointrend_repro.training.samples import Samples
 
     if not settings.run.samples:
         return None
     try:
-        return Samples(_images(settings, data), saved)
+        return Samples(_images(settings, data), partial(saved, settings=settings, dataset=dataset))
     except UserError as error:
         _log.warning("no sample predictions: %s", error)
         return None

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,8 +72,7 @@ def _train(
     processes = Processes(device)
     with processes.sharing_errors():
         train = trainer_of(settings.engine)
-        if processes.is_main:
-            require_trackers(settings.run.trackers)
+        require_trackers(settings.run.trackers)
     values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
     finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
     with processes.sharing_errors():
@@ -87,8 +85,7 @@ def _train(
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
             used = training_data(dataset, data)
-            saved_as = partial(_saved, settings=settings, dataset=dataset)
-            options |= {"samples": samples_of(settings, data, saved_as)}
+            options["samples"] = samples_of(settings, dataset, data, _saved)
     model = train(
         settings,
         dataset,
