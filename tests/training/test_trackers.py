@@ -10,9 +10,12 @@ from accelerate import tracking
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.settings.schedule import TRACKERS, Tracker
+from pointrend_repro.training import loop
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.trackers import PROJECT, Trackers, require_trackers
-from small_experiment import small_settings
+from small_experiment import CocoBuilder, read_train_split, small_settings
+
+FOUR = {"total_iters": 4, "lr_drop_iters": []}
 
 
 class Run:
@@ -95,6 +98,36 @@ def test_a_training_that_continues_continues_its_run(
     begin(tmp_path)
     assert [run.tracker.id for run in recorder.begun] == ["run1", "run1", "run3", "run4"]
     assert {run.arguments["resume"] for run in recorder.begun} == {"allow"}
+
+
+def test_a_killed_training_tells_one_run_every_update(
+    recorder: type[Recorder],
+    tmp_path: Path,
+    coco_builder: CocoBuilder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset = read_train_split(coco_builder(train_images=3))
+    settings = small_settings(run={"trackers": ["wandb"]}, schedule=FOUR)
+
+    def train() -> None:
+        loop.train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    train()
+    first, second = recorder.begun
+    assert first.tracker.id == second.tracker.id
+    for run, steps in ((first, [0, 1, 2]), (second, [0, 1, 2, 3])):
+        assert [told[0] for told in run.told] == ["settings", *steps, "finish"]
+    assert first.told[0] == second.told[0]
+    told = first.told[0][1]
+    assert told["optimizer.base_lr"] == 0.01
+    assert not any(key.startswith("run.") for key in told)
 
 
 def test_a_tracker_that_fails_ends_no_training(
