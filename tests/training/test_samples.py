@@ -1,6 +1,7 @@
 """Sample predictions of every kind of model, and that no training depends on them."""
 
 import contextlib
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def short(
     values = settings.model_dump(mode="json")
     values["optimizer"] |= {"images_per_batch": 2, "images_per_step": 2, "warmup_iters": 0}
     values["schedule"] |= {"total_iters": UPDATES, "lr_drop_iters": [], "lr_drop_shares": []}
-    values["run"] |= {"samples": samples, "loader_workers": 0, "checkpoint_every_iters": 1} | run
+    values["run"] |= {"samples": samples, "loader_workers": 0} | run
     if values["model"]["backbone"].get("deformable"):
         values["model"]["backbone"]["deformable"] = False  # seconds on a CPU
     if settings.start_from is not None:
@@ -104,7 +105,7 @@ def test_weights_are_those_of_a_training_without_samples(
 def test_a_training_that_continues_draws_the_same_samples_again(
     few_images: dict[str, DataPaths], tmp_path: Path
 ) -> None:
-    dataset, settings = short("pointrend_r50_fpn", tmp_path)
+    dataset, settings = short("pointrend_r50_fpn", tmp_path, checkpoint_every_iters=1)
     whole = trained(settings, few_images[dataset], tmp_path / "whole")
     trained(settings, few_images[dataset], tmp_path / "cut")
     (tmp_path / "cut/checkpoints/iter_00000002.pt").unlink()
@@ -115,6 +116,12 @@ def test_a_training_that_continues_draws_the_same_samples_again(
         assert same[0] == same[1]
     curves = EventAccumulator(str(tmp_path / "cut/tensorboard")).Reload()
     assert [event.step for event in curves.Images("samples")] == [0, 1]
+
+
+@pytest.fixture(autouse=True)
+def no_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for the disk is much of the time otherwise."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def test_samples_of_other_settings_are_removed(

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ def samples_of(
     if not settings.run.samples:
         return None
     try:
-        return Samples(_images(settings, data), partial(saved, settings=settings, dataset=dataset))
+        return Samples(_images(settings, data), lambda model: saved(model, settings, dataset))
     except UserError as error:
         _log.warning("no sample predictions: %s", error)
         return None
