@@ -49,7 +49,12 @@ OVERRIDES: dict[str, Any] = {
     },
     "optimizer": {"images_per_batch": 2, "base_lr": 0.01, "warmup_iters": 3},
     "schedule": {"total_iters": 8, "lr_drop_iters": [6]},
-    "run": {"log_every_iters": 1, "checkpoint_every_iters": 3, "loader_workers": 0},
+    "run": {
+        "log_every_iters": 1,
+        "checkpoint_every_iters": 3,
+        "loader_workers": 0,
+        "samples": 0,
+    },
 }
 
 

@@ -40,7 +40,7 @@ OVERRIDES: dict[str, Any] = {
     "optimizer": {"images_per_batch": 2, "warmup_iters": 3},
     "schedule": {"total_iters": 8, "lr_drop_iters": []},
 }
-RUN = {"log_every_iters": 1, "checkpoint_every_iters": 3, "loader_workers": 0}
+RUN = {"log_every_iters": 1, "checkpoint_every_iters": 3, "loader_workers": 0, "samples": 0}
 
 
 def small_semantic_settings(

@@ -9,13 +9,13 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from typer.testing import CliRunner
 
-from pointrend_repro.api.demo import draw_instances
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.predictions.overlays import draw_instances
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
@@ -166,7 +166,7 @@ def test_demo_draws_the_best_proposals(proposer, tmp_path, monkeypatch):
         drawn.append((len(instances.scores), class_names))
         return draw_instances(image, instances, class_names, score_threshold=score_threshold)
 
-    monkeypatch.setattr("pointrend_repro.api.demo.draw_instances", draw)
+    monkeypatch.setattr("pointrend_repro.predictions.overlays.draw_instances", draw)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "image.png")
     overlay = tmp_path / "overlay.png"
@@ -187,7 +187,7 @@ def test_demo_leaves_out_proposals_that_overlap(proposer, tmp_path, monkeypatch)
         overlaps.append(iou.max())
         return draw_instances(image, instances, class_names, score_threshold=score_threshold)
 
-    monkeypatch.setattr("pointrend_repro.api.demo.draw_instances", draw)
+    monkeypatch.setattr("pointrend_repro.predictions.overlays.draw_instances", draw)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(image).save(tmp_path / "image.png")
     command = ["demo", tmp_path / "image.png", "--weights", proposer, "--device", "cpu"]

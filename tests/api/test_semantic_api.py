@@ -5,7 +5,6 @@ import pytest
 import torch
 
 import pointrend_repro as pr
-from pointrend_repro.api.demo import draw_labels
 from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import convert, load_known_model, new_model
@@ -15,6 +14,7 @@ from pointrend_repro.checkpoints.saved_models import (
     load_saved_model,
     save_model,
 )
+from pointrend_repro.predictions.overlays import draw_labels
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticModelSettings
 

@@ -48,6 +48,9 @@ def write_made_up_report(
         path = results_dir / training.folder / "log.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    of_first = results_dir / grid.trainings[0].samples_folder
+    of_first.mkdir()
+    photograph(1200, 200).save(of_first / "after_00000100.jpg")
     write_curves(grid, results_dir, reports_dir / "pictures" / "curves.csv")
     _write_figures(grid, reports_dir / "figures")
     _write_pictures(grid, reports_dir / "pictures", name)

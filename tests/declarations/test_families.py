@@ -93,7 +93,7 @@ def config(tmp_path: Path) -> Path:
         "datasets": {"coco": DATASET},
         "trials": {"coco": 1},
     } | yaml.safe_load(overrides)
-    preset["overrides"]["run"] = {"loader_workers": 0, "log_every_iters": 1}
+    preset["overrides"]["run"] = {"loader_workers": 0, "log_every_iters": 1, "samples": 0}
     (folder / f"presets/{PRESET}.yaml").write_text(yaml.safe_dump(preset))
     return folder
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from kinds_of_models import draw_few, kinds
-from pointrend_repro.api.loading import default_inference
 from pointrend_repro.checkpoints.loading import new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.config.papers import list_papers
@@ -16,6 +15,7 @@ from pointrend_repro.data.batches import MicroBatch, to_device
 from pointrend_repro.data.images import read_image
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.settings.instances import InferenceSettings
 from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
 

@@ -161,7 +161,7 @@ def shorten(preset: Path) -> None:
     # So little training leaves no score above the usual threshold.
     over["model"]["detector"] |= {"score_threshold": 0.0, "detections_per_image": 10}
     over["schedule"] = {"total_iters": 6, "lr_drop_iters": [5]}
-    over["run"] |= {"log_every_iters": 1, "checkpoint_every_iters": 3}
+    over["run"] |= {"log_every_iters": 1, "checkpoint_every_iters": 3, "samples": 1}
     over["input"] = {
         "train_short_edges_px": [128],
         "test_short_edge_px": 128,

@@ -303,7 +303,7 @@ def test_a_training_and_its_proposals_as_steps_of_the_pipeline(
             "model": {"backbone": {"name": "resnet18_narrow", "norm": "gn"}, "patch_px": 32},
             "optimizer": {"images_per_batch": 2, "images_per_step": 2},
             "schedule": {"total_iters": 1},
-            "run": {"log_every_iters": 1, "loader_workers": 0},
+            "run": {"log_every_iters": 1, "loader_workers": 0, "samples": 0},
         }
     )
     model, output = tmp_path / "model.safetensors", tmp_path / "proposals.json"

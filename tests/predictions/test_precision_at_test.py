@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from kinds_of_models import draw_few, kinds
-from pointrend_repro.api.loading import default_inference
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.config.papers import list_papers
@@ -18,6 +17,7 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2.detector_keys import detector_inference_problems
 from pointrend_repro.engines.detectron2.semantic_keys import semantic_inference_problems
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.mask_proposals import propose
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.schedule import InputSettings

@@ -246,10 +246,14 @@ def commands(tmp_path: Path, root: Path, **optimizer: Any) -> list[str]:
 
 
 def test_process_0_writes_and_says_on_how_many(tmp_path: Path, root: Path) -> None:
+    sizes = {"images_per_batch": 4, "images_per_step": 2}
+    run = {"samples": 2}
+    write_small_config(tmp_path / "config", optimizer=sizes, schedule=FOUR, run=run)
     arguments = commands(tmp_path, root)
     run_children(command, arguments, count=2, log=tmp_path / "output.txt")
     out = tmp_path / "out"
     assert len(log_lines(out)) == 4
+    assert len(list((out / "samples").iterdir())) == 2
     assert len(list((out / "tensorboard").iterdir())) == 1
     record = json.loads((out / "model.origin.json").read_text())["train"]
     assert record["world_size"] == 2

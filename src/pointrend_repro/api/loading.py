@@ -16,14 +16,11 @@ from pointrend_repro.config.reading import with_test
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.mask_proposals import MaskProposals
-from pointrend_repro.settings.heads import PointRendHeadSettings
 from pointrend_repro.settings.of_family import AnyInferenceSettings
-
-# Of PointRend's masks at inference: 7x7 to 224x224 (section 4.1).
-_SUBDIVISIONS = 5
 
 
 @dataclass(frozen=True)
@@ -164,20 +161,6 @@ def load_model(
 def is_model_file(name: str | Path) -> bool:
     """Whether a model is given as a file instead of a name."""
     return isinstance(name, Path) or Path(name).suffix == ".safetensors"
-
-
-def default_inference(saved: SavedModel) -> AnyInferenceSettings:
-    """Return the paper's inference settings for a model.
-
-    PointRend's masks are what five subdivisions make of its coarse ones: of 7x7, 224x224.
-    """
-    settings = saved.model.settings
-    inference = family_of(settings).default_inference()
-    head = getattr(settings, "mask_head", None)
-    if isinstance(head, PointRendHeadSettings):
-        side = head.coarse_resolution * 2**_SUBDIVISIONS
-        return inference.model_copy(update={"output_resolution": side})
-    return inference
 
 
 def as_rgb(image: Any) -> NDArray[np.uint8]:

@@ -68,6 +68,11 @@ class Training:
         """Path of what is known of its updates, a line each."""
         return f"{self.folder}/log.jsonl"
 
+    @property
+    def samples_folder(self) -> str:
+        """Path of the folder of its sample predictions."""
+        return f"{self.folder}/samples"
+
 
 @dataclass(frozen=True, order=True)
 class Prediction:

@@ -120,9 +120,31 @@ Engine = Literal["pointrend_repro", "detectron2"]
 OWN_ENGINE: Engine = "pointrend_repro"
 
 
+# What follows a training besides TensorBoard: accelerate's name -> what pip installs.
+TRACKERS = {
+    "aim": "aim",
+    "clearml": "clearml",
+    "comet_ml": "comet-ml",
+    "dvclive": "dvclive",
+    "mlflow": "mlflow",
+    "swanlab": "swanlab",
+    "trackio": "trackio",
+    "wandb": "wandb",
+}
+Tracker = Literal["aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "trackio", "wandb"]
+
+
 class RunSettings(Strict):
-    """How often a training logs and saves. Changing these does not change the weights."""
+    """How a training is followed and saved. Changing these does not change the weights."""
 
     log_every_iters: PositiveInt = 20
     checkpoint_every_iters: PositiveInt = 5000
     loader_workers: Annotated[int, Field(ge=0)] = 4
+    samples: Annotated[int, Field(ge=0)] = Field(
+        10,
+        description="how many times predictions on four validation images are drawn, evenly "
+        "spaced, the last at the end",
+    )
+    trackers: tuple[Tracker, ...] = Field(
+        (), description="besides TensorBoard; of each, its package has to be installed"
+    )

@@ -4,20 +4,34 @@ import json
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from pointrend_repro.base.files import write_errors, write_text
+from pointrend_repro.base.files import atomic_path, remove_leftovers, write_errors, write_text
 from pointrend_repro.base.json_text import parse_json
+from pointrend_repro.training.trackers import Trackers
+
+_JPEG_QUALITY = 85
 
 
 class TrainingLog:
-    """Appends to `<folder>/log.jsonl` and `<folder>/tensorboard/`.
+    """Appends to `<folder>/log.jsonl`, `<folder>/samples/` and `<folder>/tensorboard/`.
 
     A training that resumes from a checkpoint first drops what was logged after it, so that every
     iteration appears in the log once.
+
+    Args:
+        trackers: get the same, and are finished with the log.
     """
 
-    def __init__(self, folder: Path, start_iteration: int) -> None:
+    def __init__(
+        self, folder: Path, start_iteration: int, trackers: Trackers | None = None
+    ) -> None:
+        self._trackers = trackers
+        self._samples = folder / "samples"
+        _drop_samples_after(self._samples, start_iteration)
         self._path = folder / "log.jsonl"
         write_text(self._path, "".join(_lines_before(self._path, start_iteration)))
         with write_errors(self._path):
@@ -31,6 +45,18 @@ class TrainingLog:
             self._lines.flush()
             for name, value in numbers.items():
                 self._curves.add_scalar(name, value, iteration)
+        if self._trackers is not None:
+            self._trackers.log(iteration, numbers)
+
+    def show(self, updates: int, picture: NDArray[np.uint8]) -> None:
+        """Keep sample predictions, RGB (H, W, 3), that were drawn after this many updates."""
+        path, iteration = self._samples / f"after_{updates:08d}.jpg", updates - 1
+        with atomic_path(path) as part:
+            Image.fromarray(picture).save(part, format="JPEG", quality=_JPEG_QUALITY)
+        with write_errors(self._path):
+            self._curves.add_image("samples", picture, iteration, dataformats="HWC")
+        if self._trackers is not None:
+            self._trackers.show(iteration, picture, path)
 
     def __enter__(self) -> "TrainingLog":
         return self
@@ -44,6 +70,8 @@ class TrainingLog:
         with write_errors(self._path):
             self._lines.close()
             self._curves.close()
+        if self._trackers is not None:
+            self._trackers.finish()
 
 
 def _lines_before(path: Path, iteration: int) -> list[str]:
@@ -57,3 +85,11 @@ def _lines_before(path: Path, iteration: int) -> list[str]:
         except (ValueError, KeyError, TypeError):
             continue  # the last line of a killed process
     return kept
+
+
+def _drop_samples_after(folder: Path, updates: int) -> None:
+    remove_leftovers(folder, "after_*.jpg")
+    for path in folder.glob("after_*.jpg"):
+        number = path.stem.removeprefix("after_")
+        if not number.isdecimal() or int(number) > updates:
+            path.unlink()

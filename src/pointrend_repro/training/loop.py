@@ -19,9 +19,7 @@ from typing import Any
 from rich.progress import track
 from torch import nn
 
-from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import StoppedBySignal
-from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.batches import Batch, MicroBatches, training_batches
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
@@ -29,15 +27,18 @@ from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.digest import training_digest
 from pointrend_repro.training.early import EarlyLoss
 from pointrend_repro.training.given_boxes import WithProposals
 from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
+from pointrend_repro.training.samples import Samples, is_due
 from pointrend_repro.training.schedule import learning_rate
 from pointrend_repro.training.sharing import divide
 from pointrend_repro.training.signals import StopSignals
 from pointrend_repro.training.starting import note_start, start_model
+from pointrend_repro.training.trackers import Trackers
 from pointrend_repro.training.update import State, update
 
 
@@ -46,7 +47,7 @@ class _Run:
     """A running training."""
 
     settings: AnyTrainingSettings
-    identity: str
+    digest: str
     folder: Path
     processes: Processes
     micro_batches: MicroBatches
@@ -64,20 +65,21 @@ def train(
     stop: StopSignals | None = None,
     start_from: Path | None = None,
     proposals: Proposals | None = None,
+    samples: Samples | None = None,
 ) -> nn.Module:
     """Train a model, resuming from the newest checkpoint in `folder` if there is one.
 
-    On the CPU an interrupted and resumed training ends with exactly the weights of an uninterrupted
-    one, given the same number of threads and processes; with other numbers of processes, with the
-    same up to rounding.
+    On the CPU an interrupted and resumed training ends with the weights of an uninterrupted one:
+    the same bits given as many threads and processes, otherwise the same up to rounding.
 
     Args:
-        folder: gets `checkpoints/`, `log.jsonl` and `tensorboard/`, from process 0.
+        folder: gets `checkpoints/`, `log.jsonl`, `samples/` and `tensorboard/`, from process 0.
         device: `cpu`, or `cuda` for one GPU per process.
         stop: after a signal the current iteration is the last.
         start_from: the model of the training that `settings.start_from` names, if it names one.
             It is read only where there is no checkpoint to continue from.
         proposals: the boxes that `settings.proposals_from` names, if it names any.
+        samples: in process 0: draws them, as often as the settings say.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -99,33 +101,28 @@ def train(
             _stop_if_signalled(stop, run)
             done = _update(run, batch)
             early.see(iteration, done["loss"])
-            if _is_due(run, settings.run.log_every_iters):
-                _write_log(run, log, iteration, done | {"elapsed_s": time.monotonic() - clock})
+            _follow(run, log, samples, done | {"elapsed_s": time.monotonic() - clock})
             if _is_due(run, settings.run.checkpoint_every_iters):
                 _save(run)
     return run.state.model
 
 
-def _write_log(
-    run: _Run, log: TrainingLog | None, iteration: int, values: dict[str, float]
+def _follow(
+    run: _Run, log: TrainingLog | None, samples: Samples | None, values: dict[str, float]
 ) -> None:
-    with run.processes.sharing_errors():
-        if log is not None:  # in process 0 alone
-            log.write(iteration, values)
-
-
-def training_digest(
-    settings: AnyTrainingSettings,
-    dataset: AnyDataset,
-    seed: int,
-    proposals: Proposals | None = None,
-) -> str:
-    """Return a digest of everything that decides the weights."""
-    family = family_of(settings)
-    of_image = family.function(family.identity)
-    images = [of_image(image) for image in dataset.images]
-    given = {} if proposals is None else {"proposals": content_digest(proposals.path)}
-    return digest(identity(settings) | {"seed": seed, "images": images} | given)
+    """Log what is due after an update, and draw sample predictions."""
+    often, done = run.settings.run, run.state.iteration
+    if _is_due(run, often.log_every_iters):
+        with run.processes.sharing_errors():
+            if log is not None:  # in process 0 alone
+                log.write(done - 1, values)
+    if is_due(done, run.settings.schedule.total_iters, often.samples):
+        # Process 0 draws alone; the others wait to exchange errors, over gloo, for up to half an
+        # hour.
+        with run.processes.sharing_errors():
+            picture = None if samples is None else samples.draw(run.state.model)
+            if log is not None and picture is not None:
+                log.show(done, picture)
 
 
 def _start(
@@ -137,13 +134,13 @@ def _start(
     start_from: Path | None,
     proposals: Proposals | None,
 ) -> _Run:
-    identity = training_digest(settings, dataset, seed, proposals)
+    own_digest = training_digest(settings, dataset, seed, proposals)
     with processes.sharing_errors():
         micro_batches = divide(settings.optimizer, processes)
         state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
-            found = load_checkpoint(folder / "checkpoints", training_digest=identity)
+            found = load_checkpoint(folder / "checkpoints", training_digest=own_digest)
     # Sent by process 0: the others may run on machines that do not share its disk.
     found = processes.from_main(found)
     if found is not None:
@@ -156,13 +153,17 @@ def _start(
         with processes.sharing_errors():
             here = folder if processes.is_main else None
             start_model(state.model, settings.start_from, start_from, classes, here)
-    return _Run(settings, identity, folder, processes, micro_batches, state, saved=state.iteration)
+    return _Run(
+        settings, own_digest, folder, processes, micro_batches, state, saved=state.iteration
+    )
 
 
 def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
     if not run.processes.is_main:
         return None
-    return stack.enter_context(TrainingLog(run.folder, run.state.iteration))
+    settings = run.settings
+    trackers = Trackers(settings.run.trackers, run.folder, run.digest, identity(settings))
+    return stack.enter_context(TrainingLog(run.folder, run.state.iteration, trackers))
 
 
 def _batches(
@@ -229,7 +230,7 @@ def _save(run: _Run) -> None:
 def _snapshot(run: _Run) -> dict[str, Any]:
     """Everything that later iterations depend on: their random draws follow from their numbers."""
     return {
-        "training_digest": run.identity,
+        "training_digest": run.digest,
         "model": run.state.model.state_dict(),
         "optimizer": run.state.optimizer.state_dict(),
         "skipped": run.state.skipped,

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from pointrend_repro.api.demo import draw_found
 from pointrend_repro.api.loading import Model
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
@@ -26,6 +25,7 @@ from pointrend_repro.base.files import atomic_path, read_json, write_json
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.label_maps import LabelMap
+from pointrend_repro.predictions.overlays import draw_found
 
 BESIDE = "beside"
 
@@ -151,7 +151,7 @@ def _outcome(
         _save(ids, folder / "labels" / f"{picture.name}.png", "PNG")
     else:
         made["objects"] = objects_of(found, segmenter.model, score_threshold=threshold)
-    drawn = draw_found(pixels, found, segmenter.model, score_threshold=threshold)
+    drawn = draw_found(pixels, found, segmenter.model.saved, score_threshold=threshold)
     _save(drawn, folder / "overlays" / f"{picture.name}.jpg", "JPEG")
     _save(drawn, folder / "thumbnails" / f"{picture.name}.jpg", "JPEG", longest=SMALL_PX)
     if folder.name != BESIDE:

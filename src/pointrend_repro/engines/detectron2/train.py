@@ -34,11 +34,13 @@ from pointrend_repro.engines.detectron2.records import (
     semantic_records,
 )
 from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
+from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.training.digest import training_digest
 from pointrend_repro.training.log import TrainingLog
-from pointrend_repro.training.loop import training_digest
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training.trackers import Trackers
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +53,7 @@ def train(
     folder: Path,
     device: str,
     stop: StopSignals | None = None,
+    samples: None = None,
 ) -> nn.Module:
     """Train a model with detectron2, resuming from its newest checkpoint if there is one.
 
@@ -58,6 +61,7 @@ def train(
     than an uninterrupted one: detectron2 does not save its position in the data.
 
     Args:
+        samples: are not drawn.
         folder: gets `detectron2/<digest>/` with configuration and checkpoints, and `log.jsonl` and
             `tensorboard/`, from process 0. Other settings have another digest, and start afresh.
 
@@ -80,7 +84,7 @@ def train(
     seed_all_rng(seed + processes.rank)
     with processes.sharing_errors():
         trainer = Trainer(cfg, records, mapper, settings.model.backbone)
-    _run(trainer, settings, folder, processes, stop)
+    _run(trainer, settings, own, processes, stop)
     return our_model(settings.model, len(dataset.categories), trainer.bare_model)
 
 
@@ -123,15 +127,17 @@ def _note_version() -> None:
 def _run(
     trainer: Trainer,
     settings: AnyTrainingSettings,
-    folder: Path,
+    own: Path,
     processes: Processes,
     stop: StopSignals | None,
 ) -> None:
     trainer.continue_if_begun()
+    folder = own.parents[1]
     start = trainer.start_iter
     try:
         if processes.is_main:
-            with TrainingLog(folder, start) as log:
+            trackers = Trackers(settings.run.trackers, folder, own.name, identity(settings))
+            with TrainingLog(folder, start, trackers) as log:
                 trainer.train_with(log, settings.run.log_every_iters, processes, stop)
         else:
             trainer.train_with(None, settings.run.log_every_iters, processes, stop)

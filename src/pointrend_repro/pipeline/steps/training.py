@@ -12,6 +12,7 @@ from pointrend_repro.data.fingerprint import training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
+from pointrend_repro.pipeline.steps.sampling import samples_of
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
 
@@ -65,11 +66,13 @@ def _train(
     from pointrend_repro.engines.choosing import trainer_of
     from pointrend_repro.training.lock import only_training_in
     from pointrend_repro.training.processes import Processes
+    from pointrend_repro.training.trackers import require_trackers
 
     seed = int(experiment["trial"])
     processes = Processes(device)
     with processes.sharing_errors():
         train = trainer_of(settings.engine)
+        require_trackers(settings.run.trackers)
     values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
     finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
     with processes.sharing_errors():
@@ -82,6 +85,7 @@ def _train(
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
             used = training_data(dataset, data)
+            options["samples"] = samples_of(settings, dataset, data, _saved)
     model = train(
         settings,
         dataset,

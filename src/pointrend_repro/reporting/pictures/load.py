@@ -14,6 +14,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import PICTURE_RECORDS, PictureRecord
 from pointrend_repro.reporting.pictures.costs import Costs, Results, lay_out_costs
 from pointrend_repro.reporting.pictures.curves import DatasetCurves, lay_out_curves
+from pointrend_repro.reporting.pictures.samples import DatasetSamples, load_samples
 from pointrend_repro.reporting.pictures.thinning import MAX_POINTS, read_curves
 from pointrend_repro.reporting.tables import MeasuredTable
 
@@ -36,6 +37,7 @@ class Pictures:
     drawn: dict[str, ShownPicture]
     curves: list[DatasetCurves]
     costs: Costs | None
+    samples: list[DatasetSamples]
     max_points: int = MAX_POINTS
 
 
@@ -62,6 +64,7 @@ def load_pictures(
     return Pictures(
         drawn={name: _read(folder, grid, name) for name in grid.drawn_pictures},
         curves=lay_out_curves(grid, read_curves(folder / CURVES_FILE)) if "curves" in asked else [],
+        samples=load_samples(grid, results_dir) if "curves" in asked else [],
         costs=lay_out_costs(grid, tables, results, results_dir) if "costs" in asked else None,
     )
 
