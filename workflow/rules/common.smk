@@ -19,6 +19,7 @@ from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
+    ORIGINS_FILE,
     PAGE_FILE,
     UNTRAINED,
     Cost,
@@ -40,7 +41,7 @@ from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
-from pointrend_repro.reporting.collect import COLUMNS
+from pointrend_repro.reporting.collect import COLUMNS, ORIGIN_COLUMNS
 from pointrend_repro.experiments.shown import (
     dataset_shown,
     datasets_shown,
