@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pointrend_repro.base import json_list
+from pointrend_repro.base import json_pieces
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.evaluation import instance_results, score
@@ -30,7 +30,7 @@ BYTES = 200
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is at once in memory, in proportion to the files that are made here."""
-    monkeypatch.setattr(json_list, "_CHUNK", 1 << 14)
+    monkeypatch.setattr(json_pieces, "_CHUNK", 1 << 14)
     monkeypatch.setattr(instance_results, "_ENTRIES_AT_ONCE", 5 * DETECTIONS)
     monkeypatch.setattr(instance_results, "_IMAGES_AT_ONCE", 5)
 
