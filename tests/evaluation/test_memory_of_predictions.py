@@ -83,6 +83,27 @@ def growth(run: Callable[[int], object]) -> float:
     return (peaks[1] - peaks[0]) / (MANY - FEW) / DETECTIONS
 
 
+def test_annotations_stay_in_their_file(tmp_path: Path) -> None:
+    """An annotation more adds its place, and not its outline of 400 numbers."""
+    outline = [float(n % WIDTH) for n in range(400)]
+    there = {"id": 1, "category_id": 1, "bbox": [5, 5, 10, 12], "area": 60.0}
+    for images in (FEW, MANY):
+        write_json_list(tmp_path / f"{images}.json", [])
+        numbers = range(1, images + 1)
+        annotations = [{**there, "image_id": n} for n in numbers for _ in range(DETECTIONS)]
+        content = {
+            "images": [{"id": n, "height": HEIGHT, "width": WIDTH} for n in numbers],
+            "annotations": [{**each, "segmentation": [outline]} for each in annotations],
+            "categories": [{"id": 1}],
+        }
+        write_json(tmp_path / f"{images}_truth.json", content, indent=None)
+
+    def run(images: int) -> None:
+        score("coco_ap", tmp_path / f"{images}_truth.json", tmp_path / f"{images}.json", ReadOnce())
+
+    assert growth(run) < BYTES
+
+
 def test_writing(tmp_path: Path) -> None:
     entries = {n: list(predictions(n)) for n in (FEW, MANY)}
     assert growth(lambda n: write_json_list(tmp_path / "p.json", iter(entries[n]))) < 0.5
