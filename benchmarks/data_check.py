@@ -1,6 +1,6 @@
 """What `data check` takes for many annotations: CPU time and peak memory, in processes of its own.
 
-    python -m benchmarks.data_check 300000 --images 600 [--before FOLDER] --output FILE
+    python -m benchmarks.data_check 300000 [--before FOLDER] --output FILE
 
 The annotations are outlines of 26 points. `folder` is `data check FOLDER`, `name` is the check of
 a data set by its name, as the pipeline does it. With `--before`, a folder with another version's
@@ -8,6 +8,7 @@ a data set by its name, as the pipeline does it. With `--before`, a folder with 
 """
 
 import argparse
+import io
 import json
 import os
 import resource
@@ -26,13 +27,12 @@ from pointrend_repro.base.provenance import cpu_name, git_commit, versions
 
 HERE = Path(__file__).resolve().parents[1]
 SIDE, POINTS, CLASSES = 640, 26, 80
-_RUN = "import sys; from pointrend_repro.cli import main; sys.exit(main())"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("annotations", type=int)
-    parser.add_argument("--images", type=int, default=600)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--before", type=Path)
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
@@ -76,9 +76,8 @@ def commands(root: Path) -> dict[str, list[str]]:
 def measured(command: list[str], source: Path) -> dict[str, Any]:
     """Run a command with one version's code and return what it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    timed = ["/usr/bin/env", sys.executable, "-c", _MEASURED, *command]
     done = subprocess.run(
-        timed,
+        [sys.executable, "-c", _MEASURED, *command],
         env=os.environ | {"PYTHONPATH": str(source)},
         stdout=subprocess.PIPE,
         text=True,
@@ -106,12 +105,14 @@ def write_folder(root: Path, annotations: int, images: int) -> None:
     """Write a folder in COCO's layout whose training split has so many annotations."""
     rng = np.random.default_rng(0)
     angles = np.linspace(0, 2 * np.pi, POINTS, endpoint=False)
+    picture = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE)).save(picture, "png")
     circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     for split, count, files in (("train", annotations, images), ("val", annotations // 30, 20)):
         (root / split).mkdir(parents=True)
         listed = []
         for number in range(1, files + 1):
-            Image.new("RGB", (SIDE, SIDE)).save(root / split / f"{number:06}.png")
+            (root / split / f"{number:06}.png").write_bytes(picture.getvalue())
             listed.append(
                 {"id": number, "file_name": f"{number:06}.png", "width": SIDE, "height": SIDE}
             )
