@@ -148,16 +148,8 @@ def _match(
 ) -> dict[Kind, MatchTable]:
     names = tuple(str(image_id) for image_id in truth.image_ids)
     defaults = COCOeval(iouType="segm").params
-    tables: dict[Kind, MatchTable] = {
-        kind: MatchTable(
-            COCO_KEYS,
-            names,
-            len(truth.category_ids),
-            len(defaults.areaRng),
-            len(defaults.iouThrs),
-        )
-        for kind in kinds
-    }
+    lengths = len(truth.category_ids), len(defaults.areaRng), len(defaults.iouThrs)
+    tables = {kind: MatchTable(COCO_KEYS, names, *lengths) for kind in kinds}
     for image_ids, found in blocks(truth.image_ids, results):
         index = coco_index(truth.of_images(image_ids))
         for kind in kinds:
