@@ -42,15 +42,17 @@ def main() -> None:
         root = Path(name)
         write_folder(root / "data", options.annotations, options.images)
         for how, command in commands(root).items():
-            for version, source in (sources | {"now": HERE / "src"}).items():
+            for version, source in ({"now": HERE / "src"} | sources).items():
                 rows.append({"check": how, "version": version} | measured(command, source))
                 print(rows[-1], file=sys.stderr, flush=True)
                 found.setdefault(how, []).append((root / "found.json").read_text())
-    assert all(len(set(texts)) == 1 for texts in found.values()), "findings differ"
-    if options.output:
-        about = {"annotations": options.annotations, "images": options.images, "rows": rows}
-        machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "git_commit": git_commit()}
-        write_json(options.output, about | machine | {"versions": versions()})
+            assert len(set(found[how])) == 1, f"findings differ: {how}"
+            if options.output:
+                about = {"annotations": options.annotations, "images": options.images}
+                machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "git_commit": git_commit()}
+                write_json(
+                    options.output, about | {"rows": rows} | machine | {"versions": versions()}
+                )
 
 
 def commands(root: Path) -> dict[str, list[str]]:
@@ -88,16 +90,17 @@ def measured(command: list[str], source: Path) -> dict[str, Any]:
     return {"cpu_seconds": round(cpu, 1), **json.loads(done.stdout.splitlines()[-1])}
 
 
-_MEASURED = """
-import json, resource, sys
+_MEASURED = r"""
+import json, re, sys
 from pointrend_repro.cli import main
 try:
     code = main()
 except SystemExit as end:
     code = end.code
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+# Of this program alone: ru_maxrss begins with what the process that started it had.
+kilobytes = int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
 print()
-print(json.dumps({"exit": code or 0, "peak_mb": round(peak)}))
+print(json.dumps({"exit": code or 0, "peak_mb": round(kilobytes * 1024 / 1e6)}))
 """
 
 
