@@ -40,7 +40,7 @@ def table(name: str, results: Path = RESULTS) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if name == "mask_head_growth":
         return growth_table(records[0])
-    if name in ("many_predictions_growth", "scoring_5000", "scoring_50000"):
+    if name in ("many_predictions_growth", "scoring_5000"):
         return growth_rows(records[0])
     return ratio_table([r for r in records if r.get("case") == name])
 
