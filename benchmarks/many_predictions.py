@@ -1,10 +1,12 @@
-"""A thousand predictions for each of many images: what writing, reading and scoring them takes.
+"""Many predictions for each of many images: what writing, reading and scoring them takes.
 
-    python -m benchmarks.many_predictions 200 1000 5000 --output FILE
-    python -m benchmarks.many_predictions 200 --plain    # the official tools as their pages say
+    python -m benchmarks.many_predictions 200 5000 --output FILE
+    python -m benchmarks.many_predictions 5000 --detections 100 \
+        --sides coco_ap pycocotools faster_coco_eval lvis_ap_star boundary_ap
 
-Each step runs in a process of its own, whose whole peak memory is told, libraries included. Scoring
-is of masks and boxes, with a thousand resamples of the images.
+Each step runs in a process of its own, whose whole peak memory is told, libraries included. Ours
+are named by their metric, and include a thousand resamples of the images; COCO AP is of masks and
+boxes. The two tools get everything at once, as their pages say, and resample nothing.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +27,22 @@ from pointrend_repro.base.provenance import cpu_name, git_commit, versions
 
 RESAMPLES = 1000
 METRICS = {"coco_ap": "truth.json", "lvis_ap_star": "lvis.json", "boundary_ap": "truth.json"}
-DETECTIONS = 1000
+TOOLS = {
+    "pycocotools": (("pycocotools.coco", "COCO"), ("pycocotools.cocoeval", "COCOeval")),
+    "faster_coco_eval": (("faster_coco_eval", "COCO"), ("faster_coco_eval", "COCOeval_faster")),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("images", nargs="+", type=int)
-    parser.add_argument("--metrics", nargs="+", choices=METRICS, default=["coco_ap"])
-    parser.add_argument("--plain", action="store_true", help="pycocotools alone, all at once")
+    parser.add_argument("--detections", type=int, default=1000, help="of an image")
+    parser.add_argument("--sides", nargs="+", choices=[*METRICS, *TOOLS], default=["coco_ap"])
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    rows = [row for n in options.images for row in measure(n, options.metrics, options.plain)]
+    rows = [row for n in options.images for row in measure(n, options.detections, options.sides)]
     if options.output:
-        about = {"detections_an_image": DETECTIONS, "resamples": RESAMPLES, "rows": rows}
+        about = {"detections_an_image": options.detections, "resamples": RESAMPLES, "rows": rows}
         machine = {"cpu": cpu_name(), "cores": os.cpu_count(), "git_commit": git_commit()}
         write_json(options.output, about | machine | {"versions": versions()})
 
@@ -50,12 +56,12 @@ def growth_rows(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def measure(images: int, metrics: list[str], plain: bool) -> list[dict[str, Any]]:
+def measure(images: int, detections: int, sides: list[str]) -> list[dict[str, Any]]:
     """Return what each step takes for a number of images."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        rows = [_step("write", images, folder), _step("index", images, folder)]
-        rows += [_step("plain" if plain else metric, images, folder) for metric in metrics]
+        steps = [f"write {detections}", "index", *sides]
+        rows = [_step(what, images, folder) for what in steps]
         rows[0]["file_mb"] = round((folder / "predictions.json").stat().st_size / 1e6)
     return rows
 
@@ -85,7 +91,7 @@ def step(what: str, images: int, folder: Path) -> dict[str, Any]:
     start, cpu = time.perf_counter(), time.process_time()
     told = _do(what, images, folder)
     return {
-        "step": what,
+        "step": what.split()[0],
         "images": images,
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
@@ -96,15 +102,16 @@ def step(what: str, images: int, folder: Path) -> dict[str, Any]:
 
 def _do(what: str, images: int, folder: Path) -> dict[str, Any]:
     predictions = folder / "predictions.json"
-    if what == "write":
-        write_many_predictions(folder, images, DETECTIONS)
+    if what.startswith("write"):
+        write_many_predictions(folder, images, int(what.split()[1]))
         return {}
     if what == "index":
         from pointrend_repro.evaluation.instance_results import index_results
 
         return {"predictions": len(index_results(predictions))}
-    if what == "plain":
-        return {"AP": plain(folder / "truth.json", predictions)[0]}
+    if what in TOOLS:
+        masks, boxes = at_once(what, folder / "truth.json", predictions)
+        return {"AP": masks, "AP_box": boxes}
     from pointrend_repro.evaluation import score
     from pointrend_repro.evaluation.bootstrap import image_counts, resample
     from pointrend_repro.evaluation.scoring import ReadOnce
@@ -113,21 +120,19 @@ def _do(what: str, images: int, folder: Path) -> dict[str, Any]:
     counts = image_counts(what, scored)
     if counts is not None:
         resample(counts, scored.values, RESAMPLES)
-    return {"AP": scored.values["AP"]}
+    return {key: scored.values[key] for key in ("AP", "AP_box") if key in scored.values}
 
 
-def plain(truth: Path, predictions: Path) -> tuple[float, float]:
-    """Return AP of masks and of boxes by pycocotools, all predictions at once."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    annotations = COCO(str(truth))
+def at_once(tool: str, truth: Path, predictions: Path) -> tuple[float, float]:
+    """Return AP of masks and of boxes by one of `TOOLS`, all predictions at once."""
+    read, evaluate = (getattr(import_module(module), name) for module, name in TOOLS[tool])
+    annotations = read(str(truth))
     aps = []
     for kind, other in (("segm", "bbox"), ("bbox", "segmentation")):
         found = json.loads(predictions.read_text())
         for entry in found:
             del entry[other]  # so that areas are those of masks, as in the published numbers
-        evaluation = COCOeval(annotations, annotations.loadRes(found), kind)
+        evaluation = evaluate(annotations, annotations.loadRes(found), kind)
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -3,7 +3,7 @@
     python -m benchmarks.write_page
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a case's, whose results
-are `NAME_<device>_<threads>.json`, or one of the two of growth.
+are `NAME_<device>_<threads>.json`, or one of those of growth.
 """
 
 import json
@@ -40,7 +40,7 @@ def table(name: str, results: Path = RESULTS) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if name == "mask_head_growth":
         return growth_table(records[0])
-    if name == "many_predictions_growth":
+    if name in ("many_predictions_growth", "scoring_5000"):
         return growth_rows(records[0])
     return ratio_table([r for r in records if r.get("case") == name])
 

@@ -9,7 +9,7 @@ import io
 import tempfile
 from pathlib import Path
 
-from benchmarks.many_predictions import plain
+from benchmarks.many_predictions import at_once as by_tool
 from benchmarks.scaling.made_up import write_many_predictions
 from pointrend_repro.evaluation import score
 from pointrend_repro.evaluation.bootstrap import image_counts
@@ -49,7 +49,13 @@ def ours(files: Files) -> dict[str, float | None]:
 
 def at_once(files: Files) -> dict[str, float | None]:
     with contextlib.redirect_stdout(io.StringIO()):
-        return dict(zip(("AP", "AP_box"), plain(files.truth, files.predictions), strict=True))
+        return dict(
+            zip(
+                ("AP", "AP_box"),
+                by_tool("pycocotools", files.truth, files.predictions),
+                strict=True,
+            )
+        )
 
 
 def compare(ours: dict[str, float | None], theirs: dict[str, float | None]) -> dict[str, float]:

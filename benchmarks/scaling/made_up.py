@@ -13,6 +13,7 @@ from PIL import Image
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation
 
@@ -218,32 +219,29 @@ def _street_detections(instances: np.ndarray) -> list[Entry]:
 def _metric_file(grid: Grid, evaluation: Evaluation, number: int) -> dict[str, Any]:
     training = evaluation.prediction.training
     settings = grid.training_settings(training.dataset, training.variant).model_dump(mode="json")
-    columns = {
-        c.value
-        for t in grid.tables.values()
-        for c in t.columns.values()
-        if c.metric == evaluation.metric
-    }
+    keys = METRICS.find(evaluation.metric).keys
     others = {"metric": evaluation.metric}
     return {
         "metric": evaluation.metric,
-        "values": dict.fromkeys(sorted(columns | {"AP50", "AP75"}), 30 + number % 100 / 10),
+        "values": dict.fromkeys(sorted(keys), 30 + number % 100 / 7),
         "origin": {
             "preset": grid.name,
             "dataset": training.dataset,
             "variant": training.variant,
             "trial": training.trial,
             "inference": evaluation.prediction.inference,
-            "train": _record("train", settings, seed=training.trial),
-            "predict": _record("predict", {"output_resolution": 224}, seed=None),
-            "evaluate": _record("evaluate", others, seed=None),
+            "train": _record(evaluation, "train", settings, seed=training.trial),
+            "predict": _record(evaluation, "predict", {"output_resolution": 224}, seed=None),
+            "evaluate": _record(evaluation, "evaluate-all", others, seed=None),
         },
     }
 
 
-def _record(step: str, settings: dict[str, Any], seed: int | None) -> dict[str, Any]:
+def _record(
+    evaluation: Evaluation, step: str, settings: dict[str, Any], seed: int | None
+) -> dict[str, Any]:
     return {
-        "command": f"pointrend-repro {step} --preset paper --dataset made_up --variant made_up",
+        "command": _command(evaluation, step),
         "settings": settings,
         "settings_digest": "0" * 12,
         "seed": seed,
@@ -255,3 +253,18 @@ def _record(step: str, settings: dict[str, Any], seed: int | None) -> dict[str, 
         "code_digest": "0" * 12,
         "versions": {"python": "3.11", "torch": "2"},
     }
+
+
+def _command(evaluation: Evaluation, step: str) -> str:
+    """A step's command, as long as the pipeline types it."""
+    prediction, training = evaluation.prediction, evaluation.prediction.training
+    results = "results/paper"
+    predictions = f"{results}/{prediction.folder}/predictions.json"
+    names = f"--preset paper --dataset {training.dataset} --variant {training.variant}"
+    model = f"{results}/{training.model_path}"
+    options = {
+        "train": f"--trial {training.trial} --device auto --threads 1 --output {model}",
+        "predict": f"--inference {prediction.inference} --model {model} --output {predictions}",
+        "evaluate-all": f"--predictions {predictions} --output {results}/{prediction.folder}",
+    }
+    return f"pointrend-repro {step} {names} {options[step]} --config-dir config"

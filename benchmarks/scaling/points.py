@@ -24,7 +24,7 @@ from benchmarks.scaling import made_up
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # The paper's jobs for each trial: with more trials its graph grows, as with more variants.
-_JOBS_OF_A_TRIAL = 135
+_JOBS_OF_A_TRIAL = 104
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,11 @@ def _read_annotations(folder: Path, _: int) -> dict[str, Any]:
     return {}
 
 
-def _prepare_pipeline(folder: Path, jobs: int) -> None:
+def prepare_pipeline(folder: Path, jobs: int, checkout: Path = REPOSITORY) -> None:
+    """Copy a checkout's pipeline into a folder, with as many trials as make so many jobs."""
     for part in ("workflow", "config", "profiles"):
-        shutil.copytree(REPOSITORY / part, folder / part)
-    shutil.copy(REPOSITORY / "Snakefile", folder / "Snakefile")
+        shutil.copytree(checkout / part, folder / part)
+    shutil.copy(checkout / "Snakefile", folder / "Snakefile")
     preset = folder / "config/presets/paper.yaml"
     trials = max(1, round(jobs / _JOBS_OF_A_TRIAL))
     lines = preset.read_text().splitlines()
@@ -137,7 +138,7 @@ POINTS: dict[str, Point] = {
     "cityscapes_ap": _streets("cityscapes_ap", "instance_predictions.json"),
     "cityscapes_miou": _streets("cityscapes_miou", "label_predictions"),
     "trimap_miou": _streets("trimap_miou", "label_predictions"),
-    "dry_run": Point(_prepare_pipeline, _dry_run),
+    "dry_run": Point(prepare_pipeline, _dry_run),
     "collect": Point(_prepare_results, _collect),
     "report": Point(_prepare_results, _report),
 }

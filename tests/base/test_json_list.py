@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro.base import json_list
+from pointrend_repro.base import json_pieces
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.json_list import (
@@ -87,7 +87,7 @@ def test_entries_are_those_of_the_whole_list(
     text = json.dumps(values, indent=layout[0], separators=layout[1], ensure_ascii=in_ascii)
     path.write_bytes(f"{around}{text}{around}".encode(encoding))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_list, "_CHUNK", chunk)
+        patch.setattr(json_pieces, "_CHUNK", chunk)
         assert is_json_list(path)
         found = list(read_json_list(path))
     assert [entry.value for entry in found] == values == read_json(path)
@@ -139,8 +139,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_a_value_without_an_end_is_not_looked_for_in_a_whole_large_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_list, "_CHUNK", 100)
-    monkeypatch.setattr(json_list, "_LONGEST", 1000)
+    monkeypatch.setattr(json_pieces, "_CHUNK", 100)
+    monkeypatch.setattr(json_pieces, "_LONGEST", 1000)
     path = tmp_path / "list.json"
     path.write_text('["a", "' + "b" * 10_000)
     with pytest.raises(UserError, match="refused, since no whole value begins at byte 6"):

@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from pointrend_repro.base import json_list
+from pointrend_repro.base import json_pieces
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.evaluation import instance_results, score
@@ -30,7 +30,7 @@ BYTES = 200
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is at once in memory, in proportion to the files that are made here."""
-    monkeypatch.setattr(json_list, "_CHUNK", 1 << 14)
+    monkeypatch.setattr(json_pieces, "_CHUNK", 1 << 14)
     monkeypatch.setattr(instance_results, "_ENTRIES_AT_ONCE", 5 * DETECTIONS)
     monkeypatch.setattr(instance_results, "_IMAGES_AT_ONCE", 5)
 
@@ -81,6 +81,27 @@ def growth(run: Callable[[int], object]) -> float:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     return (peaks[1] - peaks[0]) / (MANY - FEW) / DETECTIONS
+
+
+def test_annotations_stay_in_their_file(tmp_path: Path) -> None:
+    """An annotation more adds its place, and not its outline of 400 numbers."""
+    outline = [float(n % WIDTH) for n in range(400)]
+    there = {"id": 1, "category_id": 1, "bbox": [5, 5, 10, 12], "area": 60.0}
+    for images in (FEW, MANY):
+        write_json_list(tmp_path / f"{images}.json", [])
+        numbers = range(1, images + 1)
+        annotations = [{**there, "image_id": n} for n in numbers for _ in range(DETECTIONS)]
+        content = {
+            "images": [{"id": n, "height": HEIGHT, "width": WIDTH} for n in numbers],
+            "annotations": [{**each, "segmentation": [outline]} for each in annotations],
+            "categories": [{"id": 1}],
+        }
+        write_json(tmp_path / f"{images}_truth.json", content, indent=None)
+
+    def run(images: int) -> None:
+        score("coco_ap", tmp_path / f"{images}_truth.json", tmp_path / f"{images}.json", ReadOnce())
+
+    assert growth(run) < BYTES
 
 
 def test_writing(tmp_path: Path) -> None:

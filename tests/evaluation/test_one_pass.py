@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pointrend_repro.base import files, json_list
+from pointrend_repro.base import json_list, long_list
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.data.label_images import CLASS_NAMES
@@ -115,13 +115,14 @@ def test_each_file_is_checked_once(
     read: Counter[str] = Counter()
 
     def counting(of: Callable[..., Any]) -> Callable[..., Any]:
-        def read_and_count(path: Path, **options: bool) -> Any:
+        def read_and_count(path: Path, *keys: str, **options: bool) -> Any:
             read[path.name] += 1
-            return of(path, **options)
+            return of(path, *keys, **options)
 
         return read_and_count
 
-    monkeypatch.setattr(official_files, "read_json", counting(files.read_json))
+    counted = counting(long_list.read_with_long_list)
+    monkeypatch.setattr(official_files, "read_with_long_list", counted)
     monkeypatch.setattr(instance_results, "read_json_list", counting(json_list.read_json_list))
     found = objects["coco_ap"].with_name("found.json")
     run_evaluations(objects, found, folder=tmp_path, resamples=RESAMPLES)
@@ -198,12 +199,12 @@ def test_what_libraries_print_goes_to_the_log_of_its_metric(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    def speak(path: Path, **options: bool) -> Any:
+    def speak(path: Path, *keys: str, **options: bool) -> Any:
         os.write(2, b"from C\n")
         print("from Python")
-        return files.read_json(path, **options)
+        return long_list.read_with_long_list(path, *keys, **options)
 
-    monkeypatch.setattr(official_files, "read_json", speak)
+    monkeypatch.setattr(official_files, "read_with_long_list", speak)
     found = objects["coco_ap"].with_name("found.json")
     run_evaluations({"coco_ap": objects["coco_ap"]}, found, folder=tmp_path / "out")
     assert (tmp_path / "out/coco_ap.log").read_text() == "from C\nfrom Python\n"

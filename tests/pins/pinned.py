@@ -20,7 +20,7 @@ from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.cli import app
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.reporting.collect import COLUMNS
+from pointrend_repro.reporting.collect import COLUMNS, ORIGIN_COLUMNS
 from pointrend_repro.reporting.exports import CSV_COLUMNS
 from pointrend_repro.settings.identity import settings_digest
 from working_copy import PARTS, REPOSITORY, WorkingCopy
@@ -114,8 +114,12 @@ def models() -> dict[str, list[Any]]:
 
 
 def columns() -> dict[str, list[str]]:
-    """The columns of the tables' CSV files and of `metrics.csv`."""
-    return {"tables": list(CSV_COLUMNS), "metrics.csv": list(COLUMNS)}
+    """The columns of the tables' CSV files, of `metrics.csv` and of `origins.csv`."""
+    return {
+        "tables": list(CSV_COLUMNS),
+        "metrics.csv": list(COLUMNS),
+        "origins.csv": list(ORIGIN_COLUMNS),
+    }
 
 
 def shell_lines() -> list[str]:

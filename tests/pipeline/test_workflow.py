@@ -35,7 +35,7 @@ case $command in
         done
         exit ${status:-0} ;;
     train | predict) date >"$output"; date >"${output%.*}.origin.json" ;;
-    collect) date >"results/$preset/metrics.csv" ;;
+    collect) for name in metrics origins; do date >"results/$preset/$name.csv"; done ;;
     claims) mkdir -p "results/$preset/claims"; date >"results/$preset/claims/made.json" ;;
     report)
         mkdir -p "reports/$preset/tables"

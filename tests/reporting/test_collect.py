@@ -14,7 +14,12 @@ from made_up_metrics import make_result, write_result
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Evaluation, Prediction, Training
-from pointrend_repro.reporting.collect import COLUMNS, collect_metrics, write_metrics
+from pointrend_repro.reporting.collect import (
+    COLUMNS,
+    ORIGIN_COLUMNS,
+    collect_metrics,
+    write_metrics,
+)
 
 Fill = Callable[..., Path]
 
@@ -39,7 +44,20 @@ def test_a_row_names_its_origin(smoke: Grid, tmp_path: Path) -> None:
     assert (row["train_wall_s"], row["train_peak_memory_mb"]) == (7.0, 812.3)
     assert (row["torch"], row["device"]) == ("2.11.0", "a device")
     assert pd.isna(row["git_commit"])
-    assert row["evaluate_command"] == "pointrend-repro evaluate"
+
+
+def test_the_commands_of_a_row_are_found_by_its_file(smoke: Grid, fill: Fill) -> None:
+    folder = fill(smoke)
+    write_metrics(smoke, folder)
+    metrics, origins = (pd.read_csv(folder / name) for name in ("metrics.csv", "origins.csv"))
+    assert list(origins.columns) == list(ORIGIN_COLUMNS)
+    assert len(metrics.merge(origins, on="file", validate="many_to_one")) == len(metrics) > 0
+    assert len(origins) == metrics["file"].nunique()
+    for row in origins.to_dict("records"):
+        recorded = json.loads((folder / row["file"]).read_text())["origin"]
+        assert {step: row[f"{step}_command"] for step in ("train", "predict", "evaluate")} == {
+            step: recorded[step]["command"] for step in ("train", "predict", "evaluate")
+        }
 
 
 def test_the_file_keeps_every_digit_and_every_null(smoke: Grid, tmp_path: Path) -> None:
@@ -52,7 +70,8 @@ def test_the_file_keeps_every_digit_and_every_null(smoke: Grid, tmp_path: Path) 
     assert text["value"][1] == ""
     assert set(text["settings_digest"]) == {"123456789012"}
     assert set(text["code_digest"]) == {"12345e678901"}
-    assert str(tmp_path) not in (tmp_path / "metrics.csv").read_text()
+    for name in ("metrics.csv", "origins.csv"):
+        assert str(tmp_path) not in (tmp_path / name).read_text()
 
 
 def test_the_file_is_the_frame(smoke: Grid, tmp_path: Path) -> None:
@@ -67,6 +86,7 @@ def test_the_file_is_the_frame(smoke: Grid, tmp_path: Path) -> None:
 def test_missing_files_are_left_out(smoke: Grid, tmp_path: Path) -> None:
     write_metrics(smoke, tmp_path)
     assert (tmp_path / "metrics.csv").read_text() == ",".join(COLUMNS) + "\n"
+    assert (tmp_path / "origins.csv").read_text() == ",".join(ORIGIN_COLUMNS) + "\n"
 
 
 @pytest.mark.parametrize(

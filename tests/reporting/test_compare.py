@@ -225,6 +225,19 @@ def test_metrics_collected_before_digests_were_kept_will_do(compare: Run, pair: 
     assert "numbers not as recorded" not in answer.out
 
 
+def test_metrics_that_repeat_their_commands_will_do(compare: Run, pair: Pair) -> None:
+    """As they were collected before `origins.csv`."""
+    for side in (pair.a, pair.b):
+        metrics = pd.read_csv(side / "metrics.csv", dtype=str)
+        origins = pd.read_csv(side / "origins.csv", dtype=str)
+        (side / "origins.csv").unlink()
+        old = metrics.merge(origins, on="file")
+        assert {"train_command", "predict_command", "evaluate_command"} < set(old.columns)
+        old.to_csv(side / "metrics.csv", index=False)
+    answer = compare("--output", "-")
+    assert answer.code == 0, answer.error
+
+
 def test_what_cannot_be_compared_is_one_line(run: Run, pair: Pair, tmp_path: Path) -> None:
     def refused(a: Path, b: Path, *more: str) -> str:
         answer = run("compare", a, b, "--config-dir", tmp_path / "config", *more)

@@ -24,13 +24,16 @@ def test_a_score_that_cannot_be_read_is_moved_aside(paper: Grid, digested: Path)
     assert path.with_name(f"{path.name}.damaged").read_text() == half
 
 
-@pytest.mark.parametrize("what", ["metrics.csv", "claims", "figure", "data_today.json"])
+@pytest.mark.parametrize(
+    "what", ["metrics.csv", "origins.csv", "claims", "figure", "data_today.json"]
+)
 def test_what_the_report_cannot_read_is_made_anew(paper: Grid, digested: Path, what: str) -> None:
     reports = digested.parents[1] / "reports" / paper.name
     grid = replace(paper, preset=paper.preset.model_copy(update={"figures": ["figure5"]}))
     dataset = next(iter(grid.datasets))
     damaged = {
         "metrics.csv": digested / "metrics.csv",
+        "origins.csv": digested / "origins.csv",
         "claims": digested / "claims",
         "figure": reports / "figures/figure5.json",
         "data_today.json": digested / dataset / "data_today.json",

@@ -1,3 +1,4 @@
+import functools
 import itertools
 import signal
 import sys
@@ -19,6 +20,7 @@ from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
+    ORIGINS_FILE,
     PAGE_FILE,
     UNTRAINED,
     Cost,
@@ -40,7 +42,7 @@ from pointrend_repro.reporting.claims import METHOD
 from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting import captions
-from pointrend_repro.reporting.collect import COLUMNS
+from pointrend_repro.reporting.collect import COLUMNS, ORIGIN_COLUMNS
 from pointrend_repro.experiments.shown import (
     dataset_shown,
     datasets_shown,
@@ -195,8 +197,14 @@ def data_records(wildcards):
 
 def weights_record(wildcards):
     """Record of the download of the ImageNet weights that a training starts from."""
-    model = GRID.training_settings(wildcards.dataset, wildcards.variant).model
-    return DOWNLOADS.record(family_of(model).weights(model))
+    return list(record_of_weights(wildcards.dataset, wildcards.variant))
+
+
+# All trials of a variant ask the same: of thousands of jobs, only some dozens have answers to find.
+@functools.cache
+def record_of_weights(dataset, variant):
+    model = GRID.training_settings(dataset, variant).model
+    return tuple(DOWNLOADS.record(family_of(model).weights(model)))
 
 
 def start_files(wildcards):
@@ -333,7 +341,22 @@ def training_threads(wildcards, threads):
 
 def training_digest(wildcards):
     """Changes when a setting does that decides the weights."""
-    return settings_digest(GRID.training_settings(wildcards.dataset, wildcards.variant))
+    return digest_of_training(wildcards.dataset, wildcards.variant)
+
+
+@functools.cache
+def digest_of_training(dataset, variant):
+    return settings_digest(GRID.training_settings(dataset, variant))
+
+
+def inference_digest(wildcards):
+    """Changes when a setting does that decides predictions."""
+    return digest_of_inference(wildcards.variant, wildcards.inference)
+
+
+@functools.cache
+def digest_of_inference(variant, inference):
+    return settings_digest(GRID.inference_settings(variant, inference))
 
 
 PREDICTIONS = {prediction.folder: prediction for prediction in GRID.predictions}
@@ -438,9 +461,21 @@ def score_labels(metric):
 
 def score_settings(metrics):
     """What gives the settings that numbers of these metrics are made with."""
-    return lambda wildcards: captions.settings_in_force(
-        GRID, Evaluation(PREDICTIONS[wildcards.prediction], metrics[0])
-    )
+
+    def told(wildcards):
+        prediction = PREDICTIONS[wildcards.prediction]
+        training = prediction.training
+        names = training.dataset, training.variant, prediction.inference
+        if names not in SETTINGS_TOLD:  # for another trial
+            SETTINGS_TOLD[names] = captions.settings_in_force(
+                GRID, Evaluation(prediction, metrics[0])
+            )
+        return SETTINGS_TOLD[names]
+
+    return told
+
+
+SETTINGS_TOLD = {}
 
 
 def cost_labels(metric):

@@ -30,9 +30,7 @@ for kind, split, (engine, ending) in itertools.product(
             device=SETTINGS.device,
             program=program,
         params:
-            settings=lambda wildcards: settings_digest(
-                GRID.inference_settings(wildcards.variant, wildcards.inference)
-            ),
+            settings=inference_digest,
             preset=SETTINGS.preset,
             # Under this name, since another one would predict all models anew.
             data_root=prediction_options(split),
@@ -69,9 +67,7 @@ for name, split in UNTRAINED_MADE:
         resources:
             **ASKED["predict_untrained"].resources,
         params:
-            settings=lambda wildcards: settings_digest(
-                GRID.inference_settings(wildcards.variant, wildcards.inference)
-            ),
+            settings=inference_digest,
             preset=SETTINGS.preset,
             options=untrained_options(split),
         message:

@@ -2,7 +2,8 @@ rule collect:
     input:
         [f"{RESULTS}/{number.path}" for number in [*GRID.evaluations, *GRID.costs]],
     output:
-        f"{RESULTS}/{METRICS_FILE}",
+        metrics=f"{RESULTS}/{METRICS_FILE}",
+        origins=f"{RESULTS}/{ORIGINS_FILE}",
     log:
         f"{RESULTS}/collect.log",
     benchmark:
@@ -11,12 +12,12 @@ rule collect:
     conda:
         "../envs/pointrend_repro.yaml"
     params:
-        columns=digest(list(COLUMNS)),
+        columns=digest([*COLUMNS, *ORIGIN_COLUMNS]),
         preset=SETTINGS.preset,
         papers=SETTINGS.papers_option,
         lvis=SETTINGS.lvis_option,
     message:
-        "Collecting {output}"
+        "Collecting {output.metrics}"
     shell:
         "pointrend-repro collect --preset {params.preset:q} {params.papers:q} {params.lvis:q}"
         " --config-dir config >{log:q} 2>&1"
@@ -25,6 +26,7 @@ rule collect:
 rule report:
     input:
         f"{RESULTS}/{METRICS_FILE}",
+        f"{RESULTS}/{ORIGINS_FILE}",
         f"{RESULTS}/claims",
         # To mark numbers that were made from other data.
         [data_today(dataset) for dataset in sorted(GRID.datasets)],

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import is_finite, shown
+from pointrend_repro.base.long_list import read_with_long_list
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
@@ -29,6 +29,7 @@ _log = logging.getLogger(__name__)
 # `data check FOLDER` names each of them.
 _TOLERATED_SHARE = 0.01
 _SHOWN = 8  # names in a warning
+_NONE = object()
 
 
 def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, Any]:
@@ -135,17 +136,18 @@ def _require_classes(name: str, config: Dataset, found: list[str], paths: DataPa
 
 def _require_areas(val_annotations: Path) -> None:
     """The official scorer needs `area`, and would say so only after all training is done."""
-    entries = read_json(val_annotations, allow_nan=True)["annotations"]
-    lacking = [a["id"] for a in entries if "area" not in a]
+    entries = read_with_long_list(val_annotations, "annotations", allow_nan=True)["annotations"]
+    areas = [(a["id"], a.get("area", _NONE)) for a in entries]
+    lacking = [number for number, area in areas if area is _NONE]
     if lacking:
         raise UserError(
             f"{val_annotations}: annotation {lacking[0]} has no 'area' (annotations without: "
             f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer needs it"
         )
-    wrong = [a for a in entries if not is_finite(a["area"])]
+    wrong = [(number, area) for number, area in areas if not is_finite(area)]
     if wrong:
         raise UserError(
-            f"{val_annotations}: annotation {wrong[0]['id']} has area {shown(wrong[0]['area'])}; "
+            f"{val_annotations}: annotation {wrong[0][0]} has area {shown(wrong[0][1])}; "
             f"write the pixels of the mask (annotations with such an area: {len(wrong)})"
         )
 
@@ -199,7 +201,7 @@ def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
 
 
 def _count_images(lvis_annotations: Path) -> int:
-    content = read_json(lvis_annotations, allow_nan=True)
+    content = read_with_long_list(lvis_annotations, "annotations", allow_nan=True)
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         raise UserError(f"{lvis_annotations}: has no list 'images'; give LVIS v0.5 annotations")
     return len(content["images"])

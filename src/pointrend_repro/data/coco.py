@@ -2,13 +2,15 @@
 
 import logging
 import os
+from array import array
 from collections import defaultdict
+from collections.abc import Collection, MutableSequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json
+from pointrend_repro.base.long_list import LongList, read_with_long_list
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
     category_problem,
@@ -42,15 +44,15 @@ class Category:
     keypoints: KeypointDefinition | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Annotation:
     """One object, or one crowd of objects, in an image.
 
     Attributes:
         label: contiguous class from 0, an index into `CocoDataset.categories`.
         box: (x0, y0, x1, y1) in pixels of the upright image, as annotated (not clipped).
-        segmentation: polygons [x, y, x, y, ...] in pixels, or an RLE (`counts` is a list of run
-            lengths, or their compressed text).
+        segmentation: polygons, each an array of x, y, x, y, ... in pixels, or an RLE (`counts` is
+            a list of run lengths, or their compressed text).
         is_crowd: a region of many objects, which is neither trained on nor scored.
         keypoints: x, y and visibility of each of the category's, as annotated, in COCO's frame:
             indices of pixels, half a pixel less than in that of boxes. Visibility 0: not labelled,
@@ -103,7 +105,7 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
         UserError: the file is missing, truncated or faulty, or an image is not on disk. The
             message names the file and the id, and counts the faulty annotations.
     """
-    content = read_json(annotations, allow_nan=True)
+    content = read_with_long_list(annotations, "annotations", allow_nan=True)
     categories = _categories(_entries(content, "categories", annotations), annotations)
     images = _images(_entries(content, "images", annotations), annotations)
     files = _files_on_disk(images_dir, images, annotations)
@@ -124,16 +126,17 @@ def read_coco(images_dir: Path, annotations: Path) -> CocoDataset:
     return CocoDataset(categories=tuple(categories), images=tuple(records))
 
 
-def _entries(content: Any, key: str, path: Path) -> list[Any]:
-    if not isinstance(content, dict) or not isinstance(content.get(key), list):
+def _entries(content: Any, key: str, path: Path) -> Collection[Any]:
+    if not isinstance(content, dict) or not isinstance(content.get(key), list | LongList):
         raise UserError(
             f"{path}: has no list {key!r}; give a COCO instances file, and not that of a split "
             "without labels, such as a challenge's for testing"
         )
-    return content[key]
+    entries: Collection[Any] = content[key]
+    return entries
 
 
-def _categories(entries: list[Any], path: Path) -> list[Category]:
+def _categories(entries: Collection[Any], path: Path) -> list[Category]:
     found: dict[int, Category] = {}
     for index, entry in enumerate(entries):
         if problem := category_problem(entry, found):
@@ -144,7 +147,7 @@ def _categories(entries: list[Any], path: Path) -> list[Category]:
     return [found[key] for key in sorted(found)]
 
 
-def _images(entries: list[Any], path: Path) -> dict[int, dict[str, Any]]:
+def _images(entries: Collection[Any], path: Path) -> dict[int, dict[str, Any]]:
     found: dict[int, dict[str, Any]] = {}
     for index, entry in enumerate(entries):
         if problem := image_problem(entry, found):
@@ -184,7 +187,10 @@ def _listing(folder: Path) -> set[str]:
 
 
 def _annotations(
-    entries: list[Any], images: dict[int, dict[str, Any]], categories: list[Category], path: Path
+    entries: Collection[Any],
+    images: dict[int, dict[str, Any]],
+    categories: list[Category],
+    path: Path,
 ) -> dict[int, list[Annotation]]:
     sizes = {key: (image["height"], image["width"]) for key, image in images.items()}
     labels = {category.id: label for label, category in enumerate(categories)}
@@ -215,10 +221,19 @@ def _annotation(entry: dict[str, Any], labels: dict[int, int]) -> Annotation:
     return Annotation(
         label=labels[entry["category_id"]],
         box=(float(x), float(y), float(x + width), float(y + height)),
-        segmentation=entry["segmentation"],
+        segmentation=_compact(entry["segmentation"]),
         is_crowd=bool(entry.get("iscrowd", 0)),
         keypoints=tuple(map(float, points)) if any(points[2::3]) else None,
     )
+
+
+def _compact(segmentation: Any) -> Segmentation:
+    """Return a well-formed segmentation with 8 bytes for each number of its polygons, not 32."""
+    if isinstance(segmentation, list):
+        polygons: list[MutableSequence[float]] = [array("d", polygon) for polygon in segmentation]
+        return polygons
+    rle: Segmentation = segmentation
+    return rle
 
 
 def is_known_empty(entry: Any) -> bool:

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import Annotation, ImageRecord
-from pointrend_repro.data.images import open_rgb, planes
+from pointrend_repro.data.images import open_record, planes
 from pointrend_repro.data.segmentations import (
     SegmentationWindow,
     segmentation_mask,
@@ -66,17 +65,7 @@ def read_record(record: ImageRecord) -> NDArray[np.uint8]:
     Raises:
         UserError: the image cannot be read, or its size differs from its record's.
     """
-    return np.array(_open_record(record))
-
-
-def _open_record(record: ImageRecord) -> Image.Image:
-    image = open_rgb(record.path)
-    if image.size != (record.width, record.height):
-        raise UserError(
-            f"{record.path}: is {image.width}x{image.height} pixels, but its annotation says "
-            f"{record.width}x{record.height}; image and annotation do not match"
-        )
-    return image
+    return np.array(open_record(record))
 
 
 def training_example(
@@ -98,7 +87,7 @@ def training_example(
     Raises:
         UserError: the image cannot be read, or its size differs from its record's.
     """
-    image = _open_record(record)
+    image = open_record(record)
     height, width = resized_size(
         record.height,
         record.width,

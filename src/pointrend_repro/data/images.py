@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.coco import ImageRecord
 from pointrend_repro.data.decoding import opened_picture
 
 _EXIF_ORIENTATION = 274
@@ -65,6 +66,21 @@ def open_rgb(path: Path) -> Image.Image:
     # Pillow warns about a palette's transparency, which is dropped here anyway.
     upright.info.pop("transparency", None)
     return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+def open_record(record: ImageRecord) -> Image.Image:
+    """Read a record's image as `open_rgb` does.
+
+    Raises:
+        UserError: the image cannot be read, or its size differs from its record's.
+    """
+    image = open_rgb(record.path)
+    if image.size != (record.width, record.height):
+        raise UserError(
+            f"{record.path}: is {image.width}x{image.height} pixels, but its annotation says "
+            f"{record.width}x{record.height}; image and annotation do not match"
+        )
+    return image
 
 
 def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

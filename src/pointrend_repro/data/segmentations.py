@@ -1,12 +1,14 @@
 """From COCO's polygons and run lengths to pixels."""
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_utils
 
-Segmentation = list[list[float]] | dict[str, Any]
+# Polygons, each x, y, x, y, ... in pixels, or a run-length encoding.
+Segmentation = list[list[float]] | list[MutableSequence[float]] | dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -119,16 +119,12 @@ def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
     """Let faster-coco-eval match what overlaps, one category at a time, and summarise."""
     from faster_coco_eval import COCO, COCOeval_faster
 
-    content = truth.of_images(truth.image_ids)
-    objects: dict[int, list[Entry]] = defaultdict(list)
-    for entry in content["annotations"]:
-        without_mask = {key: entry[key] for key in ("id", "image_id", "category_id", "area")}
-        objects[entry["category_id"]].append(without_mask | {"iscrowd": entry["iscrowd"]})
+    images, objects = _objects(truth)
     whole = COCOeval_faster(iouType="boundary")
     parts = []
     for category_id in truth.category_ids:
         own = found[category_id]
-        one = {"images": content["images"], "categories": [{"id": category_id}]}
+        one = {"images": images, "categories": [{"id": category_id}]}
         evaluation = COCOeval_faster(
             COCO({**one, "annotations": objects[category_id]}),
             COCO({**one, "annotations": own.entries(category_id)}),
@@ -141,6 +137,19 @@ def _summarized(truth: Truth, found: dict[int, _Found]) -> Any:
     whole.eval = _joined(parts, whole.params)
     whole.summarize()
     return whole
+
+
+def _objects(truth: Truth) -> tuple[list[Entry], dict[int, list[Entry]]]:
+    """Return all images, and the objects of each category without their masks."""
+    images: list[Entry] = []
+    objects: dict[int, list[Entry]] = defaultdict(list)
+    for image_id in truth.image_ids:
+        content = truth.of_images([image_id])
+        images += content["images"]
+        for entry in content["annotations"]:
+            kept = {key: entry[key] for key in ("id", "image_id", "category_id", "area", "iscrowd")}
+            objects[entry["category_id"]].append(kept)
+    return images, objects
 
 
 def _joined(parts: list[dict[str, Any]], parameters: Any) -> dict[str, Any]:

@@ -92,16 +92,21 @@ def read_coco_results(
     Raises:
         UserError: a file is faulty, or the two do not match.
     """
-    content, results = once(_read_checked, ground_truth, predictions, once)
+    _, truth, results = once(_read_checked, ground_truth, predictions, once)
     if masks:
-        require_entries(content, ground_truth, _REQUIRED_OF_MASKS)
-        require_masks(results)
-    return Truth(content), results
+        once(_require_masks, ground_truth, predictions, once)
+    return truth, results
+
+
+def _require_masks(ground_truth: Path, predictions: Path, once: ReadOnce) -> None:
+    content, _, results = once(_read_checked, ground_truth, predictions, once)
+    require_entries(content, ground_truth, _REQUIRED_OF_MASKS)
+    require_masks(results)
 
 
 def _read_checked(
     ground_truth: Path, predictions: Path, once: ReadOnce
-) -> tuple[dict[str, Any], InstanceResults]:
+) -> tuple[dict[str, Any], Truth, InstanceResults]:
     content = read_ground_truth(ground_truth, _REQUIRED)
     results = once(index_results, predictions)
     require_known(
@@ -109,7 +114,7 @@ def _read_checked(
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
         category_ids={category["id"] for category in content["categories"]},
     )
-    return content, results
+    return content, Truth(content), results
 
 
 def percent(number: float) -> float | None:
@@ -143,16 +148,8 @@ def _match(
 ) -> dict[Kind, MatchTable]:
     names = tuple(str(image_id) for image_id in truth.image_ids)
     defaults = COCOeval(iouType="segm").params
-    tables: dict[Kind, MatchTable] = {
-        kind: MatchTable(
-            COCO_KEYS,
-            names,
-            len(truth.category_ids),
-            len(defaults.areaRng),
-            len(defaults.iouThrs),
-        )
-        for kind in kinds
-    }
+    lengths = len(truth.category_ids), len(defaults.areaRng), len(defaults.iouThrs)
+    tables = {kind: MatchTable(COCO_KEYS, names, *lengths) for kind in kinds}
     for image_ids, found in blocks(truth.image_ids, results):
         index = coco_index(truth.of_images(image_ids))
         for kind in kinds:

@@ -5,24 +5,21 @@ entries are read again when a scorer asks for them. So images and entries may be
 file of many gigabytes can be scored.
 """
 
-import functools
-from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json, reading_errors
-from pointrend_repro.base.json_list import encoding_of, is_json_list, read_json_list
-from pointrend_repro.base.json_text import parse_json, shown
+from pointrend_repro.base.files import read_json
+from pointrend_repro.base.json_list import is_json_list, read_json_list
+from pointrend_repro.base.json_text import shown
 from pointrend_repro.evaluation.columns import Column
+from pointrend_repro.evaluation.entry_places import EntryPlaces
 from pointrend_repro.evaluation.official_files import Entry, require_prediction
-
-_Ints = NDArray[np.int64]
 
 # How many predictions a scorer gets at once: its own records take some kilobytes for each.
 _ENTRIES_AT_ONCE = 16384
@@ -34,28 +31,30 @@ class InstanceResults:
     """Where each image's predictions lie in a file. N predictions in the order of the file.
 
     Attributes:
-        path: the file.
-        encoding: of its text.
-        start: the first byte of each prediction, (N,) int64.
-        length: its length in bytes, (N,) int32.
-        image, category, size: its image's id, its category's id, and its mask's (height, width) or
-            None.
+        places: in the file, with each one's image's id.
+        category, size: its category's id, and its mask's (height, width) or None.
         points: how many keypoints it has, or None.
         has_boxes: whether all have a `bbox`.
     """
 
-    path: Path
-    encoding: str
-    start: _Ints
-    length: NDArray[np.int32]
-    image: Column
+    places: EntryPlaces
     category: Column
     size: Column
     points: Column
     has_boxes: bool
 
     def __len__(self) -> int:
-        return len(self.start)
+        return len(self.places)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.places.path
+
+    @property
+    def image(self) -> Column:
+        """Of each prediction, its image's id."""
+        return self.places.image
 
     @property
     def has_masks(self) -> bool:
@@ -68,39 +67,11 @@ class InstanceResults:
         Raises:
             UserError: the file can no longer be read.
         """
-        found: list[Entry] = []
-        with reading_errors(self.path), self.path.open("rb") as stream:
-            for image_id in image_ids:
-                found += self._of_image(image_id, stream)
-        return found
+        return [entry for _, entry in self.places.read(image_ids)]
 
     def count(self, image_ids: Collection[int]) -> int:
         """Return how many predictions some images have."""
-        return sum(len(self._indices.get(image_id, ())) for image_id in image_ids)
-
-    def _of_image(self, image_id: int, stream: BinaryIO) -> list[Entry]:
-        indices = self._indices.get(image_id)
-        if indices is None:
-            return []
-        texts = []
-        for run in np.split(indices, np.flatnonzero(np.diff(indices) != 1) + 1):
-            start, end = int(self.start[run[0]]), int(self.start[run[-1]] + self.length[run[-1]])
-            stream.seek(start)
-            texts.append(stream.read(end - start).decode(self.encoding))
-        entries: list[Entry] = parse_json(f"[{','.join(texts)}]", allow_nan=True)
-        return entries
-
-    @functools.cached_property
-    def _indices(self) -> dict[int, _Ints]:
-        """Positions of each image's predictions, in the order of the file."""
-        codes = self.image.codes
-        order = np.argsort(codes, kind="stable")
-        counts = np.bincount(codes, minlength=len(self.image.values))
-        starts = np.cumsum(counts) - counts
-        return {
-            image_id: order[start : start + count]
-            for image_id, start, count in zip(self.image.values, starts, counts, strict=True)
-        }
+        return self.places.count(image_ids)
 
 
 def index_results(path: Path) -> InstanceResults:
@@ -116,25 +87,18 @@ def index_results(path: Path) -> InstanceResults:
     if not is_json_list(path):
         read_json(path, allow_nan=True)  # raises if it is not JSON at all
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
-    start, length = array("q"), array("i")
-    image, category, size, points = Column(), Column(), Column(), Column()
+    places, category, size, points = EntryPlaces(path), Column(), Column(), Column()
     has_boxes = True
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
         require_prediction(entry, path, index)
-        start.append(found.start)
-        length.append(found.length)
-        image.append(entry["image_id"])
+        places.add(found)
         category.append(entry["category_id"])
         size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
         points.append(len(entry["keypoints"]) // 3 if "keypoints" in entry else None)
         has_boxes &= "bbox" in entry
     return InstanceResults(
-        path=path,
-        encoding=encoding_of(path),
-        start=np.frombuffer(start, dtype=np.int64),
-        length=np.frombuffer(length, dtype=np.int32),
-        image=image,
+        places=places,
         category=category,
         size=size,
         points=points,

@@ -1,9 +1,14 @@
-"""Annotations of objects, passed to the official tools in blocks of images."""
+"""Annotations of objects, passed to the official tools in blocks of images.
+
+Those of a file are read again block by block, so that few of them are in memory at once.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pointrend_repro.base.long_list import LongList
+from pointrend_repro.evaluation.entry_places import EntryPlaces
 from pointrend_repro.evaluation.official_files import Entry
 
 
@@ -21,11 +26,7 @@ class Truth:
         self.category_ids = sorted({category["id"] for category in content["categories"]})
         self._categories: list[Entry] = content["categories"]
         self._images = images
-        self._annotations: dict[int, list[Entry]] = defaultdict(list)
-        # COCOeval marks a match by the annotation's id and takes 0 for "no match", so an object
-        # with id 0 would never be found; hence numbers from 1.
-        for index, entry in enumerate(content["annotations"], start=1):
-            self._annotations[entry["image_id"]].append({"iscrowd": 0, **entry, "id": index})
+        self._annotations = _by_image(content["annotations"])
         self._others = {
             key: value for key, value in content.items() if key not in ("images", "annotations")
         }
@@ -36,11 +37,37 @@ class Truth:
         names = {entry["id"]: str(entry.get("name", entry["id"])) for entry in self._categories}
         return [names[category_id] for category_id in self.category_ids]
 
-    def of_images(self, image_ids: Iterable[int]) -> dict[str, Any]:
+    def of_images(self, image_ids: Sequence[int]) -> dict[str, Any]:
         """Return the annotations of some images as a file's content; scorers modify its entries."""
         images = [self._images[image_id] for image_id in image_ids]
-        entries = [entry for image in images for entry in self._annotations.get(image["id"], [])]
+        # COCOeval marks a match by the annotation's id and takes 0 for "no match", so an object
+        # with id 0 would never be found; hence numbers from 1.
+        entries = [
+            {"iscrowd": 0, **entry, "id": index + 1}
+            for index, entry in self._annotations.read(image_ids)
+        ]
         return {**self._others, "images": images, "annotations": entries}
+
+
+class _InMemory:
+    """Annotations that a metric has changed, by image, as `EntryPlaces` gives those of a file."""
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._found: dict[int, list[tuple[int, Entry]]] = defaultdict(list)
+        for index, entry in enumerate(entries):
+            self._found[entry["image_id"]].append((index, entry))
+
+    def read(self, image_ids: Sequence[int]) -> list[tuple[int, Entry]]:
+        return [found for image_id in image_ids for found in self._found.get(image_id, [])]
+
+
+def _by_image(entries: list[Entry] | LongList) -> EntryPlaces | _InMemory:
+    if not isinstance(entries, LongList):
+        return _InMemory(entries)
+    places = EntryPlaces(entries.path)
+    for found in entries.located():
+        places.add(found)
+    return places
 
 
 def without(key: str, found: list[Entry]) -> list[Entry]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import is_finite, shown
+from pointrend_repro.base.long_list import LongList, read_with_long_list
 
 Entry = dict[str, Any]
 
@@ -21,10 +21,13 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
         path: annotations in COCO's or LVIS's format.
         required: for `images`, `annotations` and `categories`, the keys of each of their entries.
 
+    Returns:
+        The file's content; `annotations` stay in the file.
+
     Raises:
         UserError: the file cannot be read, or a list or key is missing.
     """
-    content: dict[str, Any] = read_json(path, allow_nan=True)
+    content: dict[str, Any] = read_with_long_list(path, "annotations", allow_nan=True)
     require_entries(content, path, required)
     return content
 
@@ -37,7 +40,7 @@ def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, 
     """
     for name, keys in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
-        if not isinstance(entries, list):
+        if not isinstance(entries, list | LongList):
             raise UserError(f"{path}: has no list {name!r}; give the official annotations")
         for index, entry in enumerate(entries):
             where = f"{path}: {name}[{index}]"

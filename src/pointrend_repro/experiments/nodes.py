@@ -15,6 +15,7 @@ from pointrend_repro.settings.values import Split
 
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"
+ORIGINS_FILE = "origins.csv"  # beside it
 PAGE_FILE = "index.html"
 # What the name of a rule ends with that predicts without a trained model.
 UNTRAINED = "_untrained"

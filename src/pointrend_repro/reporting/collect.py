@@ -1,4 +1,8 @@
-"""Metric files to `metrics.csv`: one tidy row a number, each with the way back to its origin."""
+"""Metric files to `metrics.csv`: one tidy row a number, each with the way back to its origin.
+
+Commands are long and the same for all numbers of a metric file, so they lie beside it, in
+`origins.csv`, once for each file; `file` is what both have.
+"""
 
 import logging
 from collections.abc import Mapping
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import METRICS_FILE, Cost, Evaluation
+from pointrend_repro.experiments.nodes import METRICS_FILE, ORIGINS_FILE, Cost, Evaluation
 from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 
@@ -40,12 +44,11 @@ COLUMNS = {
     "started": "string",
     "train_wall_s": "float64",
     "train_peak_memory_mb": "float64",
-    "train_command": "string",
-    "predict_command": "string",
-    "evaluate_command": "string",
     "file": "string",
     "state": "string",
 }
+# Those of origins.csv: the metric file, and what was typed for each step that led to it.
+ORIGIN_COLUMNS = ("file", "train_command", "predict_command", "evaluate_command")
 
 
 def collect_metrics(grid: Grid, results_dir: Path) -> "pd.DataFrame":
@@ -72,11 +75,12 @@ def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame"
 
 
 def write_metrics(grid: Grid, results_dir: Path) -> None:
-    """Write `metrics.csv` into `results_dir`, from the metric files below it."""
+    """Write `metrics.csv` and `origins.csv` into `results_dir`, from the metric files below it."""
     results = load_results(grid, results_dir)
     for source, result in results.items():
         if result.altered:
             _log.warning("%s: %s", results_dir / source.path, result.altered)
+    write_text(results_dir / ORIGINS_FILE, origins_csv(results))
     write_text(results_dir / METRICS_FILE, metrics_csv(results))
 
 
@@ -85,12 +89,28 @@ def metrics_csv(results: Mapping[Evaluation | Cost, Result]) -> str:
     return to_csv(list(COLUMNS), _rows(results))
 
 
+def origins_csv(results: Mapping[Evaluation | Cost, Result]) -> str:
+    """Return the text of `origins.csv`: one row a metric file, with the commands that made it."""
+    return to_csv(ORIGIN_COLUMNS, [_commands(*item) for item in _sorted(results)])
+
+
 def _rows(results: Mapping[Evaluation | Cost, Result]) -> list[dict[str, Any]]:
     return [
         _row(evaluation, result, key)
-        for evaluation, result in sorted(results.items(), key=lambda item: item[0].path)
+        for evaluation, result in _sorted(results)
         for key in sorted(result.values)
     ]
+
+
+def _sorted(
+    results: Mapping[Evaluation | Cost, Result],
+) -> list[tuple[Evaluation | Cost, Result]]:
+    return sorted(results.items(), key=lambda item: item[0].path)
+
+
+def _commands(evaluation: Evaluation | Cost, result: Result) -> dict[str, Any]:
+    steps = result.origin.steps
+    return {"file": evaluation.path} | {f"{step}_command": r.command for step, r in steps.items()}
 
 
 def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, Any]:
@@ -115,9 +135,6 @@ def _row(evaluation: Evaluation | Cost, result: Result, key: str) -> dict[str, A
         "started": main.started,
         "train_wall_s": origin.train and origin.train.wall_s,
         "train_peak_memory_mb": origin.train and origin.train.peak_memory_mb,
-        "train_command": origin.train and origin.train.command,
-        "predict_command": origin.predict and origin.predict.command,
-        "evaluate_command": origin.evaluate.command,
         "file": evaluation.path,
         "state": result.state,
     }

@@ -6,12 +6,12 @@ from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import write_json, write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import METRICS_FILE, Cost, Evaluation
+from pointrend_repro.experiments.nodes import METRICS_FILE, ORIGINS_FILE, Cost, Evaluation
 from pointrend_repro.reporting.altered import mark_altered
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
 from pointrend_repro.reporting.code_state import TodaysCode
-from pointrend_repro.reporting.collect import metrics_csv, metrics_frame
+from pointrend_repro.reporting.collect import metrics_csv, metrics_frame, origins_csv
 from pointrend_repro.reporting.conditions import gather_conditions
 from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
 from pointrend_repro.reporting.exports import to_csv, to_markdown
@@ -29,19 +29,20 @@ def write_report(
     """Write `tables/<table>.{csv,md,tex}`, `summary.json` and the pages of a preset.
 
     Args:
-        results_dir: the preset's folder, `results/<preset>`, with an up-to-date metrics.csv.
+        results_dir: the preset's folder, `results/<preset>`, with what was collected up to date.
         reports_dir: where to write, `reports/<preset>`; the figures are in `figures/` there.
         lvis_annotations: those that the user names, to tell whether they have changed.
 
     Raises:
-        DamagedError: metrics.csv is not what the metric files say, or a claim or a figure cannot
-            be read.
-        UserError: metrics.csv is missing.
+        DamagedError: metrics.csv or origins.csv is not what the metric files say, or a claim or a
+            figure cannot be read.
+        UserError: metrics.csv or origins.csv is missing.
     """
     data = load_data_state(grid, results_dir, lvis_annotations)
     results = mark_changed(load_results(grid, results_dir), data)
     metrics = metrics_frame(results)
     _check_collected(results_dir / METRICS_FILE, metrics_csv(results))
+    _check_collected(results_dir / ORIGINS_FILE, origins_csv(results))
     absent = _find_absent(grid, results, results_dir)
     tables = mark_cells(measure_tables(grid, metrics, absent), results)
     tables = mark_altered(tables, results)

@@ -103,7 +103,10 @@ def finish(grid: Grid, places: Places) -> None:
     figures, pictures = places.reports / "figures", places.reports / "pictures"
     files += [figures / f"{f}{e}" for f in grid.preset.figures for e in (".png", ".pdf", ".json")]
     files += [pictures / f"{picture}.json" for picture in grid.drawn_pictures]
-    files += [pictures / "curves.csv", places.results / "metrics.csv"]
+    files += [
+        pictures / "curves.csv",
+        *(places.results / f"{name}.csv" for name in ("metrics", "origins")),
+    ]
     files += [Path("data/.fetched") / f"{d.download}.json" for d in plan_of(grid, places).downloads]
     files.append(places.results / "claims" / "claims.json")
     for path in [*files, places.reports / "index.html"]:

@@ -87,7 +87,9 @@ class SemanticMapper:
 
 def _object(annotation: Annotation, image: ImageRecord) -> dict[str, Any]:
     segmentation = annotation.segmentation
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], list):
+    if not isinstance(segmentation, dict):
+        segmentation = [list(polygon) for polygon in segmentation]
+    elif isinstance(segmentation["counts"], list):
         segmentation = mask_utils.frPyObjects(segmentation, image.height, image.width)
     return {
         "bbox": list(annotation.box),

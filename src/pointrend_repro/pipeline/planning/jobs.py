@@ -8,6 +8,7 @@ from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import (
     METRICS_FILE,
+    ORIGINS_FILE,
     PAGE_FILE,
     UNTRAINED,
     Evaluation,
@@ -131,7 +132,8 @@ def _are_checked(grid: Grid, places: Places, figure: str) -> bool:
 
 
 def _of_report(grid: Grid, places: Places, *, all_made: bool) -> dict[str, list[bool]]:
-    collected = all_made and (places.results / METRICS_FILE).is_file()
+    files = [places.results / name for name in (METRICS_FILE, ORIGINS_FILE)]
+    collected = all_made and all(file.is_file() for file in files)
     others = [name for name, dataset in grid.datasets.items() if not dataset.generate]
     checked = [collected and (places.results / data_today_path(d)).is_file() for d in others]
     judged = collected and (places.results / "claims").is_dir()

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def _files(folder: Path) -> set[str]:
 
 
 def _objects(
-    entries: list[Any],
+    entries: Collection[Any],
     images: dict[int, ImageRecord],
     categories: dict[int, Category],
     reading: _Reading,

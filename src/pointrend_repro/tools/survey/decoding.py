@@ -14,8 +14,7 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import ImageRecord
-from pointrend_repro.data.examples import read_record
-from pointrend_repro.data.images import is_deep_colour
+from pointrend_repro.data.images import is_deep_colour, open_record
 from pointrend_repro.tools.survey.content import SplitContent
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 
@@ -73,7 +72,7 @@ def _chosen(records: list[ImageRecord], sample: int | None) -> list[ImageRecord]
 
 def _open(record: ImageRecord) -> _Opened:
     try:
-        read_record(record)
+        open_record(record)
         digest = hashlib.sha256(record.path.read_bytes()).hexdigest()
     except UserError as error:
         return record.path, str(error), "", False

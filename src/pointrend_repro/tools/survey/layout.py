@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_text import shown
+from pointrend_repro.base.long_list import LongList, read_with_long_list
 from pointrend_repro.tools.survey.content import SPLITS, Split
 
 _WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
@@ -23,10 +23,14 @@ _LOOKED_UP = 1000
 
 @dataclass(frozen=True)
 class CocoSplit:
-    """A COCO file, its content, and the folder that its file names are relative to."""
+    """A COCO file, its content, and the folder that its file names are relative to.
+
+    Attributes:
+        content: its lists; `annotations` stay in the file, and are read when they are gone through.
+    """
 
     annotations: Path
-    content: dict[str, list[Any]]
+    content: dict[str, Any]
     images_dir: Path
 
 
@@ -151,19 +155,23 @@ def _has_word(path: PurePath | str, *beginnings: str) -> bool:
 
 def is_coco(path: Path) -> bool:
     """Whether a JSON file has the lists of a COCO file."""
-    content = read_json(path, allow_nan=True)
-    return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in _LISTS)
+    content = read_with_long_list(path, "annotations", allow_nan=True)
+    return all(_has_list(content, key) for key in _LISTS)
 
 
-def read_lists(path: Path) -> dict[str, list[Any]]:
-    """Return the content of a COCO file, whose lists may hold anything.
+def _has_list(content: Any, key: str) -> bool:
+    return isinstance(content, dict) and isinstance(content.get(key), list | LongList)
+
+
+def read_lists(path: Path) -> dict[str, Any]:
+    """Return the content of a COCO file, whose lists may hold anything; see `CocoSplit`.
 
     Raises:
         UserError: it is not a COCO file.
     """
-    content = read_json(path, allow_nan=True)
+    content: dict[str, Any] = read_with_long_list(path, "annotations", allow_nan=True)
     for key in _LISTS:
-        if not isinstance(content, dict) or not isinstance(content.get(key), list):
+        if not _has_list(content, key):
             raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
     return content
 
@@ -183,7 +191,7 @@ def images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[
 def images_dir_of(
     root: Path,
     annotations: Path,
-    content: dict[str, list[Any]],
+    content: Mapping[str, Any],
     images: dict[str, list[Path]],
     split: Split,
 ) -> Path:

@@ -70,6 +70,7 @@ def find_sources(root: Path, *, train: Path | None = None, val: Path | None = No
     coco: dict[Role, Source] = {}
     for role, path in _coco_files(root, json_files(folders), train, val).items():
         document = read_lists(path)
+        document["annotations"] = list(document["annotations"])  # to be mended
         try:
             split = "train" if role == "both" else role
             images_dir = images_dir_of(root, path, document, images, split)
