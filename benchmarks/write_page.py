@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.growth_figure import growth_table
 from benchmarks.many_predictions import growth_rows
+from benchmarks.whole_data_set import rows_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
@@ -42,6 +43,8 @@ def table(name: str, results: Path = RESULTS) -> str:
         return growth_table(records[0])
     if name in ("many_predictions_growth", "scoring_5000"):
         return growth_rows(records[0])
+    if name == "whole_data_set":
+        return rows_of(records[0]) if records else "Not measured yet."
     return ratio_table([r for r in records if r.get("case") == name])
 
 

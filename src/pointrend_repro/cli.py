@@ -121,7 +121,7 @@ def main() -> None:
         app()
     except UserError as error:
         # Of processes that train together on a machine, and have the same error, one tells it.
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if error.is_of_one_rank or os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"pointrend-repro: error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except StoppedBySignal as stopped:

@@ -17,6 +17,7 @@ from pointrend_repro.pipeline.resources import (
     launcher,
     load_resources,
     machines_of,
+    prediction_launcher,
     process_threads,
     training_runtime_min,
 )
@@ -82,6 +83,12 @@ def test_launchers() -> None:
     assert launcher(Machines(4), 32, None).startswith("torchrun --standalone --nproc-per-node 4 ")
     assert launcher(Machines(), 8, Slurm()).startswith("srun --overlap --nodes 1 --ntasks 1 ")
     assert "torchrun" not in launcher(Machines(), 8, Slurm())
+    assert (
+        prediction_launcher(Machines(), 8, None)
+        == prediction_launcher(Machines(), 8, Slurm())
+        == ""
+    )
+    assert prediction_launcher(Machines(4), 32, None) == launcher(Machines(4), 32, None) + " "
     two = launcher(Machines(4, 2), 32, Slurm())
     assert two.startswith("srun --overlap --nodes 2 --ntasks 2 --ntasks-per-node 1 ")
     assert "torchrun --nnodes 2 --rdzv-backend c10d" in two

@@ -1,7 +1,7 @@
 """Selective Search's file of proposals: the same again, however it is made, and scored by boxes."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,27 +90,10 @@ def test_a_killed_search_goes_on(
         return read_record(record)
 
     monkeypatch.setattr(selective_search, "read_record", read)
-    with pytest.raises(OSError, match="disk"):
+    with pytest.raises(UserError, match=r"1002\.jpg: disk"):
         write_proposals(dataset, settings, file)
     assert not file.exists()
     write_proposals(dataset, settings, file)
     assert searched == [record.id for record in dataset.images]
     assert file.read_bytes() == whole.read_bytes()
     assert {path.name for path in tmp_path.glob("*.parts-*")} == set()
-
-
-def test_parts_of_other_settings_are_not_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def entries(images: Sequence[int]) -> list[int]:
-        assert images != [3]
-        return list(images)
-
-    file = tmp_path / "list.json"
-    monkeypatch.setattr(in_parts, "IMAGES", 1)
-    with pytest.raises(AssertionError):
-        in_parts.write_in_parts(file, [1, 2, 3], entries, made_from="a")
-    assert len(list(tmp_path.glob("list.parts-a/*.json"))) == 2
-    in_parts.write_in_parts(file, [4, 5], entries, made_from="b")
-    assert json.loads(file.read_text()) == [4, 5]
-    assert [path.name for path in tmp_path.glob("list*")] == ["list.json"]

@@ -54,6 +54,7 @@ from pointrend_repro.pipeline.resources import (
     launcher,
     load_resources,
     machines_of,
+    prediction_launcher,
     process_threads,
     training_runtime_min,
 )
@@ -103,12 +104,16 @@ JOBS = (
     if SETTINGS.asks_for_gpu(needs_gpu=GRID.preset.needs_gpu)
     else RESOURCES.cpu
 )
-# A training takes as many GPUs as it is given; every other job takes one, or none.
+# Trainings and predictions take as many GPUs as they are given; every other job takes one, or none.
 TRAINING_MACHINES = machines_of(JOBS.train, SETTINGS.gpus, SETTINGS.nodes)
+PREDICTION_MACHINES = machines_of(
+    JOBS.predict, SETTINGS.predict_gpus, SETTINGS.predict_nodes
+)
+MACHINES = {"train": TRAINING_MACHINES, "predict": PREDICTION_MACHINES}
 ASKED = {
     rule_name: ask(
         job,
-        TRAINING_MACHINES if rule_name == "train" else machines_of(job, 1, 1),
+        MACHINES.get(rule_name, machines_of(job, 1, 1)),
         SETTINGS.slurm,
     )
     for rule_name, job in JOBS
@@ -173,6 +178,13 @@ def by_engine(engine):
 def program(wildcards):
     """The command of a rule that computes with a variant's engine."""
     return SETTINGS.program(GRID.variants[wildcards.variant].engine)
+
+
+def prediction_program(wildcards):
+    """That command, started once for each of a prediction's GPUs."""
+    threads = ASKED["predict"].threads
+    started = prediction_launcher(PREDICTION_MACHINES, threads, SETTINGS.slurm)
+    return started + program(wildcards)
 
 
 def usual_root(wildcards):

@@ -28,7 +28,7 @@ for kind, split, (engine, ending) in itertools.product(
         resources:
             **ASKED["predict"].resources,
             device=SETTINGS.device,
-            program=program,
+            program=prediction_program,
         params:
             settings=inference_digest,
             preset=SETTINGS.preset,

@@ -9,9 +9,13 @@ class UserError(Exception):
 
     The message names the file or the key that is wrong and says what to do about it. The command
     line prints it without a traceback and exits with 2.
+
+    Attributes:
+        is_of_one_rank: of processes that work together, only this one has it.
     """
 
     exit_code = 2
+    is_of_one_rank = False
 
 
 class DamagedError(UserError):

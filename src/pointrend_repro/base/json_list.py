@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, reading_errors
 from pointrend_repro.base.json_pieces import JsonText, ListEntry
 
@@ -15,12 +16,38 @@ def write_json_list(path: Path, entries: Iterable[Any]) -> None:
     Each entry is written as it comes, so a generator need not keep them. NaN and infinity are
     refused: JSON has none.
     """
+    write_json_texts(path, map(json_text, entries))
+
+
+def json_text(entry: Any) -> str:
+    """Return an entry as `write_json_texts` takes it."""
+    return json.dumps(entry, allow_nan=False)
+
+
+def write_json_texts(path: Path, texts: Iterable[str]) -> None:
+    """Write a list as `write_json_list` does, of which each text is some entries.
+
+    Args:
+        texts: entries separated by ", "; an empty text has none.
+    """
     with atomic_path(path) as part, part.open("w", encoding="utf-8") as stream:
         stream.write("[")
-        for index, entry in enumerate(entries):
+        for index, text in enumerate(filter(None, texts)):
             stream.write(", " if index else "")
-            stream.write(json.dumps(entry, allow_nan=False))
+            stream.write(text)
         stream.write("]\n")
+
+
+def json_list_texts(path: Path) -> Iterator[str]:
+    """Yield the entries of a file that `write_json_texts` has written, as one text or none.
+
+    So lists are joined without being parsed; a part of a long list should fit into memory.
+    """
+    with reading_errors(path):
+        text = path.read_text(encoding="utf-8")
+    if not (text.startswith("[") and text.endswith("]\n")):
+        raise UserError(f"{path}: is not whole; remove it and run the same command again")
+    yield text[1:-2]
 
 
 def is_json_list(path: Path) -> bool:

@@ -77,6 +77,17 @@ LvisAnnotations = Annotated[Path | None, typer.Option(help="LVIS v0.5 annotation
 ConfigDir = Annotated[Path, typer.Option(help="folder with papers, presets, datasets")]
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
+SplitName = Annotated[
+    ImageSplit, typer.Option(help="whose images; those of training are for others to read")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="processes that read and encode images beside the model; none: on a GPU, as many as "
+        "--threads leave",
+    ),
+]
 ModelName = Annotated[str, typer.Option("--model", help="a name of pointrend_repro.list_models()")]
 ChosenModel = Annotated[
     str | None,

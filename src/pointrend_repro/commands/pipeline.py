@@ -25,8 +25,10 @@ from pointrend_repro.commands.options import (
     Proposals,
     ReportsDir,
     ResultsDir,
+    SplitName,
     Threads,
     VariantName,
+    Workers,
     prepare_device,
 )
 from pointrend_repro.commands.telling import tell_written
@@ -89,16 +91,15 @@ def predict(
         list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
     ] = None,
     proposals: Proposals = None,
-    split: Annotated[
-        ImageSplit, typer.Option(help="whose images; those of training are for others to read")
-    ] = ImageSplit.val,
+    split: SplitName = ImageSplit.val,
     changes: Changes = None,
     data_root: DataRoot = None,
     device: DeviceName = Device.auto,
     threads: Threads = 1,
+    workers: Workers = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Predict the validation images with a trained model."""
+    """Predict the validation images with a trained model, continuing with what is finished."""
     from pointrend_repro.data.paths import UserData, data_paths
 
     grid = _grid_of(preset, dataset, variant, config_dir, changes)
@@ -112,6 +113,7 @@ def predict(
         where = prepare_device(device, threads, needs_gpu=False)
         from pointrend_repro.pipeline.given_boxes import given_file
         from pointrend_repro.pipeline.steps.prediction import run_prediction
+        from pointrend_repro.pipeline.steps.sharing import Cores
 
         given = given_file(trained.proposals_from, proposals, settings)
         run_prediction(
@@ -125,6 +127,7 @@ def predict(
             others=others,
             boxes=given,
             split=split.value,
+            cores=Cores(threads, workers),
         )
     tell_written(output)
 

@@ -13,6 +13,7 @@ from pointrend_repro.commands.options import (
     ImageSplit,
     InferenceName,
     Preset,
+    SplitName,
     VariantName,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -24,9 +25,7 @@ def propose(
     variant: VariantName,
     inference: InferenceName,
     output: Annotated[Path, typer.Option(help="proposals.json")],
-    split: Annotated[
-        ImageSplit, typer.Option(help="whose images; those of training are for others to read")
-    ] = ImageSplit.val,
+    split: SplitName = ImageSplit.val,
     data_root: DataRoot = None,
     processes: Annotated[
         int, typer.Option(min=1, help="how many images at a time, on a CPU core each")

@@ -86,6 +86,19 @@ class Detections:
         )
         return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], masks, keypoints)
 
+    def to(self, device: torch.device) -> "Detections":
+        """Return the objects on a device."""
+        masks, keypoints = (
+            None if part is None else part.to(device) for part in (self.mask_logits, self.keypoints)
+        )
+        return Detections(
+            self.boxes.to(device),
+            self.scores.to(device),
+            self.labels.to(device),
+            masks,
+            keypoints=keypoints,
+        )
+
     def rescored(self, factors: Tensor) -> "Detections":
         """Return the objects with their scores times factors (R,), highest-scoring first."""
         scores = self.scores * factors

@@ -71,6 +71,8 @@ class Family:
         predict: predicts a data set, by (saved model, data set, inference settings, path), and
             writes the predictions whole or not at all. Where nothing is trained there is no model:
             by (data set, inference settings, path, number of processes).
+        takes_work: whether `predict` also takes `work`, `predictions.in_parts.Work`, which says how
+            several processes predict together. Without it one process predicts.
         predict_image: predicts one image, by (saved model, RGB pixels, inference settings).
         is_joined: whether a model takes several micro-batches in one pass, as `parts`, so that
             batch normalisation uses all of a process's images.
@@ -107,6 +109,7 @@ class Family:
     trains_on: str | None = None
     example_settings: str | None = None
     parameter_groups: str = "pointrend_repro.training.parameter_groups:alike"
+    takes_work: bool = False
     predict_image: str | None = None
     is_joined: bool = False
     leaves_unused: Callable[[Any], bool] = lambda _: True

@@ -4,14 +4,14 @@ So a change to one engine does not affect the other's records (`base/own_code.py
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.of_family import AnyInferenceSettings
-from pointrend_repro.settings.schedule import Engine
+from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
 
-Predict = Callable[[Any, Any, Any, Path], None]
+# Its arguments are those of `Family.predict`.
+Predict = Callable[..., None]
 
 
 def trainer_of(engine: Engine) -> Callable[..., Any]:
@@ -48,3 +48,8 @@ def predictor_of(engine: Engine, settings: AnyInferenceSettings) -> Predict:
     family = family_of(settings)
     found: Predict = family.function(family.predict)
     return found
+
+
+def takes_work(engine: Engine, settings: AnyInferenceSettings) -> bool:
+    """Whether the engine's `predict` takes `work`; of this package's, its family says so."""
+    return engine != OWN_ENGINE or family_of(settings).takes_work

@@ -26,7 +26,10 @@ _FORWARDED_SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 class Job(Strict):
     """The resources of a rule's jobs."""
 
-    gpu: bool = Field(False, description="runs on a GPU; a training on as many as `gpus` says")
+    gpu: bool = Field(
+        False,
+        description="on a GPU; a training on as many as `gpus` says, a prediction `predict_gpus`",
+    )
     cpus: PositiveInt = Field(1, description="for each GPU or, without GPUs, for the job")
     memory_mb: PositiveInt = Field(description="for each GPU or, without GPUs, for the job")
     runtime_min: PositiveInt
@@ -156,7 +159,7 @@ def training_runtime_min(
 
 
 def launcher(machines: Machines, threads: int, slurm: Slurm | None) -> str:
-    """Return the command prefix that starts `pointrend-repro train` once for each GPU.
+    """Return the command prefix that starts `pointrend-repro train`, or predict, for each GPU.
 
     Under Slurm it is a job step of its own. Slurm signals only the first process of each step,
     which in the step of Snakemake's plugin is a Snakemake that does not pass the signal on.
@@ -172,6 +175,14 @@ def launcher(machines: Machines, threads: int, slurm: Slurm | None) -> str:
         parts.append(f"--signals-to-handle {_FORWARDED_SIGNALS} --shutdown-timeout {_SHUTDOWN_S}")
         parts.append("--no-python")
     return " ".join(parts)
+
+
+def prediction_launcher(machines: Machines, threads: int, slurm: Slurm | None) -> str:
+    """Return the prefix for predictions, with a space behind it; of one process it is empty.
+
+    A prediction that is stopped keeps its finished parts, so that one process needs no signals.
+    """
+    return f"{launcher(machines, threads, slurm)} " if machines.total > 1 else ""
 
 
 def process_threads(threads: int, machines: Machines, loader_workers: int) -> int:

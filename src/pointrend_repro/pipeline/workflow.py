@@ -36,6 +36,8 @@ class WorkflowConfig(Strict):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     gpus: PositiveInt = Field(1, description="of each training, on each of its nodes")
     nodes: PositiveInt = Field(1, description="machines of each training")
+    predict_gpus: PositiveInt = Field(1, description="of each prediction, on each of its nodes")
+    predict_nodes: PositiveInt = Field(1, description="machines of each prediction")
     slurm: Slurm | None = Field(None, description="set by slurm/cluster.yaml, for --profile slurm")
 
     @field_validator("set", mode="before")
@@ -63,8 +65,9 @@ class WorkflowConfig(Strict):
 
     @model_validator(mode="after")
     def _only_slurm_joins_machines(self) -> "WorkflowConfig":
-        if self.nodes > 1 and self.slurm is None:
-            raise ValueError("nodes: several machines are for Slurm; say --profile slurm")
+        for key in ("nodes", "predict_nodes"):
+            if getattr(self, key) > 1 and self.slurm is None:
+                raise ValueError(f"{key}: several machines are for Slurm; say --profile slurm")
         return self
 
     def asks_for_gpu(self, *, needs_gpu: bool) -> bool:

@@ -5,21 +5,33 @@ model after another predicts all images into a file of its own; then these are r
 So one model is in memory at a time, and the objects of one image.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_errors
-from pointrend_repro.base.json_list import read_json_list, write_json_list
+from pointrend_repro.base.json_list import json_text, read_json_list, write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.predictions.image_steps import Steps
+from pointrend_repro.predictions.in_parts import (
+    LIST,
+    Work,
+    finished_parts,
+    make_parts,
+    parts_folder,
+)
 from pointrend_repro.predictions.pooling import Result, pool
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.instances import DetectorSettings
 from pointrend_repro.settings.schedule import InputSettings
 
 LoadsModel = Callable[[], SavedModel]
+
+# Of one model: its results image by image, a list of each.
+_OF_MODEL = replace(LIST, pack=json_text)
 
 
 @dataclass(frozen=True)
@@ -74,29 +86,36 @@ def _require_same(first: _Kind, other: _Kind, name: str) -> None:
 
 
 def write_pooled(
-    ensemble: Ensemble, predict: Callable[[SavedModel], Iterator[list[Result]]], path: Path
+    ensemble: Ensemble,
+    images: Sequence[Any],
+    steps: Callable[[SavedModel], Steps],
+    path: Path,
+    work: Work,
 ) -> None:
     """Let all models predict, and write what is left of it as a JSON list of COCO results.
 
     Args:
-        predict: yields, of each image in turn, what a model finds in it.
+        images: records of a data set.
+        steps: of a model, whose predictions of an image are a list of COCO results.
         path: of the list. While this runs, a folder beside it holds the models' own results.
     """
-    # Such names are those of half-written files: the next run removes what a killed one has left.
-    with write_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = tempfile.TemporaryDirectory(
-            prefix=f".{path.name}.", suffix=".part", dir=path.parent
-        )
-    with scratch as folder:
-        files = [Path(folder) / f"{number}.json" for number in range(len(ensemble.models))]
-        for file, load in zip(files, ensemble.models, strict=True):
-            write_json_list(file, predict(load()))
-        write_json_list(path, _pooled(files, ensemble.settings))
+    with parts_folder(path, work) as folder:
+        of_models = [folder / str(number) for number in range(len(ensemble.models))]
+        for own, load in zip(of_models, ensemble.models, strict=True):
+            make_parts(own, images, partial(_steps_of, steps, load), _OF_MODEL, work)
+        work.ranks.meet()
+        if work.ranks.is_main:
+            files = [finished_parts(own, len(images), _OF_MODEL.ending) for own in of_models]
+            write_json_list(path, _pooled(files, ensemble.settings))
 
 
-def _pooled(files: list[Path], settings: EnsembleSettings) -> Iterator[Result]:
-    for found in zip(*(read_json_list(file) for file in files), strict=True):
+def _steps_of(steps: Callable[[SavedModel], Steps], load: LoadsModel) -> Steps:
+    return steps(load())
+
+
+def _pooled(models: Sequence[Sequence[Path]], settings: EnsembleSettings) -> Iterator[Result]:
+    of_models = [chain.from_iterable(map(read_json_list, files)) for files in models]
+    for found in zip(*of_models, strict=True):
         yield from pool(
             [entry.value for entry in found],
             settings.model_weights,

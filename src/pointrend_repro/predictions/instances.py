@@ -3,31 +3,33 @@
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
-from pointrend_repro.data.examples import inference_image, move_boxes, read_record
+from pointrend_repro.data.examples import move_boxes, read_record
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.boxes import clip_boxes, is_nonempty
 from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.modeling.precision import computing_in
+from pointrend_repro.predictions.coco_results import Found, coco_results
 from pointrend_repro.predictions.ensembles import Ensemble, write_pooled
+from pointrend_repro.predictions.image_steps import Steps, Timing, predict_images
+from pointrend_repro.predictions.in_parts import ALONE, LIST, Work, write_in_parts
 from pointrend_repro.predictions.pooling import Result
 from pointrend_repro.predictions.proposals import Boxes, Proposals
-from pointrend_repro.predictions.rle import encode_window
-from pointrend_repro.predictions.views import find_in_views
-from pointrend_repro.settings.at_test import input_at_test, on_top
+from pointrend_repro.predictions.views import find_in_views, see
+from pointrend_repro.settings.at_test import DetectionAtTest, on_top
 from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
 
 
 @dataclass(frozen=True)
@@ -75,17 +77,19 @@ def write_results(
     settings: InferenceSettings,
     path: Path,
     proposals: Proposals | None = None,
+    work: Work = ALONE,
 ) -> None:
     """Predict every image of a data set and write what `predict_dataset` yields as a JSON list.
 
     Raises:
         UserError: as `predict_dataset`, or the list cannot be written.
     """
-    if not isinstance(saved, Ensemble):
-        write_json_list(path, predict_dataset(saved, dataset, settings, proposals))
-        return
     require_same_categories(saved, dataset)
-    write_pooled(saved, lambda model: _by_image(model, dataset, settings), path)
+    if isinstance(saved, Ensemble):
+        of_model = partial(_steps, settings=settings)
+        write_pooled(saved, dataset.images, of_model, path, work)
+        return
+    write_in_parts(path, dataset.images, _steps(saved, settings, proposals), LIST, work)
 
 
 def predict_dataset(
@@ -109,20 +113,29 @@ def predict_dataset(
             image cannot be read or its size differs from its record's.
     """
     require_same_categories(saved, dataset)
-    for results in _by_image(saved, dataset, settings, proposals):
+    steps = _steps(saved, settings, proposals)
+    for results in predict_images(steps, dataset.images, workers=0, timing=Timing()):
         yield from results
 
 
-def _by_image(
-    saved: SavedModel,
-    dataset: CocoDataset,
-    settings: InferenceSettings,
-    proposals: Proposals | None = None,
-) -> Iterator[list[Result]]:
-    for record in track(dataset.images, "predicting"):
+def _steps(
+    saved: SavedModel, settings: InferenceSettings, proposals: Proposals | None = None
+) -> Steps:
+    asked = _asked(saved, settings)
+
+    def find(record: ImageRecord, seen: list[Tensor]) -> Found:
         boxes = None if proposals is None else proposals.of(record.id)
-        found = detect(saved, read_record(record), settings, boxes)
-        yield list(_results(saved, record, found))
+        size = (record.height, record.width)
+        found = _detect(saved, seen, size, asked, boxes)
+        return Found(record.id, *size, found.to(torch.device("cpu")))
+
+    categories = [category for category, _ in saved.categories]
+    read = partial(_read, settings=saved.input, test=asked.test)
+    return Steps(read, find, partial(coco_results, categories=categories))
+
+
+def _read(record: ImageRecord, settings: InputSettings, test: DetectionAtTest) -> list[Tensor]:
+    return see(read_record(record), settings, test)
 
 
 def require_same_categories(
@@ -141,36 +154,6 @@ def require_same_categories(
         )
 
 
-def _results(saved: SavedModel, record: ImageRecord, found: Detections) -> Iterator[Result]:
-    numbers = zip(found.scores.tolist(), found.labels.tolist(), strict=True)
-    for row, (score, label) in enumerate(numbers):
-        box = found.boxes[row]
-        x0, y0, x1, y1 = box.tolist()
-        entry: Result = {
-            "image_id": record.id,
-            "category_id": saved.categories[label][0],
-            "bbox": [x0, y0, x1 - x0, y1 - y0],
-            "score": score,
-        }
-        if found.mask_logits is not None:
-            window = mask_window(found.mask_logits[row], box, record.height, record.width)
-            entry["segmentation"] = encode_window(window, record.height, record.width)
-        if found.keypoints is not None:
-            entry["keypoints"] = coco_keypoints(found.keypoints[row])
-        yield entry
-
-
-def coco_keypoints(keypoints: Tensor) -> list[float]:
-    """Return keypoints (K, 3) of an object as COCO's results have them, [x, y, score, ...].
-
-    COCO's x and y are indices of pixels, whose centres lie half a pixel further (detectron2 commit
-    02b5c4e2, evaluation/coco_evaluation.py).
-    """
-    shift = keypoints.new_tensor([0.5, 0.5, 0.0])
-    values: list[float] = (keypoints - shift).flatten().tolist()
-    return values
-
-
 def detect(
     saved: SavedModel,
     image: NDArray[np.uint8],
@@ -187,14 +170,32 @@ def detect(
     Raises:
         UserError: `settings` say how many boxes are given, and none are.
     """
+    asked = _asked(saved, settings)
+    size = (image.shape[0], image.shape[1])
+    return _detect(saved, see(image, saved.input, asked.test), size, asked, proposals)
+
+
+def _asked(saved: SavedModel, settings: InferenceSettings) -> InferenceSettings:
+    """Put what the settings ask for on top of what the model is always tested with."""
+    if saved.test is None:
+        return settings
+    return settings.model_copy(update={"test": on_top(saved.test, settings.test)})
+
+
+def _detect(
+    saved: SavedModel,
+    seen: list[Tensor],
+    size: tuple[int, int],
+    settings: InferenceSettings,
+    proposals: Boxes | None,
+) -> Detections:
+    """Detect in an image of this size, (H, W), whose views are `seen`."""
     if proposals is None and settings.test.given_proposals is not None:
         raise UserError("test.given_proposals: this detector finds proposals of its own")
-    height, width = image.shape[:2]
-    if saved.test is not None:
-        settings = settings.model_copy(update={"test": on_top(saved.test, settings.test)})
     if settings.test.has_views:
-        return find_in_views(saved, image, settings, proposals)
-    tensor = inference_image(image, input_at_test(saved.input, settings.test))
+        return find_in_views(saved, seen, size, settings, proposals)
+    height, width = size
+    (tensor,) = seen
     device = saved.model.backbone.pixel_mean.device
     given = None
     if proposals is not None:

@@ -1,22 +1,26 @@
 """Runs a semantic model on one image, or on a data set: one PNG of label ids per image."""
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from rich.progress import track
+from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_folder
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, label_ids
 from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.semantic.model import SemanticModel
+from pointrend_repro.predictions.image_steps import Steps
+from pointrend_repro.predictions.in_parts import ALONE, FOLDER, Work, write_in_parts
 from pointrend_repro.predictions.instances import require_same_categories
 from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.schedule import InputSettings
@@ -56,11 +60,16 @@ def predict_label_map(
     Returns:
         Train ids (H, W) uint8, at the image's own size.
     """
-    height, width = image.shape[:2]
-    tensor = inference_image(image, input_at_test(size, settings.test))
+    seen = inference_image(image, input_at_test(size, settings.test))
+    return _find(model, seen, (image.shape[0], image.shape[1]), settings)
+
+
+def _find(
+    model: SemanticModel, seen: Tensor, size: tuple[int, int], settings: SemanticInferenceSettings
+) -> NDArray[np.uint8]:
     device = model.backbone.pixel_mean.device
     with computing_in(settings.test.precision, device):
-        (labels,) = model.predict([tensor.to(device)], settings, [(height, width)])
+        (labels,) = model.predict([seen.to(device)], settings, [size])
     result: NDArray[np.uint8] = labels.cpu().numpy()
     return result
 
@@ -73,7 +82,11 @@ def predict_image(
 
 
 def write_label_maps(
-    saved: SavedModel, dataset: LabelledImages, settings: SemanticInferenceSettings, folder: Path
+    saved: SavedModel,
+    dataset: LabelledImages,
+    settings: SemanticInferenceSettings,
+    folder: Path,
+    work: Work = ALONE,
 ) -> None:
     """Label every image of a data set.
 
@@ -83,36 +96,51 @@ def write_label_maps(
         settings: how to predict.
         folder: gets `<city>_<sequence>_<frame>_pred_labelIds.png` for each image, at its size, as
             cityscapesscripts' evaluator reads them. After a failure it is as it was before.
+        work: who predicts.
 
     Raises:
         UserError: the model was trained for other classes, an image cannot be read, or `folder`
             holds something else.
     """
     require_same_categories(saved, dataset)
-    write_label_images(
-        dataset,
-        folder,
-        lambda record: predict_label_map(
-            saved.model, read_image(record.path), settings, saved.input
-        ),
-    )
+
+    def find(record: LabelledImage, seen: Tensor) -> NDArray[np.uint8]:
+        return _find(saved.model, seen, (record.height, record.width), settings)
+
+    read = partial(_read, size=input_at_test(saved.input, settings.test))
+    write_label_images(dataset, folder, read, find, work)
 
 
 def write_label_images(
     dataset: LabelledImages,
     folder: Path,
-    train_ids_of: Callable[[LabelledImage], NDArray[np.uint8]],
+    read: Callable[[LabelledImage], Any],
+    find: Callable[[LabelledImage, Any], NDArray[np.uint8]],
+    work: Work = ALONE,
 ) -> None:
     """Write a label image for each image, as in `write_label_maps`.
 
     Args:
-        train_ids_of: predicts an image's train ids, (H, W).
+        read: makes what the model is given, as in `Steps`.
+        find: predicts an image's train ids, (H, W).
     """
     _require_own(folder)
-    with atomic_folder(folder) as part:
-        for record in track(dataset.images, "predicting"):
-            labels = Image.fromarray(label_ids(train_ids_of(record)))
-            labels.save(part / f"{record.id}{_ENDING}")
+
+    def labelled(record: LabelledImage, seen: Any) -> tuple[str, NDArray[np.uint8]]:
+        return f"{record.id}{_ENDING}", find(record, seen)
+
+    write_in_parts(folder, dataset.images, Steps(read, labelled, _label_image), FOLDER, work)
+
+
+def _read(record: LabelledImage, size: InputSettings) -> Tensor:
+    return inference_image(read_image(record.path), size)
+
+
+def _label_image(labelled: tuple[str, NDArray[np.uint8]]) -> tuple[str, bytes]:
+    name, train_ids = labelled
+    content = io.BytesIO()
+    Image.fromarray(label_ids(train_ids)).save(content, "png")
+    return name, content.getvalue()
 
 
 def _require_own(folder: Path) -> None:

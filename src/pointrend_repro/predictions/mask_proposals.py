@@ -1,20 +1,19 @@
 """Proposals of DeepMask and SharpMask: of one image, or of a data set in COCO's results format."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pycocotools import mask as coco_mask
-from rich.progress import track
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record, resize_image, resized_size
@@ -23,6 +22,8 @@ from pointrend_repro.modeling.deepmask.pasting import window_pixels
 from pointrend_repro.modeling.deepmask.windows import boxes_of, find_windows, masks_of
 from pointrend_repro.modeling.paste import MaskWindow
 from pointrend_repro.predictions.best_masks import best_masks
+from pointrend_repro.predictions.image_steps import Steps
+from pointrend_repro.predictions.in_parts import ALONE, LIST, Work, write_in_parts
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
@@ -31,6 +32,8 @@ from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSetting
 CATEGORY_ID = 1
 
 _NO_LIMIT = 1 << 30
+
+_Scored = tuple[float, MaskWindow]
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,11 @@ def predict_image(
 
 
 def write_proposals(
-    saved: SavedModel, dataset: CocoDataset, settings: DeepMaskInferenceSettings, path: Path
+    saved: SavedModel,
+    dataset: CocoDataset,
+    settings: DeepMaskInferenceSettings,
+    path: Path,
+    work: Work = ALONE,
 ) -> None:
     """Predict every image of a data set, whatever its classes are, and write a JSON list.
 
@@ -79,36 +86,65 @@ def write_proposals(
     Raises:
         UserError: an image cannot be read or its size differs from its record's.
     """
-    write_json_list(path, _results(saved, dataset, settings))
+    read = partial(_read, test=settings.test)
+
+    def choose(record: ImageRecord, seen: Tensor) -> tuple[ImageRecord, list[_Scored]]:
+        # Here, since masks of thousands of windows are compared as they are made.
+        device = saved.model.backbone.pixel_mean.device
+        return _named(record), list(best_masks(saved, seen.to(device), record, settings))
+
+    def find(record: ImageRecord, seen: Tensor) -> tuple[ImageRecord, _Found]:
+        return _named(record), _find(saved, seen, (record.height, record.width), settings)
+
+    if settings.keep == "best_for_objects":
+        steps = Steps(read, choose, _entries)
+    else:
+        steps = Steps(read, find, partial(_results, settings=settings))
+    write_in_parts(path, dataset.images, steps, LIST, work)
+
+
+class _Found(NamedTuple):
+    """An image's size (H, W), and its best windows: scores (R,), boxes (R, 4), logits (R, M, M)."""
+
+    size: tuple[int, int]
+    scores: Tensor
+    boxes: Tensor
+    logits: Tensor
+
+
+def _named(record: ImageRecord) -> ImageRecord:
+    """Return a record without its objects, which need not cross to a worker."""
+    return replace(record, annotations=())
+
+
+def _read(record: ImageRecord, test: SizeAtTest) -> Tensor:
+    return _as_asked(read_record(record), test)
 
 
 def _results(
-    saved: SavedModel, dataset: CocoDataset, settings: DeepMaskInferenceSettings
-) -> Iterator[dict[str, Any]]:
-    for record in track(dataset.images, "predicting"):
-        for score, window in _of_record(saved, record, settings):
-            yield {
-                "image_id": record.id,
-                "category_id": CATEGORY_ID,
-                "bbox": _box(window),
-                "score": score,
-                "segmentation": encode_window(window, record.height, record.width),
-            }
+    found: tuple[ImageRecord, _Found], settings: DeepMaskInferenceSettings
+) -> list[dict[str, Any]]:
+    record, windows = found
+    return _entries((record, list(_masks(windows, settings))))
 
 
-def _of_record(
-    saved: SavedModel, record: ImageRecord, settings: DeepMaskInferenceSettings
-) -> Iterator[tuple[float, MaskWindow]]:
-    image = read_record(record)
-    if settings.keep == "best_for_objects":
-        device = saved.model.backbone.pixel_mean.device
-        return best_masks(saved, _as_asked(image, settings.test).to(device), record, settings)
-    return propose(saved, image, settings)
+def _entries(found: tuple[ImageRecord, list[_Scored]]) -> list[dict[str, Any]]:
+    record, masks = found
+    return [
+        {
+            "image_id": record.id,
+            "category_id": CATEGORY_ID,
+            "bbox": _box(window),
+            "score": score,
+            "segmentation": encode_window(window, record.height, record.width),
+        }
+        for score, window in masks
+    ]
 
 
 def propose(
     saved: SavedModel, image: NDArray[np.uint8], settings: DeepMaskInferenceSettings
-) -> Iterator[tuple[float, MaskWindow]]:
+) -> Iterator[_Scored]:
     """Yield the masks of an image's best windows with their scores, the highest first.
 
     A window in whose mask no pixel of the image lies proposes nothing.
@@ -118,19 +154,29 @@ def propose(
         image: RGB, (H, W, 3) uint8.
         settings: how to predict.
     """
-    height, width = image.shape[:2]
+    size = (image.shape[0], image.shape[1])
+    return _masks(_find(saved, _as_asked(image, settings.test), size, settings), settings)
+
+
+def _find(
+    saved: SavedModel, seen: Tensor, size: tuple[int, int], settings: DeepMaskInferenceSettings
+) -> _Found:
+    height, width = size
     model = saved.model
-    seen = _as_asked(image, settings.test).to(model.backbone.pixel_mean.device)
-    windows = find_windows(model, seen, settings, at_most=settings.proposals)
+    on_device = seen.to(model.backbone.pixel_mean.device)
+    windows = find_windows(model, on_device, settings, at_most=settings.proposals)
     scale = torch.tensor([width / seen.shape[2], height / seen.shape[1]], dtype=torch.float64)
     boxes = boxes_of(model, windows).cpu() * scale.repeat(2)
+    logits = [logits.cpu() for _, logits in masks_of(model, windows, settings)]
+    return _Found(size, windows.scores.cpu(), boxes, torch.cat(logits or [torch.zeros(0, 1, 1)]))
+
+
+def _masks(found: _Found, settings: DeepMaskInferenceSettings) -> Iterator[_Scored]:
     kept: list[dict[str, Any]] = []
-    for step, logits in masks_of(model, windows, settings):
-        of_step = zip(windows.scores[step].tolist(), logits, boxes[step], strict=True)
-        for score, mask, box in of_step:
-            window = window_pixels(mask, box, height, width, threshold=settings.mask_threshold)
-            if window.columns.size and not _overlaps(window, (height, width), kept, settings):
-                yield score, window
+    for score, mask, box in zip(found.scores.tolist(), found.logits, found.boxes, strict=True):
+        window = window_pixels(mask, box, *found.size, threshold=settings.mask_threshold)
+        if window.columns.size and not _overlaps(window, found.size, kept, settings):
+            yield score, window
 
 
 def _as_asked(image: NDArray[np.uint8], test: SizeAtTest) -> Tensor:

@@ -1,8 +1,5 @@
 """Selective Search's boxes of a data set, in COCO's results format."""
 
-import contextlib
-import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +15,8 @@ from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.fingerprint import predicted_data
 from pointrend_repro.modeling.selective_search import search
-from pointrend_repro.predictions.in_parts import write_in_parts
+from pointrend_repro.predictions.image_steps import Steps
+from pointrend_repro.predictions.in_parts import LIST, Work, write_in_parts
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSettings
 
@@ -26,7 +24,6 @@ from pointrend_repro.settings.selective_search import SelectiveSearchInferenceSe
 CATEGORY_ID = 1
 
 Boxes = list[tuple[list[int], float]]  # xywh, and score
-Mapping = Callable[..., Iterable[Boxes]]
 
 
 def write_proposals(
@@ -60,40 +57,28 @@ def write_proposals(
             predicted_data(dataset),
         ]
     )
-    with _searching(processes) as mapping:
-        find = partial(_of_record, settings=settings)
-        make = partial(_entries, find=find, mapping=mapping)
-        write_in_parts(path, dataset.images, make, made_from=made_from)
-
-
-@contextlib.contextmanager
-def _searching(processes: int) -> Iterator[Mapping]:
-    """Yield what applies a function to images in their order, in some processes."""
-    if processes == 1:
-        yield map
-        return
-    # A new process each: a copy of this one would have its threads' locks, but not its threads.
-    with multiprocessing.get_context("spawn").Pool(processes, cv2.setNumThreads, (1,)) as pool:
-        yield pool.imap
-
-
-def _entries(
-    records: Sequence[ImageRecord], find: Callable[[ImageRecord], Boxes], mapping: Mapping
-) -> Iterator[dict[str, Any]]:
-    for record, boxes in zip(records, mapping(find, records), strict=True):
-        for box, score in boxes:
-            yield {
-                "image_id": record.id,
-                "category_id": CATEGORY_ID,
-                "bbox": box,
-                "score": score,
-            }
+    steps = Steps(partial(_of_record, settings=settings), _found, _entries)
+    work = Work(workers=processes if processes > 1 else 0, made_from=made_from)
+    write_in_parts(path, dataset.images, steps, LIST, work)
 
 
 def _of_record(record: ImageRecord, settings: SelectiveSearchInferenceSettings) -> Boxes:
+    cv2.setNumThreads(1)  # there are as many processes as threads are asked for
     # The order of an image's boxes does not depend on the other images.
     rng = np.random.default_rng([settings.seed, abs(record.id)])
     return best_boxes(read_record(record), settings, rng)
+
+
+def _found(record: ImageRecord, boxes: Boxes) -> tuple[int, Boxes]:
+    return record.id, boxes
+
+
+def _entries(found: tuple[int, Boxes]) -> list[dict[str, Any]]:
+    image_id, boxes = found
+    return [
+        {"image_id": image_id, "category_id": CATEGORY_ID, "bbox": box, "score": score}
+        for box, score in boxes
+    ]
 
 
 def best_boxes(

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -13,19 +14,32 @@ from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.proposal_model import ProposalModel
 from pointrend_repro.modeling.views import View, detect_in_views
 from pointrend_repro.predictions.proposals import Boxes
-from pointrend_repro.settings.at_test import views_at_test
+from pointrend_repro.settings.at_test import DetectionAtTest, views_at_test
 from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
+
+
+def see(image: NDArray[np.uint8], settings: InputSettings, test: DetectionAtTest) -> list[Tensor]:
+    """Resize an RGB image (H, W, 3) for each view of a test, (3, H', W') uint8; none is mirrored.
+
+    Args:
+        settings: the model's, unless `test` asks for other sizes.
+    """
+    return [inference_image(image, size) for size, _ in views_at_test(settings, test)]
 
 
 def find_in_views(
     saved: SavedModel,
-    image: NDArray[np.uint8],
+    seen: list[Tensor],
+    size: tuple[int, int],
     settings: InferenceSettings,
     proposals: Boxes | None = None,
 ) -> Detections:
-    """Detect in all views of an RGB image (H, W, 3) that `settings.test` asks for.
+    """Detect in all views of an image that `settings.test` asks for.
 
     Args:
+        seen: what `see` returns of it.
+        size: of the image, (H, W).
         proposals: (P, 4), xyxy in pixels of the image; none: the model's own.
 
     Returns:
@@ -39,12 +53,11 @@ def find_in_views(
             f"test: models of family {saved.model.settings.family} see an image once: leave out "
             "flip and more_short_edges_px"
         )
-    size = (image.shape[0], image.shape[1])
     device = saved.model.backbone.pixel_mean.device
     views = []
-    for seen_at, flip in views_at_test(saved.input, settings.test):
-        seen = inference_image(image, seen_at).to(device)
-        views.append(View(seen.flip(2) if flip else seen, flip, size))
+    for tensor, (_, flip) in zip(seen, views_at_test(saved.input, settings.test), strict=True):
+        pixels = tensor.to(device)
+        views.append(View(pixels.flip(2) if flip else pixels, flip, size))
     given = None
     if proposals is not None:
         given = torch.from_numpy(move_boxes(proposals, size, size)).to(device)

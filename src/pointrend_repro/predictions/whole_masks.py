@@ -6,6 +6,7 @@ cells that are foreground is enlarged, since nothing outside it can be.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,19 +14,20 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
-from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.checkpoints.saved_models import SavedModel
-from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.modeling.paste import MaskWindow
 from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.solov2.targets import MASK_STRIDE
+from pointrend_repro.predictions.image_steps import Steps
+from pointrend_repro.predictions.in_parts import ALONE, LIST, Work, write_in_parts
 from pointrend_repro.predictions.instances import Instances, require_same_categories
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.at_test import input_at_test
+from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.solov2 import SoloInferenceSettings
 
 # Cells around the foreground that bilinear interpolation can read beside it.
@@ -66,7 +68,11 @@ def predict_image(
 
 
 def write_results(
-    saved: SavedModel, dataset: CocoDataset, settings: SoloInferenceSettings, path: Path
+    saved: SavedModel,
+    dataset: CocoDataset,
+    settings: SoloInferenceSettings,
+    path: Path,
+    work: Work = ALONE,
 ) -> None:
     """Predict every image of a data set and write COCO results as a JSON list.
 
@@ -77,21 +83,66 @@ def write_results(
             image cannot be read or its size differs from its record's.
     """
     require_same_categories(saved, dataset)
-    write_json_list(path, _results(saved, dataset, settings))
+
+    def find(record: ImageRecord, seen: Tensor) -> "_Found":
+        return _find(saved, seen, (record.height, record.width), settings, record.id)
+
+    categories = [category for category, _ in saved.categories]
+    entries = partial(_results, categories=categories, threshold=settings.mask_threshold)
+    read = partial(_read, size=input_at_test(saved.input, settings.test))
+    write_in_parts(path, dataset.images, Steps(read, find, entries), LIST, work)
 
 
-def _results(
-    saved: SavedModel, dataset: CocoDataset, settings: SoloInferenceSettings
-) -> Iterator[dict[str, Any]]:
-    for record in track(dataset.images, "predicting"):
-        for found in find_masks(saved, read_record(record), settings):
-            yield {
-                "image_id": record.id,
-                "category_id": saved.categories[found.label][0],
-                "bbox": found.box,
-                "score": found.score,
-                "segmentation": encode_window(found.window, record.height, record.width),
-            }
+class _Found(NamedTuple):
+    """What is found in an image, (H, W) on disk, that is seen as (H', W'), on the CPU."""
+
+    image_id: int
+    sizes: tuple[tuple[int, int], tuple[int, int]]  # seen, and on disk
+    scores: Tensor
+    labels: Tensor
+    probabilities: Tensor
+
+
+def _read(record: ImageRecord, size: InputSettings) -> Tensor:
+    return inference_image(read_record(record), size)
+
+
+def _find(
+    saved: SavedModel,
+    seen: Tensor,
+    size: tuple[int, int],
+    settings: SoloInferenceSettings,
+    image_id: int = 0,
+) -> _Found:
+    device = saved.model.backbone.pixel_mean.device
+    with computing_in(settings.test.precision, device):
+        (found,) = saved.model.detect([seen.to(device)], settings)
+    sizes = (seen.shape[1], seen.shape[2]), size
+    parts = found.scores, found.labels, found.probabilities
+    return _Found(image_id, sizes, *(part.cpu() for part in parts))
+
+
+def _results(found: _Found, categories: list[int], threshold: float) -> list[dict[str, Any]]:
+    height, width = found.sizes[1]
+    return [
+        {
+            "image_id": found.image_id,
+            "category_id": categories[mask.label],
+            "bbox": mask.box,
+            "score": mask.score,
+            "segmentation": encode_window(mask.window, height, width),
+        }
+        for mask in _masks(found, threshold)
+    ]
+
+
+def _masks(found: _Found, threshold: float) -> Iterator[WholeMask]:
+    for score, label, probabilities in zip(
+        found.scores.tolist(), found.labels.tolist(), found.probabilities, strict=True
+    ):
+        window = enlarge(probabilities, *found.sizes, threshold=threshold)
+        if window.columns.size:
+            yield WholeMask(score, label, window)
 
 
 def find_masks(
@@ -105,16 +156,8 @@ def find_masks(
         settings: how to predict.
     """
     seen = inference_image(image, input_at_test(saved.input, settings.test))
-    device = saved.model.backbone.pixel_mean.device
-    with computing_in(settings.test.precision, device):
-        (found,) = saved.model.detect([seen.to(device)], settings)
-    sizes = (seen.shape[1], seen.shape[2]), (image.shape[0], image.shape[1])
-    for score, label, probabilities in zip(
-        found.scores.tolist(), found.labels.tolist(), found.probabilities, strict=True
-    ):
-        window = enlarge(probabilities, *sizes, threshold=settings.mask_threshold)
-        if window.columns.size:
-            yield WholeMask(score, label, window)
+    found = _find(saved, seen, (image.shape[0], image.shape[1]), settings)
+    return _masks(found, settings.mask_threshold)
 
 
 def enlarge(

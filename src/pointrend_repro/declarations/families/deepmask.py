@@ -36,6 +36,7 @@ FAMILY = Family(
     example_settings="pointrend_repro.data.patch_sampling:patch_sampling",
     identity="pointrend_repro.data.training_splits:objects",
     predict="pointrend_repro.predictions.mask_proposals:write_proposals",
+    takes_work=True,
     predict_image="pointrend_repro.predictions.mask_proposals:predict_image",
     leaves_unused=lambda _: False,
     architecture=_architecture,

@@ -58,6 +58,7 @@ FAMILY = Family(
     make_example="pointrend_repro.data.examples:training_example",
     identity="pointrend_repro.data.training_splits:objects",
     predict="pointrend_repro.predictions.instances:write_results",
+    takes_work=True,
     predict_image="pointrend_repro.predictions.instances:predict_image",
     leaves_unused=_leaves_unused,
     architecture=_architecture,

@@ -38,6 +38,7 @@ FAMILY = Family(
     identity="pointrend_repro.data.training_splits:label_file",
     parameter_groups="pointrend_repro.training.parameter_groups:with_faster_decoder",
     predict="pointrend_repro.predictions.label_maps:write_label_maps",
+    takes_work=True,
     predict_image="pointrend_repro.predictions.label_maps:predict_image",
     is_joined=True,
     leaves_unused=_leaves_unused,

@@ -30,6 +30,7 @@ FAMILY = Family(
     make_example="pointrend_repro.data.examples:training_example",
     identity="pointrend_repro.data.training_splits:objects",
     predict="pointrend_repro.predictions.whole_masks:write_results",
+    takes_work=True,
     predict_image="pointrend_repro.predictions.whole_masks:predict_image",
     leaves_unused=lambda _: False,
     architecture=_architecture,

@@ -1,6 +1,7 @@
 """From a trained model, or several together, to predictions of the validation images."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from pointrend_repro.data.fingerprint import predicted_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
+from pointrend_repro.pipeline.steps.sharing import ONE_CORE, Cores, Sharing, of_one_rank
 from pointrend_repro.settings.at_test import in_force
 from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 from pointrend_repro.settings.schedule import OWN_ENGINE, Engine
@@ -34,8 +36,11 @@ def run_prediction(
     others: Mapping[Path, AnyModelSettings] | None = None,
     boxes: "GivenFile | None" = None,
     split: Split = "val",
+    cores: Cores = ONE_CORE,
 ) -> None:
     """Predict a split of a data set with a trained model, or with several together.
+
+    Under `torchrun` several processes do so; their number changes no byte.
 
     Args:
         configured: the variant's settings, which must be those that the model was trained with.
@@ -44,32 +49,82 @@ def run_prediction(
         boxes: the predictions whose boxes the model is given, if it is given any.
         split: whose images to predict; those of training are for other trainings to read.
         output: a file in COCO's results format or, for a semantic model, a folder of label images.
+        cores: of this machine, for all of those processes on it.
 
     Raises:
         DamagedError: a model, or what it is given, does not match its record.
-        UserError: a model or the data are missing or faulty.
+        UserError: a model or the data are missing or faulty, or another process has failed.
     """
-    origin, model_digest = require_as_recorded(model, "train")
-    from pointrend_repro.engines.choosing import predictor_of
-    from pointrend_repro.pipeline.together import loads_model, put_together
+    from pointrend_repro.predictions.ranks import launched_ranks
 
-    predict = predictor_of(_engine_of(origin), settings)
-    remove_leftovers(output.parent, output.name)
+    models = _Models(model, configured, others or {}, device)
+    with launched_ranks(device) as ranks:
+        made = {"inference": inference} | of_split(split)
+        _predict(
+            models, settings, (data, split), boxes, output, Sharing(cores, ranks, device), made
+        )
+        ranks.meet()
+
+
+def _predict(
+    models: "_Models",
+    settings: AnyInferenceSettings,
+    images: tuple[DataPaths, Split],
+    boxes: "GivenFile | None",
+    output: Path,
+    sharing: "Sharing",
+    made: dict[str, str],
+) -> None:
+    """Predict this process's share; the main one also joins all shares and writes the record."""
+    from pointrend_repro.engines.choosing import predictor_of, takes_work
+
     values = settings.model_dump(mode="json")
-    finish = start_record(settings=values, seed=None, device=device_name(device))
-    load = loads_model(model, device, configured=configured, family=settings.family)
-    predicting, together = put_together(load, settings, others or {}, device)
-    dataset, read = read_split(settings, data, split)
+    finish = start_record(settings=values, seed=None, device=device_name(models.device))
+    with sharing.ranks.main_first():
+        origin, model_digest = require_as_recorded(models.model, "train")
+        engine = _engine_of(origin)
+        predict = predictor_of(engine, settings)
+        if sharing.ranks.is_main:
+            remove_leftovers(output.parent, output.name)
+        predicting, together = models.load(settings)
+        dataset, read = read_split(settings, *images)
+        options, given = ({}, {}) if boxes is None else boxes.read(dataset, images[1], origin)
     tested_with = _tested_with(predicting, settings)
-    used = {"tested_with": tested_with, "input_digest": model_digest} | read
-    options, given = ({}, {}) if boxes is None else boxes.read(dataset, split, origin)
+    used = {"tested_with": tested_with, "input_digest": model_digest} | read | together | given
+    if takes_work(engine, settings):
+        options["work"] = sharing.work(dataset.images, [values, made, engine, used])
 
-    def record(made: str) -> dict[str, Any]:
-        step = finish() | used | together | given | {"output_digest": made}
-        return origin | {"inference": inference} | of_split(split) | {"predict": step}
+    def record(made_digest: str) -> dict[str, Any]:
+        step = finish() | used | sharing.told(options.get("work")) | {"output_digest": made_digest}
+        return origin | made | {"predict": step}
 
-    with origin_written_last(output, record):
-        predict(predicting, dataset, settings, output, **options)
+    if sharing.ranks.is_main:
+        with origin_written_last(output, record):
+            predict(predicting, dataset, settings, output, **options)
+    elif "work" in options:
+        with of_one_rank():
+            predict(predicting, dataset, settings, output, **options)
+
+
+@dataclass(frozen=True)
+class _Models:
+    """The models that predict, on a device; arguments of `run_prediction`."""
+
+    model: Path
+    configured: AnyModelSettings | None
+    others: Mapping[Path, AnyModelSettings]
+    device: str
+
+    def load(
+        self, settings: AnyInferenceSettings
+    ) -> "tuple[SavedModel | Ensemble, dict[str, Any]]":
+        """Return what predicts, and what the record says of models beside the variant's own."""
+        from pointrend_repro.pipeline.together import loads_model, put_together
+
+        load = loads_model(
+            self.model, self.device, configured=self.configured, family=settings.family
+        )
+        return put_together(load, settings, self.others, self.device)
 
 
 def of_split(split: Split) -> dict[str, str]:
