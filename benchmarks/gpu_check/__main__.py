@@ -3,8 +3,8 @@
     python -m benchmarks.gpu_check [--device cuda|cpu] [--quick] [--seconds 570] [--output FOLDER]
 
 `--device cpu --quick` tries the check itself where there is no GPU: its numbers say nothing, and
-are not written to benchmarks/results/. The exit code is 1 if a stage failed or did not end in time, and
-2 if there is no such device.
+are not written to benchmarks/results/. The exit code is 1 if a stage failed or did not end in time,
+and 2 if there is no such device.
 """
 
 import argparse

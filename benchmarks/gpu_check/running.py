@@ -4,6 +4,7 @@ A GPU's error leaves its process unusable, and a hanging kernel cannot be interr
 be ended, and the next stage starts in a fresh one.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -123,10 +124,8 @@ def _finish(running: _Running) -> dict[str, Any]:
 
 def _end_all_of(process: subprocess.Popen[bytes]) -> None:
     """End a process, if it still runs, and all that it has started and not ended."""
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended; so says macOS
         os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):  # the second: macOS, of one that has ended
-        pass
     process.wait()
 
 

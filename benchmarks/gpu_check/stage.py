@@ -38,6 +38,7 @@ class Asked:
 
     @property
     def is_quick(self) -> bool:
+        """Whether only the check itself is tried."""
         return self.size == "quick"
 
     def tell(self, **found: Any) -> None:

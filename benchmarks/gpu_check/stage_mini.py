@@ -1,8 +1,8 @@
 """The first training of preset `mini`, predicted and scored by the commands of the pipeline.
 
-Its AP stands beside that of the same training on a CPU, from docs/evidence/metrics.csv. They are not
-equal to the last digit: sums are in another order, and random numbers are a GPU's own. (Quick: a few
-updates of `smoke`.)
+Its AP stands beside that of the same training on a CPU, from docs/evidence/metrics.csv. They are
+not equal to the last digit: sums are in another order, and random numbers are a GPU's own. (Quick:
+a few updates of `smoke`.)
 """
 
 import csv
