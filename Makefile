@@ -11,11 +11,14 @@ CORES ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 # Commands of the rules are found beside the Python that runs them.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Of `make gpu-check`: what PYTHON says, or else .venv's, if there is one; it needs torch with CUDA,
+# and no network. PYTHONPATH is for a Python that does not have this package.
+GPU_PYTHON = PYTHONPATH="$(CURDIR)/src:$$PYTHONPATH" $(if $(filter-out file,$(origin PYTHON)),$(PYTHON),$(or $(wildcard $(BIN)/python),$(PYTHON)))
 # "12 of 127 steps (9%): Training ...", and everything from an error on.
 QUIETLY := --quiet host reason
 A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
-.PHONY: help setup smoke smoke-papers test slurm-test lint site schemas package lock clean
+.PHONY: help setup smoke smoke-papers test slurm-test gpu-check lint site schemas package lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -47,6 +50,9 @@ test: .venv/.ready lint ## style, types, and all tests that this machine can run
 slurm-test: .venv/.ready ## interrupted trainings on a Slurm that the tests start; takes minutes
 	@.ci/install-slurm
 	@$(RUN) pytest -m needs_slurm tests/slurm
+
+gpu-check: ## all that has to be looked at on a GPU, in under ten minutes; QUICK=1 tries it on a CPU
+	@$(GPU_PYTHON) -m benchmarks.gpu_check $(if $(QUICK),--device cpu --quick)
 
 lint: .venv/.ready ## style and types only
 	@$(RUN) ruff check

@@ -3,7 +3,8 @@
     python -m benchmarks.write_page
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a case's, whose results
-are `NAME_<device>_<threads>.json`, or one of those of growth.
+are `NAME_<device>_<threads>.json`, one of those of growth, or `gpu_...`, whose rows are from
+`gpu_check_<device>.json` (`make gpu-check`).
 """
 
 import json
@@ -11,6 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.gpu_check.page import gpu_table
 from benchmarks.growth_figure import growth_table
 from benchmarks.many_predictions import growth_rows
 from benchmarks.whole_data_set import rows_of
@@ -37,6 +39,8 @@ def filled(page: str, results: Path = RESULTS) -> str:
 
 def table(name: str, results: Path = RESULTS) -> str:
     """Return the table of a case's results, or of the mask head's growth, as Markdown."""
+    if name.startswith("gpu_"):
+        return gpu_table(name, results)
     paths = sorted(results.glob(f"{name}_*_[0-9]*.json"))
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if name == "mask_head_growth":

@@ -1,21 +1,17 @@
 """Every kind of model trains and predicts with all tensors on one device other than the CPU."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.gpu_check.one_model import Example, make_example, prediction, step
 from kinds_of_models import draw_few, kinds
 from pointrend_repro.checkpoints.loading import new_model
-from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.config.papers import list_papers
-from pointrend_repro.data.batches import MicroBatch, to_device
-from pointrend_repro.data.images import read_image
-from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.predictions.by_default import default_inference
+from pointrend_repro.modeling.conv_norm import ConvNorm
 from pointrend_repro.settings.instances import InferenceSettings
 from pretend_gpu import GPU, OnGpu, counted, pretended_gpu
 
@@ -28,56 +24,30 @@ def few_images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return draw_few(GRID, tmp_path_factory.mktemp("few"))
 
 
-def an_example(settings: Any, paths: Any) -> tuple[Any, Any, Any, Path]:
-    family = family_of(settings)
-    dataset = family.function(family.read)(paths, "train")
-    records = family.training_records(dataset, settings)
-    given = {}
-    if getattr(settings.model, "given_proposals", False):
-        given["proposals"] = np.array([[4, 4, 40, 40], [10, 8, 60, 50]], np.float32)
-    make = family.example_maker(settings, records)
-    image, target = make(records[0], rng=np.random.default_rng(0), **given)
-    return image, target, dataset, records[0].path
-
-
-def losses_and_gradients(model: torch.nn.Module, batch: MicroBatch) -> dict[str, Any]:
-    model.train()
-    torch.manual_seed(0)
-    losses = model(batch.images, batch.targets)
-    torch.stack(list(losses.values())).sum().backward()
-    found: dict[str, Any] = {f"loss {name}": loss.detach() for name, loss in losses.items()}
+def losses_and_gradients(
+    model: torch.nn.Module, example: Example, device: torch.device
+) -> dict[str, Any]:
+    found: dict[str, Any] = step(model, example, device)
+    found = {f"loss {name}": loss for name, loss in found.items()}
     return found | {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
-
-
-def found_in(model: torch.nn.Module, settings: Any, saved: tuple[Any, Any], image: Any) -> Any:
-    model.eval()
-    family, (categories, keypoints) = family_of(settings), saved
-    whole = SavedModel(model, settings.input, categories, keypoints)
-    return family.function(family.predict_image)(whole, image, default_inference(whole))
 
 
 @pytest.mark.parametrize(("dataset", "variant"), list(kinds(GRID)))
 def test_training_and_prediction_are_those_of_the_cpu(
     few_images: dict[str, Any], dataset: str, variant: str
 ) -> None:
-    settings = GRID.training_settings(dataset, variant)
-    image, target, data, file = an_example(settings, few_images[dataset])
-    batch = MicroBatch([image], [target], 1.0, 0)
-    torch.manual_seed(0)
-    model = build_model(settings.model, len(data.categories))
+    example = make_example(GRID.training_settings(dataset, variant), few_images[dataset])
+    model = example.model()
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    expected = losses_and_gradients(model, batch)
+    expected = losses_and_gradients(model, example, torch.device("cpu"))
     model.load_state_dict(weights)  # batch normalisation has learnt statistics
-    saved = [(c.id, c.name) for c in data.categories], getattr(data, "keypoints", None)
-    predicts = not getattr(settings.model, "given_proposals", False)
-    pixels = read_image(file)
-    found_here = vars(found_in(model, settings, saved, pixels)) if predicts else {}
+    found_here = prediction(model, example) if example.predicts else {}
     with pretended_gpu():
-        there = build_model(settings.model, len(data.categories)).to(GPU)
+        there = example.model().to(GPU)
         there.load_state_dict({name: value.to(GPU) for name, value in weights.items()})
-        found = losses_and_gradients(there, to_device(batch, GPU))
+        found = losses_and_gradients(there, example, GPU)
         there.load_state_dict({name: value.to(GPU) for name, value in weights.items()})
-        found_there = vars(found_in(there, settings, saved, pixels)) if predicts else {}
+        found_there = prediction(there, example) if example.predicts else {}
     assert set(found) == set(expected)
     for name, value in found.items():
         assert isinstance(value, OnGpu), name
@@ -125,12 +95,56 @@ def test_an_image_asks_a_gpu_for_no_more_than_it_did() -> None:
     image = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 192, 256), np.uint8))
     with pretended_gpu(), torch.no_grad():
         model, there = model.to(GPU), image.to(GPU)
+        features = model.backbone([there])  # norms are folded into the weights once
         with counted() as of_trunk:
             model.backbone([there])
         with counted() as of_image:
             (found,) = model.detect([there], InferenceSettings(), None)
+        with counted() as of_masks:
+            model.mask_head.predict(features, [found.boxes], [found.labels], InferenceSettings())
     assert len(found.boxes) == 100
     assert not of_trunk.waits
-    assert of_trunk.kernels.total() <= 458
-    assert of_image.kernels.total() <= 1442
-    assert of_image.waits.total() <= 12
+    assert of_trunk.kernels.total() <= 140
+    assert not of_masks.waits
+    assert of_masks.kernels.total() <= 464
+    assert of_image.kernels.total() <= 888
+    assert of_image.waits.total() <= 5
+    assert "_to_copy" not in of_image.waits  # nothing is copied to the host before the end
+
+
+def test_folded_norms_follow_the_weights_and_change_no_number() -> None:
+    torch.manual_seed(0)
+    conv = ConvNorm(3, 4, 3, norm="frozen_bn").eval()
+    conv.norm.running_mean.normal_()
+    x = torch.rand(1, 3, 8, 8)
+
+    def on_a_gpu() -> torch.Tensor:
+        found: torch.Tensor = conv(x.to(GPU))
+        return found.cpu()
+
+    with pretended_gpu(), torch.no_grad():
+        for change in (None, conv.weight, conv.norm.bias, conv.norm.running_var):
+            conv.to("cpu")
+            if change is not None:
+                change.add_(0.5)
+            expected = conv(x)
+            conv.to(GPU)
+            torch.testing.assert_close(on_a_gpu(), expected, rtol=0, atol=0)
+            torch.testing.assert_close(on_a_gpu(), expected, rtol=0, atol=0)
+        conv.weight.mul_(2)  # where it is
+        conv.norm.bias.zero_()
+        found = on_a_gpu()
+        conv.to("cpu")
+        torch.testing.assert_close(found, conv(x), rtol=0, atol=0)
+
+
+def test_training_folds_norms_anew() -> None:
+    conv = ConvNorm(3, 4, 3, norm="fixed_statistics_bn")
+    with pretended_gpu():
+        conv.to(GPU)
+        x = torch.rand(1, 3, 8, 8, device=GPU)
+        with torch.no_grad():
+            conv.eval()(x)
+        conv.train()(x).sum().backward()
+    assert conv.weight.grad is not None
+    assert conv.norm.weight.grad is not None

@@ -29,7 +29,8 @@ def choose_proposals(
     """
     boxes = clip_boxes(boxes, image_size)
     # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
-    keep = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
+    sound = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
+    keep = torch.nonzero(sound).squeeze(1)  # once: the host waits for a GPU at each boolean index
     boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
     best = suppress(boxes, scores, levels, iou)[:most]
     return boxes[best], scores[best]
@@ -52,9 +53,10 @@ def choose_boxes(
         scores: (P, K), their probabilities.
     """
     finite = boxes.isfinite().flatten(1).all(1) & scores.isfinite().all(1)
-    boxes, scores = clip_boxes(boxes[finite], image_size), scores[finite]
-    box_index, labels = torch.nonzero(scores > settings.score_threshold, as_tuple=True)
-    boxes, scores = boxes[box_index, labels], scores[box_index, labels]
+    likely = finite.unsqueeze(1) & (scores > settings.score_threshold)
+    box_index, labels = torch.nonzero(likely, as_tuple=True)
+    boxes = clip_boxes(boxes[box_index, labels], image_size)
+    scores = scores[box_index, labels]
     if nms == "soft_linear":
         least = settings.score_threshold
         keep, lowered = soft_suppress(boxes, scores, labels, iou=settings.nms_iou, least=least)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pointrend_repro.modeling.backbone import PYRAMID_STRIDES
+from pointrend_repro.modeling.boxes import is_being_exported
 from pointrend_repro.modeling.roi_operations import RoiOperation, roi_operation
 from pointrend_repro.settings.instances import RoiLayerSettings
 
@@ -45,7 +46,7 @@ class RoiLayer:
             ((name, stride),) = self.strides.items()
             return self.crop(features[name], rois, resolution, stride)
         chosen = _map_of_each(rois[:, 1:], list(self.strides.values()))
-        of_map = [torch.nonzero(chosen == i).squeeze(1) for i in range(len(self.strides))]
+        of_map = _boxes_of_each_map(chosen, len(self.strides))
         crops = [
             self.crop(features[name], rois[here], resolution, stride)
             for (name, stride), here in zip(self.strides.items(), of_map, strict=True)
@@ -67,6 +68,15 @@ def with_batch_index(boxes: list[Tensor]) -> Tensor:
     """Return (R, 5): each box with its image's number in front, as torchvision's ops expect it."""
     numbers = [b.new_full((b.shape[0], 1), float(i)) for i, b in enumerate(boxes)]
     return torch.cat([torch.cat(numbers), torch.cat(boxes)], dim=1)
+
+
+def _boxes_of_each_map(chosen: Tensor, maps: int) -> tuple[Tensor, ...] | list[Tensor]:
+    """Return the indices of the boxes whose map is the first, the second, ..."""
+    if is_being_exported():  # a graph's parts have no sizes that a list could hold
+        return [torch.nonzero(chosen == i).squeeze(1) for i in range(maps)]
+    # All sizes at once: the host waits for a GPU at each of them otherwise.
+    counts = (chosen == torch.arange(maps, device=chosen.device).unsqueeze(1)).sum(1).tolist()
+    return chosen.argsort(stable=True).split(counts)
 
 
 def _map_of_each(boxes: Tensor, strides: list[int]) -> Tensor:

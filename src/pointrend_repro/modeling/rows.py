@@ -75,14 +75,22 @@ def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) ->
     Returns:
         Neighbours of R * P points, in rows of a table (maps * height * width, C).
     """
+    # Both axes and all four cells at once: on a GPU each operation is a launch. What there are two
+    # of comes first, as a CPU is slow with short last dimensions.
+    sides = points.new_tensor([width, height]).view(2, 1, 1)
     # A cell's centre is at + 0.5, as with align_corners=False.
-    left, right = _around(points[..., 0] * width - 0.5, width)
-    top, bottom = _around(points[..., 1] * height - 0.5, height)
+    position = torch.stack([points[..., 0] * width, points[..., 1] * height]) - 0.5
+    before = position.floor()
+    share = position - before
+    cell = torch.stack([before, before + 1])  # (2, 2, R, P): before or after, x or y
+    inside = (cell >= 0) & (cell < sides)
+    # A diverged model must get as far as its loss, which names the images: the weight stays NaN.
+    row = cell.nan_to_num().clamp(min=0).minimum(sides - 1).long()
+    weight = torch.stack([1 - share, share]) * inside
     first = (maps * (height * width)).unsqueeze(1)
-    pairs = [(v, h) for v in (top, bottom) for h in (left, right)]
-    cells = torch.stack([first + v.cell * width + h.cell for v, h in pairs], dim=2)
-    weights = torch.stack([v.weight * h.weight for v, h in pairs], dim=2)
-    return Neighbours(cells.view(-1, 4), weights.view(-1, 4))
+    cells = (first + row[:, 1] * width).unsqueeze(1) + row[:, 0]
+    weights = weight[:, 1].unsqueeze(1) * weight[:, 0]
+    return Neighbours(*(each.permute(2, 3, 0, 1).reshape(-1, 4) for each in (cells, weights)))
 
 
 def neighbours_in_boxes(
@@ -104,22 +112,3 @@ def neighbours_in_boxes(
     extent = points.new_tensor([width * stride, height * stride])
     where = image_points(points, torch.cat(boxes)) / extent
     return neighbours_in_maps(where, torch.cat(numbers), height, width)
-
-
-class _Side(NamedTuple):
-    cell: Tensor
-    weight: Tensor
-
-
-def _around(position: Tensor, cells: int) -> tuple[_Side, _Side]:
-    """Return the cells before and after positions on an axis; those outside get weight 0."""
-    before = position.floor()
-    share = position - before
-    return _inside(before, 1 - share, cells), _inside(before + 1, share, cells)
-
-
-def _inside(cell: Tensor, weight: Tensor, cells: int) -> _Side:
-    inside = (cell >= 0) & (cell < cells)
-    # A diverged model must get as far as its loss, which names the images: the weight stays NaN.
-    row = cell.nan_to_num().clamp(0, cells - 1)
-    return _Side(row.long(), weight * inside)

@@ -1,0 +1,1 @@
+"""All that has to be looked at on a GPU, in one command of under ten minutes: `make gpu-check`."""
