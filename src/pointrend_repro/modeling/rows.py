@@ -22,19 +22,21 @@ class Neighbours(NamedTuple):
     """The four cells around each point.
 
     Attributes:
-        cells: (N, 4) int64, rows of a table.
-        weights: (N, 4), of each row; they sum to 1 inside a map.
+        cells: (4 N,) int64, rows of a table, four for each point.
+        weights: (4 N,), of each row; those of a point sum to 1 inside a map.
+        starts: (N,) int64, where a point's four begin.
     """
 
     cells: Tensor
     weights: Tensor
+    starts: Tensor
 
 
 def sample_rows(rows: Tensor, neighbours: Neighbours) -> Tensor:
     """Interpolate a table (cells, C) at points: (N, C)."""
     weights = neighbours.weights.to(rows.dtype)
     sampled: Tensor = F.embedding_bag(
-        neighbours.cells, rows, per_sample_weights=weights, mode="sum"
+        neighbours.cells, rows, neighbours.starts, per_sample_weights=weights, mode="sum"
     )
     return sampled
 
@@ -79,18 +81,19 @@ def neighbours_in_maps(points: Tensor, maps: Tensor, height: int, width: int) ->
     # of comes first, as a CPU is slow with short last dimensions.
     sides = points.new_tensor([width, height]).view(2, 1, 1)
     # A cell's centre is at + 0.5, as with align_corners=False.
-    position = torch.stack([points[..., 0] * width, points[..., 1] * height]) - 0.5
+    position = points.permute(2, 0, 1) * sides - 0.5
     before = position.floor()
     share = position - before
     cell = torch.stack([before, before + 1])  # (2, 2, R, P): before or after, x or y
     inside = (cell >= 0) & (cell < sides)
     # A diverged model must get as far as its loss, which names the images: the weight stays NaN.
-    row = cell.nan_to_num().clamp(min=0).minimum(sides - 1).long()
+    row = torch.where(inside, cell, 0).long()
     weight = torch.stack([1 - share, share]) * inside
     first = (maps * (height * width)).unsqueeze(1)
     cells = (first + row[:, 1] * width).unsqueeze(1) + row[:, 0]
     weights = weight[:, 1].unsqueeze(1) * weight[:, 0]
-    return Neighbours(*(each.permute(2, 3, 0, 1).reshape(-1, 4) for each in (cells, weights)))
+    cells, weights = (each.permute(2, 3, 0, 1).flatten() for each in (cells, weights))
+    return Neighbours(cells, weights, torch.arange(0, cells.numel(), 4, device=cells.device))
 
 
 def neighbours_in_boxes(
