@@ -45,7 +45,7 @@ def table(name: str, results: Path = RESULTS) -> str:
     records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     if name == "mask_head_growth":
         return growth_table(records[0])
-    if name in ("many_predictions_growth", "scoring_5000"):
+    if name in ("many_predictions_growth", "scoring_5000", "scoring_50000"):
         return growth_rows(records[0])
     if name == "whole_data_set":
         return rows_of(records[0]) if records else "Not measured yet."
