@@ -104,6 +104,9 @@ def test_who_stops_early_leaves_no_worker() -> None:
 def slowly(folder: str) -> None:
     """Predict without end, after noting which processes do so."""
 
+    # As in a shell: what runs in the background of a script ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def find(_: Number, seen: int) -> int:
         pids = [str(each.pid) for each in multiprocessing.active_children()]
         Path(folder, "pids.part").write_text(" ".join(pids))
