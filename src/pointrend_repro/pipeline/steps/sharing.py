@@ -41,8 +41,8 @@ class Cores:
         """Return how many workers each of some processes has for so many images.
 
         With a GPU, all its cores but one, from which it is fed, unless there are fewer than 50
-        images. On a CPU none: reading and encoding take a tenth of the time there, and a core that
-        computes the model instead is never idle.
+        images. On a CPU none: reading and encoding take a hundredth of the time there
+        (docs/performance.md), and a core that computes the model instead is never idle.
         """
         if self.workers is not None:
             return self.workers
