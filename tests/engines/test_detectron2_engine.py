@@ -193,7 +193,10 @@ def _same_detections(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -
         np.testing.assert_allclose(a["bbox"], b["bbox"], atol=0.05)
         assert a["score"] == pytest.approx(b["score"], abs=1e-4)
         if a["segmentation"] != b["segmentation"]:  # of empty masks there is no IoU
-            assert iou([a["segmentation"]], [b["segmentation"]], [0]).item() > 0.98
+            overlap = iou([a["segmentation"]], [b["segmentation"]], [0]).item()
+            both = area([a["segmentation"], b["segmentation"]]).sum()
+            pixels = both * (1 - overlap) / (1 + overlap)  # that only one of them has
+            assert overlap > 0.98 or pixels < 1.5, (overlap, pixels)  # rounding may decide one
     assert any(area([a["segmentation"]]).item() > 0 for a in ours)
 
 
