@@ -1,7 +1,5 @@
 """The figures of a preset, as the page shows them: read, checked and made small enough to embed."""
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import FigureRecord
+from pointrend_repro.reporting.embedded import jpeg_url
 
 # Photographs as PNG would make the page ten times as large; print uses the files beside it.
 _JPEG_QUALITY = 88
@@ -65,8 +64,4 @@ def _load(png: Path, preset: str, name: str) -> ShownFigure | None:
     advice = "draw the figure again"
     with opened_picture(png, otherwise="not a whole picture", advice=advice) as image:
         picture = image.convert("RGB")
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    width, height = picture.size
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
-    return ShownFigure(record, f"data:image/jpeg;base64,{text}", width, height)
+    return ShownFigure(record, jpeg_url(picture, quality=_JPEG_QUALITY), *picture.size)

@@ -1,7 +1,5 @@
 """Sample predictions that trainings have left, as strips on the page; there may be none."""
 
-import base64
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
+from pointrend_repro.reporting.embedded import jpeg_url
 
 _SHOWN = 3  # of a training: an early one, one in between, and the last
 _WIDTH_PX = 960
@@ -96,8 +95,5 @@ def _strip(path: Path, file: str) -> Strip:
     with opened_picture(path, otherwise="not a whole picture", advice="remove it") as image:
         picture = image.convert("RGB")
     picture.thumbnail((_WIDTH_PX, _WIDTH_PX), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    text = base64.b64encode(buffer.getvalue()).decode("ascii")
     updates = int(path.stem.removeprefix("after_"))
-    return Strip(updates, file, f"data:image/jpeg;base64,{text}", *picture.size)
+    return Strip(updates, file, jpeg_url(picture, quality=_JPEG_QUALITY), *picture.size)
