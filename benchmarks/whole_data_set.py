@@ -2,11 +2,11 @@
 
     python -m benchmarks.whole_data_set FOLDER --output FILE
 
-FOLDER has COCO's layout. Its first 60 images are predicted on a CPU by every side in turn, each
-with the weights of `whole_models.py`, which find up to 100 objects an image: in detectron2 by
-`inference_on_dataset` and what its COCOEvaluator encodes, in torchvision by the loop and the
-encoding of its reference scripts. Both get a process that loads images, beside two threads; ours
-either two threads, or one and a worker.
+FOLDER has COCO's layout. Its first 60 images are predicted on a CPU by every side in turn, after a
+few that are not timed, each with the weights of `whole_models.py`, which find up to 100 objects an
+image: in detectron2 by `inference_on_dataset` and what its COCOEvaluator encodes, in torchvision by
+the loop and the encoding of its reference scripts. Both get a process that loads images, beside two
+threads; ours either two threads, or one and a worker.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -43,7 +44,10 @@ LONGEST_PX = 1333
 # Low, so that untrained weights find nearly as many objects as are kept, 100.
 SCORE_THRESHOLD = 0.01
 
-Predict = Callable[[Path], dict[str, float]]
+# With which each side starts: a process's first images take longer, whoever predicts them.
+WARMING_UP = 4
+
+Predict = Callable[[list[ImageRecord], Path], dict[str, float]]
 
 
 def main() -> None:
@@ -93,19 +97,21 @@ def first_images(folder: Path, count: int) -> list[ImageRecord]:
 def measure(records: list[ImageRecord], rounds: int, threads: int) -> list[dict[str, Any]]:
     """Let all sides predict in turn, and compare them."""
     sides = {
-        "ours": ours(POINTREND, records, threads, workers=0),
-        "ours, a thread less, a worker": ours(POINTREND, records, threads - 1, workers=1),
-        "detectron2": detectron2(POINTREND, records, threads),
-        "ours, 4x conv": ours(CONV4, records, threads, workers=0),
-        "detectron2, 4x conv": detectron2(CONV4, records, threads),
-        "torchvision, 4x conv": torchvision(records, threads),
+        "ours": ours(POINTREND, threads, workers=0),
+        "ours, a thread less, a worker": ours(POINTREND, threads - 1, workers=1),
+        "detectron2": detectron2(POINTREND, threads),
+        "ours, 4x conv": ours(CONV4, threads, workers=0),
+        "detectron2, 4x conv": detectron2(CONV4, threads),
+        "torchvision, 4x conv": torchvision(threads),
     }
     runs: dict[str, list[dict[str, float]]] = {side: [] for side in sides}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
             for side, predict in sides.items():
+                path = Path(folder) / f"{number} {side}.json"
                 try:
-                    run = timed(predict, Path(folder) / f"{number} {side}.json")
+                    predict(records[:WARMING_UP], path.with_suffix(".first.json"))
+                    run = timed(partial(predict, records, path), path)
                 except NotInstalled as missing:
                     print(f"{side}: left out, since {missing} is not installed")
                     continue
@@ -132,25 +138,25 @@ def compared(runs: dict[str, list[dict[str, float]]], images: int) -> Iterator[d
         }
 
 
-def timed(predict: Predict, path: Path) -> dict[str, float]:
+def timed(predict: Callable[[], dict[str, float]], path: Path) -> dict[str, float]:
     """Return the time that a side takes, and the CPU time, that of its processes included."""
     start, before = time.perf_counter(), os.times()
-    told = predict(path)
+    told = predict()
     wall, after = time.perf_counter() - start, os.times()
     cpu = sum(after[:4]) - sum(before[:4])
     objects = len(json.loads(path.read_text()))
     return {"wall_s": wall, "cpu_s": cpu, "load": os.getloadavg()[0], "objects": objects} | told
 
 
-def ours(model: str, records: list[ImageRecord], threads: int, *, workers: int) -> Predict:
+def ours(model: str, threads: int, *, workers: int) -> Predict:
     case = SCENE.case(model)
     categories = list(case.known.categories)
     saved = SavedModel(SCENE.model(model), case.input, categories)
     test = case.known.inference.test.model_copy(update={"score_threshold": SCORE_THRESHOLD})
     settings = case.known.inference.model_copy(update={"test": test})
-    dataset = CocoDataset(tuple(Category(*each) for each in categories), tuple(records))
 
-    def predict(path: Path) -> dict[str, float]:
+    def predict(records: list[ImageRecord], path: Path) -> dict[str, float]:
+        dataset = CocoDataset(tuple(Category(*each) for each in categories), tuple(records))
         torch.set_num_threads(max(1, threads))
         work = Work(workers=workers)
         write_results(saved, dataset, settings, path, work=work)
@@ -159,8 +165,8 @@ def ours(model: str, records: list[ImageRecord], threads: int, *, workers: int) 
     return predict
 
 
-def detectron2(model: str, records: list[ImageRecord], threads: int) -> Predict:
-    def predict(path: Path) -> dict[str, float]:
+def detectron2(model: str, threads: int) -> Predict:
+    def predict(records: list[ImageRecord], path: Path) -> dict[str, float]:
         with importing_detectron2():
             from detectron2.data import DatasetMapper, build_detection_test_loader
             from detectron2.data.transforms import ResizeShortestEdge
@@ -205,12 +211,12 @@ def detectron2(model: str, records: list[ImageRecord], threads: int) -> Predict:
     return predict
 
 
-def torchvision(records: list[ImageRecord], threads: int) -> Predict:
+def torchvision(threads: int) -> Predict:
     theirs = torchvision_mask_rcnn(SCENE.model(CONV4), SCENE.height, LONGEST_PX)
     theirs.roi_heads.score_thresh = SCORE_THRESHOLD
 
     @torch.no_grad()
-    def predict(path: Path) -> dict[str, float]:
+    def predict(records: list[ImageRecord], path: Path) -> dict[str, float]:
         torch.set_num_threads(threads)
         results: list[dict[str, Any]] = []
         images = DataLoader(records, batch_size=None, num_workers=1, collate_fn=_read)  # type: ignore[arg-type]
