@@ -29,7 +29,6 @@ def main() -> None:
     resample(counts, dict(official), RESAMPLES)
     seconds = time.perf_counter() - start
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{len(counts.image)} detections, {len(counts.tp_image)} true positives")
     print(f"{RESAMPLES} resamples in {seconds:.1f} s, peak memory {peak_mb:.0f} MB")
 
 

@@ -17,7 +17,11 @@ from pointrend_repro.evaluation.bootstrap.sums import running_sum
 
 RECALLS = np.linspace(0.0, 1.0, 101)  # as in both tools
 
+# How many true positives are weighted at once: few enough for a processor's cache.
+_AT_ONCE = 1 << 16
+
 _Ints = NDArray[np.int64]
+_ShortInts = NDArray[np.int32]
 
 
 class CategoryMatches(NamedTuple):
@@ -38,107 +42,170 @@ class CategoryMatches(NamedTuple):
     objects: _Ints
 
 
-@dataclass(frozen=True)
-class PrecisionCounts:
-    """What AP needs from each image. Detections are sorted by category, then by falling score.
+class _Objects(NamedTuple):
+    """How many objects of a category an image has, for the pairs where it has some."""
 
-    A list is one category at one threshold, K * T in all. `tp_*` has one entry per true positive,
-    sorted by list and position in it; `ignored_image` has one per ignored detection, in the same
-    order.
+    image: _ShortInts
+    category: _ShortInts
+    objects: _ShortInts
+
+    def totals(self, weights: _Ints, categories: int) -> _Ints:
+        """Return the number of objects of each category for weights of the images, (K,)."""
+        weighted = weights[self.image] * self.objects
+        return np.bincount(self.category, weighted, minlength=categories).astype(np.int64)
+
+
+class _Lists(NamedTuple):
+    """The detections of some categories, sorted by category, then by falling score.
+
+    A list is one category at one threshold. True positives are sorted by list and place in it, and
+    so are ignored detections.
 
     Attributes:
-        images: names of the N images.
-        objects: numbers of objects (N, K).
-        thresholds: T.
-        image: of each detection.
-        tp_image: of each true positive.
-        tp_list: its list.
-        tp_list_start: index of the first true positive of its list.
-        tp_place: how many detections there are up to and including it, in all categories.
-        tp_category_start: how many of those are in earlier categories.
-        ignored_image: of each ignored detection.
-        tp_ignored: how many ignored detections there are before it, in all lists.
-        tp_ignored_start: how many of those are in earlier lists.
+        first: number of the first list among those of all categories.
+        image: of each detection, (D,).
+        true_list: of each true positive, counted from `first`, (P,).
+        true_place: how many detections there are up to and including it, in all categories here.
+        true_ignored: how many ignored detections there are before it, in all lists here.
+        ignored_place: index of each ignored detection.
+        category_start, true_start, ignored_start: for each of the L lists, how many detections,
+            true positives and ignored detections are before its own.
     """
 
-    images: tuple[str, ...]
-    objects: _Ints
-    thresholds: int
-    image: _Ints
-    tp_image: _Ints
-    tp_list: _Ints
-    tp_list_start: _Ints
-    tp_place: _Ints
-    tp_category_start: _Ints
-    ignored_image: _Ints
-    tp_ignored: _Ints
-    tp_ignored_start: _Ints
+    first: int
+    image: _ShortInts
+    true_list: _ShortInts
+    true_place: _ShortInts
+    true_ignored: _ShortInts
+    ignored_place: _ShortInts
+    category_start: _ShortInts
+    true_start: _ShortInts
+    ignored_start: _ShortInts
 
-    def score(self, weights: _Ints) -> dict[str, float]:
-        """Return `AP` in percent for weights (N,) of the images; nan without any object."""
-        totals = weights @ self.objects
-        if not totals.any():
-            return {"AP": float("nan")}
-        best = self._best_precisions(weights, totals).reshape(len(totals), -1)
-        return {"AP": 100 * float(best[totals > 0].mean())}
+    def best_precisions(self, weights: _Ints, totals: _Ints) -> NDArray[np.float64]:
+        """Return the highest precision from each recall on, highest recall first: (L, 101).
 
-    def _best_precisions(self, weights: _Ints, totals: _Ints) -> NDArray[np.float64]:
-        """The highest precision from each recall on, highest recall first: (K * T, 101)."""
-        best = np.zeros((self.objects.shape[1] * self.thresholds, len(RECALLS)))
-        if not len(self.tp_image):
+        Args:
+            weights: of the images, (N,).
+            totals: how many objects each list has, (L,).
+        """
+        best = np.zeros((len(totals), len(RECALLS)))
+        if not len(self.true_list):
             return best
-        seen = running_sum(weights[self.image])
-        ignored = running_sum(weights[self.ignored_image])
-        found = running_sum(weights[self.tp_image])
-        counted = seen[self.tp_place] - seen[self.tp_category_start]
-        counted -= ignored[self.tp_ignored] - ignored[self.tp_ignored_start]
-        true = found[1:] - found[self.tp_list_start]
+        weight = weights[self.image]
+        seen = running_sum(weight)
+        ignored = running_sum(weight[self.ignored_place])
+        found = running_sum(weight[self.true_place - 1])
+        before = seen[self.category_start] - ignored[self.ignored_start]
+        counted = seen[self.true_place] - ignored[self.true_ignored] - before[self.true_list]
+        true = found[1:] - found[self.true_start][self.true_list]
         precision = true / (counted + np.spacing(1))
-        recall = true / np.maximum(totals, 1)[self.tp_list // self.thresholds]
+        recall = true / np.maximum(totals, 1)[self.true_list]
         # The last of the 101 recalls that this true positive reaches; it rises along a list.
         reached = np.searchsorted(RECALLS, recall, side="right") - 1
-        cell = self.tp_list * len(RECALLS) + reached
+        cell = self.true_list * len(RECALLS) + reached
         starts = np.flatnonzero(np.diff(cell, prepend=-1))
         best.ravel()[cell[starts]] = np.maximum.reduceat(precision, starts)
         return np.maximum.accumulate(best[:, ::-1], axis=1)
+
+
+@dataclass(frozen=True)
+class PrecisionCounts:
+    """What AP needs from each image.
+
+    Attributes:
+        images: names of the N images.
+        categories: K.
+        thresholds: T.
+    """
+
+    images: tuple[str, ...]
+    categories: int
+    thresholds: int
+    _objects: _Objects
+    _parts: list[_Lists]
+
+    def score(self, weights: _Ints) -> dict[str, float]:
+        """Return `AP` in percent for weights (N,) of the images; nan without any object."""
+        totals = self._objects.totals(weights, self.categories)
+        if not totals.any():
+            return {"AP": float("nan")}
+        of_lists = np.repeat(totals, self.thresholds)
+        best = np.zeros((len(of_lists), len(RECALLS)))
+        for part in self._parts:
+            lists = slice(part.first, part.first + len(part.true_start))
+            best[lists] = part.best_precisions(weights, of_lists[lists])
+        return {"AP": 100 * float(best.reshape(len(totals), -1)[totals > 0].mean())}
 
 
 def precision_counts(
     images: Sequence[str], categories: Iterable[CategoryMatches], thresholds: int
 ) -> PrecisionCounts:
     """Sort the matches of all categories into one `PrecisionCounts`."""
-    sorted_images: list[_Ints] = []
-    tps: list[_Ints] = []
-    ignored: list[_Ints] = []
-    starts, objects = [], []
-    place = 0
-    for index, found in enumerate(categories):
-        order = np.argsort(-found.score, kind="stable")
-        sorted_images.append(found.image[order])
-        for mask, entries in (
-            (found.matched & ~found.ignored, tps),
-            (found.ignored, ignored),
-        ):
-            threshold, where = np.nonzero(mask[:, order])
-            entries.append(np.stack([index * thresholds + threshold, place + where]))
-        starts.append(place)
-        objects.append(found.objects)
-        place += len(order)
-    image = np.concatenate([*sorted_images, np.empty(0, np.int64)])
-    tp_list, tp_index = np.concatenate([*tps, np.empty((2, 0), np.int64)], axis=1)
-    ignored_list, ignored_index = np.concatenate([*ignored, np.empty((2, 0), np.int64)], axis=1)
-    ignored_key = ignored_list * (place + 1) + ignored_index
+    objects, parts, some = [], [], _Collected(0, thresholds)
+    count = 0
+    for found in categories:
+        (here,) = np.nonzero(found.objects)
+        objects.append(np.stack([here, np.full_like(here, count), found.objects[here]]))
+        some.add(found)
+        count += 1
+        if some.true_positives >= _AT_ONCE:
+            parts.append(some.lists())
+            some = _Collected(count * thresholds, thresholds)
+    parts.append(some.lists())
+    of_objects = np.concatenate([*objects, np.empty((3, 0), np.int64)], axis=1)
     return PrecisionCounts(
         images=tuple(images),
-        objects=np.stack(objects, axis=1) if objects else np.zeros((len(images), 0), np.int64),
+        categories=count,
         thresholds=thresholds,
-        image=image,
-        tp_image=image[tp_index],
-        tp_list=tp_list,
-        tp_list_start=np.searchsorted(tp_list, tp_list),
-        tp_place=tp_index + 1,
-        tp_category_start=np.array(starts, np.int64)[tp_list // thresholds],
-        ignored_image=image[ignored_index],
-        tp_ignored=np.searchsorted(ignored_key, tp_list * (place + 1) + tp_index),
-        tp_ignored_start=np.searchsorted(ignored_list, tp_list),
+        _objects=_Objects(*of_objects.astype(np.int32)),
+        _parts=parts,
     )
+
+
+class _Collected:
+    """The categories of one `_Lists`, while they are sorted one after another."""
+
+    def __init__(self, first: int, thresholds: int) -> None:
+        self._first, self._thresholds = first, thresholds
+        self._images: list[_Ints] = []
+        self._starts: list[int] = []
+        self._true: list[_Ints] = []  # list and place, (2, ...)
+        self._ignored: list[_Ints] = []
+        self._detections = self.true_positives = 0
+
+    def add(self, found: CategoryMatches) -> None:
+        """Add the next category."""
+        order = np.argsort(-found.score, kind="stable")
+        first = len(self._starts) * self._thresholds
+        for mask, entries in (
+            (found.matched & ~found.ignored, self._true),
+            (found.ignored, self._ignored),
+        ):
+            threshold, where = np.nonzero(mask[:, order])
+            entries.append(np.stack([first + threshold, self._detections + where]))
+        self._images.append(found.image[order])
+        self._starts.append(self._detections)
+        self._detections += len(order)
+        self.true_positives += self._true[-1].shape[1]
+
+    def lists(self) -> _Lists:
+        """Return all that was added."""
+        image = np.concatenate([*self._images, np.empty(0, np.int64)])
+        true, true_index = np.concatenate([*self._true, np.empty((2, 0), np.int64)], axis=1)
+        ignored, ignored_index = np.concatenate(
+            [*self._ignored, np.empty((2, 0), np.int64)], axis=1
+        )
+        lists = np.arange(len(self._starts) * self._thresholds)
+        in_a_row = self._detections + 1
+        numbers = (
+            image,
+            true,
+            true_index + 1,
+            np.searchsorted(ignored * in_a_row + ignored_index, true * in_a_row + true_index),
+            ignored_index,
+            np.repeat(self._starts, self._thresholds),
+            np.searchsorted(true, lists),
+            np.searchsorted(ignored, lists),
+        )
+        return _Lists(self._first, *(array.astype(np.int32) for array in numbers))
