@@ -19,6 +19,7 @@ from benchmarks.scaling.made_up import write_instances
 from pointrend_repro.evaluation import score
 from pointrend_repro.evaluation._lvis_compat import working_lvis
 from pointrend_repro.evaluation.bootstrap import image_counts
+from pointrend_repro.evaluation.instance_truth import Truth
 from pointrend_repro.evaluation.lvis_ap import cocofy
 from pointrend_repro.evaluation.scoring import ReadOnce
 from pointrend_repro.tools.bench.case import Case, NotInstalled, Size
@@ -39,7 +40,8 @@ class Files:
         coco, lvis = folder / "truth.json", folder / "lvis.json"
         self.truths = {"boundary_ap": coco, "coco_ap": coco, "lvis_ap_star": lvis}
         self.cocofied = folder / "cocofied.json"
-        self.cocofied.write_text(json.dumps(cocofy(json.loads(lvis.read_text()))))
+        truth = Truth(*cocofy(json.loads(lvis.read_text())))
+        self.cocofied.write_text(json.dumps(truth.of_images(truth.image_ids)))
 
 
 def make(size: Size, device: str) -> Case:

@@ -83,23 +83,27 @@ def growth(run: Callable[[int], object]) -> float:
     return (peaks[1] - peaks[0]) / (MANY - FEW) / DETECTIONS
 
 
-def test_annotations_stay_in_their_file(tmp_path: Path) -> None:
-    """An annotation more adds its place, and not its outline of 400 numbers."""
+@pytest.mark.parametrize("metric", ["coco_ap", "lvis_ap_star", "keypoint_ap", "proposal_recall"])
+def test_annotations_stay_in_their_file(tmp_path: Path, metric: str) -> None:
+    """An annotation more adds its place, and not its outline or keypoints of 400 numbers."""
     outline = [float(n % WIDTH) for n in range(400)]
     there = {"id": 1, "category_id": 1, "bbox": [5, 5, 10, 12], "area": 60.0}
+    there |= {"segmentation": [outline], "keypoints": [1, 2, 2] * 133}
+    lists = {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    points = {"keypoints": [str(n) for n in range(133)], "skeleton": [], "sigmas": [0.1] * 133}
+    category = {"id": 1, "name": "person", "synset": "person.n.01", "frequency": "f", **points}
     for images in (FEW, MANY):
         write_json_list(tmp_path / f"{images}.json", [])
         numbers = range(1, images + 1)
-        annotations = [{**there, "image_id": n} for n in numbers for _ in range(DETECTIONS)]
         content = {
-            "images": [{"id": n, "height": HEIGHT, "width": WIDTH} for n in numbers],
-            "annotations": [{**each, "segmentation": [outline]} for each in annotations],
-            "categories": [{"id": 1}],
+            "images": [{"id": n, "height": HEIGHT, "width": WIDTH, **lists} for n in numbers],
+            "annotations": [{**there, "image_id": n} for n in numbers for _ in range(DETECTIONS)],
+            "categories": [category],
         }
         write_json(tmp_path / f"{images}_truth.json", content, indent=None)
 
     def run(images: int) -> None:
-        score("coco_ap", tmp_path / f"{images}_truth.json", tmp_path / f"{images}.json", ReadOnce())
+        score(metric, tmp_path / f"{images}_truth.json", tmp_path / f"{images}.json", ReadOnce())
 
     assert growth(run) < BYTES
 

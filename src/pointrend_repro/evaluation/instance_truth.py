@@ -4,12 +4,15 @@ Those of a file are read again block by block, so that few of them are in memory
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pointrend_repro.base.long_list import LongList
 from pointrend_repro.evaluation.entry_places import EntryPlaces
 from pointrend_repro.evaluation.official_files import Entry
+
+Change = Callable[[Entry], Entry | None]
+"""What a metric makes of an annotation; None: it does not count. The entry itself stays."""
 
 
 class Truth:
@@ -20,12 +23,22 @@ class Truth:
         category_ids: in ascending order.
     """
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: dict[str, Any], change: Change = lambda entry: entry) -> None:
+        """Find each image's annotations.
+
+        Args:
+            content: of a file, with `images`, `annotations` and `categories`.
+            change: made to each annotation whenever it is read.
+
+        Raises:
+            UserError: the file can no longer be read.
+        """
         images = {image["id"]: image for image in content["images"]}
         self.image_ids = sorted(images)
         self.category_ids = sorted({category["id"] for category in content["categories"]})
         self._categories: list[Entry] = content["categories"]
         self._images = images
+        self._change = change
         self._annotations = _by_image(content["annotations"])
         self._others = {
             key: value for key, value in content.items() if key not in ("images", "annotations")
@@ -43,14 +56,15 @@ class Truth:
         # COCOeval marks a match by the annotation's id and takes 0 for "no match", so an object
         # with id 0 would never be found; hence numbers from 1.
         entries = [
-            {"iscrowd": 0, **entry, "id": index + 1}
+            {"iscrowd": 0, **changed, "id": index + 1}
             for index, entry in self._annotations.read(image_ids)
+            if (changed := self._change(entry)) is not None
         ]
         return {**self._others, "images": images, "annotations": entries}
 
 
 class _InMemory:
-    """Annotations that a metric has changed, by image, as `EntryPlaces` gives those of a file."""
+    """Annotations that are no longer in their file, by image, as `EntryPlaces` gives them."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._found: dict[int, list[tuple[int, Entry]]] = defaultdict(list)

@@ -68,14 +68,13 @@ def keypoint_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 def score_keypoint_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score as `keypoint_ap` does, and also return pycocotools' matches."""
-    content, definition = once(_read_truth, ground_truth)
+    content, truth, definition = once(_read_truth, ground_truth)
     results = once(index_results, predictions)
     require_known(
         results,
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
-        category_ids={category["id"] for category in content["all_categories"]},
+        category_ids={category["id"] for category in content["categories"]},
     )
-    truth = Truth(content)
     _require_keypoints(results, len(definition.names), truth.category_ids)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -86,27 +85,25 @@ def score_keypoint_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> 
     return Scored(values, table)
 
 
-def _read_truth(path: Path) -> tuple[dict[str, Any], KeypointDefinition]:
-    """Read annotations; only objects of categories with keypoints are kept."""
+def _read_truth(path: Path) -> tuple[dict[str, Any], Truth, KeypointDefinition]:
+    """Read annotations: all, and those of categories with keypoints alone."""
     content = read_ground_truth(path, _REQUIRED)
     categories = [_category(entry, path) for entry in content["categories"]]
     definition = require_keypoints(categories, file=path)
     kept = {category.id for category in categories if category.keypoints is not None}
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
-    objects = []
     for index, entry in enumerate(content["annotations"]):
         if entry["category_id"] not in kept or entry["image_id"] not in sizes:
             continue
         if problem := keypoints_problem(entry, definition, sizes[entry["image_id"]]):
             raise UserError(f"{path}: annotations[{index}] {problem}")
-        objects.append(_completed(entry, len(definition.names)))
+
+    def change(entry: Entry) -> Entry | None:
+        return _completed(entry, len(definition.names)) if entry["category_id"] in kept else None
+
     of_keypoints = [entry for entry in content["categories"] if entry["id"] in kept]
-    return {
-        "images": content["images"],
-        "annotations": objects,
-        "categories": of_keypoints,
-        "all_categories": content["categories"],
-    }, definition
+    truth = Truth({**content, "categories": of_keypoints}, change)
+    return content, truth, definition
 
 
 def _category(entry: Entry, path: Path) -> Category:

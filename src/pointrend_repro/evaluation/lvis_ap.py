@@ -24,7 +24,7 @@ from pointrend_repro.evaluation.instance_results import (
     require_known,
     require_masks,
 )
-from pointrend_repro.evaluation.instance_truth import Truth, without
+from pointrend_repro.evaluation.instance_truth import Change, Truth, without
 from pointrend_repro.evaluation.match_table import LVIS_KEYS, MatchTable
 from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
@@ -67,19 +67,17 @@ def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) ->
     """Score as `lvis_ap_star` does, and also return the matches of the `lvis` package."""
     truth, results = _read(ground_truth, predictions, once)
     with working_lvis() as lvis:
-        table, evaluation = _match(lvis, Truth(truth), results)
+        table, evaluation = _match(lvis, truth, results)
         _summarize(evaluation, table)
     numbers = evaluation.get_results()
     values = {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
     return Scored(values, table)
 
 
-def _read(
-    ground_truth: Path, predictions: Path, once: ReadOnce
-) -> tuple[dict[str, Any], InstanceResults]:
+def _read(ground_truth: Path, predictions: Path, once: ReadOnce) -> tuple[Truth, InstanceResults]:
     """Read the annotations, reduced to COCO's categories, and index the predictions."""
-    truth = cocofy(read_ground_truth(ground_truth, _REQUIRED))
-    sizes = {image["id"]: (image["height"], image["width"]) for image in truth["images"]}
+    content, change = cocofy(read_ground_truth(ground_truth, _REQUIRED))
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     if not sizes:
         raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
     results = once(index_results, predictions)
@@ -101,14 +99,17 @@ def _read(
             "%s: left out %d of %d predictions, in images that %s does not list",
             *(predictions, len(results) - known, len(results), ground_truth),
         )
-    return truth, results
+    return Truth(content, change), results
 
 
-def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
+def cocofy(lvis: dict[str, Any]) -> tuple[dict[str, Any], Change]:
     """Reduce LVIS annotations to COCO's categories, under COCO's category ids.
 
     All images stay. A category stays if it has an object, or if it is verified as absent or marked
     as not exhaustive in some image. The input is not changed.
+
+    Returns:
+        The content, with `annotations` as they were, and what to make of each of them.
     """
     coco_ids = {row.synset: row.id for row in COCO_CATEGORIES}
     new_ids = {
@@ -116,24 +117,23 @@ def cocofy(lvis: dict[str, Any]) -> dict[str, Any]:
         for category in lvis["categories"]
         if category["synset"] in coco_ids
     }
-    kept = [entry for entry in lvis["annotations"] if entry["category_id"] in new_ids]
-    # Numbered from 1, since LVISEval takes the id 0 for "no match".
-    annotations = [
-        {**entry, "id": index, "category_id": new_ids[entry["category_id"]]}
-        for index, entry in enumerate(kept, start=1)
-    ]
+
+    def change(entry: Entry) -> Entry | None:
+        category_id = new_ids.get(entry["category_id"])
+        return None if category_id is None else {**entry, "category_id": category_id}
+
     images = [
         {**image, **{key: [new_ids[i] for i in image[key] if i in new_ids] for key in _ID_LISTS}}
         for image in lvis["images"]
     ]
-    used = {entry["category_id"] for entry in annotations}
+    used = {new_ids.get(entry["category_id"]) for entry in lvis["annotations"]}
     used.update(i for image in images for key in _ID_LISTS for i in image[key])
     categories = [
         {**category, "id": new_ids[category["id"]]}
         for category in lvis["categories"]
-        if new_ids.get(category["id"]) in used
+        if category["id"] in new_ids and new_ids[category["id"]] in used
     ]
-    return {**lvis, "annotations": annotations, "images": images, "categories": categories}
+    return {**lvis, "images": images, "categories": categories}, change
 
 
 def _match(lvis: Any, truth: Truth, results: InstanceResults) -> tuple[MatchTable, Any]:

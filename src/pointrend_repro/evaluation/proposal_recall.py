@@ -102,13 +102,15 @@ def _match(
     ground_truth: Path, predictions: Path, once: ReadOnce, kinds: frozenset[Kind]
 ) -> dict[Kind, FoundObjects]:
     content, results = once(_read, ground_truth, predictions, once)
-    return match_proposals(Truth(content), results, kinds)
+    one_class = {**content, "categories": [{"id": CATEGORY}]}
+    truth = Truth(one_class, lambda entry: {**entry, "category_id": CATEGORY})
+    return match_proposals(truth, results, kinds)
 
 
 def _read(
     ground_truth: Path, predictions: Path, once: ReadOnce
 ) -> tuple[dict[str, Any], InstanceResults]:
-    """Read and check both files; all objects get the one category."""
+    """Read and check both files."""
     results = once(index_results, predictions)
     if any(size is not None for size in results.size.values):
         require_masks(results)  # of some alone, nobody can say which were meant
@@ -121,5 +123,4 @@ def _read(
         sizes={image["id"]: (image["height"], image["width"]) for image in content["images"]},
         category_ids=None,
     )
-    objects = [{**entry, "category_id": CATEGORY} for entry in content["annotations"]]
-    return {**content, "annotations": objects, "categories": [{"id": CATEGORY}]}, results
+    return content, results
