@@ -12,6 +12,7 @@ from torchvision.ops.poolers import LevelMapper
 from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.backbone import STRIDES
 from pointrend_repro.modeling.boxes import decode_boxes
+from pointrend_repro.modeling.choosing import choose_proposals
 from pointrend_repro.modeling.pooling import pool_rois, with_batch_index
 from pointrend_repro.modeling.rpn import RegionProposalNetwork
 from pointrend_repro.settings.instances import DetectorSettings
@@ -87,6 +88,36 @@ def test_boxes_that_are_not_finite_are_no_proposals() -> None:
     logits[1][0, 3] = float("nan")
     (boxes,) = rpn.propose(rpn.anchors(features), logits, deltas, [(64, 64)])
     assert boxes.isfinite().all()
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0.3, 0.7, 1.0]), st.integers(0, 12))
+@settings(max_examples=50, deadline=None)
+def test_boxes_that_are_not_sound_change_nothing(seed: int, iou: float, unsound: int) -> None:
+    """Not finite, empty, outside the image: the same as if they had been left out before."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def chosen(boxes: Tensor, scores: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
+        return choose_proposals(boxes, scores, levels, (40, 50), iou=iou, most=9)
+
+    corners = torch.rand(12, 2, 2, generator=generator) * torch.tensor([50.0, 40.0])
+    boxes = torch.cat([corners.amin(1), corners.amax(1) + 1], dim=1)
+    scores = torch.randn(12, generator=generator)
+    levels = torch.randint(0, 3, (12,), generator=generator)
+    faulty, rest = torch.randperm(12, generator=generator).split([unsound, 12 - unsound])
+    rest = rest.sort().values
+    expected = chosen(boxes[rest], scores[rest], levels[rest])
+    for place, index in enumerate(faulty.tolist()):
+        if place % 4 == 0:
+            boxes[index, place % 3] = float("nan")
+        elif place % 4 == 1:
+            scores[index] = float("nan" if place < 4 else "inf")
+        elif place % 4 == 2:
+            boxes[index] = boxes[index, [2, 3, 0, 1]]
+        else:
+            boxes[index] += 60
+    found = chosen(boxes, scores, levels)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    assert len(found[0]) <= 9
 
 
 def test_anchor_sizes_must_fit_the_levels() -> None:

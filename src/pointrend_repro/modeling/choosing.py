@@ -8,6 +8,11 @@ from pointrend_repro.modeling.soft_nms import soft_suppress
 from pointrend_repro.settings.at_test import Nms
 from pointrend_repro.settings.instances import DetectorSettings
 
+# A box that no box of an image overlaps, with a score and a level.
+_NOWHERE = (-3.0, -3.0, -2.0, -2.0, -torch.inf, 0.0)
+# The largest IoU below that of a box with itself.
+_BELOW_ONE = 1 - 2**-24
+
 
 def choose_proposals(
     boxes: Tensor,
@@ -30,9 +35,13 @@ def choose_proposals(
     boxes = clip_boxes(boxes, image_size)
     # A diverging training makes NaN boxes: they are not proposals, and its losses report it.
     sound = is_nonempty(boxes) & boxes.isfinite().all(1) & scores.isfinite()
-    keep = torch.nonzero(sound).squeeze(1)  # once: the host waits for a GPU at each boolean index
-    boxes, scores, levels = boxes[keep], scores[keep], levels[keep]
-    best = suppress(boxes, scores, levels, iou)[:most]
+    # To leave out the others by an index, the host would wait for a GPU. So all of them become one
+    # box, with the lowest score; once more at the end, it is what NMS keeps last, once.
+    rows = torch.cat([boxes, scores.unsqueeze(1), levels.unsqueeze(1)], dim=1)
+    nowhere = rows.new_tensor([_NOWHERE])
+    rows = torch.cat([torch.where(sound.unsqueeze(1), rows, nowhere), nowhere])
+    boxes, scores, levels = rows[:, :4], rows[:, 4], rows[:, 5]
+    best = suppress(boxes, scores, levels, min(iou, _BELOW_ONE))[:-1][:most]
     return boxes[best], scores[best]
 
 
