@@ -2,12 +2,18 @@
 
 import base64
 import io
+from typing import Any, Literal
 
 from PIL.Image import Image
 
 
-def jpeg_url(picture: Image, *, quality: int) -> str:
-    """Return an RGB picture as the `data:` URL of a JPEG, whose `quality` is 1 to 95."""
+def data_url(picture: Image, kind: Literal["JPEG", "WEBP"], **options: Any) -> str:
+    """Return an RGB picture as a `data:` URL.
+
+    Args:
+        options: Pillow's for this kind of file, such as `quality`.
+    """
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=quality, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    picture.save(buffer, kind, **options)
+    text = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"data:image/{kind.lower()};base64,{text}"

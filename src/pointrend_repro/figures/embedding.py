@@ -1,6 +1,5 @@
 """Views of images as raster images inside a text, to embed in the page."""
 
-import base64
 import io
 from collections.abc import Callable
 
@@ -10,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from pointrend_repro.base.embedded import data_url
 from pointrend_repro.figures.drawing import View, show_view
 from pointrend_repro.figures.record import EmbeddedImage
 
@@ -41,14 +41,13 @@ def describe_mask(name: str, of: str, mask: NDArray[np.bool_]) -> str:
 
 
 def _embed(figure: Figure, alternative_text: str) -> EmbeddedImage:
-    png, webp = io.BytesIO(), io.BytesIO()
+    png = io.BytesIO()
     figure.savefig(png, format="png", dpi=_DPI)
     with Image.open(png) as image:
-        image.convert("RGB").save(webp, "WEBP", **_WEBP)
+        source = data_url(image.convert("RGB"), "WEBP", **_WEBP)
         width, height = image.size
-    text = base64.b64encode(webp.getvalue()).decode("ascii")
     return EmbeddedImage(
-        source=f"data:image/webp;base64,{text}",
+        source=source,
         width=width,
         height=height,
         alternative_text=alternative_text,

@@ -6,15 +6,15 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pointrend_repro.base.damaged import made_anew
+from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import FigureRecord
-from pointrend_repro.reporting.embedded import jpeg_url
 
 # Photographs as PNG would make the page ten times as large; print uses the files beside it.
-_JPEG_QUALITY = 88
+_JPEG = {"quality": 88, "optimize": True}
 
 
 @dataclass(frozen=True)
@@ -64,4 +64,4 @@ def _load(png: Path, preset: str, name: str) -> ShownFigure | None:
     advice = "draw the figure again"
     with opened_picture(png, otherwise="not a whole picture", advice=advice) as image:
         picture = image.convert("RGB")
-    return ShownFigure(record, jpeg_url(picture, quality=_JPEG_QUALITY), *picture.size)
+    return ShownFigure(record, data_url(picture, "JPEG", **_JPEG), *picture.size)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from PIL import Image
 
+from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
-from pointrend_repro.reporting.embedded import jpeg_url
 
 _SHOWN = 3  # of a training: an early one, one in between, and the last
 _WIDTH_PX = 960
-_JPEG_QUALITY = 75
+_JPEG = {"quality": 75, "optimize": True}
 _NAME = re.compile(r"after_(\d{8})\.jpg")
 
 
@@ -96,4 +96,4 @@ def _strip(path: Path, file: str) -> Strip:
         picture = image.convert("RGB")
     picture.thumbnail((_WIDTH_PX, _WIDTH_PX), Image.Resampling.LANCZOS)
     updates = int(path.stem.removeprefix("after_"))
-    return Strip(updates, file, jpeg_url(picture, quality=_JPEG_QUALITY), *picture.size)
+    return Strip(updates, file, data_url(picture, "JPEG", **_JPEG), *picture.size)

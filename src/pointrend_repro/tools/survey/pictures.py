@@ -1,7 +1,5 @@
 """What a survey found, as a page to look at: objects on their images, sizes, and classes."""
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 
+from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.palette import COLORS
@@ -29,7 +28,7 @@ from pointrend_repro.tools.survey.sizes import SizePlot, plot_sizes
 
 IMAGES_OF_EACH_SPLIT = 12
 _SIDE_PX = 480
-_JPEG_QUALITY = 82
+_JPEG = {"quality": 82, "optimize": True}
 _OPACITY = 0.4
 
 
@@ -174,13 +173,10 @@ def _draw(record: ImageRecord, objects: list[DrawnObject], names: list[str]) -> 
         place = (max(0.0, x0), max(0.0, y0))
         pen.rectangle(pen.textbbox(place, names[each.label], font=font), fill=(255, 255, 255))
         pen.text(place, names[each.label], fill=(0, 0, 0), font=font)
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    source = "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     labels = [each.label for each in objects]
     counts = {names[label]: labels.count(label) for label in sorted(set(labels))}
     told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "no object"
-    return DrawnImage(record.path.name, source, *size, told)
+    return DrawnImage(record.path.name, data_url(picture, "JPEG", **_JPEG), *size, told)
 
 
 def _tint(small: NDArray[np.uint8], mask: NDArray[np.bool_], color: tuple[int, ...]) -> None:
