@@ -27,6 +27,7 @@ from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.pipeline.planning.jobs import Places
 from pointrend_repro.pipeline.planning.plan import make_plan
 from pointrend_repro.pipeline.planning.progress import look_at
+from pointrend_repro.predictions import in_parts
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.report import write_report
@@ -208,6 +209,23 @@ def run_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     predictions = results(folder) / SCORED.folder / "predictions.json"
     scores = ("--predictions", predictions, "--output", predictions.parent)
     assert call(monkeypatch, "evaluate-all", *metrics, *scores) == 0
+
+
+def test_parts_and_workers_change_nothing_of_predictions_in_given_boxes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = load_grid(PRESET, folder / "config")
+    path = results(folder) / SCORED.path(grid.kind_of(SCORED))
+    boxes = grid.boxes_of(SCORED.training, SCORED.split)
+    assert boxes is not None
+    again = folder / "again.json"
+    monkeypatch.setattr(in_parts, "IMAGES", 1)
+    command = ["predict", "--inference", SCORED.inference, "--output", again, "--workers", 1]
+    command += ["--model", results(folder) / SCORED.training.model_path]
+    command += ["--proposals", results(folder) / boxes.path(grid.kind_of(boxes))]
+    assert call(monkeypatch, *command, *where(folder, FOLLOWER)) == 0
+    assert again.read_bytes() == path.read_bytes()
+    assert len(read_json(again)) > 5
 
 
 def test_from_one_models_boxes_to_the_others_numbers(
