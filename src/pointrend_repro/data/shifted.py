@@ -5,7 +5,7 @@ they belong; if it is larger some pixels away, in most of the images, they have 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -18,9 +18,11 @@ from pointrend_repro.data.drawn import draw
 from pointrend_repro.data.images import open_rgb
 
 _Map = NDArray[np.float64]
+_T = TypeVar("_T")
 
 _LOOKED_AT = 40  # images
 _FEWEST = 5
+_OBJECTS = 50  # of an image
 _LONGEST_PX = 640  # to which images are made smaller first
 _FARTHEST_PX = 16  # of the smaller images
 _NEAR_PX = 3  # annotators are not more exact than this
@@ -81,8 +83,13 @@ def shift_of_masks(dataset: CocoDataset) -> Shift | None:
 
 def _spread(images: Sequence[ImageRecord]) -> list[ImageRecord]:
     with_objects = [i for i in images if any(not a.is_crowd for a in i.annotations)]
-    places = np.linspace(0, len(with_objects) - 1, min(_LOOKED_AT, len(with_objects)))
-    return [with_objects[k] for k in places.round().astype(int).tolist()]
+    return _few(with_objects, _LOOKED_AT)
+
+
+def _few(all_of_them: list[_T], most: int) -> list[_T]:
+    """Return at most so many of a list, from all of its parts."""
+    places = np.linspace(0, len(all_of_them) - 1, min(most, len(all_of_them)))
+    return [all_of_them[k] for k in places.round().astype(int).tolist()]
 
 
 def _fits(images: Sequence[ImageRecord]) -> Iterator[tuple[_Map, float]]:
@@ -111,10 +118,10 @@ def _edges(grey: _Map) -> _Map:
 
 
 def _outlines(record: ImageRecord, size: tuple[int, int]) -> _Map:
-    """Return where the outlines of the objects are, 1 in an image of `size` (W, H), else 0."""
+    """Return where the outlines of some objects are, 1 in an image of `size` (W, H), else 0."""
     found = np.zeros((size[1], size[0]))
-    for annotation in record.annotations:
-        drawn = None if annotation.is_crowd else draw(annotation.segmentation, _hw(record))
+    for annotation in _few([a for a in record.annotations if not a.is_crowd], _OBJECTS):
+        drawn = draw(annotation.segmentation, _hw(record))
         if drawn is not None and drawn.area:
             mask = Image.fromarray(255 * mask_utils.decode(drawn.rle)).resize(size)
             inside = np.array(mask) > 127
