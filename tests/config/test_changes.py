@@ -18,6 +18,7 @@ from pointrend_repro.config.reading import load_preset
 from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.experiments.shown import trainings_shown
 from pointrend_repro.pipeline.workflow import read_workflow_config
 from pointrend_repro.settings.identity import settings_digest
 
@@ -56,6 +57,15 @@ def test_keys_of_the_preset_itself_and_lists() -> None:
     assert settings_digest(settings("run.log_every_iters=3")) == settings_digest(settings())
 
 
+def test_trials_on_other_seeds_are_those_that_run_and_whose_first_the_figures_show() -> None:
+    found = grid("trials.coco=3..5")
+    on_coco = {t.trial for t in found.trainings if t.dataset == found.preset.datasets["coco"]}
+    elsewhere = {t.trial for t in found.trainings} - on_coco
+    assert (on_coco, elsewhere) == ({3, 4, 5}, {0})
+    figure = found.drawn.figures["figure2"]
+    assert {training.trial for training in trainings_shown(found, figure).values()} == {3}
+
+
 def test_the_last_word_counts_and_the_command_s_comes_after_the_environment_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -68,6 +78,8 @@ def test_the_last_word_counts_and_the_command_s_comes_after_the_environment_s(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
+        ("trials.coco=5..3", "trials.coco is 5..3, which is none: the last one first"),
+        ("trials.coco=3-5", "trials.coco"),
         ("optimizer.base_lrr=1", "did you mean 'base_lr'?"),
         ("optimiser.base_lr=1", "did you mean 'optimizer'?"),
         ("trials.cocos=1", "trials"),

@@ -1,6 +1,6 @@
 """A preset: whose tables to fill, on which data, at which scale."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,9 @@ from pointrend_repro.settings.instances import DetectorOverrides
 from pointrend_repro.settings.of_family import FamilyOverrides
 from pointrend_repro.settings.semantic import SemanticOverrides
 from pointrend_repro.settings.values import PositiveInt, Strict
+
+# "3..5": the trials 3, 4 and 5.
+_Span = Annotated[str, Field(pattern=r"^\d+\.\.\d+$")]
 
 
 class Overrides(DetectorOverrides):
@@ -55,7 +58,10 @@ class Preset(Strict):
     figures: list[Name] = Field([], description="[all]: those of its papers")
     pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
-    trials: dict[Name, PositiveInt] = Field(description="by a table's data set; median reported")
+    trials: dict[Name, PositiveInt | _Span] = Field(
+        description="by a table's data set: how many, whose seeds are 0, 1 and so on, or which "
+        "seeds, such as 3..5; the median is reported"
+    )
     judges_claims: bool = Field(
         False,
         description="although it has a warning: its numbers are not the paper's, but their "
@@ -77,4 +83,15 @@ class Preset(Strict):
     def _trials_match_datasets(self) -> "Preset":
         if set(self.trials) != set(self.datasets):
             raise ValueError(f"trials {sorted(self.trials)} must name {sorted(self.datasets)}")
+        for dataset, trials in self.trials.items():
+            if not self.trials_of(dataset):
+                raise ValueError(f"trials.{dataset} is {trials}, which is none: the last one first")
         return self
+
+    def trials_of(self, dataset: str) -> range:
+        """Return the trials, each of which is its seed, on what stands for a table's data set."""
+        trials = self.trials.get(dataset, 1)
+        if isinstance(trials, int):
+            return range(trials)
+        first, last = map(int, trials.split(".."))
+        return range(first, last + 1)

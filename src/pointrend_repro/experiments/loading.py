@@ -238,6 +238,6 @@ def _cell(
             ),
             column.metric,
         )
-        for k in range(preset.trials[column.dataset] if is_trained(variants[variant]) else 1)
+        for k in (preset.trials_of(column.dataset) if is_trained(variants[variant]) else range(1))
     )
     return Cell(table_name, row_name, column_name, evaluations)

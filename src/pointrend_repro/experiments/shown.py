@@ -2,6 +2,7 @@
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.figures import PaperFigure
+from pointrend_repro.config.variants import is_trained
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
@@ -15,7 +16,10 @@ def trainings_shown(grid: Grid, figure: PaperFigure) -> dict[str, Training]:
     """
     role = figure.entry.role
     dataset = grid.preset.datasets.get(role, "")
-    shown = {part: Training(dataset, name, 0) for part, name in figure.entry.models.items()}
+    shown = {
+        part: Training(dataset, name, _first_trial(grid, role, name))
+        for part, name in figure.entry.models.items()
+    }
     for training in shown.values():
         if training not in grid.trainings:
             raise UserError(
@@ -38,7 +42,8 @@ def scores_shown(grid: Grid, figure: PaperFigure) -> dict[str, Evaluation | Cost
         if METRICS.find(score.metric).reads is None:
             shown[part] = Cost(score.variant, score.inference, score.metric)
         else:
-            training = Training(dataset_shown(grid, figure), score.variant, 0)
+            trial = _first_trial(grid, figure.entry.role, score.variant)
+            training = Training(dataset_shown(grid, figure), score.variant, trial)
             shown[part] = Evaluation(Prediction(training, score.inference), score.metric)
         if shown[part] not in [*grid.evaluations, *grid.costs]:
             raise UserError(
@@ -69,3 +74,9 @@ def dataset_shown(grid: Grid, figure: PaperFigure) -> str:
     if not figure.entry.models:
         return grid.preset.datasets.get(figure.entry.role, "")
     return next(iter(trainings_shown(grid, figure).values())).dataset
+
+
+def _first_trial(grid: Grid, role: str, variant: str) -> int:
+    """The first trial on a data set of the tables; 0 for what is not trained, which has but one."""
+    known = grid.variants.get(variant)
+    return grid.preset.trials_of(role)[0] if known is None or is_trained(known) else 0
