@@ -2,6 +2,7 @@
 
 import csv
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,12 @@ from made_up_claims import fill_claims
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.reporting.claims.files import JudgedClaim, write_claims
+from pointrend_repro.reporting.claims.files import JudgedClaim, claims_as_data, write_claims
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.claims.shown import in_words, show_claims
-from pointrend_repro.reporting.evidence import BEGIN, END, write_evidence
+from pointrend_repro.reporting.evidence.blocks import END, begin
+from pointrend_repro.reporting.evidence.writing import write_evidence
 from pointrend_repro.reporting.results import load_results
 
 
@@ -65,36 +67,85 @@ def test_the_page_keeps_what_is_written_by_hand(
 ) -> None:
     folder, claims = judged
     page = tmp_path / "evidence.md"
-    page.write_text(f"# Mine\n\nBefore.\n\n{BEGIN}\nold\n{END}\n\nAfter.\n")
-    write_evidence(grid, folder, tmp_path)
+    mark = begin("paper, seeds 0 to 4")
+    page.write_text(f"# Mine\n\nBefore.\n\n{mark}\nold\n{END}\n\nBelow.\n")
+    assert write_evidence(grid, folder, tmp_path) == tmp_path / "evidence/paper_seeds_0_to_4"
     text = page.read_text()
     assert text.startswith("# Mine\n\nBefore.\n\n")
-    assert text.endswith(f"{END}\n\nAfter.\n")
-    assert "old" not in text.split(BEGIN)[1].split(END)[0].splitlines()
+    below = f"{END}\n\nBelow.\n\n{begin('paper, verdicts')}\n## Verdicts of preset paper\n"
+    assert below in text
+    assert text.endswith(f"{END}\n")
+    assert "old" not in text.splitlines()
     for claim in claims:
-        assert claim.statement in text
-        for part in claim.parts:
-            assert part.difference is not None
+        assert text.count(f"| {escaped(claim.statement)} |") == 2
     write_evidence(grid, folder, tmp_path)
     assert page.read_text() == text
 
-    page.write_text(f"{END}\n{BEGIN}\n")
+    page.write_text(f"{END}\n{mark}\n")
     with pytest.raises(UserError, match=r"evidence.md: must have one line"):
         write_evidence(grid, folder, tmp_path)
-    assert page.read_text() == f"{END}\n{BEGIN}\n"
+    assert page.read_text() == f"{END}\n{mark}\n"
+
+
+def escaped(text: str) -> str:
+    return text.replace("*", r"\*").replace(">", r"\>")
 
 
 def test_the_data_are_those_of_the_results_and_small(
     grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
 ) -> None:
-    write_evidence(grid, judged[0], tmp_path)
-    rows = list(csv.DictReader((tmp_path / "evidence/metrics.csv").open()))
+    folder = write_evidence(grid, judged[0], tmp_path)
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
     results = load_results(grid, judged[0])
     assert len(rows) == sum(len(result.values) for result in results.values())
     assert {row["metric"] for row in rows} == {"coco_ap", "lvis_ap_star", "cityscapes_ap"}
-    found = json.loads((tmp_path / "evidence/claims.json").read_text())
+    found = json.loads((folder / "claims.json").read_text())
     assert [claim["name"] for claim in found] == [claim.name for claim in judged[1]]
-    assert json.loads((tmp_path / "evidence/conditions.json").read_text())["trainings_done"] > 0
+    assert json.loads((folder / "conditions.json").read_text())["trainings_done"] > 0
+
+
+def test_the_archive_alone_gives_the_same_claims_and_the_same_bytes(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    folder = write_evidence(grid, judged[0], tmp_path)
+    with tarfile.open(folder / "results.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / "results/paper"
+    results = load_results(grid, unpacked)
+    assert results == load_results(grid, judged[0])
+    again = judge_claims(grid, load_claims(), results)
+    assert claims_as_data(again) == claims_as_data(judged[1])
+    write_claims(again, unpacked)
+    assert write_evidence(grid, unpacked, tmp_path / "again").name == folder.name
+    archives = [path.read_bytes() for path in tmp_path.glob("**/results.tar.xz")]
+    assert len(archives) == 2
+    assert len(set(archives)) == 1
+
+
+def test_two_runs_stand_beside_each_other_and_say_what_moved(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    folder = write_evidence(grid, judged[0], tmp_path)
+    page = tmp_path / "evidence.md"
+    assert "more than one run" not in page.read_text()
+    kept = json.loads((folder / "claims.json").read_text())
+    tested = [claim for claim in kept if claim["p_value"] is not None]
+    opposite = {"holds": "does-not-hold", "does-not-hold": "holds", "not-significant": "holds"}
+    for claim in tested[:2]:
+        claim["verdict"] = opposite[claim["verdict"]]
+    turned = sum(claim["verdict"] == "does-not-hold" for claim in tested[:2])
+    other = tmp_path / "evidence/paper_seeds_5_to_9"
+    other.mkdir()
+    (other / "claims.json").write_text(json.dumps(kept))
+    write_evidence(grid, judged[0], tmp_path)
+    text = page.read_text()
+    assert "| claim | paper, seeds 0 to 4 | paper, seeds 5 to 9 |" in text
+    assert f"{len(tested)} claims about trainings judged in more than one run: " in text
+    assert f"{len(tested) - 2} with the same verdict, 2 with another, {turned} of these" in text
+    (other / "claims.json").write_text('[{"name": "a"}]')
+    with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not of claims"):
+        write_evidence(grid, judged[0], tmp_path)
+    assert page.read_text() == text
 
 
 def test_there_is_no_evidence_without_claims(grid: Grid, tmp_path: Path) -> None:

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
-from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
+from pointrend_repro.commands.options import (
+    Changes,
+    ConfigDir,
+    LvisAnnotations,
+    Papers,
+    Preset,
+    ResultsDir,
+)
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
@@ -16,6 +23,7 @@ def claims(
     results_dir: ResultsDir = Path("results"),
     papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Judge the paper's claims by a preset's numbers, into results/<preset>/claims/."""
@@ -44,17 +52,19 @@ def evidence(
     preset: Preset,
     results_dir: ResultsDir = Path("results"),
     docs: Annotated[
-        Path, typer.Option(help="where to write evidence/ and a part of evidence.md")
+        Path,
+        typer.Option(help="where to write evidence/<preset>_seeds_.../ and parts of evidence.md"),
     ] = Path("docs"),
     lvis_annotations: LvisAnnotations = None,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
-    """Write a preset's numbers, judged claims and conditions as small files to keep."""
+    """Write a run's numbers, claims, conditions and metric files as small files to keep."""
     from pointrend_repro.data.paths import UserData
     from pointrend_repro.experiments.loading import load_grid
-    from pointrend_repro.reporting.evidence import write_evidence
+    from pointrend_repro.reporting.evidence.writing import write_evidence
 
     grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
     with damaged_moved_aside():
-        write_evidence(grid, results_dir / preset, docs)
-    tell_written(docs / "evidence")
+        folder = write_evidence(grid, results_dir / preset, docs)
+    tell_written(folder)

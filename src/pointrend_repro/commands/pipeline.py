@@ -150,6 +150,7 @@ def collect(
     results_dir: ResultsDir = Path("results"),
     papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Gather all numbers of a preset into results/<preset>/metrics.csv."""
@@ -173,6 +174,7 @@ def report(
     reports_dir: ReportsDir = Path("reports"),
     papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Render the tables and the page of a preset into reports/<preset>/."""
