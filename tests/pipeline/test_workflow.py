@@ -235,6 +235,20 @@ def test_more_gpus_and_slurm_train_nothing_again(finished: WorkingCopy) -> None:
         assert finished.plan(*arguments) == {}, arguments
 
 
+def test_with_unpacked_metric_files_only_what_has_none_is_trained(finished: WorkingCopy) -> None:
+    """As docs/claims.md says of the archive of another machine's run."""
+    results = finished.folder / "results/smoke"
+    kept = ["dataset.json", "coco_ap.json", "lvis_ap_star.json"]
+    for path in [path for path in results.rglob("*") if path.is_file() and path.name not in kept]:
+        path.unlink()
+    for path in results.rglob("mask_rcnn_r50_fpn/**/*.json"):
+        path.unlink()
+    shutil.rmtree(finished.folder / ".snakemake")
+    jobs = finished.plan("judge_claims")
+    rest = {"train": 2, "predict": 2, EVALUATE: 2, "collect": 1, "judge_claims": 1}
+    assert jobs == rest
+
+
 def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
     finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
     assert finished.plan() == TRAIN_AGAIN
