@@ -8,7 +8,6 @@ from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_json, write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import dataset_path
 from pointrend_repro.reporting.claims.files import FOLDER as CLAIMS_FOLDER
 from pointrend_repro.reporting.claims.files import JudgedClaim, claims_as_data, read_claims
 from pointrend_repro.reporting.code_state import TodaysCode
@@ -57,7 +56,7 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
     title = _title(folder.name)
     block = {title: tables(title, claims, conditions)}
     with_blocks(page, "Evidence", block)  # before anything is written, whether its marks are whole
-    _write_folder(grid, results_dir, folder, results, claims, conditions)
+    _write_folder(results_dir, folder, results, claims, conditions)
     runs = {
         _title(each.parent.name): read_kept(each.parent)
         for each in sorted(folder.parent.glob(f"{grid.name}_seed*/{CLAIMS_FILE}"))
@@ -81,7 +80,6 @@ def _title(name: str) -> str:
 
 
 def _write_folder(
-    grid: Grid,
     results_dir: Path,
     folder: Path,
     results: Results,
@@ -92,6 +90,4 @@ def _write_folder(
     write_text(folder / "metrics.csv", metrics.to_csv(index=False, float_format="%.4f"))
     write_json(folder / CLAIMS_FILE, claims_as_data(list(claims)))
     write_json(folder / "conditions.json", asdict(conditions))
-    checks = [dataset_path(name) for name in grid.datasets]
-    there = [path for path in checks if (results_dir / path).is_file()]
-    pack(results_dir, [*there, *(source.path for source in results)], folder / ARCHIVE_FILE)
+    pack(results_dir, [source.path for source in results], folder / ARCHIVE_FILE)
