@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import pointrend_repro as pr
+from benchmarks.dilated_inference import ways
 from benchmarks.miou_by_step import by_step
 from benchmarks.what_a_stride_keeps import confusion, fitted
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
@@ -60,6 +61,21 @@ def test_the_last_step_is_what_the_official_tool_scores(pointrend: bool, tmp_pat
         Image.fromarray(label_ids(labels)).save(tmp_path / "found" / f"{image.id}.png")
     official = cityscapes_miou(root, tmp_path / "found")["mIoU"]
     assert list(steps.values())[-1] == pytest.approx(official, abs=1e-9)
+
+
+def test_ways_to_read_dilated_logits() -> None:
+    torch.manual_seed(0)
+    size = (64, 96)
+    smooth = torch.linspace(0, 1, 12).expand(1, 1, 8, 12)  # along x: cell j is at pixel 8 j + 4
+    found = dict(ways(smooth[:, :, ::2, ::2], smooth, size))
+    assert torch.equal(found["stride 16"], found["stride 8, even cells"])
+    assert torch.equal(found["stride 8, moved"][:, :, 4:, 4:], found["stride 8"][:, :, :-4, :-4])
+    # What is linear stays as it is when it is interpolated over more pixels. Read at stride 16, an
+    # even cell is placed 4 pixels further than at stride 8, which moving them makes good.
+    inner = (0, 0, slice(16, -16), slice(24, -24))
+    for way in ("stride 16", "stride 8, moved, over 16 px"):
+        assert torch.allclose(found[way][inner], found["stride 8, moved"][inner], atol=1e-6), way
+    assert not torch.allclose(found["stride 16"][inner], found["stride 8"][inner], atol=1e-3)
 
 
 def test_counts_are_of_pairs() -> None:
