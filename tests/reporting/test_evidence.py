@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,10 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
     assert "more than one run" not in page.read_text()
     kept = json.loads((folder / "claims.json").read_text())
     tested = [claim for claim in kept if claim["p_value"] is not None]
+    shutil.copytree(folder, tmp_path / "evidence/paper_seeds_7_to_8")
+    write_evidence(grid, judged[0], tmp_path)
+    assert "more than one run, none with another verdict." in page.read_text()
+    shutil.rmtree(tmp_path / "evidence/paper_seeds_7_to_8")
     opposite = {"holds": "does-not-hold", "does-not-hold": "holds", "not-significant": "holds"}
     for claim in tested[:2]:
         claim["verdict"] = opposite[claim["verdict"]]
@@ -141,7 +146,7 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
     text = page.read_text()
     assert "| claim | paper, seeds 0 to 4 | paper, seeds 5 to 9 |" in text
     assert f"{len(tested)} claims about trainings judged in more than one run: " in text
-    assert f"{len(tested) - 2} with the same verdict, 2 with another, {turned} of these" in text
+    assert f"{len(tested) - 2} with the same verdict, 2 with another, {turned} opposite." in text
     (other / "claims.json").write_text('[{"name": "a"}]')
     with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not of claims"):
         write_evidence(grid, judged[0], tmp_path)

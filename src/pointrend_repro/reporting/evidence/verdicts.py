@@ -62,12 +62,12 @@ def _moved(by_claim: Sequence[Sequence[KeptClaim]]) -> str:
     judged = [[claim.verdict for claim in runs if claim.p_value is not None] for runs in by_claim]
     twice = [set(verdicts) for verdicts in judged if len(verdicts) > 1]
     moved = [verdicts for verdicts in twice if len(verdicts) > 1]
-    opposite = [verdicts for verdicts in moved if {"holds", "does-not-hold"} <= verdicts]
-    return (
-        f"{count(len(twice), 'claim')} about trainings judged in more than one run: "
-        f"{len(twice) - len(moved)} with the same verdict, {len(moved)} with another, "
-        f"{len(opposite)} of these with the opposite one."
-    )
+    opposite = sum({"holds", "does-not-hold"} <= verdicts for verdicts in moved)
+    said = f"{count(len(twice), 'claim')} about trainings judged in more than one run"
+    if not moved:
+        return f"{said}, none with another verdict."
+    same = len(twice) - len(moved)
+    return f"{said}: {same} with the same verdict, {len(moved)} with another, {opposite} opposite."
 
 
 def _cell(claim: KeptClaim | None) -> str:
