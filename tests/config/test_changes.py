@@ -78,8 +78,9 @@ def test_the_last_word_counts_and_the_command_s_comes_after_the_environment_s(
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("trials.coco=5..3", "trials.coco is 5..3, which is none: the last one first"),
-        ("trials.coco=3-5", "trials.coco"),
+        ("trials.coco=5..3", "'5..3' must be a number above 0, or the first and the last: 3..5"),
+        ("trials.coco=3-5", "'3-5' must be a number above 0"),
+        ("trials.coco=true", "True must be a number above 0"),
         ("optimizer.base_lrr=1", "did you mean 'base_lr'?"),
         ("optimiser.base_lr=1", "did you mean 'optimizer'?"),
         ("trials.cocos=1", "trials"),

@@ -282,7 +282,12 @@ WRONG_VALUES = [
         "res225",
         "row 'pointrend_224': papers/pointrend/models/pointrend_r50_fpn.yaml: inference 'res225'",
     ),
-    ("presets/smoke", ("trials", "coco"), 0, "trials.coco: Input should be greater than 0"),
+    (
+        "presets/smoke",
+        ("trials", "coco"),
+        0,
+        "trials.coco: 0 must be a number above 0",
+    ),
     ("presets/smoke", ("overrides", "schedule"), 5, "overrides.schedule: Input should be a valid"),
     (
         "presets/smoke",

@@ -1,8 +1,9 @@
 """A preset: whose tables to fill, on which data, at which scale."""
 
+import re
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import Name
@@ -14,8 +15,31 @@ from pointrend_repro.settings.of_family import FamilyOverrides
 from pointrend_repro.settings.semantic import SemanticOverrides
 from pointrend_repro.settings.values import PositiveInt, Strict
 
-# "3..5": the trials 3, 4 and 5.
-_Span = Annotated[str, Field(pattern=r"^\d+\.\.\d+$")]
+
+def _trials(value: Any) -> range:
+    """Return the trials that a number of them, or a text such as 3..5, stands for.
+
+    Raises:
+        ValueError: it stands for none.
+    """
+    span = re.fullmatch(r"(\d+)\.\.(\d+)", value) if isinstance(value, str) else None
+    if span:
+        found = range(int(span[1]), int(span[2]) + 1)
+    else:
+        found = range(value if type(value) is int else 0)
+    if not found:
+        raise ValueError(f"{value!r} must be a number above 0, or the first and the last: 3..5")
+    return found
+
+
+def _checked(value: Any) -> Any:
+    _trials(value)
+    return value
+
+
+_Trials = Annotated[
+    PositiveInt | Annotated[str, Field(pattern=r"^\d+\.\.\d+$")], BeforeValidator(_checked)
+]
 
 
 class Overrides(DetectorOverrides):
@@ -58,7 +82,7 @@ class Preset(Strict):
     figures: list[Name] = Field([], description="[all]: those of its papers")
     pictures: list[Name] = Field([], description="of the page, beside the figures")
     datasets: dict[Name, Name] = Field(description="a table's data set -> the one to use for it")
-    trials: dict[Name, PositiveInt | _Span] = Field(
+    trials: dict[Name, _Trials] = Field(
         description="by a table's data set: how many, whose seeds are 0, 1 and so on, or which "
         "seeds, such as 3..5; the median is reported"
     )
@@ -83,15 +107,8 @@ class Preset(Strict):
     def _trials_match_datasets(self) -> "Preset":
         if set(self.trials) != set(self.datasets):
             raise ValueError(f"trials {sorted(self.trials)} must name {sorted(self.datasets)}")
-        for dataset, trials in self.trials.items():
-            if not self.trials_of(dataset):
-                raise ValueError(f"trials.{dataset} is {trials}, which is none: the last one first")
         return self
 
     def trials_of(self, dataset: str) -> range:
         """Return the trials, each of which is its seed, on what stands for a table's data set."""
-        trials = self.trials.get(dataset, 1)
-        if isinstance(trials, int):
-            return range(trials)
-        first, last = map(int, trials.split(".."))
-        return range(first, last + 1)
+        return _trials(self.trials.get(dataset, 1))
