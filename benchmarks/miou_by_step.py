@@ -28,7 +28,7 @@ from pointrend_repro.modeling.semantic.upsampling import upsample
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 
-def by_step(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float | None]:
+def by_step(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
     """Return the mIoU of each step of a model, by the step's resolution."""
     loaded = pr.load_model(path)
     model = loaded.saved.model
@@ -41,7 +41,7 @@ def by_step(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float | 
             large = upsample(step.logits, (image.height, image.width))
             found = large[0].argmax(0).numpy().astype(np.uint8)
             counts[f"{width}x{height}"] += confusion(read_label_ids(image.labels), label_ids(found))
-    return {size: mean_iou(each) for size, each in counts.items()}
+    return {size: round(mean_iou(each) or 0.0, 2) for size, each in counts.items()}
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     for path in asked.models:
         steps = by_step(path, images)
         found[f"{path.parent.parent.name}/{path.parent.name}"] = steps
-        print(path, {size: None if v is None else round(v, 2) for size, v in steps.items()})
+        print(path, steps)
     if asked.json:
         asked.json.write_text(json.dumps({"images": len(images), "miou": found}, indent=2) + "\n")
 
