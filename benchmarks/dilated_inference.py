@@ -17,8 +17,6 @@ docs/evidence.md has what came out.
         results/mini/mini_cityscapes/deeplabv3_r103/trial?/model.safetensors --json out.json
 """
 
-import argparse
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,14 +26,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-import pointrend_repro as pr
+from benchmarks.semantic_models import measure_models, semantic_model
 from benchmarks.what_a_stride_keeps import confusion
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.label_images import ID_COUNT, read_label_ids
-from pointrend_repro.data.semantic import LabelledImage, label_ids, read_labelled_images
+from pointrend_repro.data.semantic import LabelledImage, label_ids
 from pointrend_repro.evaluation.mean_iou import mean_iou
-from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
@@ -65,13 +62,11 @@ def ways(at_16: Tensor, at_8: Tensor, size: Size) -> Iterator[tuple[str, Tensor]
 
 def by_way(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
     """Return the mIoU of a model in each way."""
-    loaded = pr.load_model(path)
-    model = loaded.saved.model
-    assert isinstance(model, SemanticModel)
+    saved, model = semantic_model(path)
     shape = (ID_COUNT, ID_COUNT)
     counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros(shape, np.int64))
     for image in images:
-        pixels = inference_image(read_image(image.path), loaded.saved.input)
+        pixels = inference_image(read_image(image.path), saved.input)
         at_16, at_8 = (
             model.refinement([pixels], SemanticInferenceSettings(output_stride=stride))[0].logits
             for stride in (16, 8)
@@ -83,22 +78,5 @@ def by_way(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
     return {way: round(mean_iou(each) or 0.0, 2) for way, each in counts.items()}
 
 
-def main() -> None:
-    """Print and write the mIoU of each model in each way."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("root", type=Path, help="a folder in Cityscapes' layout, whose val is read")
-    parser.add_argument("models", type=Path, nargs="+", help="model.safetensors of trainings")
-    parser.add_argument("--images", type=int, help="only the first so many")
-    parser.add_argument("--json", type=Path, help="a file to write")
-    asked = parser.parse_args()
-    images = read_labelled_images(asked.root, "val").images[: asked.images]
-    found = {}
-    for path in asked.models:
-        found[f"{path.parent.parent.name}/{path.parent.name}"] = by_way(path, images)
-        print(list(found.items())[-1])
-    if asked.json:
-        asked.json.write_text(json.dumps({"images": len(images), "miou": found}, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    measure_models(__doc__, by_way)

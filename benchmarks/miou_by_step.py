@@ -8,34 +8,31 @@ docs/evidence.md has what came out.
         results/mini/mini_cityscapes/deeplabv3*/trial?/model.safetensors --json out.json
 """
 
-import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-import pointrend_repro as pr
+from benchmarks.semantic_models import measure_models, semantic_model
 from benchmarks.what_a_stride_keeps import confusion
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
-from pointrend_repro.data.label_images import read_label_ids
-from pointrend_repro.data.semantic import LabelledImage, label_ids, read_labelled_images
+from pointrend_repro.data.label_images import ID_COUNT, read_label_ids
+from pointrend_repro.data.semantic import LabelledImage, label_ids
 from pointrend_repro.evaluation.mean_iou import mean_iou
-from pointrend_repro.modeling.semantic.model import SemanticModel
 from pointrend_repro.modeling.semantic.upsampling import upsample
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 
 def by_step(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
     """Return the mIoU of each step of a model, by the step's resolution."""
-    loaded = pr.load_model(path)
-    model = loaded.saved.model
-    assert isinstance(model, SemanticModel)
-    counts: dict[str, NDArray[np.int64]] = defaultdict(lambda: np.zeros((34, 34), np.int64))
+    saved, model = semantic_model(path)
+    counts: dict[str, NDArray[np.int64]] = defaultdict(
+        lambda: np.zeros((ID_COUNT, ID_COUNT), np.int64)
+    )
     for image in images:
-        pixels = inference_image(read_image(image.path), loaded.saved.input)
+        pixels = inference_image(read_image(image.path), saved.input)
         for step in model.refinement([pixels], SemanticInferenceSettings()):
             height, width = step.logits.shape[2:]
             large = upsample(step.logits, (image.height, image.width))
@@ -44,23 +41,5 @@ def by_step(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
     return {size: round(mean_iou(each) or 0.0, 2) for size, each in counts.items()}
 
 
-def main() -> None:
-    """Print and write the mIoU of each step of each model."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("root", type=Path, help="a folder in Cityscapes' layout, whose val is read")
-    parser.add_argument("models", type=Path, nargs="+", help="model.safetensors of trainings")
-    parser.add_argument("--images", type=int, help="only the first so many")
-    parser.add_argument("--json", type=Path, help="a file to write")
-    asked = parser.parse_args()
-    images = read_labelled_images(asked.root, "val").images[: asked.images]
-    found = {}
-    for path in asked.models:
-        steps = by_step(path, images)
-        found[f"{path.parent.parent.name}/{path.parent.name}"] = steps
-        print(path, steps)
-    if asked.json:
-        asked.json.write_text(json.dumps({"images": len(images), "miou": found}, indent=2) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    measure_models(__doc__, by_step)
