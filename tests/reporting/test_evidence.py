@@ -68,17 +68,19 @@ def test_the_page_keeps_what_is_written_by_hand(
 ) -> None:
     folder, claims = judged
     page = tmp_path / "evidence.md"
-    mark = begin("paper, seeds 0 to 4")
+    mark = begin("paper")
     page.write_text(f"# Mine\n\nBefore.\n\n{mark}\nold\n{END}\n\nBelow.\n")
     assert write_evidence(grid, folder, tmp_path) == tmp_path / "evidence/paper_seeds_0_to_4"
     text = page.read_text()
     assert text.startswith("# Mine\n\nBefore.\n\n")
-    below = f"{END}\n\nBelow.\n\n{begin('paper, verdicts')}\n## Verdicts of preset paper\n"
-    assert below in text
-    assert text.endswith(f"{END}\n")
+    assert f"{mark}\n## Verdicts of preset paper\n" in text
+    assert text.endswith(f"{END}\n\nBelow.\n")
     assert "old" not in text.splitlines()
+    of_run = (tmp_path / "evidence/paper_seeds_0_to_4/README.md").read_text()
     for claim in claims:
-        assert text.count(f"| {escaped(claim.statement)} |") == 2
+        assert text.count(f"| {escaped(claim.statement)} |") == 1
+        assert of_run.count(f"| {escaped(claim.statement)} |") == 1
+        assert all(f"| {escaped(part.text)} |" in of_run for part in claim.parts)
     write_evidence(grid, folder, tmp_path)
     assert page.read_text() == text
 
@@ -137,18 +139,19 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
     shutil.rmtree(tmp_path / "evidence/paper_seeds_7_to_8")
     opposite = {"holds": "does-not-hold", "does-not-hold": "holds", "not-significant": "holds"}
     for claim in tested[:2]:
-        claim["verdict"] = opposite[claim["verdict"]]
+        for one in (claim, *claim["parts"]):
+            one["verdict"] = opposite.get(one["verdict"], one["verdict"])
     turned = sum(claim["verdict"] == "does-not-hold" for claim in tested[:2])
     other = tmp_path / "evidence/paper_seeds_5_to_9"
-    other.mkdir()
+    shutil.copytree(folder, other)
     (other / "claims.json").write_text(json.dumps(kept))
     write_evidence(grid, judged[0], tmp_path)
     text = page.read_text()
-    assert "| claim | paper, seeds 0 to 4 | paper, seeds 5 to 9 |" in text
+    assert "| claim | seeds 0 to 4 | seeds 5 to 9 |" in text
     assert f"{len(tested)} claims about trainings judged in more than one run: " in text
     assert f"{len(tested) - 2} with the same verdict, 2 with another, {turned} opposite." in text
     (other / "claims.json").write_text('[{"name": "a"}]')
-    with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not of claims"):
+    with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not what a run has kept"):
         write_evidence(grid, judged[0], tmp_path)
     assert page.read_text() == text
 

@@ -146,7 +146,11 @@ def in_words(claim: JudgedClaim) -> str:
 
 
 def _lines(claim: JudgedClaim) -> tuple[str, ...]:
-    said = (p_in_words(claim.p_value), holm_in_words(claim), needed_in_words(claim.needed))
+    said = (
+        p_in_words(claim.p_value),
+        holm_in_words(claim.verdict, survives=claim.survives_holm),
+        needed_in_words(claim.needed),
+    )
     return tuple(line for line in said if line)
 
 
@@ -162,11 +166,11 @@ def p_in_words(p_value: float | None) -> str:
     return f"p = {p_value:.2g}" if p_value >= 1e-4 else "p < 0.0001"
 
 
-def holm_in_words(claim: JudgedClaim) -> str:
+def holm_in_words(verdict: Verdict, *, survives: bool | None) -> str:
     """Return whether a claim's verdict survives Holm's correction; empty if it decides nothing."""
-    if claim.survives_holm is None or claim.verdict not in ("holds", "does-not-hold"):
+    if survives is None or verdict not in ("holds", "does-not-hold"):
         return ""
-    return "survives Holm" if claim.survives_holm else "does not survive Holm"
+    return "survives Holm" if survives else "does not survive Holm"
 
 
 def needed_in_words(needed: Needed | None) -> str:

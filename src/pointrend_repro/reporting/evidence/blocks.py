@@ -1,6 +1,5 @@
 """The parts of a page that are written anew, each between two marks; the rest is somebody's own."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
@@ -13,24 +12,18 @@ def begin(name: str) -> str:
     return f"<!-- {name}: written by `pointrend-repro evidence` -->"
 
 
-def with_blocks(page: Path, title: str, blocks: Mapping[str, str]) -> str:
-    """Return a page's text with some of its blocks replaced; those that it lacks come at its end.
+def with_block(page: Path, name: str, content: str) -> str:
+    """Return a page's text with one of its blocks replaced, or added at its end.
 
     Args:
-        page: need not exist; its blocks may stand in any order, with anything between them.
-        title: the heading of a new page.
-        blocks: the Markdown of each block, by its name.
+        page: need not exist.
+        content: the Markdown of the block.
 
     Raises:
-        UserError: a block's first mark stands there more than once, or has no end.
+        UserError: the block's first mark stands there more than once, or has no end.
     """
-    text = page.read_text(encoding="utf-8") if page.is_file() else f"# {title}\n"
-    for name, content in blocks.items():
-        text = _with_block(page, text, begin(name), content)
-    return text
-
-
-def _with_block(page: Path, text: str, mark: str, content: str) -> str:
+    text = page.read_text(encoding="utf-8") if page.is_file() else "# Evidence\n"
+    mark = begin(name)
     before, *rest = text.split(mark)
     if len(rest) > 1 or any(END not in part for part in rest):
         raise UserError(f"{page}: must have one line {mark!r} and, below it, one {END!r}")

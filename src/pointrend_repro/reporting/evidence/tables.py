@@ -1,75 +1,117 @@
-"""A run's judged claims as Markdown tables."""
+"""Kept runs as Markdown: all of one, and the verdicts of a preset's runs beside each other."""
 
 import re
 from collections.abc import Sequence
 
-from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart
 from pointrend_repro.reporting.claims.shown import (
     VERDICT_WORDS,
     holm_in_words,
     needed_in_words,
     p_in_words,
 )
-from pointrend_repro.reporting.conditions import Conditions
-from pointrend_repro.reporting.formats import signed
+from pointrend_repro.reporting.evidence.kept import KeptClaim, KeptPart, KeptRun
+from pointrend_repro.reporting.formats import count, signed
 
 
-def tables(title: str, claims: Sequence[JudgedClaim], conditions: Conditions) -> str:
-    """Return Markdown: a line on the run, a row for each claim, and one for each difference."""
-    verdicts = [claim.verdict for claim in claims]
-    counts = [
-        f"{word}: {verdicts.count(verdict)}"
-        for verdict, (_, word) in VERDICT_WORDS.items()
-        if verdict in verdicts
-    ]
-    made = (
-        f"{conditions.trainings_done} of {conditions.trainings_planned} trainings, "
-        f"{conditions.cpu_hours:.1f} hours on CPUs and {conditions.gpu_hours:.1f} on GPUs "
-        f"({', '.join(conditions.devices)})."
-    )
-    lines = [f"## Run {title}", "", f"{len(claims)} claims; {', '.join(counts)}. {made}", ""]
-    lines += [
+def page_of_run(preset: str, run: KeptRun) -> str:
+    """Return the page of a run: a row for each claim, and one for each difference."""
+    lines = [
+        f"# Preset {preset}, {run.seeds}",
+        "",
+        "Written by `pointrend-repro evidence`; [evidence](../../evidence.md) says what it is.",
+        "",
+        _made(run),
+        "",
         "| claim | weakest difference | paper | measured (95 % interval) | verdict | notes |",
         "|---|---|---:|---:|---|---|",
-        *map(_claim_row, claims),
+        *map(_claim_row, run.claims.values()),
         "",
         "All differences:",
         "",
         "| difference | paper | measured (95 % interval) | verdict | p |",
         "|---|---:|---:|---|---|",
-        *(_part_row(part) for claim in claims for part in claim.parts),
+        *(_part_row(part) for claim in run.claims.values() for part in claim.parts),
         "",
     ]
     return "\n".join(lines)
 
 
-def _claim_row(claim: JudgedClaim) -> str:
-    weakest = _weakest(claim)
-    more = (p_in_words(claim.p_value), holm_in_words(claim), needed_in_words(claim.needed))
+def verdicts_of_runs(preset: str, runs: Sequence[KeptRun]) -> str:
+    """Return Markdown: a line on each run and on what moved, and a table with a column for each."""
+    claims = {name: claim for run in runs for name, claim in run.claims.items()}
+    names = sorted(claims, key=lambda name: claims[name].number)
+    lines = [f"## Verdicts of preset {preset}", ""]
+    for run in runs:
+        link = f"[All differences](evidence/{run.folder}/README.md)"
+        lines.append(f"- **{run.seeds.capitalize()}**: {_made(run)} {link}.")
+    if len(runs) > 1:
+        judged = [[run.claims[name] for run in runs if name in run.claims] for name in names]
+        lines += ["", _moved(judged)]
+    lines += ["", _row(["claim", *(run.seeds for run in runs)]), "|---" * (1 + len(runs)) + "|"]
+    for name in names:
+        cells = (_cell(run.claims.get(name)) for run in runs)
+        lines.append(_row([claims[name].statement, *cells]))
+    return "\n".join([*lines, ""])
+
+
+def _made(run: KeptRun) -> str:
+    made, verdicts = run.conditions, [claim.verdict for claim in run.claims.values()]
+    counts = [
+        f"{word}: {verdicts.count(verdict)}"
+        for verdict, (_, word) in VERDICT_WORDS.items()
+        if verdict in verdicts
+    ]
+    return (
+        f"{made.trainings_done} of {made.trainings_planned} trainings, {made.cpu_hours:.1f} hours "
+        f"on CPUs and {made.gpu_hours:.1f} on GPUs ({', '.join(made.devices)}). "
+        f"{count(len(verdicts), 'claim')}; {', '.join(counts)}."
+    )
+
+
+def _claim_row(claim: KeptClaim) -> str:
+    weakest = claim.weakest
     sign, word = VERDICT_WORDS[claim.verdict]
+    notes = [
+        p_in_words(claim.p_value),
+        holm_in_words(claim.verdict, survives=claim.survives_holm),
+        needed_in_words(claim.needed),
+    ]
     cells = [claim.statement, weakest.text, *_numbers(weakest), f"{sign} {word}"]
-    return row([*cells, "; ".join(filter(None, more)) or weakest.reason])
+    return _row([*cells, "; ".join(filter(None, notes)) or weakest.reason])
 
 
-def _weakest(claim: JudgedClaim) -> JudgedPart:
-    """Of the differences with the claim's verdict, that which is the least sure to be above 0."""
-    decisive = [part for part in claim.parts if part.verdict == claim.verdict]
-
-    def sureness(part: JudgedPart) -> float:
-        if part.difference is None or part.interval is None:
-            return part.difference or 0.0
-        half = (part.interval.high - part.interval.low) / 2
-        return part.difference / half if half else part.difference
-
-    return min(decisive, key=sureness)
-
-
-def _part_row(part: JudgedPart) -> str:
+def _part_row(part: KeptPart) -> str:
     sign, word = VERDICT_WORDS[part.verdict]
-    return row([part.text, *_numbers(part), f"{sign} {word}", p_in_words(part.p_value)])
+    return _row([part.text, *_numbers(part), f"{sign} {word}", p_in_words(part.p_value)])
 
 
-def _numbers(part: JudgedPart) -> tuple[str, str]:
+def _cell(claim: KeptClaim | None) -> str:
+    """Say a verdict, by which difference, and what the paper has in its place."""
+    if claim is None:
+        return ""
+    sign, word = VERDICT_WORDS[claim.verdict]
+    if claim.verdict == "not-measured":
+        return f"{sign} {word}"
+    paper, here = _numbers(claim.weakest)
+    holm = holm_in_words(claim.verdict, survives=claim.survives_holm)
+    said = [f"{sign} {word}: {here}", "" if paper == "–" else f"paper {paper}", holm]
+    return "; ".join(filter(None, said))
+
+
+def _moved(by_claim: Sequence[Sequence[KeptClaim]]) -> str:
+    """Say how many verdicts agree. Counts, which no training changes, are not among them."""
+    judged = [[claim.verdict for claim in runs if claim.p_value is not None] for runs in by_claim]
+    twice = [set(verdicts) for verdicts in judged if len(verdicts) > 1]
+    moved = [verdicts for verdicts in twice if len(verdicts) > 1]
+    opposite = sum({"holds", "does-not-hold"} <= verdicts for verdicts in moved)
+    said = f"{count(len(twice), 'claim')} about trainings judged in more than one run"
+    if not moved:
+        return f"{said}, none with another verdict."
+    same = len(twice) - len(moved)
+    return f"{said}: {same} with the same verdict, {len(moved)} with another, {opposite} opposite."
+
+
+def _numbers(part: KeptPart) -> tuple[str, str]:
     unit = "" if part.unit == "%" else f" {part.unit}"
     paper = "–" if part.paper is None else signed(part.paper) + unit
     if part.difference is None:
@@ -80,7 +122,6 @@ def _numbers(part: JudgedPart) -> tuple[str, str]:
     return paper, f"{here} ({signed(part.interval.low)} to {signed(part.interval.high)})"
 
 
-def row(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table."""
+def _row(cells: Sequence[str]) -> str:
     plain = [re.sub(r"([|*<>])", r"\\\1", cell) for cell in cells]
     return f"| {' | '.join(plain)} |"

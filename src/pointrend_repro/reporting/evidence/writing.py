@@ -13,10 +13,10 @@ from pointrend_repro.reporting.claims.files import JudgedClaim, claims_as_data, 
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import metrics_frame
 from pointrend_repro.reporting.conditions import Conditions, gather_conditions
-from pointrend_repro.reporting.evidence.blocks import with_blocks
+from pointrend_repro.reporting.evidence.blocks import with_block
+from pointrend_repro.reporting.evidence.kept import CLAIMS_FILE, CONDITIONS_FILE, read_kept
 from pointrend_repro.reporting.evidence.packing import pack
-from pointrend_repro.reporting.evidence.tables import tables
-from pointrend_repro.reporting.evidence.verdicts import CLAIMS_FILE, read_kept, verdicts_of_runs
+from pointrend_repro.reporting.evidence.tables import page_of_run, verdicts_of_runs
 from pointrend_repro.reporting.results import Results, load_results
 
 ARCHIVE_FILE = "results.tar.xz"
@@ -29,10 +29,11 @@ _COLUMNS = [
 
 
 def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
-    """Write the folder of a run below `docs/evidence`, and its blocks of `docs/evidence.md`.
+    """Write a run's folder below `docs/evidence`, and its preset's block of `docs/evidence.md`.
 
-    The folder has `metrics.csv`, `claims.json`, `conditions.json`, and `results.tar.xz` with the
-    metric files. Of the page, what lies outside the marks of these blocks is kept.
+    The folder has `metrics.csv`, `claims.json`, `conditions.json`, `results.tar.xz` with the metric
+    files, and all differences as `README.md`. The block has the verdicts of all runs that are kept
+    of the preset; what the page has outside its marks stays.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`, with its claims judged.
@@ -44,7 +45,7 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
     Raises:
         DamagedError: a metric or a claim cannot be read.
         UserError: no claim was judged, or one was judged by other numbers; or marks of
-            `evidence.md` are missing; or the claims of another run cannot be read.
+            `evidence.md` are missing; or another run's files cannot be read.
     """
     results = load_results(grid, results_dir)
     with made_anew(results_dir / CLAIMS_FOLDER):
@@ -53,16 +54,13 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
         raise UserError(f"{results_dir / CLAIMS_FOLDER}: no claims; judge them first")
     conditions = gather_conditions(grid, results, code=TodaysCode())
     page, folder = docs / "evidence.md", docs / "evidence" / run_name(grid)
-    title = _title(folder.name)
-    block = {title: tables(title, claims, conditions)}
-    with_blocks(page, "Evidence", block)  # before anything is written, whether its marks are whole
+    with_block(page, grid.name, "")  # before anything is written, whether its marks are whole
     _write_folder(results_dir, folder, results, claims, conditions)
-    runs = {
-        _title(each.parent.name): read_kept(each.parent)
-        for each in sorted(folder.parent.glob(f"{grid.name}_seed*/{CLAIMS_FILE}"))
-    }
-    block = {f"{grid.name}, verdicts": verdicts_of_runs(grid.name, runs)} | block
-    write_text(page, with_blocks(page, "Evidence", block))
+    folders = sorted(path.parent for path in folder.parent.glob(f"{grid.name}_seed*/{CLAIMS_FILE}"))
+    runs = [read_kept(each) for each in folders]
+    for each, run in zip(folders, runs, strict=True):
+        write_text(each / "README.md", page_of_run(grid.name, run))
+    write_text(page, with_block(page, grid.name, verdicts_of_runs(grid.name, runs)))
     return folder
 
 
@@ -72,11 +70,6 @@ def run_name(grid: Grid) -> str:
     first, last = min(seeds), max(seeds)
     span = f"seed_{first}" if first == last else f"seeds_{first}_to_{last}"
     return f"{grid.name}_{span}"
-
-
-def _title(name: str) -> str:
-    preset, _, seeds = name.rpartition("_seed")
-    return f"{preset}, seed{seeds.replace('_', ' ')}"
 
 
 def _write_folder(
@@ -89,5 +82,5 @@ def _write_folder(
     metrics = metrics_frame(results)[_COLUMNS]
     write_text(folder / "metrics.csv", metrics.to_csv(index=False, float_format="%.4f"))
     write_json(folder / CLAIMS_FILE, claims_as_data(list(claims)))
-    write_json(folder / "conditions.json", asdict(conditions))
+    write_json(folder / CONDITIONS_FILE, asdict(conditions))
     pack(results_dir, [source.path for source in results], folder / ARCHIVE_FILE)
