@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.cases.training_step import MODEL, SIZES, Losses, ours
+from benchmarks.peers import require_bfloat16
 from benchmarks.whole_models import Scene
 from pointrend_repro.tools.bench.case import Case, NotInstalled, Size
 
@@ -45,6 +46,7 @@ def compiled(scene: Scene, device: str, size: Size) -> Callable[[], Losses]:
 
 
 def bfloat16(scene: Scene, device: str) -> Callable[[], Losses]:
+    require_bfloat16(device)
     return ours(scene, scene.model(MODEL), device, dtype=torch.bfloat16)
 
 

@@ -11,6 +11,7 @@ import torch
 from torchvision.ops import box_iou
 
 from benchmarks.cases.whole_image import CONV4, POINTREND
+from benchmarks.peers import require_bfloat16
 from benchmarks.whole_models import Scene
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
@@ -26,13 +27,18 @@ Found = tuple[str, Instances]
 def make(size: Size, device: str) -> Case:
     scene = Scene(*_SIZES[size])
     side = partial(find, scene, device)
+
+    def bfloat16(model: str) -> Callable[[], Found]:
+        require_bfloat16(device)
+        return side(model, "bf16")
+
     return Case(
         settings={"height": scene.height, "width": scene.width},
         sides={
             "ours": lambda: side(POINTREND, "fp32"),
-            "bfloat16": lambda: side(POINTREND, "bf16"),
+            "bfloat16": lambda: bfloat16(POINTREND),
             "4x conv": lambda: side(CONV4, "fp32"),
-            "bfloat16, 4x conv": lambda: side(CONV4, "bf16"),
+            "bfloat16, 4x conv": lambda: bfloat16(CONV4),
         },
         compare=compare,
     )
