@@ -61,10 +61,12 @@ def _made(run: KeptRun) -> str:
         for verdict, (_, word) in VERDICT_WORDS.items()
         if verdict in verdicts
     ]
+    hours = {"CPUs": made.cpu_hours, "GPUs": made.gpu_hours}
+    spent = " and ".join(f"{time:.1f} hours on {what}" for what, time in hours.items() if time)
+    devices = sorted({re.sub(r", \d+ threads", "", device) for device in made.devices})
     return (
-        f"{made.trainings_done} of {made.trainings_planned} trainings, {made.cpu_hours:.1f} hours "
-        f"on CPUs and {made.gpu_hours:.1f} on GPUs ({', '.join(made.devices)}). "
-        f"{count(len(verdicts), 'claim')}; {', '.join(counts)}."
+        f"{made.trainings_done} of {made.trainings_planned} trainings, {spent or 'no hours'} "
+        f"({', '.join(devices)}). {count(len(verdicts), 'claim')}; {', '.join(counts)}."
     )
 
 
