@@ -10,6 +10,7 @@ import pytest
 from made_up_metrics import make_record, make_result, write_result
 
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.conditions import gather_conditions, gpu_count
@@ -104,6 +105,18 @@ def test_a_training_counts_once(paper: Grid, tmp_path: Path) -> None:
     assert conditions.cpu_hours == 0
     assert conditions.results_of_other_code == conditions.results == len(paper.evaluations)
     assert conditions.other_codes == ("12345e678901",)
+
+
+def test_the_scale_names_the_trunks_that_are_trained() -> None:
+    """`mini` trains ResNet-101 and ResNeXt-101 for Table 5; Table 1's heads have ResNet-50."""
+    code = TodaysCode()
+    assert gather_conditions(load_grid("mini"), {}, code).scale == (
+        "trunk resnet18_narrow in all other detectors",
+        "trunk resnet50_narrow in place of resnet101",
+        "trunk resnext50_narrow in place of resnext101_32x8d",
+    )
+    of_one_table = gather_conditions(load_grid("mini_nuclei"), {}, code).scale
+    assert of_one_table == ("trunk resnet18_narrow in all detectors",)
 
 
 def test_days_are_those_of_all_steps(paper: Grid, tmp_path: Path) -> None:

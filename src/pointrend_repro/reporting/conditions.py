@@ -110,7 +110,11 @@ def _scale(grid: Grid) -> tuple[str, ...]:
     overrides = grid.preset.overrides
     trunk = overrides.model.get("backbone", {}).get("name")
     updates = _updates(grid) if "total_iters" in overrides.schedule else ""
-    replaced = {old: new["name"] for old, new in overrides.trunk.items() if "name" in new}
+    trained = [grid.variants[name] for name in {t.variant for t in grid.trainings}]
+    trunks = {variant.model.backbone.name for variant in trained if variant.family == "mask_rcnn"}
+    replaced = {
+        old: new["name"] for old, new in overrides.trunk.items() if old in trunks and "name" in new
+    }
     which = "all other" if replaced else "all"
     lines = [f"trunk {trunk} in {which} detectors"] if trunk else []
     lines += [f"trunk {new} in place of {old}" for old, new in replaced.items()]
