@@ -39,3 +39,5 @@ rule all:
     default_target: True
     input:
         f"reports/{SETTINGS.preset}/index.html",
+        # Of an unfinished run, `pointrend-repro report` by hand makes the page, too.
+        f"{RESULTS}/{COLLECTED_FILE}",

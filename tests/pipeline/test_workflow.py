@@ -249,6 +249,24 @@ def test_with_unpacked_metric_files_only_what_has_none_is_trained(finished: Work
     assert jobs == rest
 
 
+def test_a_page_of_an_unfinished_run_made_by_hand_ends_no_run(copy: WorkingCopy) -> None:
+    """As docs/report.md says; what is missing is made by the next run, and by that of one rule."""
+    options = ["--preset", "smoke", "--config-dir", "config"]
+    for command in ("collect", "claims", "report"):
+        done = copy.command("pointrend-repro", command, *options)
+        assert done.returncode == 0, done.stderr
+    assert (copy.folder / "reports/smoke/index.html").is_file()
+    assert copy.plan() == TABLE_1_OF_SMOKE
+    assert copy.plan("judge_claims")["train"] == TABLE_1_OF_SMOKE["train"]
+
+
+def test_collected_by_hand_after_a_run_nothing_is_trained_again(finished: WorkingCopy) -> None:
+    mark = finished.folder / "results/smoke/collected.flag"
+    assert mark.is_file()
+    mark.unlink()
+    assert finished.plan() == dict.fromkeys(("collect", "judge_claims", "report", "all"), 1)
+
+
 def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
     finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
     assert finished.plan() == TRAIN_AGAIN

@@ -1,6 +1,7 @@
 rule judge_claims:
     input:
         f"{RESULTS}/{METRICS_FILE}",
+        f"{RESULTS}/{COLLECTED_FILE}",
     output:
         directory(f"{RESULTS}/claims"),
     log:

@@ -19,6 +19,7 @@ from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
+    COLLECTED_FILE,
     METRICS_FILE,
     ORIGINS_FILE,
     PAGE_FILE,

@@ -16,6 +16,8 @@ from pointrend_repro.settings.values import Split
 # All numbers of a preset, collected.
 METRICS_FILE = "metrics.csv"
 ORIGINS_FILE = "origins.csv"  # beside it
+# Only the pipeline makes it, once every number is there: metrics.csv may be of a part of them.
+COLLECTED_FILE = "collected.flag"
 PAGE_FILE = "index.html"
 # What the name of a rule ends with that predicts without a trained model.
 UNTRAINED = "_untrained"

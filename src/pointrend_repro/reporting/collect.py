@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from pointrend_repro.base.files import write_text
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import METRICS_FILE, ORIGINS_FILE, Cost, Evaluation
+from pointrend_repro.experiments.nodes import (
+    COLLECTED_FILE,
+    METRICS_FILE,
+    ORIGINS_FILE,
+    Cost,
+    Evaluation,
+)
 from pointrend_repro.reporting.csv_text import to_csv
 from pointrend_repro.reporting.results import Result, load_results
 
@@ -75,11 +81,16 @@ def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame"
 
 
 def write_metrics(grid: Grid, results_dir: Path) -> None:
-    """Write `metrics.csv` and `origins.csv` into `results_dir`, from the metric files below it."""
+    """Write `metrics.csv` and `origins.csv` into `results_dir`, from the metric files below it.
+
+    The pipeline's mark that all are there is taken away: its own rule sets it again, and after a
+    call by hand the next run looks for what is missing.
+    """
     results = load_results(grid, results_dir)
     for source, result in results.items():
         if result.altered:
             _log.warning("%s: %s", results_dir / source.path, result.altered)
+    (results_dir / COLLECTED_FILE).unlink(missing_ok=True)
     write_text(results_dir / ORIGINS_FILE, origins_csv(results))
     write_text(results_dir / METRICS_FILE, metrics_csv(results))
 
