@@ -5,7 +5,7 @@ rule collect:
         metrics=f"{RESULTS}/{METRICS_FILE}",
         origins=f"{RESULTS}/{ORIGINS_FILE}",
         # `pointrend-repro collect` by hand, of an unfinished run, makes only the other two.
-        all_there=touch(f"{RESULTS}/{COLLECTED_FILE}"),
+        all_there=f"{RESULTS}/{COLLECTED_FILE}",
     log:
         f"{RESULTS}/collect.log",
     benchmark:
@@ -22,7 +22,7 @@ rule collect:
         "Collecting {output.metrics}"
     shell:
         "pointrend-repro collect --preset {params.preset:q} {params.papers:q} {params.lvis:q}"
-        " --config-dir config >{log:q} 2>&1"
+        " --config-dir config >{log:q} 2>&1 && touch {output.all_there:q}"
 
 
 rule report:
