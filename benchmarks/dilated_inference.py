@@ -11,7 +11,7 @@ were learnt to be interpolated over 16 pixels on each side, not 8. The mIoU of e
   agree with the first but at borders;
 - stride 8, moved by the 4 pixels; the same, interpolated over 16 pixels (a tent over cells first).
 
-docs/evidence.md has what came out.
+docs/evidence/why.md has what came out.
 
     python -m benchmarks.dilated_inference data/mini_cityscapes \
         results/mini/mini_cityscapes/deeplabv3_r103/trial?/model.safetensors --json out.json

@@ -3,7 +3,7 @@
 Of the annotated objects for which every model has a box of the right class with an IoU of at least
 0.7, the mean IoU of these detections' masks with the outline, by size and by class. With a second
 file of annotations of the same images, such as LVIS', the same for its outlines. Several files of a
-model are its trials; objects are compared within a trial. docs/evidence.md has what came out.
+model are its trials; objects are compared within a trial. docs/evidence/why.md has what came out.
 
     python benchmarks/mask_quality.py --annotations instances_val2017.json \
         --exact lvis_v0.5_val.json --model "4x conv" trial?/default/predictions.json \

@@ -2,7 +2,7 @@
 
 The mIoU of every subdivision step's logits, upsampled to the image: the first step is the coarse
 prediction alone, at the trunk's output stride. A model without PointRend has only this one.
-docs/evidence.md has what came out.
+docs/evidence/why.md has what came out.
 
     python -m benchmarks.miou_by_step data/mini_cityscapes \
         results/mini/mini_cityscapes/deeplabv3*/trial?/model.safetensors --json out.json

@@ -25,7 +25,7 @@ def importing_detectron2() -> Iterator[None]:
 
 
 def require_bfloat16(device: str) -> None:
-    """Require that the device computes in bfloat16: emulated, it is 15 to 50 times slower.
+    """Require that the device computes in bfloat16: emulated, a step took 15 times as long.
 
     Raises:
         NotInstalled: it is a CPU that does not.

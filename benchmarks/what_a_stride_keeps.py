@@ -3,7 +3,7 @@
 For each label image, logits of one cell per stride are fitted to the image itself, by gradient
 descent on the cross-entropy of their bilinear upsampling, the loss that a model of this stride is
 trained with. What these logits miss, a model that ends in them cannot find, however well it is
-trained. docs/evidence.md has what came out.
+trained. docs/evidence/why.md has what came out.
 
     python -m benchmarks.what_a_stride_keeps data/mini_cityscapes --json out.json
 """
