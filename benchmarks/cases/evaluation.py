@@ -3,7 +3,8 @@
 `one by one` is three evaluations that read their files each for itself. The others are the tools as
 their pages say to use them, without our checks of the files and without matches of single images:
 `official tools` all three in turn, `pycocotools` (masks and boxes) and `lvis` alone. We are these
-tools: their numbers are ours, to the last bit.
+tools: their numbers are ours, but for boundary AP's last bit, since faster-coco-eval alone also
+matches and sums, which for ours pycocotools does.
 """
 
 import contextlib

@@ -146,10 +146,7 @@ def coco_matches(
 def _match(
     truth: Truth, results: InstanceResults, kinds: Sequence[Kind], limits: CocoLimits | None
 ) -> dict[Kind, MatchTable]:
-    names = tuple(str(image_id) for image_id in truth.image_ids)
-    defaults = COCOeval(iouType="segm").params
-    lengths = len(truth.category_ids), len(defaults.areaRng), len(defaults.iouThrs)
-    tables = {kind: MatchTable(COCO_KEYS, names, *lengths) for kind in kinds}
+    tables = {kind: match_table(truth) for kind in kinds}
     for image_ids, found in blocks(truth.image_ids, results):
         index = coco_index(truth.of_images(image_ids))
         for kind in kinds:
@@ -159,6 +156,14 @@ def _match(
             evaluation.evaluate()
             tables[kind].add(evaluation.evalImgs, len(image_ids))
     return tables
+
+
+def match_table(truth: Truth) -> MatchTable:
+    """Return a table for pycocotools' matches of these annotations; it is empty."""
+    names = tuple(str(image_id) for image_id in truth.image_ids)
+    defaults = COCOeval(iouType="segm").params
+    lengths = len(truth.category_ids), len(defaults.areaRng), len(defaults.iouThrs)
+    return MatchTable(COCO_KEYS, names, *lengths)
 
 
 def loaded(truth: COCO, found: list[Entry]) -> COCO:

@@ -150,7 +150,7 @@ def scored_counts(metric: str, truth: Path, path: Path) -> ImageCounts:
     return counts
 
 
-@pytest.mark.parametrize("metric", ["coco_ap", "coco_box_ap", "lvis_ap_star"])
+@pytest.mark.parametrize("metric", ["boundary_ap", "coco_ap", "coco_box_ap", "lvis_ap_star"])
 def test_the_tools_number_on_the_images_and_on_samples(
     coco_builder: Callable[..., Path], metric: str
 ) -> None:

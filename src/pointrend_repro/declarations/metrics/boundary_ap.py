@@ -11,5 +11,5 @@ METRIC = Metric(
     layouts=("coco", "cityscapes"),
     keys=percent(*COCO_KEYS),
     score="pointrend_repro.evaluation.boundary_ap:score_boundary_ap",
-    resample=None,  # no claim of the paper uses it
+    resample="pointrend_repro.evaluation.bootstrap.official_matches:match_counts",
 )

@@ -22,6 +22,10 @@ from pointrend_repro.evaluation.scoring import Scored
 # Our sums run in another order than the official ones; in percent, far below any digit shown.
 _AGREEMENT = 1e-6
 
+# Of each value in percent: a hundredth of what intervals show. More are noise that files and the
+# archives of runs would have to hold, digit by digit.
+_DECIMALS = 4
+
 
 class ImageCounts(Protocol):
     """What a metric needs from each image, and the metric for any weights of the images."""
@@ -67,7 +71,7 @@ def resample(
 
     Returns:
         `resamples`, `seed`, `images` (how many) and `values`: for each key a list of one number
-        in percent (None: nothing to score) for each resample.
+        in percent, to four decimals (None: nothing to score), for each resample.
 
     Raises:
         RuntimeError: on the original images, our number is not the official one.
@@ -87,7 +91,7 @@ def resample(
         "seed": SEED,
         "images": len(counts.images),
         "values": {
-            key: [None if np.isnan(score[key]) else round(score[key], 6) for score in scores]
+            key: [None if np.isnan(s[key]) else round(s[key], _DECIMALS) for s in scores]
             for key in scores[0]
         },
     }
