@@ -1,8 +1,10 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -106,7 +108,22 @@ def test_no_commit_outside_git_or_without_git(
 def test_versions_leave_out_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "_LIBRARIES", ("torch", "no-such-library"))
     monkeypatch.setattr(provenance, "_loaded_files", {})  # what other tests have noted
+    monkeypatch.delitem(sys.modules, "cv2", raising=False)
     assert set(versions()) == {"python", "torch"}
+
+
+def test_versions_name_the_opencv_that_is_loaded_whatever_package_brought_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """conda's has another name than pip's four."""
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(__version__="4.99.1"))
+    assert versions()["opencv"] == "4.99.1"
+
+
+@pytest.mark.parametrize("library", ["faster-coco-eval", "fvcore", "lvis", "pycocotools"])
+def test_versions_name_the_tools_that_make_numbers(library: str) -> None:
+    """Boundary AP's IoU, Table 2's counts, AP* and AP."""
+    assert versions()[library] == importlib.metadata.version(library)
 
 
 def test_peak_memory_is_in_mb_and_never_falls() -> None:

@@ -27,6 +27,8 @@ _CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resou
 _LIBRARIES = (
     "accelerate",
     "cityscapesscripts",
+    "faster-coco-eval",
+    "fvcore",
     "lvis",
     "numpy",
     "pillow",
@@ -116,6 +118,8 @@ def versions() -> dict[str, str]:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
+    if "cv2" in sys.modules:  # several distributions bring it
+        found["opencv"] = sys.modules["cv2"].__version__
     return found
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.own_code import loaded_modules, modules_digest
-from pointrend_repro.base.provenance import digest, record_version
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.fingerprint import predicted_data
@@ -47,7 +47,6 @@ def write_proposals(
             "Selective Search needs OpenCV's contrib modules: pip uninstall opencv-python-headless "
             "opencv-python, then pip install opencv-contrib-python-headless"
         )
-    record_version("opencv", cv2.__version__)
     made_from = digest(
         [
             identity(settings),

@@ -12,7 +12,7 @@ from pointrend_repro.tools.bench.case import BENCHMARKS_DIR, Size, make_case
 from pointrend_repro.tools.bench.memory import additional_peak_mb, method
 from pointrend_repro.tools.bench.timing import Timings, measure_times, median_and_range
 
-_PEERS = ("detectron2", "faster-coco-eval")
+_PEERS = ("detectron2",)
 
 
 def run_case(
