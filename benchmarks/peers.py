@@ -4,8 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
-import torch
-
+from pointrend_repro.modeling.precision import cpu_computes_in_bfloat16
 from pointrend_repro.tools.bench.case import NotInstalled
 
 
@@ -30,5 +29,5 @@ def require_bfloat16(device: str) -> None:
     Raises:
         NotInstalled: it is a CPU that does not.
     """
-    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if device == "cpu" and not cpu_computes_in_bfloat16():
         raise NotInstalled("a CPU with bfloat16")

@@ -1,6 +1,6 @@
 """bf16: convolutions and linear layers in bfloat16, everything else as it was."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,11 @@ from comparing import assert_same_training, log_lines, newest_checkpoint
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.semantic import read_labelled_images
-from pointrend_repro.modeling import box_head, rpn
+from pointrend_repro.modeling import box_head, precision, rpn
 from pointrend_repro.modeling.mask_heads import pointrend
+from pointrend_repro.modeling.precision import check_bfloat16, computing_in
 from pointrend_repro.modeling.semantic import point_refine
-from pointrend_repro.settings.schedule import OptimizerSettings
 from pointrend_repro.training.loop import train, training_digest
-from pointrend_repro.training.sharing import check_precision
 from small_experiment import read_train_split, small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 
@@ -128,11 +127,35 @@ def test_another_precision_is_another_training(root: Path) -> None:
     assert len(digests) == 2
 
 
-def test_a_gpu_without_bf16_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A GPU and a CPU without it; nothing that an earlier test was told is remembered."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Tesla V100")
+    monkeypatch.setattr(precision, "cpu_computes_in_bfloat16", lambda: False)
+    check_bfloat16.cache_clear()
+    yield
+    check_bfloat16.cache_clear()
+
+
+@pytest.mark.usefixtures("no_bf16")
+def test_a_gpu_without_bf16_is_refused() -> None:
     device = torch.device("cuda", 0)
-    check_precision(OptimizerSettings(precision="fp32"), device)
-    check_precision(OptimizerSettings(precision="bf16"), torch.device("cpu"))
-    with pytest.raises(UserError, match="bf16: Tesla V100 does not compute in it; set it to fp32"):
-        check_precision(OptimizerSettings(precision="bf16"), device)
+    with pytest.raises(UserError, match=r"bf16: Tesla V100 does not compute in it; set .* to fp32"):
+        check_bfloat16(device)
+    with pytest.raises(UserError, match="Tesla V100"):
+        computing_in("bf16", device)
+
+
+@pytest.mark.usefixtures("no_bf16")
+def test_a_cpu_without_bf16_says_once_that_it_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    device = torch.device("cpu")
+    for asked in ("fp32", None):
+        with computing_in(asked, device):
+            pass
+    assert not caplog.messages
+    for _ in range(2):
+        with computing_in("bf16", device):
+            pass
+    assert [message for message in caplog.messages if "emulates" in message] == caplog.messages
+    assert len(caplog.messages) == 1

@@ -6,10 +6,11 @@ from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import MicroBatches
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.modeling.precision import check_bfloat16
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.sgd import SGD
-from pointrend_repro.training.sharing import check_batch_norm, check_precision
+from pointrend_repro.training.sharing import check_batch_norm
 from pointrend_repro.training.starting import freeze
 from pointrend_repro.training.update import State
 
@@ -26,7 +27,8 @@ def initial_state(
     Raises:
         UserError: these processes cannot share such a training, or there are no such weights.
     """
-    check_precision(settings.optimizer, processes.accelerator.device)
+    if settings.optimizer.precision == "bf16":
+        check_bfloat16(processes.accelerator.device)
     set_seed(seed)
     model = build_model(settings.model, num_classes=len(dataset.categories))
     family = family_of(settings)

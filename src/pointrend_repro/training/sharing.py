@@ -1,6 +1,5 @@
 """Whether and how processes can share one training."""
 
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -57,16 +56,3 @@ def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined
             f"backbone.norm: batch normalisation needs all {micro_batches.images_per_batch} images "
             f"of a batch at once; set optimizer.images_per_step to {joined}"
         )
-
-
-def check_precision(settings: OptimizerSettings, device: torch.device) -> None:
-    """Refuse bf16 where it would be emulated.
-
-    Raises:
-        UserError: the GPU does not compute in bf16.
-    """
-    if settings.precision == "fp32" or device.type != "cuda":
-        return
-    if not torch.cuda.is_bf16_supported(including_emulation=False):
-        name = torch.cuda.get_device_name(device)
-        raise UserError(f"optimizer.precision bf16: {name} does not compute in it; set it to fp32")
