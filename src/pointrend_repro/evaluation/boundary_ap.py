@@ -72,7 +72,7 @@ def _matches(truth: Truth, results: InstanceResults) -> MatchTable:
         content = truth.of_images(image_ids)
         overlaps = _overlaps(content, without("bbox", found))
         index = coco_index(content)
-        # As for boxes: COCOeval would decode masks, only to compare them.
+        # As `bbox`: for `segm` COCOeval would also encode the masks, which are compared above.
         evaluation = COCOeval(index, loaded(index, without("bbox", found)), "bbox")
         evaluation.computeIoU = lambda image_id, category_id, own=overlaps: own[
             image_id, category_id
