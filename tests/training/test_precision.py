@@ -141,6 +141,7 @@ def no_bf16(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("no_bf16")
 def test_a_gpu_without_bf16_is_refused() -> None:
     device = torch.device("cuda", 0)
+    computing_in("fp32", device)
     with pytest.raises(UserError, match=r"bf16: Tesla V100 does not compute in it; set .* to fp32"):
         check_bfloat16(device)
     with pytest.raises(UserError, match="Tesla V100"):

@@ -12,8 +12,6 @@ from pointrend_repro.tools.bench.case import BENCHMARKS_DIR, Size, make_case
 from pointrend_repro.tools.bench.memory import additional_peak_mb, method
 from pointrend_repro.tools.bench.timing import Timings, measure_times, median_and_range
 
-_PEERS = ("detectron2",)
-
 
 def run_case(
     name: str,
@@ -109,13 +107,10 @@ def _ratio(below: list[float], above: list[float]) -> dict[str, float]:
 
 
 def _peer_versions() -> dict[str, str]:
-    found = {}
-    for name in _PEERS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    try:
+        return {"detectron2": importlib.metadata.version("detectron2")}
+    except importlib.metadata.PackageNotFoundError:
+        return {}
 
 
 def _device_name(device: str) -> str:
