@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.papers import list_papers
+from pointrend_repro.config.reading import load_preset
 from pointrend_repro.reporting.claims.errors import Errors
+from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.intervals import combine
-from pointrend_repro.reporting.claims.significance import holm, p_of_claim, p_value
+from pointrend_repro.reporting.claims.schema import load_claims
+from pointrend_repro.reporting.claims.significance import holm, p_of_claim, p_value, with_holm
 
 
 def errors_at(difference: float, rng: np.random.Generator, *, trials: int = 3) -> Errors:
@@ -106,3 +111,28 @@ def test_all_claims_together_err_at_most_at_5_percent() -> None:
     rng = np.random.default_rng(4)
     p_values = rng.uniform(size=(4000, 10))
     assert np.mean([any(holm(row.tolist())) for row in p_values]) == pytest.approx(0.05, abs=0.012)
+
+
+def judged(table: str, number: int, p: float | None) -> JudgedClaim:
+    return JudgedClaim.model_construct(name=f"{table}_{number}", table=table, p_value=p)
+
+
+def test_claims_of_another_paper_do_not_count() -> None:
+    """25 claims at the smallest p of 1000 resamples all survive; with 26, none would."""
+    smallest = 2 / 1001
+    papers = {"table1": "one", "table2": "one", "other": "another"}
+    claims = [judged(f"table{1 + n % 2}", n, smallest) for n in range(25)]
+    others = [judged("other", n, 0.04) for n in range(2)]
+    found = with_holm([*claims, *others, judged("table1", 99, None)], papers)
+    assert [claim.survives_holm for claim in found] == [True] * 25 + [False] * 2 + [None]
+    more = with_holm([*claims, judged("table1", 25, smallest)], papers)
+    assert not any(claim.survives_holm for claim in more)
+
+
+def test_no_paper_has_more_claims_than_the_resamples_can_tell_apart() -> None:
+    for preset in (load_preset("paper"), load_preset("mini")):
+        for paper in list_papers(CONFIG_DIR):
+            count = len(
+                [c for c in load_claims(papers=[paper]).claims.values() if c.table != "mine"]
+            )
+            assert 2 / (preset.resamples + 1) <= 0.05 / max(1, count), paper

@@ -94,8 +94,8 @@ class JudgedClaim(_Frozen):
     `number` is its place among all claims, and `share` is that of the resamples, each part's
     moved back by its shift, in which all parts are above zero at once. `method` is that of the
     intervals over images; None if none of its parts has one. `p_value` is None unless all of its
-    parts have one; `survives_holm` says whether its verdict stays if all claims with a p-value may
-    err together at 5 % (`significance.holm`), and `needed` what would decide it.
+    parts have one; `survives_holm` says whether its verdict stays if all claims of its paper that
+    have a p-value may err together at 5 % (`significance.holm`), and `needed` what would decide it.
     """
 
     name: str

@@ -62,7 +62,8 @@ def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedCla
         [
             _whole(name, claim, parts, preset=grid.name, number=number, record=record)
             for number, (name, claim, parts) in enumerate(judged)
-        ]
+        ],
+        grid.table_papers,
     )
 
 

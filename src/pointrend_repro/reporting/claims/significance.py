@@ -4,7 +4,7 @@ A p-value here is that of the interval that decides: the level at which it no lo
 So no verdict and its p-value can contradict each other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pointrend_repro.reporting.claims.files import JudgedClaim, JudgedPart
@@ -89,14 +89,22 @@ def significance_of(parts: Sequence[JudgedPart]) -> dict[str, Any]:
     return found
 
 
-def with_holm(claims: Sequence[JudgedClaim]) -> list[JudgedClaim]:
-    """Say of each claim with a p-value whether its verdict survives Holm's correction over all."""
+def with_holm(claims: Sequence[JudgedClaim], table_papers: Mapping[str, str]) -> list[JudgedClaim]:
+    """Say of each claim with a p-value whether its verdict survives Holm's correction.
+
+    The claims of one paper share an error rate. Those of another do not count: a verdict would else
+    depend on which papers were chosen together.
+
+    Args:
+        claims: of any papers.
+        table_papers: the paper of each table.
+    """
     tested = [claim for claim in claims if claim.p_value is not None]
-    survives = holm([claim.p_value or 0.0 for claim in tested])
-    said = {claim.name: found for claim, found in zip(tested, survives, strict=True)}
+    survives: dict[str, bool] = {}
+    for paper in {table_papers[claim.table] for claim in tested}:
+        of_paper = [claim for claim in tested if table_papers[claim.table] == paper]
+        found = holm([claim.p_value or 0.0 for claim in of_paper])
+        survives |= {claim.name: each for claim, each in zip(of_paper, found, strict=True)}
     return [
-        claim.model_copy(update={"survives_holm": said[claim.name]})
-        if claim.name in said
-        else claim
-        for claim in claims
+        claim.model_copy(update={"survives_holm": survives.get(claim.name)}) for claim in claims
     ]
