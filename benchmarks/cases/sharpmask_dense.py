@@ -73,7 +73,7 @@ def one_by_one(model: DeepMask, image: Tensor, settings: DeepMaskInferenceSettin
     maps, scores, places = [], [], []
     for level, scale in enumerate(settings.scales(model.settings.patch_px)):
         features = model.features(with_border(resize(image, scale), model)[None])
-        logits = model.score_logits(features[0], model.vectors(features[0]))[0]
+        logits = model.score_head(features[0], *model.bottleneck(features[0]))[0]
         scores.append(logits.flatten())
         rows, columns = logits.shape
         places += [(level, y, x) for y in range(rows) for x in range(columns)]
@@ -90,7 +90,7 @@ def _refined(model: DeepMask, maps: list[list[Tensor]], place: tuple[int, int, i
         whole[:, :, y * f : (y + side) * f, x * f : (x + side) * f]
         for f, whole in zip((1, 2, 4, 8), maps[level], strict=True)
     ]
-    vectors = model.vectors(features[0]).flatten(1)
+    vectors = model.bottleneck(features[0])[1].flatten(1)
     logits: Tensor = model.refinement(vectors, model.refinement.skips(features))
     return logits
 

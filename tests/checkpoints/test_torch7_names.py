@@ -87,8 +87,8 @@ def test_deepmask_does_the_same(tmp_path: Path) -> None:
         vectors = run(theirs.fields["trunk"], as_the_code_sees(pixels))
         masks = run(parts_of(theirs.fields["maskBranch"])[0], vectors)
         last = cropped(ours.features(pixels)[0], 0)
-        found = ours.vectors(last)
-        scores = ours.score_logits(last, found)
+        reduced, found = ours.bottleneck(last)
+        scores = ours.score_head(last, reduced, found)
     assert close(found[:, :, 0, 0], vectors)
     assert close(ours.coarse_masks(vectors), masks.reshape(2, 6, 6))
     # The code's Threshold is a ReLU that leaves a millionth of what is below zero.
@@ -111,7 +111,7 @@ def test_sharpmask_does_the_same(tmp_path: Path) -> None:
         for i in range(1, 5):
             masks = run(refs[i], [outputs[places[i]], masks])
         features = [cropped(maps, i) for i, maps in enumerate(ours.features(pixels))]
-        vectors = ours.vectors(features[0])[:, :, 0, 0]
+        vectors = ours.bottleneck(features[0])[1][:, :, 0, 0]
         found = ours.refinement(vectors, ours.refinement.skips(features))
     assert close(found, masks.reshape(2, SIDE, SIDE))
 
@@ -125,7 +125,7 @@ def test_convolutions_with_a_bias_before_their_norm(tmp_path: Path) -> None:
     pixels = patch()
     with torch.no_grad():
         expected = run(theirs.fields["trunk"], as_the_code_sees(pixels))
-        found = ours.vectors(cropped(ours.features(pixels)[0], 0))
+        _, found = ours.bottleneck(cropped(ours.features(pixels)[0], 0))
     assert close(found[:, :, 0, 0], expected)
 
 

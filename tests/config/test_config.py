@@ -98,6 +98,8 @@ def test_preset_paper_is_the_paper() -> None:
         "base_lr": 0.02,
         "momentum": 0.9,
         "weight_decay": 1e-4,
+        "bias_lr_factor": 1.0,
+        "bias_weight_decay": None,
         "warmup_iters": 1000,
         "warmup_start_lr": 0.001,
         "clip_norm": None,

@@ -3,9 +3,12 @@
 from typing import Any
 
 import pytest
+import torch
 
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import clock, proposal_time
+from pointrend_repro.modeling.deepmask.windows import find_windows
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
@@ -46,3 +49,14 @@ def test_scores_and_masks_are_timed_apart(
     assert values == {"score_ms": 3000, "total_ms": 7000, "mask_ms": 4000}
     assert set(values) == set(METRICS.find("proposal_time").keys)
     assert made == [7, 7, 7], "one round is not counted; what the ground truth would keep is not"
+
+
+@pytest.mark.parametrize("head", ["a", "b", "c", "original"])
+def test_what_mask_and_score_share_is_computed_once(head: str) -> None:
+    """Table 2's head B shares the reduced features: computed twice, it was the slowest, not A."""
+    model = build_model(DeepMaskModelSettings.model_validate(SMALL | {"head": head}), 1).eval()
+    calls = []
+    model.bottleneck.register_forward_hook(lambda *_: calls.append(1))
+    inference = DeepMaskInferenceSettings(octaves=(-1, 0), proposals=7)
+    find_windows(model, torch.zeros(3, 48, 64), inference, at_most=7)
+    assert len(calls) == len(inference.scales(SMALL["patch_px"])), "once for each size"

@@ -70,8 +70,8 @@ def test_the_score_has_a_32nd_of_the_weight_whatever_the_batch() -> None:
     patches, target = _patches(model, 3), some_targets(3, 64, positive=[0])
     losses = model([patches], [target])
     features = model.features(patches)[0][:, :, 1:-1, 1:-1]
-    vectors = model.vectors(features)
-    scores = model.score_logits(features, vectors).flatten()
+    reduced, vectors = model.bottleneck(features)
+    scores = model.score_head(features, reduced, vectors).flatten()
     masks = model.coarse_masks(vectors.flatten(1))
     torch.testing.assert_close(losses["loss_score"], score_loss(scores, target))  # 32 / 32
     torch.testing.assert_close(losses["loss_mask"], 32 * mask_loss(masks, target))

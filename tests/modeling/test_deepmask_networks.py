@@ -135,15 +135,16 @@ def test_each_place_of_the_window_gives_what_its_own_cells_give(head: str) -> No
     model = make(**SMALL, head=head)
     last = torch.randn(1, 64, 7, 6)
     with torch.no_grad():
-        vectors = model.vectors(last)
-        scores = model.score_logits(last, vectors)
+        reduced, vectors = model.bottleneck(last)
+        scores = model.score_head(last, reduced, vectors)
         assert vectors.shape == (1, 12, 4, 3)
         assert scores.shape == (1, 4, 3)
         for y, x in itertools.product(range(4), range(3)):
             window = last[:, :, y : y + 4, x : x + 4]
-            own = model.vectors(window)
+            own_reduced, own = model.bottleneck(window)
             torch.testing.assert_close(own[..., 0, 0], vectors[..., y, x])
-            torch.testing.assert_close(model.score_logits(window, own)[0, 0, 0], scores[0, y, x])
+            score = model.score_head(window, own_reduced, own)[0, 0, 0]
+            torch.testing.assert_close(score, scores[0, y, x])
 
 
 def test_the_original_head_pools_and_then_connects_all_cells() -> None:
@@ -155,7 +156,7 @@ def test_the_original_head_pools_and_then_connects_all_cells() -> None:
         first = F.relu(F.linear(pooled, head.aggregate.weight.flatten(1), head.aggregate.bias))
         second = F.relu(F.linear(first, head.hidden.weight.flatten(1), head.hidden.bias))
         expected = F.linear(second, head.predict.weight.flatten(1), head.predict.bias)
-        found = model.score_logits(last, model.vectors(last))
+        found = head(last, *model.bottleneck(last))
     torch.testing.assert_close(found.flatten(), expected.flatten())
 
 

@@ -101,8 +101,8 @@ def of_patch(
     features = model.features(wide[None, :, y : y + side, x : x + side])
     cells = [context_px // model.stride * 2**i for i in range(len(features))]
     inside = [cropped(maps, count) for maps, count in zip(features, cells, strict=True)]
-    vectors = model.vectors(inside[0])
-    score = model.score_logits(inside[0], vectors).flatten()[0]
+    reduced, vectors = model.bottleneck(inside[0])
+    score = model.score_head(inside[0], reduced, vectors).flatten()[0]
     flat = vectors.flatten(1)
     if model.refinement is None:
         return score, model.coarse_masks(flat)[0]

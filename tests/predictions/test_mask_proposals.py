@@ -116,8 +116,8 @@ def _of_patch(model: DeepMask, patch: Tensor, context: int) -> tuple[float, Tens
     for i, maps in enumerate(model.features(patch)):
         cells = context // STRIDE * 2**i
         features.append(maps[:, :, cells:-cells, cells:-cells])
-    vectors = model.vectors(features[0])
-    score = float(model.score_logits(features[0], vectors).sigmoid())
+    reduced, vectors = model.bottleneck(features[0])
+    score = float(model.score_head(features[0], reduced, vectors).sigmoid())
     if model.refinement is None:
         return score, model.coarse_masks(vectors.flatten(1))[0]
     return score, model.refinement(vectors.flatten(1), model.refinement.skips(features))[0]

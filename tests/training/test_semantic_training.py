@@ -17,9 +17,8 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.schedule import OptimizerSettings, ScheduleSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 from pointrend_repro.training import loop
-from pointrend_repro.training.parameter_groups import alike, with_faster_decoder
+from pointrend_repro.training.parameter_groups import with_faster_decoder
 from pointrend_repro.training.schedule import learning_rate
-from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 
 LAST = "checkpoints/iter_00000008.pt"
@@ -200,12 +199,6 @@ def test_norms_have_a_weight_decay_of_their_own() -> None:
     assert len(of_norms) > 20
     assert {name for name, decay in decays.items() if decay == 0.5} == of_norms
     assert set(decays.values()) == {0.5, 1e-4}
-
-
-def test_a_detector_has_one_rate_and_one_weight_decay() -> None:
-    settings = small_settings()
-    (group,) = alike(build_model(settings.model, 3), settings.optimizer)
-    assert (group["lr_factor"], group["weight_decay"]) == (1.0, settings.optimizer.weight_decay)
 
 
 def test_a_tenfold_rate_moves_the_decoder_ten_times_as_far(

@@ -99,6 +99,12 @@ class OptimizerSettings(Strict):
     base_lr: PositiveFloat = 0.02
     momentum: Fraction = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    bias_lr_factor: PositiveFloat = added(
+        1.0, "biases learn at so many times the rate; Fast R-CNN, section 2.3: 2"
+    )
+    bias_weight_decay: Annotated[float, Field(ge=0)] | None = added(
+        None, "of biases; none: weight_decay, as the papers. Detectron, multipathnet: 0"
+    )
     warmup_iters: Annotated[int, Field(ge=0)] = 1000
     warmup_start_lr: PositiveFloat = Field(
         0.001, description="paper: 0.001; d2 starts at base_lr / 1000"

@@ -24,6 +24,9 @@ def solver_keys(settings: AnyTrainingSettings, norm_decay: tuple[float, str]) ->
         Key("SOLVER.MOMENTUM", optimizer.momentum, "optimizer.momentum"),
         Key("SOLVER.WEIGHT_DECAY", optimizer.weight_decay, "optimizer.weight_decay"),
         Key("SOLVER.WEIGHT_DECAY_NORM", decay, source),
+        Key("SOLVER.BIAS_LR_FACTOR", optimizer.bias_lr_factor, "optimizer.bias_lr_factor"),
+        # None means the weights' there, too.
+        Key("SOLVER.WEIGHT_DECAY_BIAS", optimizer.bias_weight_decay, "optimizer.bias_weight_decay"),
         Key("SOLVER.WARMUP_ITERS", optimizer.warmup_iters, "optimizer.warmup_iters"),
         Key("SOLVER.WARMUP_FACTOR", factor, "optimizer.warmup_start_lr / base_lr"),
         Key("SOLVER.MAX_ITER", schedule.total_iters, "schedule.total_iters"),

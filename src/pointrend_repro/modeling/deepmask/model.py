@@ -51,6 +51,10 @@ class DeepMask(nn.Module):
     Attributes:
         stride: image pixels between windows.
         window: cells along a window's side in the trunk's last map.
+        bottleneck: maps the trunk's coarsest map (N, C, h, w) to one that is reduced, and to the
+            vectors of the windows, (N, 512, h - S + 1, w - S + 1). The window at (y, x) covers the
+            cells from there to y + S - 1 and x + S - 1.
+        score_head: maps these three to the windows' scores, logits (N, h - S + 1, w - S + 1).
         refinement: SharpMask's top-down path; None: DeepMask.
     """
 
@@ -79,27 +83,6 @@ class DeepMask(nn.Module):
         """
         maps: list[Tensor] = self.backbone(images)
         return maps
-
-    def vectors(self, last: Tensor) -> Tensor:
-        """Map the coarsest map (N, C, h, w) to the windows' vectors, (N, 512, h - S + 1, ...).
-
-        The window at (y, x) covers the cells from there to y + S - 1 and x + S - 1.
-        """
-        _, vectors = self.bottleneck(last)
-        return vectors
-
-    def score_logits(self, last: Tensor, vectors: Tensor) -> Tensor:
-        """Return the windows' scores as logits, (N, h - S + 1, w - S + 1).
-
-        Args:
-            last: the coarsest map.
-            vectors: as `vectors` returns them.
-        """
-        reduced = last
-        if self.score_head.kind == "b":
-            reduced, _ = self.bottleneck(last)
-        logits: Tensor = self.score_head(last, reduced, vectors)
-        return logits
 
     def coarse_masks(self, vectors: Tensor) -> Tensor:
         """Map vectors (R, 512) to DeepMask's mask logits over the patch, (R, 56, 56)."""

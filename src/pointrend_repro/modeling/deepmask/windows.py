@@ -111,8 +111,8 @@ def _of_level(
     resized = resize(image, scale)
     with computing_in(settings.test.precision, image.device):
         features = model.features(with_border(resized, model)[None])
-        vectors = model.vectors(features[0])
-        scores = model.score_logits(features[0], vectors)[0].float().sigmoid()
+        reduced, vectors = model.bottleneck(features[0])
+        scores = model.score_head(features[0], reduced, vectors)[0].float().sigmoid()
         skips = []
         if settings.refine and model.refinement is not None:
             skips = model.refinement.skips(features)
