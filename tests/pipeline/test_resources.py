@@ -33,7 +33,7 @@ EVALUATE = Job(memory_mb=16000, runtime_min=480)
 def test_without_slurm_only_what_one_machine_counts() -> None:
     asked = ask(TRAIN, Machines(2), None)
     assert asked.threads == 16
-    assert asked.resources == {"mem_mb": 48000, "local_gpus": 2}
+    assert asked.resources == {"mem_mb": 48000, "gpu_jobs": 1}
     assert ask(EVALUATE, Machines(), None).resources == {"mem_mb": 16000, "runtime": 480}
 
 
@@ -56,7 +56,6 @@ def test_only_several_nodes_start_tasks_of_their_own() -> None:
     assert "mpi" not in ask(TRAIN, Machines(8), Slurm()).resources
     asked = ask(TRAIN, Machines(8, 2), Slurm()).resources
     assert (asked["mpi"], asked["tasks"], asked["nodes"]) == ("srun", 2, 2)
-    assert asked["local_gpus"] == 16
 
 
 def test_machines_are_for_what_trains_on_gpus() -> None:

@@ -222,6 +222,9 @@ NO_MATTER: dict[str, tuple[str, str, str]] = {
 }
 
 
+TRAINED = [(v, t) for v in ("mask_rcnn_r50_fpn", "pointrend_r50_fpn") for t in (0, 1)]
+
+
 def test_what_does_not_matter_runs_nothing(finished: WorkingCopy) -> None:
     for file, old, new in NO_MATTER.values():
         finished.edit(file, old, new)
@@ -356,3 +359,28 @@ def test_snakemakes_own_report_has_labels_and_the_settings_in_force(finished: Wo
         assert re.search(rf'"{label}": *"{re.escape(value)}"', text), label
     assert "model.mask_head.coarse_channels 64 (default 1024)" in text
     assert "Preset smoke: these numbers mean nothing." in text
+
+
+@pytest.mark.parametrize(("options", "most"), [([], 1), (["--resources", "gpu_jobs=2"], 2)])
+def test_without_slurm_one_job_on_gpus_runs_at_a_time(
+    copy: WorkingCopy, options: list[str], most: int
+) -> None:
+    """They all would take the first GPU. The stub notes how many trainings it sees."""
+    stub = copy.folder / "bin/pointrend-repro"
+    stub.parent.mkdir(exist_ok=True)
+    seen = """case $1 in train)
+    mkdir -p running
+    touch running/$$
+    sleep 0.5
+    ls running | wc -l >>seen
+    rm running/$$ ;;
+esac
+"""
+    stub.write_text(STUB.replace("set -e\n", "set -e\n" + seen, 1))
+    stub.chmod(0o755)
+    targets = [f"results/smoke/generated_coco/{v}/trial{t}/model.safetensors" for v, t in TRAINED]
+    done = copy.snakemake("--cores", "64", "--config", "device=cuda", *options, "--", *targets)
+    assert done.returncode == 0, done.stderr
+    counts = (copy.folder / "seen").read_text().split()
+    assert len(counts) == len(targets)
+    assert max(map(int, counts)) == most

@@ -120,6 +120,11 @@ ASKED = {
     for rule_name, job in JOBS
 }
 
+# Without Slurm no job is given GPUs of its own: each takes the first ones. Two at once would run out
+# of memory, or falsify what is timed. `--resources gpu_jobs=2` allows it.
+if SETTINGS.slurm is None and "gpu_jobs" not in workflow.global_resources:
+    workflow.global_resources["gpu_jobs"] = 1
+
 RESULTS = f"results/{SETTINGS.preset}"
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")

@@ -104,7 +104,8 @@ class Asked:
 
     Attributes:
         threads: CPUs, of one machine.
-        resources: under the names of Snakemake's executor plugin for Slurm.
+        resources: under the names of Snakemake's executor plugin for Slurm. `gpu_jobs` is one of a
+            job on GPUs: of these, one at a time runs on a machine without Slurm.
     """
 
     threads: int
@@ -137,7 +138,7 @@ def ask(job: Job, machines: Machines, slurm: Slurm | None) -> Asked:
     if not isinstance(job, TrainingJob):
         resources["runtime"] = _at_most(job.runtime_min, slurm)
     if job.gpu:
-        resources["local_gpus"] = machines.total
+        resources["gpu_jobs"] = 1
     if slurm is not None:
         resources |= _slurm_names(job, slurm)
         if job.gpu:
