@@ -27,10 +27,10 @@ def ensemble(
     ] = "linear_interpolation",
     nms: Annotated[
         Literal["soft_linear", "hard"],
-        typer.Option(help="an object that a better one of its class overlaps loses score, or goes"),
+        typer.Option(help="an object under a better one of its class loses score, or is dropped"),
     ] = "soft_linear",
     overlap: Annotated[Literal["boxes", "masks"], typer.Option(help="what is compared")] = "boxes",
-    iou: Annotated[float, typer.Option(help="an overlap that still does nothing")] = 0.5,
+    iou: Annotated[float, typer.Option(help="overlaps up to this one do nothing")] = 0.5,
     detections: Annotated[int, typer.Option(help="how many an image keeps at most")] = 100,
     annotations: Annotated[
         Path | None,
