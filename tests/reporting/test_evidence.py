@@ -135,7 +135,7 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
     tested = [claim for claim in kept if claim["p_value"] is not None]
     shutil.copytree(folder, tmp_path / "evidence/paper_seeds_7_to_8")
     write_evidence(grid, judged[0], tmp_path)
-    assert "more than one run, none with another verdict." in page.read_text()
+    assert "more than one run, none with a different verdict." in page.read_text()
     shutil.rmtree(tmp_path / "evidence/paper_seeds_7_to_8")
     opposite = {"holds": "does-not-hold", "does-not-hold": "holds", "not-significant": "holds"}
     for claim in tested[:2]:
@@ -149,7 +149,18 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
     text = page.read_text()
     assert "| claim | seeds 0 to 4 | seeds 5 to 9 |" in text
     assert f"{len(tested)} claims about trainings judged in more than one run: " in text
-    assert f"{len(tested) - 2} with the same verdict, 2 with another, {turned} opposite." in text
+    assert (
+        f"{len(tested) - 2} with the same verdict, 2 with a different one, {turned} opposite."
+        in text
+    )
+    (row,) = [line for line in text.splitlines() if line.startswith(f"| {kept[0]['statement']} |")]
+    assert not any(part["text"] in row for part in kept[0]["parts"]), "the same in both runs"
+    for part in kept[0]["parts"]:
+        part["text"] += " of another run"
+    (other / "claims.json").write_text(json.dumps(kept))
+    write_evidence(grid, judged[0], tmp_path)
+    assert page.read_text().count(" of another run; paper") == 1, "weakest in another difference"
+    text = page.read_text()
     (other / "claims.json").write_text('[{"name": "a"}]')
     with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not what a run has kept"):
         write_evidence(grid, judged[0], tmp_path)

@@ -49,7 +49,9 @@ def verdicts_of_runs(preset: str, runs: Sequence[KeptRun]) -> str:
         lines += ["", _moved(judged)]
     lines += ["", _row(["claim", *(run.seeds for run in runs)]), "|---" * (1 + len(runs)) + "|"]
     for name in names:
-        cells = (_cell(run.claims.get(name)) for run in runs)
+        of_runs = [run.claims.get(name) for run in runs]
+        weakest = {claim.weakest.text for claim in of_runs if claim}
+        cells = (_cell(claim, is_named=len(weakest) > 1) for claim in of_runs)
         lines.append(_row([claims[name].statement, *cells]))
     return "\n".join([*lines, ""])
 
@@ -62,8 +64,11 @@ def _made(run: KeptRun) -> str:
         if verdict in verdicts
     ]
     hours = {"CPUs": made.cpu_hours, "GPUs": made.gpu_hours}
-    spent = " and ".join(f"{time:.1f} hours on {what}" for what, time in hours.items() if time)
+    spent = " and ".join(
+        f"{time:.1f} hours in sum on {what}" for what, time in hours.items() if time
+    )
     devices = sorted({re.sub(r", \d+ threads", "", device) for device in made.devices})
+    devices = [re.sub(r"^cpu \((.*)\)$", r"\1", device) for device in devices]
     return (
         f"{made.trainings_done} of {made.trainings_planned} trainings, {spent or 'no hours'} "
         f"({', '.join(devices)}). {count(len(verdicts), 'claim')}; {', '.join(counts)}."
@@ -87,8 +92,13 @@ def _part_row(part: KeptPart) -> str:
     return _row([part.text, *_numbers(part), f"{sign} {word}", p_in_words(part.p_value)])
 
 
-def _cell(claim: KeptClaim | None) -> str:
-    """Say a verdict, by which difference, and what the paper has in its place."""
+def _cell(claim: KeptClaim | None, *, is_named: bool) -> str:
+    """Say a verdict, by which difference, and what the paper has in its place.
+
+    Args:
+        claim: of one run; None if it has not judged it.
+        is_named: whether to name the weakest difference, as where runs have different ones.
+    """
     if claim is None:
         return ""
     sign, word = VERDICT_WORDS[claim.verdict]
@@ -96,7 +106,8 @@ def _cell(claim: KeptClaim | None) -> str:
         return f"{sign} {word}"
     paper, here = _numbers(claim.weakest)
     holm = holm_in_words(claim.verdict, survives=claim.survives_holm)
-    said = [f"{sign} {word}: {here}", "" if paper == "–" else f"paper {paper}", holm]
+    name = f" in {claim.weakest.text}" if is_named else ""
+    said = [f"{sign} {word}: {here}{name}", "" if paper == "–" else f"paper {paper}", holm]
     return "; ".join(filter(None, said))
 
 
@@ -108,9 +119,9 @@ def _moved(by_claim: Sequence[Sequence[KeptClaim]]) -> str:
     opposite = sum({"holds", "does-not-hold"} <= verdicts for verdicts in moved)
     said = f"{count(len(twice), 'claim')} about trainings judged in more than one run"
     if not moved:
-        return f"{said}, none with another verdict."
-    same = len(twice) - len(moved)
-    return f"{said}: {same} with the same verdict, {len(moved)} with another, {opposite} opposite."
+        return f"{said}, none with a different verdict."
+    same = f"{len(twice) - len(moved)} with the same verdict"
+    return f"{said}: {same}, {len(moved)} with a different one, {opposite} opposite."
 
 
 def _numbers(part: KeptPart) -> tuple[str, str]:
