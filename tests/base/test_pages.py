@@ -102,3 +102,11 @@ def test_what_the_walks_name_in_their_modules_is_there() -> None:
         if not name.endswith(".json"):
             last = name.split(".")[-1]
             assert re.search(rf"(def|class) {last}\b", (PACKAGE / module).read_text()), name
+
+
+def test_the_page_of_presets_has_all_of_them() -> None:
+    page = (REPOSITORY / "docs/presets.md").read_text()
+    there = {path.stem for path in (REPOSITORY / "config/presets").glob("*.yaml")}
+    named = {name for line in page.splitlines() if line.startswith("| `")
+             for name in re.findall(r"`([a-z_0-9]+)`", line.split("|")[1])}  # fmt: skip
+    assert named == there

@@ -1,6 +1,6 @@
 """Instance predictions in COCO's results format, read image by image from their file.
 
-The file is read once to check each entry and to record its position, in 32 bytes. An image's
+The file is read once to check each entry and to record its position, in 25 bytes. An image's
 entries are read again when a scorer asks for them. So images and entries may be in any order, and a
 file of many gigabytes can be scored.
 """
