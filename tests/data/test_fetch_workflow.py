@@ -61,12 +61,15 @@ def test_data_in_their_place_are_counted(copy: WorkingCopy) -> None:
 
 def test_lvis_annotations_elsewhere_are_checked(copy: WorkingCopy) -> None:
     """A shared folder of COCO has none, and nobody may write there."""
+    (copy.folder / "shared").mkdir()
+    (copy.folder / "my lvis.json").touch()
     options = ["data_root=shared", "lvis_annotations=my lvis.json"]
     text = copy.snakemake("--dry-run", *PAPER, *options).stdout
     assert re.search(r"data check .*--data-root=shared '--lvis-annotations=my lvis.json'", text)
 
 
 def test_a_folder_that_the_user_names_is_not_fetched(copy: WorkingCopy) -> None:
+    (copy.folder / "somewhere").mkdir()
     jobs = copy.plan(*PAPER, "data_root=somewhere")
     assert jobs["fetch_data"] == 1  # the weights
     assert "fetch_data" not in copy.plan("--config", "preset=smoke")

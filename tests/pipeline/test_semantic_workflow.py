@@ -54,11 +54,12 @@ def test_plan_of_smoke(copy: WorkingCopy) -> None:
 
 
 def test_plan_of_the_paper(copy: WorkingCopy) -> None:
-    lines = commands(copy, "preset=paper", "cityscapes_root=/my data/cs")
-    assert count(lines, "pointrend-repro train", "'--data-root=/my data/cs'") == 6 * 5
-    assert count(lines, "pointrend-repro predict", "/labels ", "'--data-root=/my data/cs'") == 7 * 5
+    (copy.folder / "my data/cs").mkdir(parents=True, exist_ok=True)
+    lines = commands(copy, "preset=paper", "cityscapes_root=my data/cs")
+    assert count(lines, "pointrend-repro train", "'--data-root=my data/cs'") == 6 * 5
+    assert count(lines, "pointrend-repro predict", "/labels ", "'--data-root=my data/cs'") == 7 * 5
     for metric, predictions in (("cityscapes_miou", 7), ("trimap_miou", 4)):
-        assert count(lines, f"'{metric}=/my data/cs'", "/labels ") == predictions * 5
+        assert count(lines, f"'{metric}=my data/cs'", "/labels ") == predictions * 5
 
 
 def test_a_metric_takes_the_folder_of_its_own_prediction(copy: WorkingCopy) -> None:

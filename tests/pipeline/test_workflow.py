@@ -28,7 +28,10 @@ while [ $# -gt 0 ]; do
 done
 case $command in
     generate) mkdir -p "data/$dataset"; date >"data/$dataset/made" ;;
-    check | cost) date >"$output" ;;
+    check)
+        if [ -e check.fails ]; then echo "pointrend-repro: error: not these data" >&2; exit 2; fi
+        date >"$output" ;;
+    cost) date >"$output" ;;
     evaluate-all)
         for metric in $metrics; do
             if [ -e "$metric.fails" ]; then status=2; else date +%N >"$output/$metric.json"; fi
@@ -148,6 +151,8 @@ def test_wrong_files_are_refused_in_one_line(copy: WorkingCopy) -> None:
 def test_tiny_says_what_to_type(copy: WorkingCopy) -> None:
     line = refusal(copy, "--config", "preset=tiny")
     assert "snakemake --config preset=tiny data_root=FOLDER" in line
+    (copy.folder / "somewhere else").mkdir()
+    (copy.folder / "lvis.json").touch()
     jobs = copy.plan("--config", "preset=tiny", "data_root=somewhere else")
     assert (jobs["train"], jobs["predict"], jobs["evaluate_coco_ap"]) == (2, 3, 3)
     lvis = ["data_root=somewhere else", "lvis_annotations=lvis.json"]
@@ -156,6 +161,8 @@ def test_tiny_says_what_to_type(copy: WorkingCopy) -> None:
 
 def test_paths_of_any_characters_reach_the_commands_as_they_are(copy: WorkingCopy) -> None:
     root, lvis = """-my $(touch PWNED);'q" {wildcards} {x} é""", "my `touch PWNED`|lvis.json"
+    (copy.folder / root).mkdir()
+    (copy.folder / lvis).touch()
     arguments = ["preset=tiny", f"data_root={root}", f"lvis_annotations={lvis}"]
     done = copy.snakemake("--dry-run", "--config", *arguments)
     lines = re.findall(
@@ -303,6 +310,7 @@ def test_other_scenes_make_everything_again(finished: WorkingCopy) -> None:
 
 
 def test_lvis_annotations_of_ones_own_score_again_but_train_nothing(finished: WorkingCopy) -> None:
+    (finished.folder / "mine.json").touch()
     jobs = finished.plan("--config", "lvis_annotations=mine.json")
     assert jobs == {EVALUATE: 6, "collect": 1, "judge_claims": 1, "report": 1, "all": 1}
 
@@ -323,13 +331,42 @@ def test_a_metric_that_fails_leaves_the_others(finished: WorkingCopy) -> None:
 
 
 def test_another_folder_of_data_trains_again(finished: WorkingCopy) -> None:
-    (finished.folder / "folder").mkdir()
+    for name in ("folder", "another"):
+        (finished.folder / name).mkdir()
     first, second = "data_root=folder", "data_root=another"
     done = finished.snakemake("--cores", "1", "--config", "preset=tiny", first)
     assert done.returncode == 0, done.stderr
     assert finished.plan("--config", "preset=tiny", first) == {}
     jobs = finished.plan("--config", "preset=tiny", second)
     assert (jobs["check_data"], jobs["train"], jobs["predict"]) == (1, 2, 3)
+
+
+def test_a_check_of_the_wrong_folder_costs_nothing(finished: WorkingCopy) -> None:
+    """Else Snakemake deletes the old record first, and then trains all models anew."""
+    (finished.folder / "folder").mkdir()
+    (finished.folder / "wrong").mkdir()
+    right, wrong = ("--config", "preset=tiny", "data_root=folder"), "data_root=wrong"
+    done = finished.snakemake("--cores", "1", *right)
+    assert done.returncode == 0, done.stderr
+    record = finished.folder / "results/tiny/coco_folder/dataset.json"
+    before = record.read_text()
+    (finished.folder / "check.fails").touch()
+    done = finished.snakemake("--cores", "1", "--config", "preset=tiny", wrong)
+    assert done.returncode != 0
+    assert "error: not these data; nothing was started" in done.stdout + done.stderr
+    (finished.folder / "check.fails").unlink()
+    assert record.read_text() == before
+    assert finished.plan(*right) == {}
+
+
+@pytest.mark.parametrize("key", ["data_root", "cityscapes_root", "lvis_annotations"])
+def test_a_misspelt_folder_or_file_is_refused_before_any_job(
+    finished: WorkingCopy, key: str
+) -> None:
+    done = finished.snakemake("--cores", "1", "--config", f"{key}=/nosuch")
+    assert done.returncode != 0
+    assert f"{key}: /nosuch: no such f" in done.stdout + done.stderr
+    assert finished.plan() == {}
 
 
 def test_checkpoints_survive_a_training_that_runs_again(finished: WorkingCopy) -> None:

@@ -62,6 +62,7 @@ from pointrend_repro.pipeline.resources import (
 from pointrend_repro.pipeline.start_checks import (
     require_files_of_the_past,
     require_places_to_write,
+    require_sound_data,
     require_workflow_profile,
     require_working_folder,
 )
@@ -149,6 +150,9 @@ onstart:
         try:
             require_places_to_write(made | noted)
             require_files_of_the_past(read, time.time())
+            for job in to_do:
+                if job.rule.name == "check_data" and made.isdisjoint(job.input):
+                    require_sound_data(data_check(job.wildcards), job.output[0])
         except UserError as error:
             sys.exit(f"error: {error}")
 
@@ -191,6 +195,13 @@ def prediction_program(wildcards):
     threads = ASKED["predict"].threads
     started = prediction_launcher(PREDICTION_MACHINES, threads, SETTINGS.slurm)
     return started + program(wildcards)
+
+
+def data_check(wildcards):
+    """The command of the rule check_data, but for its output."""
+    options = [data_root_option(wildcards), SETTINGS.lvis_option]
+    command = ["pointrend-repro", "data", "check", "--dataset", wildcards.dataset]
+    return [*command, *filter(None, options), "--config-dir", "config"]
 
 
 def usual_root(wildcards):

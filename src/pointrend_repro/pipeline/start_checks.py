@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import os
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -97,6 +99,31 @@ def _require_right(folder: Path) -> None:
             f"{folder}: cannot be written to ({why}); make it writable, or put a link to another "
             "folder in its place"
         )
+
+
+def require_sound_data(command: Sequence[str], record: str) -> None:
+    """Refuse to start if a data set that was checked before would fail its check now.
+
+    All results are made from the record, and Snakemake deletes it before it runs the check. So
+    after one run with the wrong folder the next, with the right one, would make everything anew.
+
+    Args:
+        command: that checks the data, without `--output`.
+        record: what it wrote the last time; without one there is nothing to lose.
+
+    Raises:
+        UserError: the check fails; the message is its own.
+    """
+    if not Path(record).exists():
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        output = str(Path(folder) / "dataset.json")
+        done = subprocess.run(
+            [*command, "--output", output], capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise UserError(f"{said.removeprefix('pointrend-repro: error: ')}; nothing was started")
 
 
 def require_files_of_the_past(files: Iterable[str], now: float) -> None:

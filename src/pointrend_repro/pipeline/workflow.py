@@ -45,11 +45,26 @@ class WorkflowConfig(Strict):
     def _with_spaces(cls, value: Any) -> Any:
         return (value or "").split() if value is None or isinstance(value, str) else value
 
-    @field_validator("weights")
+    @field_validator("weights", "lvis_annotations")
     @classmethod
     def _is_a_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError(f"{value}: no such file")
+        return value
+
+    # Or a misspelt one would fail in a job, before which Snakemake deletes what the last one wrote.
+    @field_validator("data_root", "cityscapes_root")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"{value}: no such folder")
+        return value
+
+    @field_validator("roots")
+    @classmethod
+    def _are_folders(cls, value: dict[Name, Path]) -> dict[Name, Path]:
+        for root in value.values():
+            cls._is_a_folder(root)
         return value
 
     def share_changes(self) -> None:
