@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -30,72 +30,51 @@ class _Claim(Strict):
     table: Name
 
 
-class GreaterClaim(_Claim):
+class _ClaimOfPairs(_Claim):
+    # Here, so that it stays the first key after the table in the schema.
+    kind: str
+    pairs: Annotated[list[Pair], Field(min_length=1)]
+    columns: Annotated[list[Name], Field(min_length=1)]
+
+    @property
+    def rows(self) -> list[str]:
+        """All rows that it names."""
+        return [row for pair in self.pairs for row in pair]
+
+
+class GreaterClaim(_ClaimOfPairs):
     """In each column, the first row of each pair is above the second, `times` it, or `by` more."""
 
     kind: Literal["greater"]
-    pairs: Annotated[list[Pair], Field(min_length=1)]
-    columns: Annotated[list[Name], Field(min_length=1)]
     times: PositiveFloat = 1
     by: Annotated[float, Field(ge=0)] = Field(0, description="in the columns' unit")
 
-    @property
-    def rows(self) -> list[str]:
-        """All rows that it names."""
-        return [row for pair in self.pairs for row in pair]
 
-
-class WithinClaim(_Claim):
+class WithinClaim(_ClaimOfPairs):
     """In each column, the rows of each pair differ by less than `within`, either way."""
 
     kind: Literal["within"]
-    pairs: Annotated[list[Pair], Field(min_length=1)]
-    columns: Annotated[list[Name], Field(min_length=1)]
     within: PositiveFloat = Field(description="in the columns' unit")
 
-    @property
-    def rows(self) -> list[str]:
-        """All rows that it names."""
-        return [row for pair in self.pairs for row in pair]
 
-
-class GainFallsClaim(_Claim):
+class GainFallsClaim(_ClaimOfPairs):
     """In each column, each pair's first row gains more over its second than the next pair's."""
 
     kind: Literal["gain_falls"]
     pairs: Annotated[list[Pair], Field(min_length=2)]
-    columns: Annotated[list[Name], Field(min_length=1)]
-
-    @property
-    def rows(self) -> list[str]:
-        """All rows that it names."""
-        return [row for pair in self.pairs for row in pair]
 
 
-class BetterClaim(_Claim):
+class BetterClaim(_ClaimOfPairs):
     """In each column, the first row of each pair is better: above, or below where less is."""
 
     kind: Literal["better"]
-    pairs: Annotated[list[Pair], Field(min_length=1)]
-    columns: Annotated[list[Name], Field(min_length=1)]
-
-    @property
-    def rows(self) -> list[str]:
-        """All rows that it names."""
-        return [row for pair in self.pairs for row in pair]
 
 
-class GainClaim(_Claim):
+class GainClaim(_ClaimOfPairs):
     """A pair's first row gains more over its second in each column than in the next one."""
 
     kind: Literal["gain_greater"]
-    pairs: Annotated[list[Pair], Field(min_length=1)]
     columns: Annotated[list[Name], Field(min_length=2)]
-
-    @property
-    def rows(self) -> list[str]:
-        """All rows that it names."""
-        return [row for pair in self.pairs for row in pair]
 
 
 class SaturationClaim(_Claim):
@@ -115,13 +94,9 @@ class SaturationClaim(_Claim):
 
 Claim = GreaterClaim | GainClaim | SaturationClaim | BetterClaim | WithinClaim | GainFallsClaim
 
+# By what a claim's `kind` may say.
 _KINDS: dict[str, type[Claim]] = {
-    "greater": GreaterClaim,
-    "gain_greater": GainClaim,
-    "saturates": SaturationClaim,
-    "better": BetterClaim,
-    "within": WithinClaim,
-    "gain_falls": GainFallsClaim,
+    get_args(each.model_fields["kind"].annotation)[0]: each for each in get_args(Claim)
 }
 
 
