@@ -9,7 +9,8 @@ from pathlib import Path
 import jinja2
 
 from pointrend_repro.base.digests import short
-from pointrend_repro.base.texts import script_json, visible_in_html
+from pointrend_repro.base.templates import page_templates
+from pointrend_repro.base.texts import script_json
 from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import formats, layout
@@ -125,14 +126,7 @@ def is_own(tables: Sequence[MeasuredTable]) -> bool:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # by name, `.j2` would not count as HTML
-        undefined=jinja2.StrictUndefined,
-        finalize=visible_in_html,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates(Path(__file__).parent)
     environment.filters |= {
         "number": formats.number,
         "signed": formats.signed,

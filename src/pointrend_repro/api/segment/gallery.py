@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import jinja2
-
 from pointrend_repro.api.segment.pictures import Picture
 from pointrend_repro.base.files import write_text
-from pointrend_repro.base.texts import script_json, visible_in_html
+from pointrend_repro.base.templates import page_templates
+from pointrend_repro.base.texts import script_json
 
 # The longer side of a thumbnail; twice what a page shows, for fine screens.
 SMALL_PX = 480
@@ -37,7 +36,7 @@ def write_gallery(
     ]
     page, shown = output / "index.html", short_names(models)
     text = (
-        _environment()
+        page_templates(Path(__file__).parent)
         .get_template("gallery.html.j2")
         .render(
             models=shown,
@@ -96,14 +95,3 @@ def _classes(entries: list[dict[str, Any]]) -> list[tuple[str, int]]:
         for name in {each["category_name"] for found in entry["found"] for each in found}:
             counts[name] = counts.get(name, 0) + 1
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,  # by name, `.j2` would not count as HTML
-        undefined=jinja2.StrictUndefined,
-        finalize=visible_in_html,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

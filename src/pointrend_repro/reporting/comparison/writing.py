@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import jinja2
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -11,7 +10,8 @@ from rich.table import Table
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
-from pointrend_repro.base.texts import visible, visible_in_html
+from pointrend_repro.base.templates import page_templates
+from pointrend_repro.base.texts import visible
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.comparison.comparing import (
     STATUSES,
@@ -82,15 +82,8 @@ def to_markdown(comparison: Comparison) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Return the comparison as one file that needs no network."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parents[1]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=visible_in_html,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html.j2").render(
+    templates = page_templates(Path(__file__).parents[1])
+    return templates.get_template("compare.html.j2").render(
         comparison=comparison,
         summary=_summary(comparison),
         tables={

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw, ImageFont
@@ -12,7 +11,7 @@ from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.palette import COLORS
-from pointrend_repro.base.texts import visible_in_html
+from pointrend_repro.base.templates import page_templates
 from pointrend_repro.data.cityscapes import (
     IMAGE_ENDING,
     instance_annotations,
@@ -67,20 +66,13 @@ def write_pictures(survey: Survey, output: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=visible_in_html,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    templates = page_templates(Path(__file__).parent)
     plots: list[SizePlot] = [
         plot_sizes(name, [o.area for o in split.objects if not o.is_crowd])
         for name, split in survey.splits.items()
     ]
     counts = [survey.counts[name].by_class for name in survey.splits]
-    page = environment.get_template("pictures.html.j2").render(
+    page = templates.get_template("pictures.html.j2").render(
         survey=survey,
         splits=[_draw_split(survey, split) for split in survey.splits.values()],
         plots=plots,
