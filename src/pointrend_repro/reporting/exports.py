@@ -1,13 +1,11 @@
 """A measured table as CSV for machines and as Markdown, and what a reader must know of it."""
 
-import re
-
-from pointrend_repro.base.texts import visible
 from pointrend_repro.config.tables import Column
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.best import NONE, RULE, best_cells
 from pointrend_repro.reporting.formats import between, number
+from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
@@ -43,12 +41,12 @@ def to_csv(measured: MeasuredTable) -> str:
 def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
     """Return a page with the table, the preset's warning above it and its rules below it."""
     table = measured.table
-    columns = [_markdown_text(column.title) for column in table.columns.values()]
-    lines = [f"# {_markdown_text(table.title)}", ""]
+    columns = [escaped(column.title) for column in table.columns.values()]
+    lines = [f"# {escaped_line(table.title)}", ""]
     if measured.warning:
-        lines += [f"> **{_markdown_text(measured.warning)}**", ""]
-    lines += [_markdown_text(table.caption), "", _pipes(["", *columns])]
-    lines.append(_pipes(["---", *["---:" for _ in columns]]))
+        lines += [f"> **{escaped_line(measured.warning)}**", ""]
+    lines += [escaped_line(table.caption), "", table_row(["", *columns])]
+    lines.append(table_row(["---", *["---:" for _ in columns]]))
     best = best_of_own(measured)
     for row_name, row in table.rows.items():
         cells = [
@@ -57,8 +55,8 @@ def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
             else _own_cell(measured.cells[row_name, name], is_best=(row_name, name) in best)
             for name in table.columns
         ]
-        lines.append(_pipes([_markdown_text(row.title), *cells]))
-    lines += ["", *(f"- {_markdown_text(note)}" for note in notes(grid, measured))]
+        lines.append(table_row([escaped(row.title), *cells]))
+    lines += ["", *(f"- {escaped_line(note)}" for note in notes(grid, measured))]
     return "\n".join(lines) + "\n"
 
 
@@ -126,8 +124,8 @@ def _markdown_cell(cell: MeasuredCell) -> str:
     if not cell.cell.can_run:
         return "–" if cell.paper is None else f"{number(cell.paper)} (printed)"
     if cell.measured is None:
-        return f"missing: {_markdown_text(cell.reason)} ({paper})"
-    verdict = f"{cell.status}: {_markdown_text(cell.reason)}" if cell.reason else cell.status
+        return f"missing: {escaped(cell.reason)} ({paper})"
+    verdict = f"{cell.status}: {escaped(cell.reason)}" if cell.reason else cell.status
     ends = "" if cell.ends is None else f"trials {between(cell.ends)}, "
     changed = "; the data have changed since" if cell.data_changed else ""
     altered = f"; **{cell.altered}**" if cell.altered else ""
@@ -137,9 +135,9 @@ def _markdown_cell(cell: MeasuredCell) -> str:
 def _own_cell(cell: MeasuredCell, *, is_best: bool) -> str:
     """One cell of a table without published numbers: there is nothing to compare it with."""
     if cell.measured is None:
-        return f"missing: {_markdown_text(cell.reason)}"
+        return f"missing: {escaped(cell.reason)}"
     ends = "" if cell.ends is None else f" (trials {between(cell.ends)})"
-    partly = f" {_markdown_text(cell.reason)}" if cell.trials < cell.planned else ""
+    partly = f" {escaped(cell.reason)}" if cell.trials < cell.planned else ""
     changed = "; the data have changed since" if cell.data_changed else ""
     altered = f"; **{cell.altered}**" if cell.altered else ""
     best = "**★** " if is_best else ""
@@ -148,11 +146,3 @@ def _own_cell(cell: MeasuredCell, *, is_best: bool) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _pipes(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _markdown_text(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#&~$])", r"\\\1", " ".join(visible(text).split()))

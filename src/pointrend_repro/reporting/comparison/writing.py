@@ -1,6 +1,5 @@
 """A comparison as a page, as Markdown, as CSV, and for the terminal."""
 
-import re
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -20,6 +19,7 @@ from pointrend_repro.reporting.comparison.comparing import (
     tables_of,
 )
 from pointrend_repro.reporting.formats import count, signed
+from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
 from pointrend_repro.reporting.tables import MeasuredCell
 
 _COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
@@ -65,18 +65,18 @@ def to_markdown(comparison: Comparison) -> str:
     lines = [f"# Preset {comparison.preset}: A and B", ""]
     lines += [f"- {line}" for line in _summary(comparison)]
     if comparison.warning:
-        lines += ["", f"> **{_plain(comparison.warning)}**"]
+        lines += ["", f"> **{escaped_line(comparison.warning)}**"]
     for name, cells in tables_of(comparison.cells).items():
-        lines += ["", f"## {_plain(comparison.titles[name])}", ""]
+        lines += ["", f"## {escaped_line(comparison.titles[name])}", ""]
         lines += [
             "| cell | A | B | B − A | tolerance | |",
             "| --- | ---: | ---: | ---: | ---: | --- |",
         ]
-        lines += [f"| {' | '.join(_plain(text) for text in _texts(cell))} |" for cell in cells]
+        lines += [table_row(map(escaped, _texts(cell))) for cell in cells]
     lines += ["", "## Origins", "", "| | A | B | |", "| --- | --- | --- | --- |"]
     for fact in comparison.facts:
-        a, b = ("<br>".join(_plain(value) for value in side) or "–" for side in (fact.a, fact.b))
-        lines.append(f"| {_plain(fact.name)} | {a} | {b} | {'same' if fact.same else 'differs'} |")
+        a, b = ("<br>".join(map(escaped, side)) or "–" for side in (fact.a, fact.b))
+        lines.append(table_row([escaped(fact.name), a, b, "same" if fact.same else "differs"]))
     return "\n".join(lines) + "\n"
 
 
@@ -155,7 +155,3 @@ def _number(cell: MeasuredCell) -> str:
 
 def _for_terminal(text: str) -> str:
     return escape(visible(text))
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(visible(text).split()))

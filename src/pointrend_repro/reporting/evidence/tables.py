@@ -11,6 +11,7 @@ from pointrend_repro.reporting.claims.shown import (
 )
 from pointrend_repro.reporting.evidence.kept import KeptClaim, KeptPart, KeptRun
 from pointrend_repro.reporting.formats import count, signed
+from pointrend_repro.reporting.markdown import escaped, table_row
 
 
 def page_of_run(preset: str, run: KeptRun) -> str:
@@ -136,5 +137,4 @@ def _numbers(part: KeptPart) -> tuple[str, str]:
 
 
 def _row(cells: Sequence[str]) -> str:
-    plain = [re.sub(r"([|*<>])", r"\\\1", cell) for cell in cells]
-    return f"| {' | '.join(plain)} |"
+    return table_row(map(escaped, cells))
