@@ -189,18 +189,6 @@ def test_only_the_selected_points_change() -> None:
         assert doubt[selected].max() <= doubt[~selected].min()
 
 
-def test_another_uncertainty_selects_other_points() -> None:
-    coarse = torch.zeros(1, 4, 4)
-    masks = render_masks(
-        coarse,
-        lambda points: torch.ones(points.shape[:2]),
-        output_resolution=8,
-        points_per_step=8,
-        uncertainty=lambda logits: torch.arange(64.0).view(1, 8, 8).expand_as(logits),
-    )
-    assert masks.flatten().tolist() == [0.0] * 56 + [1.0] * 8
-
-
 def test_rendering_at_the_coarse_resolution_predicts_nothing() -> None:
     predict = CountedPredictor(blobs(1, 0))
     coarse = torch.randn(1, 7, 7, generator=torch.Generator().manual_seed(4))

@@ -102,7 +102,7 @@ def test_inputs_are_not_counted_as_memory_of_a_run(folder: Path) -> None:
     (folder / "cases" / "nothing.py").write_text(
         FILLING.replace("return lambda: torch.ones(count)", "return lambda: None")
     )
-    measured = additional_peak_mb(folder, "nothing", "full", device="cpu", threads=1, side="theirs")
+    measured = additional_peak_mb(folder, "nothing", device="cpu", threads=1, side="theirs")
     assert measured < 2
 
 

@@ -14,7 +14,6 @@ from pointrend_repro.checkpoints.loading import load_known_model, load_own_file,
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
 from pointrend_repro.data.images import read_image
-from pointrend_repro.data.keypoints import Pair
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.instances import Instances
@@ -46,16 +45,6 @@ class Model:
     def class_names(self) -> list[str]:
         """Names of the classes, by label."""
         return [name for _, name in self.saved.categories]
-
-    @property
-    def keypoint_names(self) -> list[str]:
-        """Names of the keypoints that it finds, in their order; none if it finds none."""
-        return [] if self.saved.keypoints is None else list(self.saved.keypoints.names)
-
-    @property
-    def skeleton(self) -> list[Pair]:
-        """Pairs of keypoints, by index, between which a line shows what belongs together."""
-        return [] if self.saved.keypoints is None else list(self.saved.keypoints.skeleton)
 
     def predict(self, image: NDArray[np.uint8]) -> Instances | LabelMap | MaskProposals:
         """Find the objects in an image, label all of its pixels, or propose masks.

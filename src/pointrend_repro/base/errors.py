@@ -3,6 +3,9 @@
 import difflib
 from pathlib import Path
 
+# Characters of what a file or a library says.
+_LONGEST = 300
+
 
 class UserError(Exception):
     """A wrong input, setting or machine, described in one line.
@@ -54,7 +57,7 @@ def suggest(name: str, names: list[str]) -> str:
     return f"; there are: {', '.join(names)}" if 0 < len(names) <= 30 else ""
 
 
-def printable_line(said: object, *, longest: int = 300) -> str:
+def printable_line(said: object) -> str:
     """Return what a file or a library says as part of one line, without terminal control codes."""
-    line = " ".join(str(said)[:longest].split())
+    line = " ".join(str(said)[:_LONGEST].split())
     return "".join(c if c.isprintable() else "?" for c in line)

@@ -211,7 +211,6 @@ def render_masks(
     *,
     output_resolution: int,
     points_per_step: int,
-    uncertainty: Callable[[Tensor], Tensor] = binary_uncertainty,
 ) -> Tensor:
     """Render masks coarse to fine by adaptive subdivision (section 3.1, Inference; Figure 4).
 
@@ -224,7 +223,6 @@ def render_masks(
         predict_points: maps points (R, P, 2), box-normalised, to logits (R, P).
         output_resolution: M.
         points_per_step: N.
-        uncertainty: maps logits to uncertainties of the same shape.
 
     Returns:
         Logits (R, M, M).
@@ -243,6 +241,6 @@ def render_masks(
         logits = F.interpolate(
             logits.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False
         ).squeeze(1)
-        index, points = most_uncertain_points(uncertainty(logits), count)
+        index, points = most_uncertain_points(binary_uncertainty(logits), count)
         logits = logits.flatten(1).scatter(1, index, predict_points(points)).view_as(logits)
     return logits

@@ -53,10 +53,5 @@ def stub_width(table: Table) -> int:
     return max(1, len(table.stub_headings))
 
 
-def in_paper(row: Row) -> bool:
-    """Tell whether the paper has any number in this row, there or in its text."""
-    return bool(row.paper)
-
-
 def _printed(column: Column) -> str:
     return column.heading[-1] if column.heading else column.title

@@ -60,16 +60,16 @@ def p_of_claim(parts: Sequence[tuple[float, float]]) -> float:
     return min(1.0, len(parts) * min(p for difference, p in parts if difference <= 0))
 
 
-def holm(p_values: Sequence[float], *, level: float = 1 - LEVEL) -> list[bool]:
-    """Return which of several tests stay significant if all of them together may err at `level`.
+def holm(p_values: Sequence[float]) -> list[bool]:
+    """Return which of several tests stay significant if all of them together may err at 1 - LEVEL.
 
-    Holm (1979): the smallest p-value is compared with level / n, the next with level / (n - 1),
-    and so on; from the first that is above, none is significant.
+    Holm (1979): the smallest p-value is compared with (1 - LEVEL) / n, the next with
+    (1 - LEVEL) / (n - 1), and so on; from the first that is above, none is significant.
     """
     order = sorted(range(len(p_values)), key=p_values.__getitem__)
     survives = [False] * len(p_values)
     for rank, index in enumerate(order):
-        if p_values[index] > level / (len(p_values) - rank):
+        if p_values[index] > (1 - LEVEL) / (len(p_values) - rank):
             break
         survives[index] = True
     return survives

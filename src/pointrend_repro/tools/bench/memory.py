@@ -1,6 +1,6 @@
 """The memory that a side takes in addition to its inputs, measured in a process of its own.
 
-python -m pointrend_repro.tools.bench.memory FOLDER CASE SIZE DEVICE THREADS SIDE
+python -m pointrend_repro.tools.bench.memory FOLDER CASE DEVICE THREADS SIDE
 """
 
 import ctypes
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from pointrend_repro.tools.bench.case import Size, make_case
+from pointrend_repro.tools.bench.case import make_case
 
 METHOD = {
     "linux": "high-water mark of the resident size during one run (VmHWM after writing 5 to "
@@ -35,11 +35,9 @@ def method(device: str) -> str:
     return METHOD["linux" if sys.platform == "linux" else "other"]
 
 
-def additional_peak_mb(
-    folder: Path, name: str, size: Size, *, device: str, threads: int, side: str
-) -> float:
+def additional_peak_mb(folder: Path, name: str, *, device: str, threads: int, side: str) -> float:
     """Return what one run of a side takes beyond its prepared inputs, in MB (1e6 bytes)."""
-    arguments = [str(folder), name, size, device, str(threads), side]
+    arguments = [str(folder), name, device, str(threads), side]
     done = subprocess.run(
         [sys.executable, "-m", "pointrend_repro.tools.bench.memory", *arguments],
         check=True,
@@ -52,10 +50,10 @@ def additional_peak_mb(
 
 def main() -> None:
     """Print the number of `additional_peak_mb` for the arguments of this process."""
-    folder, name, size, device, threads, side = sys.argv[1:]
+    folder, name, device, threads, side = sys.argv[1:]
     torch.set_num_threads(int(threads))
     make_case(name, "tiny", device, Path(folder)).sides[side]()()
-    run = make_case(name, "full" if size == "full" else "tiny", device, Path(folder)).sides[side]()
+    run = make_case(name, "full", device, Path(folder)).sides[side]()
     print(json.dumps(peak_mb_of(run, device)))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from pointrend_repro.base.provenance import cpu_name, start_record
-from pointrend_repro.tools.bench.case import BENCHMARKS_DIR, Size, make_case
+from pointrend_repro.tools.bench.case import BENCHMARKS_DIR, make_case
 from pointrend_repro.tools.bench.memory import additional_peak_mb, method
 from pointrend_repro.tools.bench.timing import Timings, measure_times, median_and_range
 
@@ -16,7 +16,6 @@ from pointrend_repro.tools.bench.timing import Timings, measure_times, median_an
 def run_case(
     name: str,
     *,
-    size: Size = "full",
     device: str = "cpu",
     threads: int = 1,
     rounds: int = 5,
@@ -26,7 +25,6 @@ def run_case(
 
     Args:
         name: of a file in `folder / "cases"`.
-        size: with `tiny` the numbers are meaningless.
         device: cpu or cuda.
         threads: CPU threads that torch may use; set by the caller.
         rounds: how often each side is measured.
@@ -40,18 +38,18 @@ def run_case(
         its time (CPU time, if one thread computes), by that of one large product; null if it has
         none. `giga_operations` are theirs, a multiply-add as two.
     """
-    case = make_case(name, size, device, folder)
+    case = make_case(name, "full", device, folder)
     finish = start_record(settings=case.settings, seed=None, device=_device_name(device))
-    times = measure_times(case, rounds=rounds, device=device, size=size)
+    times = measure_times(case, rounds=rounds, device=device)
     memory = {
-        side: additional_peak_mb(folder, name, size, device=device, threads=threads, side=side)
+        side: additional_peak_mb(folder, name, device=device, threads=threads, side=side)
         for side in times.seconds
     }
     record = finish()
     del record["seed"], record["peak_memory_mb"]
     return {
         "case": name,
-        "size": size,
+        "size": "full",
         "threads": threads,
         "rounds": rounds,
         "sides": _sides(times, memory, in_cpu_time=device == "cpu" and threads == 1),
