@@ -17,6 +17,7 @@ from pointrend_repro.config.reading import overrides_at_test, resolve_inference
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, is_trained, kind_of, together
 from pointrend_repro.declarations.prediction_kind import PredictionKind
+from pointrend_repro.experiments.choosing import without_others
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
@@ -57,15 +58,9 @@ class Grid:
     def of_paper(self, paper: str) -> "Grid":
         """The part of the grid that one of its papers asks for."""
         tables = {name: t for name, t in self.tables.items() if self.table_papers[name] == paper}
-        known = self.drawn.figures | self.drawn.pictures
-        others = {name for name, figure in known.items() if figure.paper != paper}
-        drawn = {
-            key: [name for name in getattr(self.preset, key) if name not in others]
-            for key in ("figures", "pictures")
-        }
         part = replace(
             self,
-            preset=self.preset.model_copy(update=drawn),
+            preset=without_others(self.name, self.preset, self.drawn, [paper], is_choice=True),
             tables=tables,
             cells=tuple(cell for cell in self.cells if cell.table in tables),
             papers={paper: self.papers[paper]},
@@ -74,7 +69,7 @@ class Grid:
         roles = {column.dataset for table in tables.values() for column in table.columns.values()}
         used = {name for role, name in self.preset.datasets.items() if role in roles}
         used |= {training.dataset for training in part.trainings}  # some in no column
-        shown = [known[name].entry for name in part.preset.figures]
+        shown = [self.drawn.figure(name).entry for name in part.preset.figures]
         used |= {self.preset.datasets[r] for entry in shown for r in entry.datasets.values()}
         return replace(part, datasets={k: d for k, d in self.datasets.items() if k in used})
 
