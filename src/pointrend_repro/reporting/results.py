@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
+from pointrend_repro.reporting.frozen import Frozen
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 from pointrend_repro.settings.values import Split
 
@@ -17,20 +18,14 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 ModuleName = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]
 
 
-class _Frozen(BaseModel):
-    """Read once, never changed. Keys that a later version adds do no harm."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class DataRead(_Frozen):
+class DataRead(Frozen):
     """Which part of a data set a step read, and its fingerprint (`data.fingerprint`)."""
 
     part: str
     fingerprint: str
 
 
-class Record(_Frozen):
+class Record(Frozen):
     """What `provenance.start_record` says of one step.
 
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
@@ -73,7 +68,7 @@ class Record(_Frozen):
         return [each for source in found for each in (*source.before, source)]
 
 
-class Source(_Frozen):
+class Source(Frozen):
     """A training that another one started from, or whose model predicted together with others.
 
     `predict` is of the prediction whose boxes were read, if it is for them that it is named, and
@@ -105,14 +100,14 @@ class Source(_Frozen):
         return Training(self.dataset, self.variant, self.trial)
 
 
-class TakenClasses(_Frozen):
+class TakenClasses(Frozen):
     """Names of the classes that a training took from its source by name, and of the others."""
 
     taken: tuple[str, ...]
     new: tuple[str, ...]
 
 
-class ModelRead(_Frozen):
+class ModelRead(Frozen):
     """The file of a model, or of its boxes, that a step has read; `origin` if it is from here."""
 
     file: str
@@ -121,7 +116,7 @@ class ModelRead(_Frozen):
     classes: TakenClasses | None = None
 
 
-class Origin(_Frozen):
+class Origin(Frozen):
     """Which part of the experiment grid a number belongs to, and the steps that made it.
 
     A count has neither data set nor trial: nothing was trained for it.
@@ -148,7 +143,7 @@ class Origin(_Frozen):
         return f"{self.dataset}/{self.variant}/trial{self.trial}/{self.inference}"
 
 
-class Resampled(_Frozen):
+class Resampled(Frozen):
     """What `evaluation.bootstrap.resample` says: values of each key on resampled images."""
 
     resamples: int
@@ -157,7 +152,7 @@ class Resampled(_Frozen):
     values: dict[str, tuple[Number | None, ...]]
 
 
-class Result(_Frozen):
+class Result(Frozen):
     """One metric file. A value of None means that there was nothing to score.
 
     Values are in percent unless `units` says otherwise; `by_class` is the metric's first value for

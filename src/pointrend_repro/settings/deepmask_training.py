@@ -16,9 +16,7 @@ from pointrend_repro.settings.of_family import (
     require_known,
 )
 from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
-from pointrend_repro.settings.values import PositiveFloat, PositiveInt, merged
-
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+from pointrend_repro.settings.values import NotNegative, PositiveFloat, PositiveInt, merged
 
 
 class DeepMaskInputSettings(InputSettings):

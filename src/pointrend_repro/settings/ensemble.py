@@ -5,23 +5,22 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.settings.at_test import Nms
 from pointrend_repro.settings.ensemble_weights import Weighting, model_weights
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Strict
 
 _Reached = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class EnsembleSettings(BaseModel):
+class EnsembleSettings(Strict):
     """What else predicts beside a variant's own model, and how all that they find becomes one.
 
     Trial k predicts with trial k of each.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     variants: tuple[Name, ...] = Field(min_length=1, description="trained on the same data set")
     weights: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pointrend_repro.settings.identity import added
-from pointrend_repro.settings.values import Split
+from pointrend_repro.settings.values import Split, Strict
 
 if TYPE_CHECKING:
     import numpy as np  # every command reads these settings, and most need no numpy
@@ -25,7 +25,7 @@ _STURDY_CLASSES = 7
 _FURNITURE_CLASSES = 8
 
 
-class GeneratedSettings(BaseModel):
+class GeneratedSettings(Strict):
     """The settings that decide every byte of a generated data set.
 
     Attributes:
@@ -44,8 +44,6 @@ class GeneratedSettings(BaseModel):
         thin_classes: Whether COCO's scenes have forks, scissors and bicycles, too; Cityscapes'
             street scenes have their bicycles in any case.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train_images: int = Field(ge=0, le=1_000_000)
     val_images: int = Field(ge=1, le=1_000_000)

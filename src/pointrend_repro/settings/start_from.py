@@ -5,22 +5,21 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pointrend_repro.base.names import Name
 from pointrend_repro.settings.identity import added
+from pointrend_repro.settings.values import Strict
 
 Part = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=200)]
 
 
-class StartFrom(BaseModel):
+class StartFrom(Strict):
     """The weights that a training begins with, by parts of a model.
 
     A part is the beginning of names in a model's `state_dict`: `backbone`, `rpn`, `box_head`,
     `mask_head.point_head`. What is taken has to be there in full and in the same shapes.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     variant: Name | None = Field(
         None, description="of the training to start from; trial k starts from its trial k"

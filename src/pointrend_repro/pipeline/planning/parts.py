@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
 from pointrend_repro.pipeline.planning.ranges import Range
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.schedule import InputSettings
-from pointrend_repro.settings.values import PositiveFloat, Strict
+from pointrend_repro.settings.values import NotNegative, PositiveFloat, Strict
 
 # COCO's images at the published sizes, in pixels: 720 x 960, the mean in training, to 800 x 1333.
 _PUBLISHED_PIXELS = (0.69e6, 1.07e6)
@@ -21,7 +21,6 @@ def _ascending(values: tuple[float, float]) -> Range:
     return Range(*values)
 
 
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PublishedRange = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_ascending)]
 PositiveRange = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_ascending)]
 

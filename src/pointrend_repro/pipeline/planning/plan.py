@@ -3,8 +3,6 @@
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from pydantic import BaseModel, ConfigDict
-
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.experiments.grid import Grid
@@ -23,7 +21,7 @@ from pointrend_repro.pipeline.planning.progress import Progress, images_of_split
 from pointrend_repro.pipeline.planning.published import Speeds, load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
-from pointrend_repro.settings.values import Split
+from pointrend_repro.settings.values import Split, Strict
 
 ASSUMPTIONS = (
     "Assumed: time is inversely proportional to the number of GPUs; a prediction uses one GPU.",
@@ -33,11 +31,7 @@ ASSUMPTIONS = (
 )
 
 
-class _Plain(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class TrainingLine(_Plain):
+class TrainingLine(Strict):
     """All trials of one variant on one data set.
 
     Hours are of GPUs; None where no speed is published to reckon from.
@@ -55,7 +49,7 @@ class TrainingLine(_Plain):
     estimated_from: tuple[str, ...]
 
 
-class Plan(_Plain):
+class Plan(Strict):
     """Everything that `pointrend-repro plan` tells; `--json` is this very object.
 
     Ranges are [low, high]; hours of GPUs or of wall time, bytes of disk.

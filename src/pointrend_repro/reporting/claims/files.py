@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder, read_json, write_json
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.claims.needed_trials import Needed
+from pointrend_repro.reporting.frozen import Frozen
 from pointrend_repro.reporting.results import Record, Results
 
 FOLDER = "claims"
@@ -19,11 +20,7 @@ FOLDER = "claims"
 Verdict = Literal["holds", "not-significant", "does-not-hold", "not-measured", "no-verdict"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class JudgedCell(_Frozen):
+class JudgedCell(Frozen):
     """One cell of a difference.
 
     Attributes:
@@ -49,7 +46,7 @@ class JudgedCell(_Frozen):
         return statistics.median(self.trials.values())
 
 
-class JudgedPart(_Frozen):
+class JudgedPart(Frozen):
     """One difference of a claim, which is above zero where the claim holds.
 
     Attributes:
@@ -88,7 +85,7 @@ class JudgedPart(_Frozen):
     reason: str = ""
 
 
-class JudgedClaim(_Frozen):
+class JudgedClaim(Frozen):
     """A claim with its verdict: that of its weakest part.
 
     `number` is its place among all claims, and `share` is that of the resamples, each part's

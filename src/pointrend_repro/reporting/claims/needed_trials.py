@@ -5,10 +5,9 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from pointrend_repro.reporting.claims.intervals import LEVEL, Interval, trainings_error
 from pointrend_repro.reporting.claims.student import t_quantile
+from pointrend_repro.reporting.frozen import Frozen
 
 # Nobody trains more often; it also ends the search.
 MOST_TRIALS = 1000
@@ -19,7 +18,7 @@ _NORMAL = statistics.NormalDist()
 CHANCE = 0.8
 
 
-class Needed(BaseModel):
+class Needed(Frozen):
     """What would decide a difference, or a claim.
 
     Attributes:
@@ -27,8 +26,6 @@ class Needed(BaseModel):
         images: times as many validation images as there are would be needed first, if the error
             over the images alone hides the difference; None if it does not.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     trials: int | None
     images: float | None = None

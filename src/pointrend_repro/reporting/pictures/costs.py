@@ -1,14 +1,14 @@
 """AP against what a mask head costs: multiply-adds for a box, and measured time for an image."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Cost, Evaluation, dataset_path
+from pointrend_repro.experiments.nodes import Evaluation, dataset_path
 from pointrend_repro.reporting.pictures.plot import (
     Label,
     Scale,
@@ -17,13 +17,11 @@ from pointrend_repro.reporting.pictures.plot import (
     log_ticks,
     place_labels,
 )
-from pointrend_repro.reporting.results import Result
+from pointrend_repro.reporting.results import Results
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 # Of a plot of 720 by 440 units, as in cost_plot.html.j2.
 LEFT, RIGHT, TOP, BOTTOM = 84, 696, 24, 360
-
-Results = Mapping[Evaluation | Cost, Result]
 
 
 @dataclass(frozen=True)

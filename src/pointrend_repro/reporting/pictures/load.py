@@ -12,10 +12,11 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.config.figures import PagePicture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import PICTURE_RECORDS, PictureRecord
-from pointrend_repro.reporting.pictures.costs import Costs, Results, lay_out_costs
+from pointrend_repro.reporting.pictures.costs import Costs, lay_out_costs
 from pointrend_repro.reporting.pictures.curves import DatasetCurves, lay_out_curves
 from pointrend_repro.reporting.pictures.samples import DatasetSamples, load_samples
 from pointrend_repro.reporting.pictures.thinning import MAX_POINTS, read_curves
+from pointrend_repro.reporting.results import Results
 from pointrend_repro.reporting.tables import MeasuredTable
 
 CURVES_FILE = "curves.csv"
