@@ -117,5 +117,7 @@ def test_damaged_figures_are_told_in_one_line(smoke: Grid, results_dir: Path) ->
     with pytest.raises(UserError, match=r"figure5\.png: not a whole picture"):
         report(smoke, results_dir)
     path.write_text(re.sub(r'"caption": ".*?", ', "", path.read_text()))
-    with pytest.raises(UserError, match=r"figure5\.json: not of a figure \(caption\)"):
+    with pytest.raises(
+        UserError, match=r"figure5\.json: not of a figure \(caption: Field required\)"
+    ):
         report(smoke, results_dir)

@@ -128,7 +128,10 @@ def test_words_of_pictures_are_escaped(grid: Grid, results_dir: Path) -> None:
     ("change", "problem"),
     [
         (lambda text: text[:50], "not valid JSON"),
-        (lambda text: text.replace('"title"', '"titel"'), r"not of a picture \(title\)"),
+        (
+            lambda text: text.replace('"title"', '"titel"'),
+            r"not of a picture \(title: Field required\)",
+        ),
         (lambda text: text.replace(SOURCE, "https://somewhere/x.webp"), "not of a picture"),
         (lambda text: text.replace(SOURCE, SOURCE + "' onerror='x"), "not of a picture"),
         (lambda text: text.replace('"preset": "smoke"', '"preset": "paper"'), "of preset paper"),

@@ -10,6 +10,7 @@ from pointrend_repro.base import provenance
 from pointrend_repro.base.digests import content_digest, result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
 from pointrend_repro.base.own_code import package_digest
 from pointrend_repro.checkpoints.saved_models import SavedModel, as_tested, load_saved_model
@@ -85,10 +86,9 @@ def make_picture(
     try:
         record = PICTURE_RECORDS[template](**about, **drawn.content, picture=picture.public_name)
     except ValidationError as error:
-        key = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise UserError(
             f"{picture.where}: {picture.entry.draw} does not draw what the template {template!r} "
-            f"shows ({key})"
+            f"shows ({first_problem(error)})"
         ) from None
     write_json(output, record.written())
 

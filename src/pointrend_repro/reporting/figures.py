@@ -9,6 +9,7 @@ from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.data.decoding import opened_picture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import FigureRecord
@@ -55,8 +56,8 @@ def _load(png: Path, preset: str, name: str) -> ShownFigure | None:
     try:
         record = FigureRecord.model_validate(read_json(path))
     except ValidationError as error:
-        key = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise UserError(f"{path}: not of a figure ({key}); draw the figure again") from None
+        problem = first_problem(error)
+        raise UserError(f"{path}: not of a figure ({problem}); draw the figure again") from None
     if (record.preset, record.figure) != (preset, name):
         raise UserError(
             f"{path}: is of {record.figure} of preset {record.preset}; draw the figure again"

@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 
 from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.frozen import Frozen
@@ -234,7 +235,5 @@ def _validate(path: Path, content: Any) -> Result:
     try:
         return Result.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
-        problem = f"{path}: not a metric file ({key}: {first['msg']})"
+        problem = f"{path}: not a metric file ({first_problem(error)})"
         raise DamagedError(problem, (path,), "delete it and evaluate again") from None

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder, read_json, write_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.claims.needed_trials import Needed
@@ -154,10 +155,8 @@ def _read(path: Path) -> JudgedClaim:
     try:
         return JudgedClaim.model_validate(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the file"
         raise UserError(
-            f"{path}: not of a claim ({key}: {first['msg']}); judge the claims again"
+            f"{path}: not of a claim ({first_problem(error)}); judge the claims again"
         ) from None
 
 

@@ -7,6 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.reporting.claims.files import Verdict
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.claims.needed_trials import Needed
@@ -85,8 +86,7 @@ def _read(path: Path, content: TypeAdapter[Any]) -> Any:
     try:
         return content.validate_python(read_json(path))
     except ValidationError as error:
-        problem = error.errors()[0]["msg"]
-        raise UserError(f"{path}: not what a run has kept ({problem})") from None
+        raise UserError(f"{path}: not what a run has kept ({first_problem(error)})") from None
 
 
 def _sureness(part: KeptPart) -> float:

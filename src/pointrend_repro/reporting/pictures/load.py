@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pointrend_repro.base.damaged import made_anew
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.config.figures import PagePicture
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.figures.record import PICTURE_RECORDS, PictureRecord
@@ -84,8 +85,8 @@ def _checked(path: Path, grid: Grid, name: str, kind: type[PictureRecord]) -> Pi
     try:
         record = kind.model_validate(read_json(path))
     except ValidationError as error:
-        key = ".".join(str(part) for part in error.errors()[0]["loc"])
-        raise UserError(f"{path}: not of a picture ({key}); draw the picture again") from None
+        problem = first_problem(error)
+        raise UserError(f"{path}: not of a picture ({problem}); draw the picture again") from None
     if (record.preset, record.picture) != (grid.name, name):
         raise UserError(
             f"{path}: is of {record.picture} of preset {record.preset}; draw the picture again"
