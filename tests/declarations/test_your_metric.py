@@ -159,7 +159,8 @@ def test_a_documented_metric_is_planned_scored_and_shown(
 
     evaluation = next(e for e in grid.evaluations if e.metric == "count_error")
     prediction = evaluation.prediction
-    assert why_absent(evaluation, tmp_path).step == "data check"
+    absent = why_absent(evaluation, tmp_path, grid.before(prediction), grid.kind_of)
+    assert absent.step == "data check"
     # Of the three objects of each of two images, only one of the first is found, and surely.
     root = coco_builder()
     box = {"image_id": 1001, "category_id": 3, "bbox": [0, 0, 9, 9], "score": 0.9}
@@ -243,7 +244,7 @@ def test_a_count_from_outside_is_planned_counted_and_shown(
     grid = load_grid(PRESET, config)
     cost = next(c for c in grid.costs if c.variant == "pointrend_r50_fpn")
     assert rules(grid, tmp_path)["count_head_width"] == len(grid.costs)
-    assert why_absent(cost, tmp_path).reason == "not counted yet"
+    assert why_absent(cost, tmp_path, [], grid.kind_of).reason == "not counted yet"
     what = ["--preset", PRESET, "--variant", cost.variant, "--inference", cost.inference]
     results = tmp_path / "results"
     where = ["--output", results / cost.path, "--config-dir", config]

@@ -92,8 +92,7 @@ def test_why_a_number_is_not_there_begins_with_the_first_training(tmp_path: Path
     log = model(tmp_path, SOURCE).with_name("train.log").relative_to(results(tmp_path))
     (tmp_path / log).parent.mkdir(parents=True)
     (tmp_path / log).write_text("Killed\n")
-    sources = grid.sources_of(evaluation.prediction.training)
-    absent = why_absent(evaluation, tmp_path, sources)
+    absent = why_absent(evaluation, tmp_path, grid.before(evaluation.prediction), grid.kind_of)
     assert absent.reason == f"train {DATASET}/{SOURCE}/trial0 failed: Killed"
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
-from pointrend_repro.reporting.missing import last_line, why_absent
+from pointrend_repro.reporting.missing import Absent, last_line, why_absent
 
 EVALUATION = Evaluation(Prediction(Training("coco", "v", 1), "default"), "coco_ap")
 SEMANTIC = Evaluation(Prediction(Training("coco", "v", 1), "default"), "trimap_miou")
@@ -26,18 +27,28 @@ def write(folder: Path, *names: str, text: str = "x", age_s: int = 0) -> None:
         os.utime(path, (1e9 - age_s, 1e9 - age_s))
 
 
+def of_none(prediction: Prediction) -> PredictionKind:
+    raise AssertionError(f"{prediction} is not needed")
+
+
+def absence(result: Evaluation | Cost, folder: Path) -> Absent:
+    """Of a model that builds on no other."""
+    before = [result.prediction.training] if isinstance(result, Evaluation) else []
+    return why_absent(result, folder, before, of_none)
+
+
 def test_what_has_not_run_is_said(tmp_path: Path) -> None:
-    reasons = [why_absent(EVALUATION, tmp_path).reason]
+    reasons = [absence(EVALUATION, tmp_path).reason]
     for done in (("coco/dataset.json",), TRAINED, PREDICTED):
         write(tmp_path, *done)
-        reasons.append(why_absent(EVALUATION, tmp_path).reason)
+        reasons.append(absence(EVALUATION, tmp_path).reason)
     assert reasons == [
         "not run yet",
         "not run yet",
         "trained, not predicted yet",
         "predicted, not scored yet",
     ]
-    assert why_absent(Cost("v", "default", "mask_head_cost"), tmp_path).reason == "not counted yet"
+    assert absence(Cost("v", "default", "mask_head_cost"), tmp_path).reason == "not counted yet"
 
 
 @pytest.mark.parametrize(
@@ -55,7 +66,7 @@ def test_a_failure_is_told_by_the_last_line(
 ) -> None:
     write(tmp_path, *done)
     write(tmp_path, log, text="started\npointrend-repro: error: disk full; free some space\n\n")
-    absent = why_absent(EVALUATION, tmp_path)
+    absent = absence(EVALUATION, tmp_path)
     assert (absent.step, absent.failed, absent.log) == (step, True, log)
     assert absent.reason == f"{step} failed: pointrend-repro: error: disk full; free some space"
 
@@ -76,7 +87,7 @@ def test_of_several_metrics_in_one_process_each_has_its_own_reason(
     if own is not None:
         write(tmp_path, f"{FOLDER}/default/coco_ap.log", text=own, age_s=5)
     write(tmp_path, f"{FOLDER}/default/evaluate.log", text=process)
-    absent = why_absent(EVALUATION, tmp_path)
+    absent = absence(EVALUATION, tmp_path)
     assert (absent.step, absent.log) == ("evaluate", f"{FOLDER}/default/{log}.log")
     assert absent.last_line == (own or process)
 
@@ -84,26 +95,26 @@ def test_of_several_metrics_in_one_process_each_has_its_own_reason(
 def test_the_step_that_was_reached_speaks(tmp_path: Path) -> None:
     write(tmp_path, "coco/check.log", text="checked\n")
     write(tmp_path, f"{FOLDER}/train.log", text="Killed\n")
-    assert why_absent(EVALUATION, tmp_path).reason == "train failed: Killed"
+    assert absence(EVALUATION, tmp_path).reason == "train failed: Killed"
 
 
 def test_the_newest_log_speaks(tmp_path: Path) -> None:
     write(tmp_path, f"{FOLDER}/default/predict.log", text="error: of last week\n", age_s=10)
     write(tmp_path, f"{FOLDER}/train.log", text="Killed\n")
-    assert why_absent(EVALUATION, tmp_path).reason == "train failed: Killed"
+    assert absence(EVALUATION, tmp_path).reason == "train failed: Killed"
 
 
 def test_label_images_are_a_semantic_models_predictions(tmp_path: Path) -> None:
     write(tmp_path, *TRAINED, *PREDICTED)
-    assert why_absent(SEMANTIC, tmp_path).step == "predict"
+    assert absence(SEMANTIC, tmp_path).step == "predict"
     write(tmp_path, f"{FOLDER}/default/labels/a.png", f"{FOLDER}/default/labels.origin.json")
-    assert why_absent(SEMANTIC, tmp_path).step == "evaluate"
+    assert absence(SEMANTIC, tmp_path).step == "evaluate"
 
 
 def test_the_log_of_an_earlier_run_says_nothing(tmp_path: Path) -> None:
     write(tmp_path, *TRAINED)
     write(tmp_path, f"{FOLDER}/default/predict.log", text="error: old", age_s=10)
-    assert why_absent(EVALUATION, tmp_path).reason == "trained, not predicted yet"
+    assert absence(EVALUATION, tmp_path).reason == "trained, not predicted yet"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +130,7 @@ def test_the_log_of_an_earlier_run_says_nothing(tmp_path: Path) -> None:
 )
 def test_ends_that_are_failures(tmp_path: Path, line: str, failed: bool) -> None:
     write(tmp_path, f"{FOLDER}/train.log", text=f"started\n{line}\n")
-    absent = why_absent(EVALUATION, tmp_path)
+    absent = absence(EVALUATION, tmp_path)
     assert absent.failed == failed
     told = "train failed" if failed else "train has not finished; last line of its log"
     assert absent.reason == f"{told}: {line}"
@@ -128,12 +139,12 @@ def test_ends_that_are_failures(tmp_path: Path, line: str, failed: bool) -> None
 def test_a_traceback_whose_message_has_several_lines_is_a_failure(tmp_path: Path) -> None:
     text = "Traceback (most recent call last):\n  File x\nValueError: one\ntwo\n"
     write(tmp_path, f"{FOLDER}/train.log", text=text)
-    assert why_absent(EVALUATION, tmp_path).reason == "train failed: two"
+    assert absence(EVALUATION, tmp_path).reason == "train failed: two"
 
 
 def test_an_empty_log_is_said_to_be_empty(tmp_path: Path) -> None:
     write(tmp_path, f"{FOLDER}/train.log", text="\n \n")
-    assert why_absent(EVALUATION, tmp_path).reason == "train has not finished; its log is empty"
+    assert absence(EVALUATION, tmp_path).reason == "train has not finished; its log is empty"
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,9 @@ def test_markdown_escapes_why_a_number_is_missing(paper: Grid, tmp_path: Path) -
     log = tmp_path / paper.evaluations[0].prediction.training.folder / "train.log"
     log.parent.mkdir(parents=True)
     log.write_text("error: <b>`x`</b> | y\n")
-    absent = {paper.evaluations[0]: why_absent(paper.evaluations[0], tmp_path)}
+    evaluation = paper.evaluations[0]
+    before = paper.before(evaluation.prediction)
+    absent = {evaluation: why_absent(evaluation, tmp_path, before, paper.kind_of)}
     (table,) = measure_tables(paper, collect_metrics(paper, tmp_path), absent)
     text = to_markdown(paper, table)
     assert r"trial 0: train failed: error: \<b\>\`x\`\</b\> \| y (paper 35.2)" in text

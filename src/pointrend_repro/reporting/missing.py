@@ -82,15 +82,15 @@ class _Step:
 def why_absent(
     result: Evaluation | Cost,
     results_dir: Path,
-    before: Sequence[Training | Prediction] | None = None,
-    kind_of: Callable[[Prediction], PredictionKind] | None = None,
+    before: Sequence[Training | Prediction],
+    kind_of: Callable[[Prediction], PredictionKind],
 ) -> Absent:
     """Return why a metric file is not there.
 
     Args:
         results_dir: the preset's folder, `results/<preset>`.
-        before: the trainings and predictions that it needs, in their order; none: its own model's.
-        kind_of: of which kind these predictions are; none: of that which is scored.
+        before: the trainings and predictions that it needs, in their order.
+        kind_of: of which kind these predictions are.
     """
     steps = _steps(result, before, kind_of)
     done = [all((results_dir / path).exists() for path in step.results) for step in steps]
@@ -119,27 +119,25 @@ def _is_since(log: Path, since: float | None) -> bool:
 
 def _steps(
     result: Evaluation | Cost,
-    before: Sequence[Training | Prediction] | None,
-    kind_of: Callable[[Prediction], PredictionKind] | None,
+    before: Sequence[Training | Prediction],
+    kind_of: Callable[[Prediction], PredictionKind],
 ) -> list[_Step]:
     """The steps to a result in their order, with all the files that each leaves behind."""
     if isinstance(result, Cost):
         return [_Step("cost", (result.path,), (result.log_path,))]
     prediction, training = result.prediction, result.prediction.training
-    needed = [training] if before is None else before
 
     def step(source: Training | Prediction) -> _Step:
         if isinstance(source, Training):
             name = "train" if source == training else f"train {source.folder}"
             return _training_step(name, source)
-        kind = result.kind if kind_of is None else kind_of(source)
-        return _prediction_step(f"predict {source.folder}", source, kind)
+        return _prediction_step(f"predict {source.folder}", source, kind_of(source))
 
     return [
         _Step(
             "data check", (dataset_path(training.dataset),), (dataset_log_path(training.dataset),)
         ),
-        *map(step, needed),
+        *map(step, before),
         _prediction_step("predict", prediction, result.kind),
         _Step("evaluate", (result.path,), (result.log_path, result.shared_log_path)),
     ]

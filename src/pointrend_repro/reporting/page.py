@@ -21,6 +21,7 @@ from pointrend_repro.reporting.exports import best_of_own, own_notes
 from pointrend_repro.reporting.figures import ShownFigure
 from pointrend_repro.reporting.links import Links
 from pointrend_repro.reporting.origins import CellOrigin, anchor, collect_runs, collect_settings
+from pointrend_repro.reporting.pictures.load import Pictures
 from pointrend_repro.reporting.tables import STATUSES, MeasuredTable, Status
 
 # A sign beside each word: a status must not be told by its colour alone.
@@ -83,17 +84,17 @@ def render_page(
     grid: Grid,
     content: Content,
     *,
-    claims: object | None = None,
-    pictures: object | None = None,
-    has_others: bool = False,
+    claims: ShownClaims | None,
+    pictures: Pictures | None,
+    has_others: bool,
 ) -> str:
     """Return a paper's page as HTML. The same results give the same text, byte for byte.
 
     Args:
         grid: of one paper.
+        claims: None leaves them out.
+        pictures: None leaves them out.
         has_others: whether there are pages of other papers, to which `index.html` leads.
-        claims: what `page_claims.html.j2` shows; None leaves it out.
-        pictures: what `page_pictures.html.j2` shows; None leaves it out.
     """
     template = _environment().get_template("page.html.j2")
     runs = collect_runs(content.origins)
