@@ -77,7 +77,7 @@ LATER_OR_NO_MATTER: dict[str, Any] = {
         },
     },
     "input": {"only_with_keypoints", "train_short_edge_range_px", "train_max_long_edge_px"},
-    "optimizer": {"clip_norm"},
+    "optimizer": {"clip_norm", "bias_lr_factor", "bias_weight_decay"},
     "schedule": {"lr_drop_shares"},
 }
 
