@@ -15,36 +15,17 @@ from pointrend_repro.api.segment.gallery import short_names
 from pointrend_repro.api.segment.pictures import find_pictures
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.published import published_weights
-from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
-from pointrend_repro.settings.schedule import InputSettings
-from small_experiment import small_settings
-from small_semantic_experiment import small_semantic_settings
-
-CATEGORIES = [(4, "leaf"), (9, "stone")]
-SMALL = InputSettings(test_short_edge_px=64, max_long_edge_px=96)
+from segmenting import segment, write_model, write_photos
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    (folder / "inside").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for name in ("b.png", "a.JPG", "inside/a.jpg"):
-        pixels = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / name)
+    folder = write_photos(tmp_path / "photos", "b.png", "a.JPG", "inside/a.jpg")
     (folder / "notes.txt").write_text("no picture")
     (folder / "._a.jpg").write_text("macOS leaves these")
     return folder
-
-
-def write_model(folder: Path, kind: str) -> Path:
-    semantic = kind == "deeplabv3"
-    settings = small_semantic_settings(kind) if semantic else small_settings(kind)
-    path = folder / f"{kind}.safetensors"
-    save_model(path, SavedModel(build_model(settings.model, len(CATEGORIES)), SMALL, CATEGORIES))
-    return path
 
 
 # --- which pictures --------------------------------------------------------------------------
@@ -85,13 +66,6 @@ def test_places_without_pictures(
 
 
 # --- what is written -------------------------------------------------------------------------
-
-
-def segment(*words: object) -> tuple[int, str]:
-    done = CliRunner().invoke(app, ["segment", *map(str, words), "--score-threshold", "0.1"])
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.output
 
 
 def test_results_are_what_the_model_finds(photos: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Predicts pictures with one model, or with two to compare, and continues where it stopped.
 
 In the output folder lie, for each picture: `objects/NAME.json`, `overlays/NAME.jpg`, of semantic
-models `labels/NAME.png`; of all pictures: `results.json` and `images.json`. What a second model
-finds is laid out in the same way in `beside/`.
+models `labels/NAME.png`; of all pictures: `images.json` and, of objects, `results.json`. What a
+second model finds is laid out in the same way in `beside/`.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,14 +20,13 @@ from pointrend_repro.api.loading import Model
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
 from pointrend_repro.api.segment.pictures import Picture
+from pointrend_repro.api.segment.places import Place, places_in
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_path, read_json, write_json
+from pointrend_repro.base.files import atomic_path, read_json, write_errors, write_json
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.overlays import draw_found
-
-BESIDE = "beside"
 
 
 class _UnreadableError(Exception):
@@ -95,7 +94,7 @@ def segment_pictures(
     Raises:
         UserError: no picture can be read, or the folder cannot be written.
     """
-    folders = [output, output / BESIDE][: len(segmenters)]
+    places = places_in(output, len(segmenters))
     finished: list[Picture] = []
     failed: list[tuple[Path, str]] = []
     kept = 0
@@ -104,8 +103,8 @@ def segment_pictures(
         read = cache(partial(_read, picture))  # once for both models
         try:
             found = [
-                _outcome(picture, each, folder, read)
-                for each, folder in zip(segmenters, folders, strict=True)
+                _outcome(picture, each, place, read)
+                for each, place in zip(segmenters, places, strict=True)
             ]
         except _UnreadableError as error:
             failed.append((picture.path, str(error)))
@@ -117,8 +116,8 @@ def segment_pictures(
     if not finished:
         path, reason = failed[0]
         raise UserError(f"none of {len(pictures)} pictures can be read; {path}: {reason}")
-    for segmenter, folder, of_one in zip(segmenters, folders, outcomes, strict=True):
-        _write_results(segmenter.model, of_one, folder)
+    for segmenter, place, of_one in zip(segmenters, places, outcomes, strict=True):
+        _write_results(segmenter.model, of_one, place)
     names = [segmenter.model.name for segmenter in segmenters]
     page = write_gallery(output, names, finished, outcomes, failed)
     counts = [len(each["objects"]) for each in outcomes[0] if "objects" in each]
@@ -126,14 +125,14 @@ def segment_pictures(
 
 
 def _outcome(
-    picture: Picture, segmenter: Segmenter, folder: Path, read: Callable[[], NDArray[np.uint8]]
+    picture: Picture, segmenter: Segmenter, place: Place, read: Callable[[], NDArray[np.uint8]]
 ) -> tuple[bool, dict[str, Any]]:
     """Return whether a picture was finished before, and what was found in it."""
-    record = folder / "objects" / f"{picture.name}.json"
+    name = picture.name
     if not picture.path.exists():
         raise _UnreadableError("it is gone")
     made_by = segmenter.made_by(picture.path)
-    old = _read_old(record, made_by)
+    old = _read_old(place, name, made_by)
     if old is not None:
         return True, old
     pixels = read()
@@ -148,15 +147,15 @@ def _outcome(
     if isinstance(found, LabelMap):
         made["classes"] = shares_of(found, segmenter.model)
         ids = category_ids(found, segmenter.model.categories)
-        _save(ids, folder / "labels" / f"{picture.name}.png", "PNG")
+        _save(ids, place.labels(name), "PNG")
     else:
         made["objects"] = objects_of(found, segmenter.model, score_threshold=threshold)
     drawn = draw_found(pixels, found, segmenter.model.saved, score_threshold=threshold)
-    _save(drawn, folder / "overlays" / f"{picture.name}.jpg", "JPEG")
-    _save(drawn, folder / "thumbnails" / f"{picture.name}.jpg", "JPEG", longest=SMALL_PX)
-    if folder.name != BESIDE:
-        _save(pixels, folder / "pictures" / f"{picture.name}.jpg", "JPEG")
-    write_json(record, made)  # last: what it names is there
+    _save(drawn, place.overlay(name), "JPEG")
+    _save(drawn, place.thumbnail(name), "JPEG", longest=SMALL_PX)
+    if place.has_pictures:
+        _save(pixels, place.picture(name), "JPEG")
+    write_json(place.record(name), made)  # last: what it names is there
     return False, made
 
 
@@ -167,15 +166,18 @@ def _read(picture: Picture) -> NDArray[np.uint8]:
         raise _UnreadableError(str(error).removeprefix(f"{picture.path}: ")) from None
 
 
-def _read_old(record: Path, made_by: str) -> dict[str, Any] | None:
+def _read_old(place: Place, name: str, made_by: str) -> dict[str, Any] | None:
+    record = place.record(name)
     if not record.is_file():
         return None
     try:
         old = read_json(record)
     except UserError:  # damaged; it is made anew
         return None
-    is_same = isinstance(old, dict) and old.get("made_by") == made_by
-    return old if is_same else None
+    if not isinstance(old, dict) or old.get("made_by") != made_by:
+        return None
+    others = place.beside_record(name, has_labels="classes" in old)
+    return old if all(path.is_file() for path in others) else None
 
 
 def _save(pixels: NDArray[np.uint8], path: Path, kind: str, *, longest: int | None = None) -> None:
@@ -186,7 +188,7 @@ def _save(pixels: NDArray[np.uint8], path: Path, kind: str, *, longest: int | No
         image.save(part, format=kind, quality=90)
 
 
-def _write_results(model: Model, outcomes: list[dict[str, Any]], folder: Path) -> None:
+def _write_results(model: Model, outcomes: list[dict[str, Any]], place: Place) -> None:
     """Write COCO's results, and the images and categories that their numbers mean."""
     results = [
         {"image_id": number, "file_name": made["file_name"]} | entry
@@ -199,6 +201,11 @@ def _write_results(model: Model, outcomes: list[dict[str, Any]], folder: Path) -
         for number, made in enumerate(outcomes, start=1)
     ]
     categories = [{"id": number, "name": name} for number, name in model.categories]
-    write_json(folder / "images.json", {"images": images, "categories": categories})
+    document = {"images": images, "categories": categories}
     if any("objects" in made for made in outcomes):
-        write_json(folder / "results.json", results, indent=None)
+        write_json(place.images, document)
+        write_json(place.results, results, indent=None)
+    else:  # those of an earlier model number other images
+        with write_errors(place.results):
+            place.results.unlink(missing_ok=True)
+        write_json(place.images, document)
