@@ -33,7 +33,9 @@ def photos(tmp_path: Path) -> Path:
 
 def test_folders_files_and_patterns(photos: Path) -> None:
     def found(*places: str) -> dict[str, str]:
-        return {p.name: str(p.path.relative_to(photos)) for p in find_pictures(places)}
+        return {
+            p.name: str(p.path.relative_to(photos)) for p in find_pictures(places, photos / "out")
+        }
 
     assert found(str(photos)) == {"a": "a.JPG", "b": "b.png"}
     assert found(str(photos / "b.png"), str(photos)) == {"b": "b.png", "a": "a.JPG"}
@@ -44,7 +46,7 @@ def test_folders_files_and_patterns(photos: Path) -> None:
 
 def test_a_pattern_below_the_current_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
-    assert [str(p.path) for p in find_pictures(["photos/*.png"])] == ["photos/b.png"]
+    assert [str(p.path) for p in find_pictures(["photos/*.png"], Path("out"))] == ["photos/b.png"]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_places_without_pictures(
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as refused:
-        find_pictures([place])
+        find_pictures([place], Path("out"))
     assert str(refused.value).startswith(told)
 
 

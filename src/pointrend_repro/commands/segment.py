@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from pointrend_repro.commands.options import (
     read_at_test,
 )
 from pointrend_repro.config.folder import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from pointrend_repro.api.segment.run import Segmented
 
 
 def segment(
@@ -47,13 +50,15 @@ def segment(
     cannot be read is left out and listed at the end; the exit code is then 1.
     """
     from pointrend_repro.api.choosing import Chosen
+    from pointrend_repro.api.segment.owning import require_safe
     from pointrend_repro.api.segment.pictures import find_pictures
     from pointrend_repro.base.digests import content_digest
 
-    found, asked = find_pictures(pictures), read_at_test(test)
+    found, asked = find_pictures(pictures, output), read_at_test(test)
     chosen = [Chosen(model, weights)]
     if beside is not None or beside_weights is not None:
         chosen.append(Chosen(beside, beside_weights))
+    require_safe(output, found, models=len(chosen))
     files = [each.file(data_dir, config_dir) for each in chosen]
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.api.segment.run import Segmenter, segment_pictures
@@ -62,7 +67,11 @@ def segment(
         Segmenter(each.load(file, device=where, test=asked), content_digest(file), score_threshold)
         for each, file in zip(chosen, files, strict=True)
     ]
-    done = segment_pictures(found, segmenters, output)
+    _tell(segment_pictures(found, segmenters, output))
+
+
+def _tell(done: "Segmented") -> None:
+    """Print what was done, and end with 1 if a picture was left out."""
     objects = "" if done.objects is None else f", {done.objects} objects"
     kept = f" ({done.kept} were finished before)" if done.kept else ""
     print(f"{done.pictures} pictures{kept}{objects}: {done.page}")

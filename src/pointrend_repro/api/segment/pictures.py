@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.api.segment.places import OWN_FOLDERS, is_gallery
 from pointrend_repro.base.errors import UserError
 
 # What cameras, phones and browsers save, of what Pillow opens.
@@ -24,25 +25,27 @@ class Picture:
     name: str
 
 
-def find_pictures(places: Sequence[str]) -> list[Picture]:
+def find_pictures(places: Sequence[str], output: Path) -> list[Picture]:
     """Return the pictures at some places, each once, in the order of the places.
 
     Args:
         places: files; folders, whose pictures are taken in the order of their names, without those
             of folders inside; and patterns of `*`, `?`, `[...]` and `**`. A file that is named is
             taken whatever its suffix.
+        output: where what is found will lie; if it is a gallery, patterns leave out what it made.
 
     Raises:
-        UserError: nothing is there, or a folder or pattern has no picture.
+        UserError: nothing is there, or a folder or pattern has no picture of the user's.
     """
+    own = [(output / name).resolve() for name in OWN_FOLDERS] if is_gallery(output) else []
     paths: dict[Path, Path] = {}
     for place in places:
-        for path in _at(place):
+        for path in _at(place, own):
             paths.setdefault(path.resolve(), path)
     return [Picture(path, name) for path, name in _named(list(paths.values()))]
 
 
-def _at(place: str) -> list[Path]:
+def _at(place: str, own: Sequence[Path]) -> list[Path]:
     path = Path(place)
     if path.is_dir():
         found = _pictures(path.iterdir())
@@ -52,11 +55,19 @@ def _at(place: str) -> list[Path]:
     if path.exists():
         return [path]
     if _MAGIC & set(place):
-        found = _pictures(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        fitting = _pictures(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        found = [path for path in fitting if not _is_below(path, own)]
+        if fitting and not found:
+            raise UserError(f"{place}: this pattern fits only what `segment` made; choose another")
         if not found:
             raise UserError(f"{place}: this pattern fits no picture ({_known_suffixes()})")
         return found
     raise UserError(f"{place}: there is no such picture or folder")
+
+
+def _is_below(path: Path, folders: Sequence[Path]) -> bool:
+    parent = path.parent.resolve()
+    return any(parent.is_relative_to(folder) for folder in folders)
 
 
 def _pictures(paths: Iterable[Path]) -> list[Path]:

@@ -1,9 +1,15 @@
-"""Where the files of a gallery lie: of each model, of each picture."""
+"""Where the files of a gallery lie, and by which of them a folder is known to be one."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import read_json, write_errors, write_json
+
 _BESIDE = "beside"
+_KEYS = {"images", "categories"}
+# What lies in these is made by `segment`.
+OWN_FOLDERS = ("objects", "overlays", "labels", "thumbnails", "pictures", _BESIDE)
 
 
 @dataclass(frozen=True)
@@ -57,3 +63,32 @@ class Place:
 def places_in(output: Path, models: int) -> list[Place]:
     """Return the places of one model, or of two."""
     return [Place(output, True), Place(output / _BESIDE, False)][:models]
+
+
+def is_gallery(folder: Path) -> bool:
+    """Whether `segment` has begun to write a folder, or the one of its second model.
+
+    Its `images.json` then has two keys, where data sets in COCO's format have more, and `objects/`
+    is there.
+    """
+    images = Place(folder, True).images
+    if not images.is_file() or not (folder / "objects").is_dir():
+        return False
+    try:
+        found = read_json(images)
+    except UserError:
+        return False
+    return isinstance(found, dict) and found.keys() == _KEYS
+
+
+def begin_gallery(folder: Path) -> None:
+    """Make a folder a gallery, so that a run that stops at its first picture can continue.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    if is_gallery(folder):
+        return
+    write_json(Place(folder, True).images, {"images": [], "categories": []})
+    with write_errors(folder):
+        (folder / "objects").mkdir(exist_ok=True)

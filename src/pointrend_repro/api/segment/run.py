@@ -20,7 +20,7 @@ from pointrend_repro.api.loading import Model
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
 from pointrend_repro.api.segment.pictures import Picture
-from pointrend_repro.api.segment.places import Place, places_in
+from pointrend_repro.api.segment.places import Place, begin_gallery, places_in
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, read_json, write_errors, write_json
 from pointrend_repro.base.provenance import digest
@@ -89,12 +89,15 @@ def segment_pictures(
     Args:
         pictures: of `find_pictures`.
         segmenters: one, or a second one to compare with.
-        output: the folder; what other pictures have left there is not shown and not removed.
+        output: a folder that `require_safe` accepts; what other pictures have left there is not
+            shown and not removed.
 
     Raises:
         UserError: no picture can be read, or the folder cannot be written.
     """
     places = places_in(output, len(segmenters))
+    for place in places:
+        begin_gallery(place.folder)
     finished: list[Picture] = []
     failed: list[tuple[Path, str]] = []
     kept = 0
