@@ -141,6 +141,17 @@ def test_demo_of_an_unknown_format(checkpoint, tmp_path):
         )  # fmt: skip
 
 
+@pytest.mark.parametrize(("name", "most"), [("o.jpg", 65500), ("o.JPEG", 65500), ("o.webp", 16383)])
+def test_demo_of_a_picture_too_long_for_its_overlay(checkpoint, tmp_path, name, most):
+    Image.new("RGB", (most + 1, 1)).save(tmp_path / "long.png")
+    told = rf"{name}: .*long\.png has {most + 1}x1 pixels, and .* {most} a side; name it \.png"
+    words = ("demo", tmp_path / "long.png", "--model", NAME, "--weights", checkpoint)
+    with pytest.raises(UserError, match=told):
+        _run(*words, "--output", tmp_path / name)
+    _run(*words, "--output", tmp_path / "o.png")
+    assert [path.name for path in tmp_path.glob("o*")] == ["o.png"]
+
+
 @pytest.fixture
 def proposer(tmp_path):
     """A small SharpMask with random weights, whose scores all exceed one half."""

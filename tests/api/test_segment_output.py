@@ -1,8 +1,11 @@
 """Where `segment` writes: nothing of the user's is lost, and what it leaves is of one run."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from segmenting import segment, write_model, write_photos
@@ -160,3 +163,18 @@ def test_any_name_of_a_folder_has_the_pictures(here: Path, weights: Path) -> Non
     segment(photos, "--weights", weights, "--beside-weights", weights, "--output", "beside")
     assert (here / "beside/pictures/a.jpg").is_file()
     assert not (here / "beside/beside/pictures").exists()
+
+
+# --- what cannot be shown ----------------------------------------------------------------------
+
+
+def test_a_picture_too_long_for_a_jpeg_is_listed(here: Path, weights: Path) -> None:
+    write_photos(here / "photos", "a.jpg")
+    Image.fromarray(np.zeros((1, 65501, 3), np.uint8)).save(here / "photos/long.png")
+    code, told = segment("photos", "--weights", weights, "--output", "out")
+    assert code == 1
+    assert "1 pictures" in told
+    reason = "has 65501x1 pixels, and its overlay, a JPEG, at most 65500 a side; make it smaller"
+    assert f"not read: photos/long.png: {reason}" in told
+    assert len(json.loads((here / "out/images.json").read_text())["images"]) == 1
+    assert reason in (here / "out/index.html").read_text()

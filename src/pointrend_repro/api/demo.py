@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from pointrend_repro.api.loading import Model
+from pointrend_repro.api.longest_sides import too_long
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
 from pointrend_repro.data.images import read_image
@@ -34,13 +35,14 @@ def write_overlay(
         What was found.
 
     Raises:
-        UserError: the image is faulty.
+        UserError: the image is faulty, or too long for the overlay's format.
     """
     pixels = read_image(image)
+    kind = Image.registered_extensions()[output.suffix.lower()]
+    _require_fits(image, pixels.shape[0], pixels.shape[1], output, kind)
     found = model.predict(pixels)
     overlay = draw_found(pixels, found, model.saved, score_threshold=score_threshold)
     with atomic_path(output) as part:
-        kind = Image.registered_extensions()[output.suffix.lower()]
         Image.fromarray(overlay).save(part, format=kind, quality=95)
     return found
 
@@ -75,3 +77,12 @@ def require_format(output: Path) -> None:
     """
     if output.suffix.lower() not in _FORMATS:
         raise UserError(f"{output}: the name of the overlay must end in {', '.join(_FORMATS)}")
+
+
+def _require_fits(image: Path, height: int, width: int, output: Path, kind: str) -> None:
+    most = too_long(kind, height, width)
+    if most is not None:
+        raise UserError(
+            f"{output}: {image} has {width}x{height} pixels, and {kind} at most {most} a side; "
+            "name it .png"
+        )

@@ -17,6 +17,7 @@ from PIL import Image
 from rich.progress import track
 
 from pointrend_repro.api.loading import Model
+from pointrend_repro.api.longest_sides import too_long
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
 from pointrend_repro.api.segment.pictures import Picture
@@ -164,9 +165,17 @@ def _outcome(
 
 def _read(picture: Picture) -> NDArray[np.uint8]:
     try:
-        return read_image(picture.path)
+        pixels = read_image(picture.path)
     except UserError as error:
         raise _UnreadableError(str(error).removeprefix(f"{picture.path}: ")) from None
+    height, width = pixels.shape[:2]
+    most = too_long("JPEG", height, width)
+    if most is not None:
+        raise _UnreadableError(
+            f"has {width}x{height} pixels, and its overlay, a JPEG, at most {most} a side; "
+            "make it smaller"
+        )
+    return pixels
 
 
 def _read_old(place: Place, name: str, made_by: str) -> dict[str, Any] | None:
