@@ -1,5 +1,6 @@
 """Which pictures a person means: files, folders, and patterns such as `holiday/**/*.jpg`."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,12 @@ from pointrend_repro.base.errors import UserError
 
 # What cameras, phones and browsers save, of what Pillow opens.
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+# What they save, too, and Pillow does not open, or opens at the size of a preview (raw files).
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".hif", ".jxl"}
+    | {".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dng", ".iiq", ".nef", ".nrw", ".orf"}
+    | {".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srw", ".x3f"}
+)
 _MAGIC = frozenset("*?[")
 
 
@@ -31,17 +38,18 @@ def find_pictures(places: Sequence[str], output: Path) -> list[Picture]:
     Args:
         places: files; folders, whose pictures are taken in the order of their names, without those
             of folders inside; and patterns of `*`, `?`, `[...]` and `**`. A file that is named is
-            taken whatever its suffix.
+            taken whatever its suffix. Of folders and patterns also what only looks like a picture
+            is taken, such as a link that leads nowhere: it is for the caller to tell.
         output: where what is found will lie; if it is a gallery, patterns leave out what it made.
 
     Raises:
         UserError: nothing is there, or a folder or pattern has no picture of the user's.
     """
     own = [(output / name).resolve() for name in OWN_FOLDERS] if is_gallery(output) else []
-    paths: dict[Path, Path] = {}
+    paths: dict[str, Path] = {}
     for place in places:
         for path in _at(place, own):
-            paths.setdefault(path.resolve(), path)
+            paths.setdefault(os.path.realpath(path), path)
     return [Picture(path, name) for path, name in _named(list(paths.values()))]
 
 
@@ -75,8 +83,15 @@ def _pictures(paths: Iterable[Path]) -> list[Path]:
     return sorted(
         path
         for path in paths
-        if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+        if path.suffix.lower() in SUFFIXES | UNREAD_SUFFIXES
+        and path.name[0] != "."
+        and (path.is_file() or leads_nowhere(path))
     )
+
+
+def leads_nowhere(path: Path) -> bool:
+    """Whether a path is a link to what is not there."""
+    return path.is_symlink() and not path.exists()
 
 
 def _named(paths: list[Path]) -> Iterable[tuple[Path, str]]:

@@ -20,7 +20,7 @@ from pointrend_repro.api.loading import Model
 from pointrend_repro.api.longest_sides import too_long
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
-from pointrend_repro.api.segment.pictures import Picture
+from pointrend_repro.api.segment.pictures import UNREAD_SUFFIXES, Picture, leads_nowhere
 from pointrend_repro.api.segment.places import Place, begin_gallery, places_in
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, read_json, write_errors, write_json
@@ -133,8 +133,7 @@ def _outcome(
 ) -> tuple[bool, dict[str, Any]]:
     """Return whether a picture was finished before, and what was found in it."""
     name = picture.name
-    if not picture.path.exists():
-        raise _UnreadableError("it is gone")
+    _require_readable(picture.path)
     made_by = segmenter.made_by(picture.path)
     old = _read_old(place, name, made_by)
     if old is not None:
@@ -161,6 +160,16 @@ def _outcome(
         _save(pixels, place.picture(name), "JPEG")
     write_json(place.record(name), made)  # last: what it names is there
     return False, made
+
+
+def _require_readable(path: Path) -> None:
+    if leads_nowhere(path):
+        raise _UnreadableError(f"is a link to {path.readlink()}, which is not there")
+    if not path.exists():
+        raise _UnreadableError("it is gone")
+    suffix = path.suffix.lower()
+    if suffix in UNREAD_SUFFIXES:
+        raise _UnreadableError(f"{suffix} is not read; convert it to JPEG or PNG")
 
 
 def _read(picture: Picture) -> NDArray[np.uint8]:
