@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_htc import NUM_CLASSES, image, make, target
+from small_htc import NUM_CLASSES, SMALL, image, make, target
 from torch import Tensor
 
 from pointrend_repro.modeling.boxes import clip_boxes, decode_boxes
@@ -184,6 +184,16 @@ def test_a_stage_learns_from_what_the_stage_before_has_moved() -> None:
     assert {tuple(b.tolist()) for b in in_batch} == {tuple(b.tolist()) for b in of_image.boxes}
     wanted = decode_boxes(deltas, sampled.proposals.boxes, (20.0, 20.0, 10.0, 10.0))
     torch.testing.assert_close(moved, clip_boxes(wanted, (64, 96))[~own])
+
+
+def test_dropout_is_of_each_hidden_layer_and_in_training_only() -> None:
+    small = SMALL["detector"] | {"box_head_dropout": 0.5}
+    dropped, plain = make(detector=small), make()
+    boxes = [torch.tensor([[8.0, 8, 40, 50], [30.5, 20, 90, 60]])]
+    maps = {f"p{i}": torch.randn(1, 8, 64 // 2**i, 64 // 2**i) for i in range(2, 6)}
+    for training in (True, False):
+        found, wanted = (m.train(training).box_heads[0](maps, boxes)[0] for m in (dropped, plain))
+        assert torch.equal(found, wanted) != training
 
 
 @pytest.mark.parametrize(("iou", "stages"), [(0.55, 1), (0.65, 2), (0.75, 3)])

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.applying import require_unset
 from pointrend_repro.settings.deepmask import FIRST_STAGE, DeepMaskModelSettings, TrunkName
 from pointrend_repro.settings.deepmask_inference import ProposalsAtTest
 from pointrend_repro.settings.of_family import (
@@ -18,12 +19,18 @@ from pointrend_repro.settings.of_family import (
 from pointrend_repro.settings.schedule import InputSettings, OptimizerSettings
 from pointrend_repro.settings.values import NotNegative, PositiveFloat, PositiveInt, merged
 
+_SIZES_IN_TRAINING = (
+    "train_short_edges_px",
+    "train_short_edge_range_px",
+    "train_max_long_edge_px",
+)
+
 
 class DeepMaskInputSettings(InputSettings):
     """How patches are drawn from images (D, section 3.3; docs/sharpmask.md).
 
-    An image is cut at its own size, so that of the inherited settings only `flip_probability` is
-    used. "px" are pixels of the patch.
+    An image is cut at its own size, so that of the inherited settings training uses only
+    `flip_probability`. "px" are pixels of the patch.
     """
 
     sampling: Literal["paper", "code"] = Field(
@@ -45,6 +52,11 @@ class DeepMaskInputSettings(InputSettings):
     negative_octaves: PositiveFloat | None = Field(
         None, description="... or its scale is; none: 1 (D), or 2.5 with the code's sampling"
     )
+
+    @model_validator(mode="after")
+    def _images_keep_their_size(self) -> "DeepMaskInputSettings":
+        require_unset(self, _SIZES_IN_TRAINING, "input", "patches, cut at an image's own size")
+        return self
 
     @property
     def far_px(self) -> float:

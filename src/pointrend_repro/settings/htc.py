@@ -15,8 +15,9 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pointrend_repro.settings.applying import require_unset
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
@@ -86,6 +87,11 @@ class HtcModelSettings(AnyModelSettings):
         description="of the last stage, whose weight its loss has, too (code); none: an object's "
         "score is that of its box",
     )
+
+    @model_validator(mode="after")
+    def _detector_uses_its_settings(self) -> "HtcModelSettings":
+        require_unset(self.detector, ("res5_stride",), "detector", "cascades, which have a pyramid")
+        return self
 
     @property
     def predicts(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.applying import require_unset
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
@@ -114,6 +115,9 @@ class DetectorSettings(Strict):
 # These see p2, or the trunk's stages besides a pyramid.
 _HEADS_ON_PYRAMIDS = ("pointrend", "sharpmask", "plugin")
 
+# Of the box head that C4 has not.
+_FULLY_CONNECTED = ("box_roi_resolution", "box_head_layers", "box_head_dropout")
+
 # Not written to files: models were told apart by their keys before there were families.
 OwnFamily = Literal["mask_rcnn"]
 UNNAMED: Any = Field("mask_rcnn", exclude=True)
@@ -150,10 +154,15 @@ class ModelSettings(AnyModelSettings):
         if self.backbone.name.startswith("vgg"):
             if self.features != "c5":
                 raise ValueError(f"backbone.name {self.backbone.name} needs features: c5")
-            plain = BackboneSettings(name=self.backbone.name)
-            for key in ("output_stride", "multi_grid", "deformable", "context_ratio"):
-                if getattr(self.backbone, key) != getattr(plain, key):
-                    raise ValueError(f"backbone.{key} does not apply to {self.backbone.name}")
+            of_resnets = ("output_stride", "multi_grid", "deformable", "context_ratio")
+            require_unset(self.backbone, of_resnets, "backbone", self.backbone.name)
+        return self
+
+    @model_validator(mode="after")
+    def _box_head_uses_its_settings(self) -> "ModelSettings":
+        # Not by `rpn_only` and `given_proposals`: such variants are the same as others but for it.
+        unused = _FULLY_CONNECTED if self.features == "c4" else ("res5_stride",)
+        require_unset(self.detector, unused, "detector", f"features: {self.features}")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from pointrend_repro.settings.applying import require_unset
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
@@ -152,6 +153,12 @@ class SemanticModelSettings(AnyModelSettings):
                 f"backbone.output_stride {self.backbone.output_stride} must be "
                 f"{' or '.join(map(str, allowed))} for decoder {self.decoder.kind}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_sees_a_pyramid_or_not(self) -> "SemanticModelSettings":
+        if isinstance(self.decoder, DeepLabV3Settings):
+            require_unset(self.backbone, ("balancing_blocks",), "backbone", "decoder deeplabv3")
         return self
 
 

@@ -77,7 +77,7 @@ class StageBoxHead(nn.Module):
     def forward(self, features: dict[str, Tensor], boxes: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Return class logits (R, K + 1) and deltas (R, 4) of all images' boxes."""
         rois = self.roi_layer(features, boxes, self.settings.box_roi_resolution)
-        x = through_fully_connected(self, rois.flatten(1))
+        x = through_fully_connected(self, rois.flatten(1), dropout=self.settings.box_head_dropout)
         return self.cls_score(x).float(), self.bbox_pred(x).float()
 
     def moved(
