@@ -196,6 +196,16 @@ def test_dropout_is_of_each_hidden_layer_and_in_training_only() -> None:
         assert torch.equal(found, wanted) != training
 
 
+def test_no_stage_learns_background_of_lower_overlap() -> None:
+    of_image = target(64, 96, [[8, 8, 40, 50]])
+    boxes = torch.tensor([[8.0, 8, 40, 50], [8, 8, 24, 50], [90, 0, 96, 4]])  # IoU 1, 0.5 and 0
+    stages = make(detector=SMALL["detector"] | {"roi_negative_from": 0.1}).box_heads
+    for head in stages:
+        (found,) = head.sample([boxes], [of_image])
+        assert len(found.proposals.boxes) == 3  # with the object's own
+        assert (found.proposals.boxes[:, 0] < 90).all()
+
+
 @pytest.mark.parametrize(("iou", "stages"), [(0.55, 1), (0.65, 2), (0.75, 3)])
 def test_stages_ask_for_more_and_more_overlap(iou: float, stages: int) -> None:
     model = make()

@@ -16,8 +16,6 @@ from pointrend_repro.modeling.boxes import (
     box_loss,
     decode_boxes,
     encode_boxes,
-    match_boxes,
-    sample_matches,
 )
 from pointrend_repro.modeling.choosing import choose_boxes
 from pointrend_repro.modeling.fully_connected import (
@@ -28,6 +26,7 @@ from pointrend_repro.modeling.fully_connected import (
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
 from pointrend_repro.modeling.resnet import Res5
+from pointrend_repro.modeling.roi_sampling import sample_boxes
 from pointrend_repro.settings.at_test import AS_TRAINED, DetectionAtTest, Nms, detector_at_test
 from pointrend_repro.settings.instances import SMOOTH_L1_BETA, DetectorSettings
 
@@ -83,25 +82,12 @@ class BoxHead(nn.Module):
     @torch.no_grad()
     def sample(self, proposals: list[Tensor], targets: list[Target]) -> list[Proposals]:
         """Match proposals and the ground-truth boxes to the ground truth, and sample a batch."""
-        sampled = []
-        for boxes, target in zip(proposals, targets, strict=True):
-            boxes = torch.cat([boxes, target.boxes])
-            matched, state = match_boxes(
-                boxes,
-                target.boxes,
-                negative_below=_FOREGROUND_IOU,
-                positive_from=_FOREGROUND_IOU,
-                negative_from=self.settings.roi_negative_from,
-                keep_best_of_each_gt=False,
-            )
-            positive, negative = sample_matches(
-                state, self.settings.roi_batch_per_image, self.settings.roi_positive_fraction
-            )
-            labels = torch.full_like(matched, self.num_classes)
-            labels[positive] = target.labels[matched[positive]]
-            all_proposals = Proposals(boxes, labels, matched)
-            sampled.append(all_proposals.select(torch.cat([positive, negative])))
-        return sampled
+        return [
+            sample_boxes(
+                boxes, target, self.settings, iou=_FOREGROUND_IOU, num_classes=self.num_classes
+            ).proposals
+            for boxes, target in zip(proposals, targets, strict=True)
+        ]
 
     def losses(
         self,

@@ -6,21 +6,18 @@ moved boxes are what the next stage sees. Names and numbers are mmdetection's (1
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pointrend_repro.data.structures import Proposals, Target
+from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.boxes import (
     ImageSize,
     box_loss,
     clip_boxes,
     decode_boxes,
     encode_boxes,
-    match_boxes,
-    sample_matches,
 )
 from pointrend_repro.modeling.fully_connected import (
     add_fully_connected,
@@ -29,21 +26,9 @@ from pointrend_repro.modeling.fully_connected import (
 )
 from pointrend_repro.modeling.init import init_normal, init_xavier
 from pointrend_repro.modeling.pooling import RoiLayer
+from pointrend_repro.modeling.roi_sampling import Sampled, sample_boxes
 from pointrend_repro.settings.htc import HtcDetectorSettings, Stage
 from pointrend_repro.settings.instances import SMOOTH_L1_BETA
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """Boxes of one image from which a stage learns.
-
-    Attributes:
-        proposals: R of them, foreground first.
-        is_object: (R,) bool, whether a box is an object's own, which was added to the boxes.
-    """
-
-    proposals: Proposals
-    is_object: Tensor
 
 
 class StageBoxHead(nn.Module):
@@ -97,26 +82,11 @@ class StageBoxHead(nn.Module):
     @torch.no_grad()
     def sample(self, boxes: list[Tensor], targets: list[Target]) -> list[Sampled]:
         """Match boxes, and the objects' own, to the objects, and draw a batch of each image."""
-        pairs = zip(boxes, targets, strict=True)
-        return [self._sample_image(found, target) for found, target in pairs]
-
-    def _sample_image(self, boxes: Tensor, target: Target) -> Sampled:
-        with_objects = torch.cat([boxes, target.boxes])
-        matched, state = match_boxes(
-            with_objects,
-            target.boxes,
-            negative_below=self.stage.iou,
-            positive_from=self.stage.iou,
-            keep_best_of_each_gt=False,
-        )
-        positive, negative = sample_matches(
-            state, self.settings.roi_batch_per_image, self.settings.roi_positive_fraction
-        )
-        labels = torch.full_like(matched, self.num_classes)
-        labels[positive] = target.labels[matched[positive]]
-        drawn = torch.cat([positive, negative])
-        proposals = Proposals(with_objects, labels, matched).select(drawn)
-        return Sampled(proposals, drawn >= len(boxes))
+        iou, num_classes = self.stage.iou, self.num_classes
+        return [
+            sample_boxes(found, target, self.settings, iou=iou, num_classes=num_classes)
+            for found, target in zip(boxes, targets, strict=True)
+        ]
 
     def losses(
         self, logits: Tensor, deltas: Tensor, sampled: list[Sampled], targets: list[Target]
