@@ -153,7 +153,7 @@ rule check_data:
 
 # The data as they are when the report is made, to mark numbers that were made from other data. This
 # retrains nothing: days of work are not thrown away because a file has changed.
-rule check_data_again:
+use rule check_data as check_data_again with:
     input:
         f"{RESULTS}/{METRICS_FILE}",
         changeable_data,
@@ -163,15 +163,5 @@ rule check_data_again:
         f"{RESULTS}/{{dataset}}/check_again.log",
     benchmark:
         f"{RESULTS}/{{dataset}}/check_again.benchmark.tsv"
-    localrule: True
-    conda:
-        "../envs/pointrend_repro.yaml"
-    resources:
-        lvis=SETTINGS.lvis_option,
-    params:
-        data_root=data_root_option,
     message:
         "Checking whether the data set {wildcards.dataset} has changed"
-    shell:
-        "pointrend-repro data check --dataset {wildcards.dataset:q} --output {output:q}"
-        " {params.data_root:q} {resources.lvis:q} --config-dir config >{log:q} 2>&1"
