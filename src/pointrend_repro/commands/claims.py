@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
+from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
     Changes,
     ConfigDir,
@@ -27,18 +28,13 @@ def claims(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Judge the paper's claims by a preset's numbers, into results/<preset>/claims/."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.claims.files import write_claims
     from pointrend_repro.reporting.claims.judging import judge_claims
     from pointrend_repro.reporting.claims.schema import load_claims
     from pointrend_repro.reporting.claims.shown import in_words
     from pointrend_repro.reporting.results import load_results
 
-    grid = load_grid(
-        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
-    )
+    grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
     folder = results_dir / preset
     with damaged_moved_aside():
         results = load_results(grid, folder)
@@ -60,11 +56,9 @@ def evidence(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Write a run's numbers, claims, conditions and metric files as small files to keep."""
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.evidence.writing import write_evidence
 
-    grid = load_grid(preset, config_dir, UserData(lvis_annotations=lvis_annotations))
+    grid = grid_of(preset, config_dir, lvis_annotations=lvis_annotations)
     with damaged_moved_aside():
         folder = write_evidence(grid, results_dir / preset, docs)
     tell_written(folder)

@@ -1,11 +1,13 @@
 """What is drawn of a preset: figures, what the page moves, and training curves."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
+from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
     ConfigDir,
     DataRoot,
@@ -21,7 +23,7 @@ from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
 if TYPE_CHECKING:
-    from pointrend_repro.config.figures import PaperFigure
+    from pointrend_repro.config.figures import Figures, PaperFigure
     from pointrend_repro.data.paths import DataPaths
     from pointrend_repro.experiments.grid import Grid
 
@@ -36,13 +38,9 @@ def figure(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw a figure of the paper from a preset's trained models, on the CPU."""
-    from pointrend_repro.experiments.loading import load_grid
-
-    grid = load_grid(preset, config_dir)
-    drawn = grid.drawn.figure(name)
-    if drawn.paper not in grid.papers:
-        grid = load_grid(preset, config_dir, papers=[drawn.paper])
-    paths = _shown_data(grid, drawn, data_root)
+    grid, drawn, paths = _drawn(
+        preset, config_dir, lambda declared: declared.figure(name), data_root
+    )
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making import make_figure
 
@@ -61,13 +59,9 @@ def picture(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw an interactive picture of the page from a preset's trained models, on the CPU."""
-    from pointrend_repro.experiments.loading import load_grid
-
-    grid = load_grid(preset, config_dir)
-    drawn = grid.drawn.picture(name)
-    if drawn.paper not in grid.papers:
-        grid = load_grid(preset, config_dir, papers=[drawn.paper])
-    paths = _shown_data(grid, drawn, data_root)
+    grid, drawn, paths = _drawn(
+        preset, config_dir, lambda declared: declared.picture(name), data_root
+    )
     prepare_device(Device.cpu, threads, needs_gpu=False)
     from pointrend_repro.figures.making import make_picture
 
@@ -84,25 +78,32 @@ def curves(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Thin the training logs of a preset into one CSV."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.pictures.thinning import write_curves
 
-    grid = load_grid(preset, config_dir, papers=paper_names(papers))
+    grid = grid_of(preset, config_dir, papers=papers)
     write_curves(grid, results_dir / preset, output)
     tell_written(output)
 
 
-def _shown_data(grid: "Grid", drawn: "PaperFigure", data_root: Path | None) -> "DataPaths":
-    """Where the data lie whose images are shown.
+def _drawn(
+    preset: str,
+    config_dir: Path,
+    choose: "Callable[[Figures], PaperFigure]",
+    data_root: Path | None,
+) -> "tuple[Grid, PaperFigure, DataPaths]":
+    """Return a preset with the paper that declares a figure, the figure, and the data it shows.
 
     Raises:
-        UserError: what is drawn needs other models than the preset has.
+        UserError: no paper declares it, or it needs other models than the preset has.
     """
     from pointrend_repro.data.paths import UserData, data_paths
     from pointrend_repro.experiments.drawable import require_models
     from pointrend_repro.experiments.shown import dataset_shown
 
+    grid = grid_of(preset, config_dir)
+    drawn = choose(grid.drawn)
+    if drawn.paper not in grid.papers:
+        grid = grid_of(preset, config_dir, papers=drawn.paper)
     require_models(grid, drawn)
     dataset = dataset_shown(grid, drawn)
-    return data_paths(dataset, grid.datasets[dataset], UserData(data_root))
+    return grid, drawn, data_paths(dataset, grid.datasets[dataset], UserData(data_root))

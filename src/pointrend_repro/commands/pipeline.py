@@ -9,6 +9,7 @@ from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_model_of
 from pointrend_repro.commands.building_on import other_models, require_asked_for
+from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
     Changes,
     ConfigDir,
@@ -154,15 +155,10 @@ def collect(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Gather all numbers of a preset into results/<preset>/metrics.csv."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.experiments.nodes import METRICS_FILE
     from pointrend_repro.reporting.collect import write_metrics
 
-    grid = load_grid(
-        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
-    )
+    grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
     with damaged_moved_aside():
         write_metrics(grid, results_dir / preset)
     tell_written(results_dir / preset / METRICS_FILE)
@@ -178,15 +174,10 @@ def report(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Render the tables and the page of a preset into reports/<preset>/."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.experiments.nodes import PAGE_FILE
     from pointrend_repro.reporting.report import write_report
 
-    grid = load_grid(
-        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
-    )
+    grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
     with damaged_moved_aside():
         write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
     tell_written(reports_dir / preset / PAGE_FILE)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
     Changes,
     ConfigDir,
@@ -37,16 +38,11 @@ def plan(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Show a preset's jobs, GPU-hours, disk use and downloads, and what is done."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.pipeline.planning.jobs import Places
     from pointrend_repro.pipeline.planning.plan import make_plan
     from pointrend_repro.pipeline.planning.text import to_text
 
-    grid = load_grid(
-        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
-    )
+    grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
     named = {"coco": data_root, "cityscapes": cityscapes_root}
     own = frozenset(layout for layout, folder in named.items() if folder)
     places = Places(results_dir / preset, reports_dir / preset, config_dir, own)

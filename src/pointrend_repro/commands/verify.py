@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
 from pointrend_repro.config.folder import CONFIG_DIR
 
@@ -15,15 +16,10 @@ def verify(
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Read a preset's models, predictions and scores; list those that are not as recorded."""
-    from pointrend_repro.config.papers import paper_names
-    from pointrend_repro.data.paths import UserData
-    from pointrend_repro.experiments.loading import load_grid
     from pointrend_repro.reporting.formats import count
     from pointrend_repro.reporting.verifying import verify as look_at
 
-    grid = load_grid(
-        preset, config_dir, UserData(lvis_annotations=lvis_annotations), paper_names(papers)
-    )
+    grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
     folder = results_dir / preset
     found = look_at(grid, folder)
     for problem in found.problems:
