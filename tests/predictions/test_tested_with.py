@@ -194,8 +194,10 @@ def test_words_of_a_command_line() -> None:
     assert settings.test == DetectionAtTest(
         flip=True, more_short_edges_px=(600, 1000), nms="soft_linear"
     )
-    with pytest.raises(UserError, match=r"^--test nms_iou: has no value"):
-        read_at_test(["nms_iou"])
+    assert read_at_test(["nms_iou="]) == {"nms_iou": ""}
+    for word in ("nms_iou", "=0.5"):
+        with pytest.raises(UserError, match=rf"^--test '{word}': must be KEY=VALUE$"):
+            read_at_test([word])
     with pytest.raises(UserError, match=r"^--test: nms_iou: "):
         with_test(InferenceSettings(), {"nms_iou": "much"}, where="--test")
 

@@ -58,14 +58,29 @@ def read_pairs(words: Sequence[str], where: str = "--set") -> Mapping[str, Any]:
         UserError: a word has no value, or one that is not YAML.
     """
     values = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals or not key:
-            raise UserError(f"{where} {word!r}: must be KEY=VALUE")
+    for key, value in split_pairs(words, where).items():
         try:
             values[key] = parse_yaml(value)
         except ValueError as error:
             raise UserError(f"{where} {key}: not valid YAML: {error}") from None
+    return values
+
+
+def split_pairs(words: Sequence[str], where: str) -> dict[str, str]:
+    """Return the keys of words KEY=VALUE with their values, as they are.
+
+    Args:
+        where: the option whose words they are.
+
+    Raises:
+        UserError: a word has no key, or no value.
+    """
+    values = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or not key:
+            raise UserError(f"{where} {word!r}: must be KEY=VALUE")
+        values[key] = value
     return values
 
 

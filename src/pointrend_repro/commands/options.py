@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pointrend_repro.base.asked import asking
+from pointrend_repro.base.asked import asking, split_pairs
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.names import require_name
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -134,15 +134,9 @@ def read_at_test(words: list[str] | None) -> dict[str, str]:
     """Return the keys and values of `--test`.
 
     Raises:
-        UserError: a word has no value.
+        UserError: a word has no key, or no value.
     """
-    found = {}
-    for word in words or []:
-        key, given, value = word.partition("=")
-        if not given:
-            raise UserError(f"--test {word}: has no value; write {word}=VALUE")
-        found[key] = value
-    return found
+    return split_pairs(words or [], "--test")
 
 
 def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
