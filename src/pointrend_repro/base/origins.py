@@ -111,14 +111,28 @@ def require_model_of(model: Path, asked: Mapping[str, Any]) -> None:
     origin = _read(origin_path(model), model, "train")
     folder = re.fullmatch(r"trial(\d+)", model.absolute().parent.name)
     expected = ({"trial": int(folder[1])} if folder else {}) | dict(asked)
-    other = [key for key, value in expected.items() if origin.get(key, value) != value]
+    advice = "; give the model that was asked for, or move both files away and train it"
+    require_of(model, expected | origin, expected, advice)
+
+
+def require_of(
+    result: Path, recorded: Mapping[str, Any], asked: Mapping[str, Any], advice: str = ""
+) -> None:
+    """Refuse a result whose record says of some keys something else than what was asked for.
+
+    Args:
+        advice: what the error ends with.
+
+    Raises:
+        UserError: with the keys that differ, as recorded and as asked for.
+    """
+    other = [key for key, value in asked.items() if recorded.get(key) != value]
     if other:
         is_of, not_of = (
-            ", ".join(f"{key} {values[key]}" for key in other) for values in (origin, expected)
+            ", ".join(f"{key} {values.get(key)}" for key in other) for values in (recorded, asked)
         )
         raise UserError(
-            f"{model}: is of {is_of}, not of {not_of}, by the record beside it; give the model "
-            "that was asked for, or move both files away and train it"
+            f"{result}: is of {is_of}, not of {not_of}, by the record beside it{advice}"
         )
 
 

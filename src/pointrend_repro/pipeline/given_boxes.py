@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.origins import require_as_recorded
+from pointrend_repro.base.origins import require_as_recorded, require_of
 from pointrend_repro.predictions.proposals import Proposals, read_proposals
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.settings.proposals_from import ResolvedProposals
@@ -65,13 +65,7 @@ def _require_of(
     if "train" not in origin:
         asked.pop("trial", None)  # all trials share what is not trained
     asked |= settings.model_dump(include={"dataset", "variant", "inference"})
-    found = {"split": "val"} | origin
-    other = [key for key, value in asked.items() if found.get(key) != value]
-    if other:
-        is_of, not_of = (
-            ", ".join(f"{key} {values.get(key)}" for key in other) for values in (found, asked)
-        )
-        raise UserError(f"{path}: is of {is_of}, not of {not_of}, by the record beside it")
+    require_of(path, {"split": "val"} | origin, asked)
 
 
 @dataclass(frozen=True)
