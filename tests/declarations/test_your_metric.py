@@ -12,6 +12,7 @@ import pytest
 import yaml
 from outside import install
 
+from collected import collect_metrics
 from config_files import CLAIMS, config_file
 from pointrend_repro import cli
 from pointrend_repro.base import provenance
@@ -29,7 +30,7 @@ from pointrend_repro.pipeline.planning.progress import look_at
 from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.reporting.claims.contrasts import contrasts
 from pointrend_repro.reporting.claims.schema import load_claims
-from pointrend_repro.reporting.collect import collect_metrics, write_metrics
+from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.tables import measure_tables

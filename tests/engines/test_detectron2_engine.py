@@ -205,12 +205,12 @@ def test_predictions_of_the_same_weights_are_the_same(
     head: str, data: DataPaths, tmp_path: Path
 ) -> None:
     from pointrend_repro.engines.detectron2.predict import predict
-    from pointrend_repro.predictions.instances import predict_dataset
+    from predicted import predict_dataset
 
     dataset = read_coco(data.val_images, data.val_annotations)
     saved = _untrained(settings_of(head), dataset)
     predict(saved, dataset, INFERENCE, tmp_path / "predictions.json")
-    ours = list(predict_dataset(saved, dataset, INFERENCE))
+    ours = predict_dataset(saved, dataset, INFERENCE)
     _same_detections(ours, read_json(tmp_path / "predictions.json"))
 
 

@@ -25,10 +25,11 @@ from pointrend_repro.pipeline.steps.evaluation import run_evaluation
 from pointrend_repro.pipeline.steps.prediction import run_prediction
 from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.predictions.ensembles import make_ensemble
-from pointrend_repro.predictions.instances import detect, predict_dataset, write_results
+from pointrend_repro.predictions.instances import detect, write_results
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.instances import InferenceSettings
+from predicted import predict_dataset
 from small_experiment import small_settings
 
 EVERYTHING = InferenceSettings(test=DetectionAtTest(score_threshold=0.0))
@@ -140,7 +141,7 @@ def test_models_without_masks_predict_together_and_only_with_their_like(
     together = make_ensemble((lambda: saved, lambda: saved), settings)
     dataset, output = read_coco(data.val_images, data.val_annotations), tmp_path / "p.json"
     write_results(together, dataset, EVERYTHING, output)
-    pooled, alone = read_json(output), list(predict_dataset(saved, dataset, EVERYTHING))
+    pooled, alone = read_json(output), predict_dataset(saved, dataset, EVERYTHING)
     assert 0 < len(pooled) <= len(alone)
     assert not any("segmentation" in each for each in pooled)
     with_masks = build_mask_rcnn(small_settings("4conv").model, len(saved.categories))

@@ -22,12 +22,13 @@ from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Training
 from pointrend_repro.modeling.soft_nms import decayed
 from pointrend_repro.predictions.ensembles import make_ensemble
-from pointrend_repro.predictions.instances import predict_dataset, write_results
+from pointrend_repro.predictions.instances import write_results
 from pointrend_repro.predictions.pooling import Result, pool
 from pointrend_repro.settings.at_test import Nms
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.instances import InferenceSettings
+from predicted import predict_dataset
 from small_experiment import DATASET, PRESET, small_settings, write_small_config
 
 OTHER = "mask_rcnn_r50_fpn"
@@ -171,7 +172,7 @@ def test_an_ensemble_writes_what_its_models_find_pooled(
     together = make_ensemble([lambda m=m: m for m in models], settings)
     output = tmp_path / "out/predictions.json"
     write_results(together, dataset, FEW, output)
-    alone = [list(predict_dataset(each, dataset, FEW)) for each in models]
+    alone = [predict_dataset(each, dataset, FEW) for each in models]
     expected: list[Result] = []
     for record in dataset.images:
         found = [[r for r in each if r["image_id"] == record.id] for each in alone]

@@ -22,7 +22,7 @@ from pointrend_repro.predictions import image_steps, in_parts
 from pointrend_repro.predictions.ensembles import make_ensemble
 from pointrend_repro.predictions.image_steps import Steps, Timing, predict_images
 from pointrend_repro.predictions.in_parts import LIST, Work, write_in_parts
-from pointrend_repro.predictions.instances import predict_dataset, write_results
+from pointrend_repro.predictions.instances import write_results
 from pointrend_repro.predictions.label_maps import predict_image as label
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.predictions.mask_proposals import write_proposals
@@ -34,6 +34,7 @@ from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
+from predicted import predict_dataset
 from small_experiment import small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 
@@ -187,7 +188,7 @@ def test_all_ways_give_the_same_bytes(
 def test_results_are_those_of_one_image_after_another(kinds: Kinds, coco: Path, tmp_path: Path):
     detector = with_weights(small_settings().model, [(3, "cat"), (7, "dog")])
     kinds["instances"](tmp_path / "p.json", Work(workers=1))
-    slow = list(predict_dataset(detector, split_of(coco, "val"), FEW))
+    slow = predict_dataset(detector, split_of(coco, "val"), FEW)
     assert (tmp_path / "p.json").read_text() == json.dumps(slow) + "\n"
 
 

@@ -21,10 +21,11 @@ from pointrend_repro.checkpoints.saved_models import (
 from pointrend_repro.data.keypoints import COCO_KEYPOINTS, KeypointDefinition
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.predictions.ensembles import make_ensemble
-from pointrend_repro.predictions.instances import predict_dataset, predict_image
+from pointrend_repro.predictions.instances import predict_image
 from pointrend_repro.predictions.skeletons import joints, limbs
 from pointrend_repro.settings.ensemble import EnsembleSettings
 from pointrend_repro.settings.instances import InferenceSettings
+from predicted import predict_dataset
 from small_experiment import small_settings
 
 HANDS = KeypointDefinition(("left", "right"), ((0, 1),), None, ((0, 1),))

@@ -17,9 +17,10 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import Category, CocoDataset, ImageRecord
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.modeling.build import build_mask_rcnn
-from pointrend_repro.predictions.instances import predict_dataset, predict_image
+from pointrend_repro.predictions.instances import predict_image
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
+from predicted import predict_dataset
 
 CATEGORIES = [(3, "rectangle"), (7, "triangle"), (20, "diamond")]
 # An image of 60 x 100 pixels is seen by the network at 40 x 66: 5/3 and 50/33 are not the same.
@@ -102,7 +103,7 @@ def test_results_are_in_pixels_of_the_image() -> None:
 def test_results_are_in_coco_s_format(tmp_path: Path) -> None:
     saved = saved_model(detections(BOX, [0, 0, 66, 40], [33, 20, 66, 40]))
     data = dataset(tmp_path, count=2)
-    results = json.loads(json.dumps(list(predict_dataset(saved, data, InferenceSettings()))))
+    results = json.loads(json.dumps(predict_dataset(saved, data, InferenceSettings())))
     assert [r["image_id"] for r in results] == [11, 11, 11, 12, 12, 12]
     assert [r["category_id"] for r in results[:3]] == [3, 7, 20]
     assert [r["score"] for r in results[:3]] == pytest.approx([0.9, 0.7, 0.5])
@@ -115,9 +116,8 @@ def test_results_are_in_coco_s_format(tmp_path: Path) -> None:
 
 
 def test_the_official_tool_loads_the_results(tmp_path: Path) -> None:
-    results = list(
-        predict_dataset(saved_model(detections(BOX)), dataset(tmp_path), InferenceSettings())
-    )
+    saved = saved_model(detections(BOX))
+    results = predict_dataset(saved, dataset(tmp_path), InferenceSettings())
     truth = COCO()
     truth.dataset = {
         "images": [{"id": 11, "width": WIDTH, "height": HEIGHT}],
@@ -133,13 +133,13 @@ def test_the_official_tool_loads_the_results(tmp_path: Path) -> None:
 def test_inference_settings_reach_the_detector(tmp_path: Path) -> None:
     saved = saved_model(detections())
     settings = InferenceSettings(output_resolution=56, points_per_step=12)
-    list(predict_dataset(saved, dataset(tmp_path), settings))
+    predict_dataset(saved, dataset(tmp_path), settings)
     assert saved.model.settings == [settings]
 
 
 def test_no_detections_at_all(tmp_path: Path) -> None:
     saved = saved_model(detections())
-    assert not list(predict_dataset(saved, dataset(tmp_path, 2), InferenceSettings()))
+    assert not predict_dataset(saved, dataset(tmp_path, 2), InferenceSettings())
     out = predict_image(saved, np.zeros((HEIGHT, WIDTH, 3), np.uint8), InferenceSettings())
     assert out.boxes.shape == (0, 4)
     assert out.scores.shape == out.labels.shape == (0,)
@@ -164,14 +164,14 @@ def test_other_categories_are_refused(tmp_path: Path, categories: list[tuple[int
     data = dataset(tmp_path)
     other = CocoDataset(tuple(Category(*c) for c in categories), data.images)
     with pytest.raises(UserError, match=r"trained for the categories \(3: rectangle"):
-        list(predict_dataset(saved_model(detections()), other, InferenceSettings()))
+        predict_dataset(saved_model(detections()), other, InferenceSettings())
 
 
 def test_an_image_of_another_size_than_annotated_is_refused(tmp_path: Path) -> None:
     """Its masks would else lie on a grid that is not its own."""
     data = dataset(tmp_path, size=(HEIGHT, WIDTH))
     with pytest.raises(UserError, match=r"11\.png: is 100x60 pixels.* says 60x100"):
-        list(predict_dataset(saved_model(detections(BOX)), data, InferenceSettings()))
+        predict_dataset(saved_model(detections(BOX)), data, InferenceSettings())
 
 
 @pytest.mark.parametrize("shape", [(60, 100), (1, 1), (20, 200)], ids=str)

@@ -11,13 +11,14 @@ from made_up_claims import fill_claims
 from made_up_metrics import first_evaluation, with_digests
 from test_page import Page, report
 
+from collected import collect_metrics
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation
 from pointrend_repro.reporting.altered import in_words, mark_altered
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
-from pointrend_repro.reporting.collect import COLUMNS, collect_metrics, write_metrics
+from pointrend_repro.reporting.collect import COLUMNS, write_metrics
 from pointrend_repro.reporting.results import load_results
 from pointrend_repro.reporting.states import ALTERED, State
 from pointrend_repro.reporting.tables import MeasuredTable, measure_tables

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from made_up_metrics import make_result, write_result
 
+from collected import collect_metrics
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Evaluation, Prediction, Training
 from pointrend_repro.reporting.collect import (
     COLUMNS,
     ORIGIN_COLUMNS,
-    collect_metrics,
     write_metrics,
 )
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_metrics import fill_whole_grid, nasty
 
+from collected import collect_metrics
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.reporting.collect import collect_metrics
 from pointrend_repro.reporting.latex import escape, to_latex
 from pointrend_repro.reporting.tables import measure_tables
 

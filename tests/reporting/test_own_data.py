@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from collected import collect_metrics
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.best import NONE, RULE, best_cells
-from pointrend_repro.reporting.collect import collect_metrics, write_metrics
+from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.exports import to_markdown
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.tables import MeasuredTable, measure_tables

@@ -10,6 +10,7 @@ import yaml
 from made_up_metrics import fill_whole_grid
 from pydantic import ValidationError
 
+from collected import collect_metrics
 from config_files import read_config
 from made_up_paper import NAME, claim, column, config_with_paper, rows, write
 from pointrend_repro.base.errors import UserError
@@ -18,7 +19,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
-from pointrend_repro.reporting.collect import collect_metrics, write_metrics
+from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.comparison.comparing import compare
 from pointrend_repro.reporting.comparison.reading import read_sides
 from pointrend_repro.reporting.exports import to_csv, to_markdown

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up_metrics import nasty, write_result
 
+from collected import collect_metrics
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Evaluation, Prediction, Training
-from pointrend_repro.reporting.collect import collect_metrics
 from pointrend_repro.reporting.exports import to_csv, to_markdown
 from pointrend_repro.reporting.latex import to_latex
 from pointrend_repro.reporting.missing import why_absent

@@ -17,13 +17,13 @@ from pointrend_repro.data.generated.coco_layout import generate_coco
 from pointrend_repro.data.semantic import read_labelled_images
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.predictions.instances import predict_dataset
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.settings.instances import InferenceSettings, TrainingSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings, SemanticTrainingSettings
 from pointrend_repro.training.loop import train
+from predicted import predict_dataset
 
 WIDTH_PX, HEIGHT_PX = 128, 96
 
@@ -79,7 +79,7 @@ def scores_on_held_out(
     held_out = read_coco(scenes / "val2017", annotations / "instances_val2017.json")
     model = train(settings, training, seed=seed, folder=folder / "run", device="cpu").eval()
     saved = SavedModel(model, settings.input, [(c.id, c.name) for c in training.categories])
-    results = list(predict_dataset(saved, held_out, InferenceSettings(output_resolution=56)))
+    results = predict_dataset(saved, held_out, InferenceSettings(output_resolution=56))
     (folder / "predictions.json").write_text(json.dumps(results))
     return evaluate_predictions(
         "coco_ap", annotations / "instances_val2017.json", folder / "predictions.json"

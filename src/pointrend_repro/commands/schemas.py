@@ -27,22 +27,6 @@ from pointrend_repro.reporting.claims.schema import Claim
 
 Schema = dict[str, Any]
 
-# Kind -> its files, below the repository.
-FILES = {
-    "claims": ["config/claims.yaml", "config/papers/*/claims.yaml"],
-    "config": ["config/config.yaml"],
-    "dataset": ["config/datasets/*.yaml"],
-    "downloads": ["config/downloads.yaml"],
-    "figures": ["config/papers/*/figures.yaml"],
-    "paper": ["config/papers/*/paper.yaml"],
-    "preset": ["config/presets/*.yaml"],
-    "protocol": ["config/papers/*/protocol.yaml"],
-    "resources": ["config/resources.yaml"],
-    "scale": ["config/scales/*.yaml"],
-    "speeds": ["config/speeds.yaml"],
-    "table": ["config/tables/*.yaml", "config/papers/*/tables/*.yaml"],
-    "variant": ["config/variants/*.yaml", "config/papers/*/models/*.yaml"],
-}
 # What a variant may leave to the one that it is the same as.
 _LEFT = "same_as"
 

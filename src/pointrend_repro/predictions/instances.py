@@ -1,7 +1,6 @@
 """Runs a trained detector on one image, or on a data set into COCO's results format."""
 
 import dataclasses
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,9 +21,8 @@ from pointrend_repro.modeling.paste import mask_window
 from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.predictions.coco_results import Found, coco_results
 from pointrend_repro.predictions.ensembles import Ensemble, write_pooled
-from pointrend_repro.predictions.image_steps import Steps, Timing, predict_images
+from pointrend_repro.predictions.image_steps import Steps
 from pointrend_repro.predictions.in_parts import ALONE, LIST, Work, write_in_parts
-from pointrend_repro.predictions.pooling import Result
 from pointrend_repro.predictions.proposals import Boxes, Proposals
 from pointrend_repro.predictions.views import find_in_views, see
 from pointrend_repro.settings.at_test import DetectionAtTest, on_top
@@ -79,10 +77,18 @@ def write_results(
     proposals: Proposals | None = None,
     work: Work = ALONE,
 ) -> None:
-    """Predict every image of a data set and write what `predict_dataset` yields as a JSON list.
+    """Predict every image of a data set and write the objects as a JSON list.
+
+    These are COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and, if the model
+    predicts them, `segmentation` (RLE at image size) and `keypoints` [x, y, score, ...], in pixels
+    of the image on disk.
+
+    Args:
+        proposals: boxes to look at instead of a model's own proposals.
 
     Raises:
-        UserError: as `predict_dataset`, or the list cannot be written.
+        UserError: the data set's categories are not those that the model was trained for, an image
+            cannot be read or its size differs from its record's, or the list cannot be written.
     """
     require_same_categories(saved, dataset)
     if isinstance(saved, Ensemble):
@@ -90,32 +96,6 @@ def write_results(
         write_pooled(saved, dataset.images, of_model, path, work)
         return
     write_in_parts(path, dataset.images, _steps(saved, settings, proposals), LIST, work)
-
-
-def predict_dataset(
-    saved: SavedModel,
-    dataset: CocoDataset,
-    settings: InferenceSettings,
-    proposals: Proposals | None = None,
-) -> Iterator[Result]:
-    """Predict every image of a data set, one after another.
-
-    Args:
-        proposals: boxes to look at instead of a model's own proposals.
-
-    Yields:
-        COCO results: `image_id`, `category_id`, `bbox` (xywh), `score` and, if the model predicts
-        them, `segmentation` (RLE at image size) and `keypoints` [x, y, score, ...], in pixels of
-        the image on disk.
-
-    Raises:
-        UserError: the data set's categories are not those that the model was trained for, or an
-            image cannot be read or its size differs from its record's.
-    """
-    require_same_categories(saved, dataset)
-    steps = _steps(saved, settings, proposals)
-    for results in predict_images(steps, dataset.images, workers=0, timing=Timing()):
-        yield from results
 
 
 def _steps(

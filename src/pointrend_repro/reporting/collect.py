@@ -57,24 +57,13 @@ COLUMNS = {
 ORIGIN_COLUMNS = ("file", "train_command", "predict_command", "evaluate_command")
 
 
-def collect_metrics(grid: Grid, results_dir: Path) -> "pd.DataFrame":
+def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame":
     """Return one row for each number in the metric files that are there, sorted.
-
-    Args:
-        results_dir: the preset's folder, `results/<preset>`.
 
     Returns:
         A frame with the columns `COLUMNS`: values in `unit`, wall time in seconds, memory in MB.
         A metric that had nothing to score has an empty value.
-
-    Raises:
-        UserError: a metric file is damaged.
     """
-    return metrics_frame(load_results(grid, results_dir))
-
-
-def metrics_frame(results: Mapping[Evaluation | Cost, Result]) -> "pd.DataFrame":
-    """Return the frame of `collect_metrics` for results that are already read."""
     import pandas as pd
 
     return pd.DataFrame(_rows(results), columns=list(COLUMNS)).astype(COLUMNS)

@@ -114,7 +114,7 @@ def measure_tables(
     metrics: pd.DataFrame,
     absent: Mapping[Evaluation | Cost, Absent] = MappingProxyType({}),
 ) -> list[MeasuredTable]:
-    """Fill the preset's tables from the numbers of `collect_metrics`.
+    """Fill the preset's tables from the numbers of `metrics_frame`.
 
     Args:
         absent: why results are not there, where that is known.

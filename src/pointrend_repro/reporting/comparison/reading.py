@@ -28,7 +28,7 @@ class Side:
         name: `A` or `B`.
         folder: as the user typed it.
         preset: of its numbers.
-        metrics: the frame of `collect_metrics`.
+        metrics: the frame of `metrics_frame`.
         results: the metric files that are there.
     """
 
