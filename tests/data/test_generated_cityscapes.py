@@ -217,7 +217,9 @@ def test_any_size_works(tmp_path_factory, width_px, height_px, seed):
         train_images=0, val_images=6, width_px=width_px, height_px=height_px, seed=seed
     )
     generate_cityscapes(folder, options)
-    for path in folder.rglob("*_labelIds.png"):
+    paths = list(folder.rglob("*_labelIds.png"))
+    assert len(paths) == 6
+    for path in paths:
         labels = np.asarray(Image.open(path))
         assert labels.shape == (height_px, width_px)
         assert (labels > 0).all()

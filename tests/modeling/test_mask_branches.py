@@ -133,16 +133,13 @@ def test_an_mlp_is_its_layers(hidden: int) -> None:
     torch.testing.assert_close(head(features, BOXES), x.view(4, NUM_CLASSES, 6, 6))
 
 
-@pytest.mark.parametrize(("hidden", "more"), [(2, 0), (3, 1024 * 1024 + 1024)])
-def test_the_paper_s_mlps_have_their_sizes(hidden: int, more: int) -> None:
-    """fc 1024-1024-80*28^2, and one more hidden layer, from 14x14x256."""
+@pytest.mark.parametrize(("hidden", "count"), [(2, 116_718_848), (3, 117_768_448)])
+def test_the_paper_s_mlps_have_their_sizes(hidden: int, count: int) -> None:
+    """fc 1024-1024-80*28^2, and one more hidden layer, from 14x14x256; counted by hand."""
     settings = MlpMaskSettings(kind="mlp", hidden_layers=hidden)
     with torch.device("meta"):
         head = MlpMaskHead(256, 80, settings, pool_rois)
-    first, last = 256 * 14 * 14 * 1024 + 1024, 1024 * 80 * 28**2 + 80 * 28**2
-    expected = first + 1024 * 1024 + 1024 + more + last
-    assert sum(p.numel() for p in head.parameters()) == expected
-    assert hidden == 3 or expected == 116_718_848
+    assert sum(p.numel() for p in head.parameters()) == count
 
 
 @EACH_KIND

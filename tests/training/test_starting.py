@@ -139,11 +139,9 @@ def test_frozen_parts_stay_as_they_were_loaded(dataset: CocoDataset, tmp_path: P
     start = ResolvedStart(weights=str(path), frozen=("backbone", "rpn"))
     settings = small_settings(schedule={"total_iters": 2, "lr_drop_iters": []})
     model = run(tmp_path / "run", dataset, settings.model_copy(update={"start_from": start}))
-    theirs = source.model.state_dict()
-    for name, tensor in model.state_dict().items():
-        frozen = name.startswith(("backbone.", "rpn."))
-        assert torch.equal(tensor, theirs[name]) == frozen or not frozen, name
-    assert not torch.equal(model.box_head.fc1.weight, source.model.box_head.fc1.weight)
+    ours, theirs = model.state_dict(), source.model.state_dict()
+    changed = {name for name, tensor in ours.items() if not torch.equal(tensor, theirs[name])}
+    assert {name.partition(".")[0] for name in changed} == {"box_head", "mask_head"}
 
 
 def test_a_head_in_stages_freezes_parts_by_itself(dataset: CocoDataset, tmp_path: Path) -> None:
