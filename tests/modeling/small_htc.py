@@ -1,16 +1,13 @@
-"""Small cascades, and what goes through them."""
+"""Small cascades."""
 
-import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from odd_images import NUM_CLASSES
 
-from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.htc.model import HybridTaskCascade
 from pointrend_repro.settings.htc import HtcModelSettings
 
-NUM_CLASSES = 3
 SCORING: dict[str, Any] = {"channels": 4, "hidden_channels": 8}
 SMALL: dict[str, Any] = {
     "backbone": {"name": "resnet18_narrow", "norm": "gn", "freeze_at": 0, "fpn_channels": 8},
@@ -42,17 +39,3 @@ def make(**changes: Any) -> Any:
     if model.mask_head.iou_head is not None:
         torch.nn.init.normal_(model.mask_head.iou_head.predictor.weight, std=0.5)
     return model
-
-
-def image(height: int, width: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, 5, 5, generator=generator) * 255
-    return torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")[0]
-
-
-def target(height: int, width: int, boxes: list[list[float]]) -> Target:
-    masks = torch.zeros(len(boxes), height, width, dtype=torch.bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
-    labels = torch.arange(len(boxes)) % NUM_CLASSES
-    return Target(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels, masks)

@@ -1,9 +1,8 @@
 """The whole detector on odd images: none has objects, or is 1x1, or is a panorama."""
 
-import math
-
 import pytest
 import torch
+from odd_images import BATCHES, NUM_CLASSES, Batch, smooth_image, target
 from torch import Tensor
 
 from pointrend_repro.data.structures import Detections, Proposals, Target
@@ -11,7 +10,6 @@ from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
-NUM_CLASSES = 3
 HEADS = {"4conv": 28, "pointrend": 28, "sharpmask": 112}  # and the side of their masks
 INFERENCE = InferenceSettings(output_resolution=28, points_per_step=49)
 
@@ -54,34 +52,10 @@ def detector(
 
 
 def image(height: int, width: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.rand(1, 3, 5, 5, generator=generator) * 255
-    smooth = torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
-    return smooth[0].to(torch.uint8)
+    return smooth_image(height, width, seed).to(torch.uint8)
 
 
-def target(height: int, width: int, boxes: list[list[float]]) -> Target:
-    masks = torch.zeros(len(boxes), height, width, dtype=torch.bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = True
-    labels = torch.arange(len(boxes)) % NUM_CLASSES
-    return Target(torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4), labels, masks)
-
-
-BATCHES = {
-    "with objects": [(64, 96, [[8, 8, 40, 50], [30.5, 20, 90, 60]]), (64, 64, [[4, 4, 60, 60]])],
-    "one image without": [(64, 96, [[8, 8, 40, 50]]), (64, 64, [])],
-    "none with objects": [(64, 96, []), (40, 64, [])],
-    "1x1": [(1, 1, [[0, 0, 1, 1]])],
-    "1x1 without": [(1, 1, [])],
-    "panorama": [(32, 320, [[0, 0, 320, 32], [300, 2, 310, 30]])],
-    "very small object": [(64, 64, [[10.2, 10.2, 10.9, 10.6]])],
-}
-
-
-def losses_of(
-    model: MaskRCNN, batch: list[tuple[int, int, list[list[float]]]]
-) -> dict[str, Tensor]:
+def losses_of(model: MaskRCNN, batch: Batch) -> dict[str, Tensor]:
     images = [image(h, w, seed) for seed, (h, w, _) in enumerate(batch)]
     targets = [target(h, w, boxes) for h, w, boxes in batch]
     losses: dict[str, Tensor] = model.train()(images, targets)
@@ -90,9 +64,7 @@ def losses_of(
 
 @pytest.mark.parametrize("kind", HEADS)
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES.keys())
-def test_losses_are_finite_and_reach_every_parameter(
-    kind: str, batch: list[tuple[int, int, list[list[float]]]]
-) -> None:
+def test_losses_are_finite_and_reach_every_parameter(kind: str, batch: Batch) -> None:
     model = detector(kind)
     losses = losses_of(model, batch)
     names = {"loss_rpn_objectness", "loss_rpn_box", "loss_cls", "loss_box", "loss_mask"}

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_htc import NUM_CLASSES, SMALL, image, make, target
+from odd_images import BATCHES, NUM_CLASSES, target
+from odd_images import smooth_image as image
+from small_htc import SMALL, make
 from torch import Tensor
 
 from pointrend_repro.modeling.boxes import clip_boxes, decode_boxes
@@ -14,15 +16,6 @@ from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.htc import STAGES, HtcInferenceSettings, HtcModelSettings
 
 ALL = HtcInferenceSettings(test=DetectionAtTest(score_threshold=0.0, detections_per_image=1000))
-BATCHES: dict[str, list[tuple[int, int, list[list[float]]]]] = {
-    "with objects": [(64, 96, [[8, 8, 40, 50], [30.5, 20, 90, 60]]), (64, 64, [[4, 4, 60, 60]])],
-    "one image without": [(64, 96, [[8, 8, 40, 50]]), (64, 64, [])],
-    "none with objects": [(64, 96, []), (40, 64, [])],
-    "1x1": [(1, 1, [[0, 0, 1, 1]])],
-    "1x1 without": [(1, 1, [])],
-    "panorama": [(32, 320, [[0, 0, 320, 32], [300, 2, 310, 30]])],
-    "very small object": [(64, 64, [[10.2, 10.2, 10.9, 10.6]])],
-}
 
 
 @pytest.mark.parametrize("name", BATCHES)
