@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from small_experiment import CocoBuilder
+from pointrend_repro import cli
+from small_experiment import CocoBuilder, Run
 
 # Tests run in parallel processes; torch's own threads on top would only be in each other's way.
 torch.set_num_threads(1)
@@ -59,6 +61,21 @@ def coco_builder(tmp_path: Path) -> CocoBuilder:
         return root
 
     return build
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process: exit code, stdout and stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        told = capfd.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    return run
 
 
 def _write_split(folder: Path, ids: range, size: tuple[int, int]) -> Document:

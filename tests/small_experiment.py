@@ -14,6 +14,8 @@ from pointrend_repro.settings.instances import TrainingSettings
 
 # What the fixture `coco_builder` is: makes a data set, and returns its folder.
 CocoBuilder = Callable[..., Path]
+# What the fixture `run` is: arguments of the command line to exit code, stdout and stderr.
+Run = Callable[..., tuple[int, str, str]]
 
 PRESET = "quick"
 VARIANT = "pointrend_r50_fpn"

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pointrend_repro import cli
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
@@ -35,31 +33,15 @@ from pointrend_repro.figures.objects import choose_objects
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.tools.survey.inspecting import Survey, inspect_folder
 from pointrend_repro.tools.survey.writing import to_yaml
-from small_experiment import OVERRIDES, small_settings
+from small_experiment import OVERRIDES, Run, small_settings
 from working_copy import REPOSITORY, WorkingCopy, make_copy
 
 Builder = Callable[..., Path]
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def config_dir(tmp_path: Path) -> Path:
     return Path(shutil.copytree(CONFIG_DIR, tmp_path / "clone/config"))
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capfd.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

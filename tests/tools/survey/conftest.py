@@ -1,15 +1,12 @@
-"""Good folders to break, and the command line in this process."""
+"""Good folders to break."""
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from broken_folders import SPLITS, coco_file
-from mended_folders import Run
 
-from pointrend_repro import cli
 from pointrend_repro.data.generated.coco_layout import generate_coco
 from pointrend_repro.settings.generated import GeneratedSettings
 
@@ -41,18 +38,3 @@ def photographs(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         for image in document["images"]:
             shutil.copy(source / f"{split}2017" / image["file_name"], root / f"{split}2017")
     return root
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Run a command in this process: exit code, stdout and stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["pointrend-repro", *map(str, arguments)])
-        capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        told = capfd.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
-
-    return run

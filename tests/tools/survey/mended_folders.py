@@ -1,7 +1,6 @@
 """What a folder holds, to compare a mended one with the good one."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,6 @@ from pointrend_repro.tools.survey.mending.planning import Plan, plan_mending
 from pointrend_repro.tools.survey.mending.sources import find_sources
 from pointrend_repro.tools.survey.mending.writing import write_copy
 
-# Of the command line: arguments to exit code, stdout and stderr.
-Run = Callable[..., tuple[int, str, str]]
 # (category, crowd or not, mask, box) of each object, by the name of the picture without ending
 Truth = dict[str, list[tuple[str, bool, str, list[float]]]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from broken_folders import coco_file, images, objects
 from mended_folders import tree
 
-from conftest import Run
+from small_experiment import Run
 
 
 def test_check_mend_check(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:

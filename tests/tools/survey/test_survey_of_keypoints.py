@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from mended_folders import Run, mend
+from mended_folders import mend
 from PIL import Image
 
 from pointrend_repro.config.reading import load_dataset
@@ -21,6 +21,7 @@ from pointrend_repro.tools.survey.mending.numbers import as_numbers
 from pointrend_repro.tools.survey.mending.pictures import Header
 from pointrend_repro.tools.survey.mending.sizes import upright_sizes
 from pointrend_repro.tools.survey.text import to_text
+from small_experiment import Run
 
 TRAIN = "annotations/person_keypoints_train2017.json"
 
