@@ -117,6 +117,23 @@ def make(name: str, config_dir: Path, results_dir: Path, root: Path, folder: Pat
     return png
 
 
+@pytest.mark.parametrize("ending", ["json", "pdf"])
+def test_what_is_called_like_a_figure_is_kept(
+    ending: str,
+    config_dir: Path,
+    results_dir: Path,
+    dataset: CocoDataset,
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / f"{FIGURES[0]}.{ending}"
+    mine.write_text('{"my": "notes"}')
+    root = dataset.images[0].path.parents[1]
+    with pytest.raises(UserError, match=rf"{mine.name}: exists.*; choose another output$"):
+        make(FIGURES[0], config_dir, results_dir, root, tmp_path)
+    assert mine.read_text() == '{"my": "notes"}'
+    assert not list(tmp_path.glob("*.png"))
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_a_picture_a_print_and_its_words(
     name: str,
@@ -128,6 +145,7 @@ def test_a_figure_is_a_picture_a_print_and_its_words(
 ) -> None:
     root = dataset.images[0].path.parents[1]
     png, again = (make(name, config_dir, results_dir, root, tmp_path / k) for k in "ab")
+    make(name, config_dir, results_dir, root, tmp_path / "b")  # one of ours is replaced
     files = {path.name for path in png.parent.iterdir()}
     assert files == {f"{name}.{suffix}" for suffix in ("png", "pdf", "json")}
     for suffix in (".png", ".pdf"):

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,50 @@ def write_errors(path: Path) -> Iterator[None]:
         raise UserError(
             f"{path}: cannot be written: {os.strerror(number)}; choose another place"
         ) from error
+
+
+def require_other(output: Path, inputs: Iterable[Path]) -> None:
+    """Refuse to write over a file that is to be read, whatever the two are called.
+
+    Raises:
+        UserError: the output is one of the inputs.
+    """
+    for path in inputs:
+        # A link or, where names have no case, another name: what it replaces is the same file.
+        same = output.exists() and path.exists() and output.samefile(path)
+        if same or output.resolve() == path.resolve():
+            raise UserError(f"{output}: is one of the files to read; choose another output")
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file that is to be written exists already.
+
+    Raises:
+        UserError: a folder is in its place.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: cannot be written: it is a folder; choose another place")
+    return path.exists()
+
+
+def require_ours(path: Path, keys: Sequence[str], what: str) -> None:
+    """Refuse to replace a JSON file unless it is of the kind that is to be written.
+
+    Args:
+        path: that need not exist.
+        keys: with which its object begins, as `write_json` writes it.
+        what: is to be written, for the message.
+
+    Raises:
+        UserError: it is another file.
+    """
+    if not is_there(path):
+        return
+    begins = f'{{\n  "{keys[0]}":'.encode()
+    with reading_errors(path), path.open("rb") as stream:
+        is_ours = stream.read(len(begins)) == begins  # others may be as large as COCO's
+    if not is_ours or not set(keys) <= set(read_json(path)):
+        raise UserError(f"{path}: exists, and is no file of {what}; choose another output")
 
 
 def write_text(path: Path, text: str) -> None:

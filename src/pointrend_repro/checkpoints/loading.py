@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_path
+from pointrend_repro.base.files import atomic_path, require_other
 from pointrend_repro.base.origins import require_as_recorded_if_known
 from pointrend_repro.checkpoints.description import (
     is_saved_model,
@@ -91,9 +91,10 @@ def convert(source: Path, target: Path, name: str) -> SavedModel:
     """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's), and return its model.
 
     Raises:
-        UserError: as for `load_known_model`, or `target` ends in neither, or in `.pkl` for a model
-            that detectron2 does not have.
+        UserError: as for `load_known_model`, or `target` is the source, ends in neither, or in
+            `.pkl` for a model that detectron2 does not have.
     """
+    require_other(target, [source])
     writers = {".safetensors": save_model, ".pkl": save_detectron2}
     if target.suffix not in writers:
         raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")

@@ -123,8 +123,9 @@ def check(
     elif folder is None and dataset is not None and output is not None:
         from pointrend_repro.base.files import write_json
         from pointrend_repro.config.reading import load_dataset
-        from pointrend_repro.data.check import describe_dataset
+        from pointrend_repro.data.check import describe_dataset, require_description
 
+        require_description(output)
         config = load_dataset(dataset, config_dir)
         paths = data_paths(dataset, config, UserData(data_root, lvis_annotations))
         write_json(output, describe_dataset(dataset, config, paths))
@@ -217,11 +218,18 @@ def _check_folder(
         written: the JSON of all findings, and the page of pictures.
     """
     from pointrend_repro.base.files import write_json
-    from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder
+    from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder, require_findings
     from pointrend_repro.tools.survey.mending.text import hint
     from pointrend_repro.tools.survey.text import to_text
     from pointrend_repro.tools.survey.writing import dataset_path, next_step, write_dataset
 
+    output, pictures = written
+    if output:
+        require_findings(output)
+    if pictures:
+        from pointrend_repro.tools.survey.pictures import require_page, write_pictures
+
+        require_page(pictures)
     path = dataset_path(name, config_dir) if config_dir else None
     train, val = split_files
     try:
@@ -229,12 +237,9 @@ def _check_folder(
     except UserError as error:
         raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
     print(to_text(survey))
-    output, pictures = written
     if output:
         write_json(output, as_data(survey))
     if pictures:
-        from pointrend_repro.tools.survey.pictures import write_pictures
-
         write_pictures(survey, pictures)
         print(f"\nWritten: {pictures}, to look at")
     if survey.faults:

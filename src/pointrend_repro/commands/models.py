@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pointrend_repro.base.files import require_other
 from pointrend_repro.commands.options import (
     AtTest,
     ChosenModel,
@@ -68,6 +69,7 @@ def demo(
     from pointrend_repro.api.demo import in_words, require_format, write_overlay
 
     require_format(output)
+    require_other(output, [image])
     chosen = Chosen(model, weights)
     file = chosen.file(data_dir, config_dir)
     where = prepare_device(device, threads, needs_gpu=False)

@@ -7,6 +7,7 @@ import typer
 
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import require_other
 from pointrend_repro.base.origins import require_model_of
 from pointrend_repro.commands.building_on import other_models, require_asked_for
 from pointrend_repro.commands.grids import grid_of
@@ -58,6 +59,7 @@ def train(
     """Train one model, continuing from its newest checkpoint if there is one."""
     from pointrend_repro.data.paths import UserData, data_paths
 
+    require_other(output, filter(None, [start_from, proposals]))
     grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.training_settings(dataset, variant)
     if start_from and (settings.start_from is None or settings.start_from.variant is None):
@@ -103,6 +105,7 @@ def predict(
     """Predict the validation images with a trained model, continuing with what is finished."""
     from pointrend_repro.data.paths import UserData, data_paths
 
+    require_other(output, filter(None, [model, *(with_model or []), proposals]))
     grid = _grid_of(preset, dataset, variant, config_dir, changes)
     settings = grid.inference_settings(variant, inference)
     paths = data_paths(dataset, grid.datasets[dataset], UserData(data_root))
@@ -116,7 +119,6 @@ def predict(
         from pointrend_repro.pipeline.steps.prediction import run_prediction
         from pointrend_repro.pipeline.steps.sharing import Cores
 
-        given = given_file(trained.proposals_from, proposals, settings)
         run_prediction(
             inference,
             settings,
@@ -126,7 +128,7 @@ def predict(
             device=where,
             configured=trained.model,
             others=others,
-            boxes=given,
+            boxes=given_file(trained.proposals_from, proposals, settings),
             split=split.value,
             cores=Cores(threads, workers),
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import require_ours
 from pointrend_repro.base.json_text import is_finite, shown
 from pointrend_repro.base.long_list import read_with_long_list
 from pointrend_repro.config.datasets import Dataset
@@ -30,6 +31,15 @@ _log = logging.getLogger(__name__)
 _TOLERATED_SHARE = 0.01
 _SHOWN = 8  # names in a warning
 _NONE = object()
+
+
+def require_description(output: Path) -> None:
+    """Refuse to replace a file that does not hold what `describe_dataset` returns.
+
+    Raises:
+        UserError: it is another one.
+    """
+    require_ours(output, ("dataset", "title", "categories"), "what describes a data set")
 
 
 def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, Any]:

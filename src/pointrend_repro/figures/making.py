@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pointrend_repro.base import provenance
 from pointrend_repro.base.digests import content_digest, result_digest
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.files import read_json, require_ours, write_json
 from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.base.origins import origin_path, require_as_recorded, require_model_of
 from pointrend_repro.base.own_code import package_digest
@@ -39,6 +39,7 @@ from pointrend_repro.figures.record import PICTURE_RECORDS, FigureRecord, ModelU
 from pointrend_repro.predictions.instances import require_same_categories
 
 T = TypeVar("T", Picture, PageContent)
+_OF_A_FIGURE = ("preset", "title", "caption", "figure", "alternative_text")
 
 
 def make_figure(
@@ -54,8 +55,9 @@ def make_figure(
 
     Raises:
         UserError: the preset does not train what the figure needs, a model is missing or does not
-            fit, or the data contain nothing to show.
+            fit, the data contain nothing to show, or another file is in the way.
     """
+    _require_free(png.with_suffix(".pdf"), png.with_suffix(".json"))
     with shared_style():
         picture, about = _draw(grid, figure, data, results_dir, Picture)
         if grid.preset.warning:
@@ -91,6 +93,15 @@ def make_picture(
             f"shows ({first_problem(error)})"
         ) from None
     write_json(output, record.written())
+
+
+def _require_free(pdf: Path, record: Path) -> None:
+    """Refuse to replace files that only happen to be called like the picture."""
+    require_ours(record, _OF_A_FIGURE, "a figure")
+    if pdf.exists() and not record.exists():
+        raise UserError(
+            f"{pdf}: exists without a figure's {record.name} beside it; choose another output"
+        )
 
 
 def _draw(

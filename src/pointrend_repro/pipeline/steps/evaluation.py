@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import remove_leftovers
+from pointrend_repro.base.files import remove_leftovers, require_other
 from pointrend_repro.base.origins import Recorded, require_as_recorded
 from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.base.standard_output import standard_output_to
@@ -35,8 +35,9 @@ def run_evaluation(
 
     Raises:
         DamagedError: the predictions do not match their record.
-        UserError: the metric is unknown, or a file is faulty.
+        UserError: the metric is unknown, a file is faulty, or the output is one of them.
     """
+    require_other(output, [ground_truth, predictions])
     declared = require_metric(metric)
     once = once or ReadOnce([metric])
     origin, predictions_digest = _predicted(predictions, once)

@@ -11,6 +11,7 @@ import pycocotools.mask as mask_utils
 
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import require_other
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.base.origins import origin_written_last
@@ -67,8 +68,7 @@ def write_ensemble(
         UserError: the output is one of the inputs, a score is below 0, or a mask is broken.
     """
     paths = [member.path for member in members]
-    if output.resolve() in {path.resolve() for path in paths}:
-        raise UserError(f"{output}: is one of the files to read; choose another output")
+    require_other(output, paths)
     told = asdict(settings) | {"files": [str(path) for path in paths]}
     finish = start_record(settings=told, seed=None, device=f"cpu ({cpu_name()})")
     inputs = [content_digest(path) for path in paths]

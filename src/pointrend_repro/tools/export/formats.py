@@ -26,8 +26,29 @@ Format = Literal["onnx", "torchscript", "pt2"]
 
 # The first opset with GridSample of 4-D input, NonMaxSuppression and RoiAlign with half pixels.
 _ONNX_OPSET = 20
+_SUFFIXES: dict[str, Format] = {
+    ".onnx": "onnx",
+    ".pt": "torchscript",
+    ".ts": "torchscript",
+    ".torchscript": "torchscript",
+    ".pt2": "pt2",
+}
+_OF_WEIGHTS = (".safetensors", ".pkl", ".pth")
 _TALKATIVE = ("onnxscript", "onnx_ir", "torch.onnx")
 MAX_SIDE_PX = 4096
+
+
+def require_suffix(path: Path, form: Format) -> None:
+    """Refuse a name that says another format than the one to be written; others say none.
+
+    Raises:
+        UserError: it does.
+    """
+    suffix = path.suffix.lower()
+    of = "weights" if suffix in _OF_WEIGHTS else _SUFFIXES.get(suffix, form)
+    if of != form:
+        own = next(key for key, value in _SUFFIXES.items() if value == form)
+        raise UserError(f"{path}: {suffix} is the ending of {of}, not of {form}; write {own}")
 
 
 def write_graph(graph: Graph, form: Format, path: Path) -> None:

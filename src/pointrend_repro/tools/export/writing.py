@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_json
+from pointrend_repro.base.files import require_other, write_json
 from pointrend_repro.base.provenance import start_record
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file
 from pointrend_repro.checkpoints.saved_models import SavedModel
@@ -15,7 +15,13 @@ from pointrend_repro.modeling.solov2.model import SOLOv2
 from pointrend_repro.settings.at_test import input_at_test
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.solov2 import SoloInferenceSettings
-from pointrend_repro.tools.export.formats import MAX_SIDE_PX, Format, Graph, write_graph
+from pointrend_repro.tools.export.formats import (
+    MAX_SIDE_PX,
+    Format,
+    Graph,
+    require_suffix,
+    write_graph,
+)
 from pointrend_repro.tools.export.graph import MIN_SIDE_PX, SIZE_DIVISOR, DetectorGraph
 from pointrend_repro.tools.export.solov2_graph import SoloGraph
 
@@ -54,8 +60,11 @@ def export_model(
 
     Raises:
         UserError: there is no such model, its file is faulty or does not match the record beside
-            it, or it cannot be exported.
+            it, it cannot be exported, or the output is a file to read or named like one of another
+            format.
     """
+    require_other(output, [Path(model), *([] if weights is None else [weights])])
+    require_suffix(output, form)
     saved = _load(model, weights, head)
     graph = _graph(model, saved, settings, asked or {})
     finish = start_record(settings=graph.settings.model_dump(mode="json"), seed=None, device="cpu")

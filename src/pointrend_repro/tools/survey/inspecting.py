@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pointrend_repro.base.files import require_ours
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.shifted import shift_of_masks
 from pointrend_repro.declarations.metric import METRICS, Layout
@@ -155,6 +156,15 @@ def _shifted(splits: Iterable[SplitContent]) -> Iterator[Finding]:
         shift = shift_of_masks(read_coco(split.images_dir, split.annotations))
         if shift is not None:
             yield oddity("masks beside their objects", f"{split.annotations}: {shift}")
+
+
+def require_findings(output: Path) -> None:
+    """Refuse to replace a file that does not hold what `as_data` returns.
+
+    Raises:
+        UserError: it is another one.
+    """
+    require_ours(output, ("folder", "layout", "classes", "splits", "findings"), "findings")
 
 
 def as_data(survey: Survey) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from pointrend_repro.base.embedded import data_url
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_text
+from pointrend_repro.base.files import is_there, reading_errors, write_text
 from pointrend_repro.base.palette import COLORS
 from pointrend_repro.base.templates import page_templates
 from pointrend_repro.data.cityscapes import (
@@ -29,6 +29,8 @@ IMAGES_OF_EACH_SPLIT = 12
 _SIDE_PX = 480
 _JPEG = {"quality": 82, "optimize": True}
 _OPACITY = 0.4
+_BEGIN, _TITLE_END = "<!DOCTYPE html>", ": objects on their images</title>"  # pictures.html.j2
+_BEGIN_CHARACTERS = 4096
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,20 @@ class SplitPictures:
     name: Split
     images: tuple[DrawnImage, ...]
     problem: str
+
+
+def require_page(path: Path) -> None:
+    """Refuse to replace a file that is no such page.
+
+    Raises:
+        UserError: it is another one.
+    """
+    if not is_there(path):
+        return
+    with reading_errors(path), path.open(encoding="utf-8", errors="replace") as stream:
+        begin = stream.read(_BEGIN_CHARACTERS)
+    if not begin.startswith(_BEGIN) or _TITLE_END not in begin:
+        raise UserError(f"{path}: exists, and is no page of pictures; choose another output")
 
 
 def write_pictures(survey: Survey, output: Path) -> None:
