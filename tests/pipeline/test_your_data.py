@@ -190,6 +190,10 @@ def test_classes_and_areas_are_checked_before_anything_is_trained(coco_builder: 
     path.write_text(json.dumps(document))
     told = refusal(check)
     assert f"{path}: annotation {document['annotations'][1]['id']} has no 'area'" in told
+    document["annotations"][1]["area"] = -1
+    path.write_text(json.dumps(document))
+    told = refusal(check)
+    assert f"{path}: annotation {document['annotations'][1]['id']} has area -1; write" in told
 
 
 def test_metrics_and_classes_that_do_not_fit_are_refused(tmp_path: Path) -> None:

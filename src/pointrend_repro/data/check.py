@@ -145,7 +145,10 @@ def _require_classes(name: str, config: Dataset, found: list[str], paths: DataPa
 
 
 def _require_areas(val_annotations: Path) -> None:
-    """The official scorer needs `area`, and would say so only after all training is done."""
+    """The official scorer needs `area`, and would say so only after all training is done.
+
+    It would silently leave out an object whose area is negative. COCO's own may be 0.
+    """
     entries = read_with_long_list(val_annotations, "annotations", allow_nan=True)["annotations"]
     areas = [(a["id"], a.get("area", _NONE)) for a in entries]
     lacking = [number for number, area in areas if area is _NONE]
@@ -154,7 +157,7 @@ def _require_areas(val_annotations: Path) -> None:
             f"{val_annotations}: annotation {lacking[0]} has no 'area' (annotations without: "
             f"{len(lacking)}); add it, the pixels of the mask: COCO's scorer needs it"
         )
-    wrong = [(number, area) for number, area in areas if not is_finite(area)]
+    wrong = [(number, area) for number, area in areas if not is_finite(area) or area < 0]
     if wrong:
         raise UserError(
             f"{val_annotations}: annotation {wrong[0][0]} has area {shown(wrong[0][1])}; "

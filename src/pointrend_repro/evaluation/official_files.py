@@ -45,8 +45,11 @@ def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, 
         for index, entry in enumerate(entries):
             where = f"{path}: {name}[{index}]"
             _require_keys(entry, keys, where)
-            if "area" in keys and not is_finite(entry["area"]):
-                raise UserError(f"{where}: area is {shown(entry['area'])}; write a finite number")
+            if "area" in keys and not (is_finite(entry["area"]) and entry["area"] >= 0):
+                # The scorers leave out objects of a negative area without a word.
+                raise UserError(
+                    f"{where}: area is {shown(entry['area'])}; write the pixels of the mask"
+                )
 
 
 def require_prediction(entry: Any, path: Path, index: int) -> None:

@@ -230,6 +230,8 @@ BROKEN: dict[str, Break] = {
     # --- boxes and areas
     "labelme 362: no box": objects(lambda e: e.pop("bbox")),
     "labelbee-client 11: no area": objects(lambda e: e.pop("area")),
+    "areas of 0": objects(lambda e: e.update(area=0)),
+    "negative areas": objects(lambda e: e.update(area=-e["area"])),
     "null for box and area": objects(lambda e: e.update(bbox=None, area=None)),
     "imglab 126: box as an object": objects(to_object),
     "box without an area": objects(lambda e: e.update(bbox=[0, 0, 0, 0])),
@@ -316,6 +318,7 @@ BROKEN: dict[str, Break] = {
 }
 # What `data check` has nothing against, or could not know of.
 ACCEPTED = {
+    "areas of 0",
     "rf-detr 1303 (Roboflow): a category for the project",
 }
 # Of outlines alone: run lengths cannot be in fractions, or lie in doubt when pictures are turned.

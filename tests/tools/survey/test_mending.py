@@ -187,7 +187,7 @@ def test_what_is_right_is_left_byte_for_byte(generated: Path, tmp_path: Path) ->
         del entry["area"]
     path.write_text(json.dumps(document))
     planned = mend(broken, out)
-    assert list(planned.done) == ["areas that were absent or 0, from the mask"]
+    assert list(planned.done) == ["areas that were absent, 0 or negative, from the mask"]
     before, after = tree(broken), tree(out)
     assert [name for name in before if before[name] != after[name]] == [
         "annotations/instances_val2017.json"

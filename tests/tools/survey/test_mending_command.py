@@ -18,11 +18,12 @@ def test_check_mend_check(run: Run, coco_builder: Callable[..., Path], tmp_path:
     assert code == 2
     assert (
         f"named above; `pointrend-repro data mend '{root}' OUT` mends in a copy: sizes of images "
-        "as text or with a decimal point (6), areas that were absent or 0, from the mask (18)\n"
+        "as text or with a decimal point (6), areas that were absent, 0 or negative, from the mask "
+        "(18)\n"
     ) in error
     code, told, error = run("data", "mend", root, out)
     assert (code, "Traceback" in error) == (0, False)
-    assert "  areas that were absent or 0, from the mask: 18\n" in told
+    assert "  areas that were absent, 0 or negative, from the mask: 18\n" in told
     assert "To mend before anything is trained: nothing\n" in told
     assert f"Next: pointrend-repro data check {out} --write" in told
     code, told, _ = run("data", "check", out)
@@ -113,6 +114,9 @@ def test_files_that_are_named(run: Run, coco_builder: Callable[..., Path], tmp_p
     coco_file(root, "val").rename(tmp_path / "b.json")  # outside of the folder
     files = ("--train", root / "annotations/../annotations/a.json", "--val", tmp_path / "b.json")
     code, told, _ = run("data", "mend", root, out, *files)
-    assert (code, "  areas that were absent or 0, from the mask: 18\n" in told) == (0, True)
+    assert (code, "  areas that were absent, 0 or negative, from the mask: 18\n" in told) == (
+        0,
+        True,
+    )
     names = sorted(path.name for path in (out / "annotations").iterdir())
     assert names == ["a.json", "instances_val.json"]

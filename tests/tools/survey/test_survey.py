@@ -165,6 +165,34 @@ DEFECTS = {
         "wrong annotations",
         "annotation {k}0 (image {k}) has area None",
     ),
+    "negative area": Defect(
+        lambda p: p.annotation.update(area=-300),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has area -300; write the pixels of its mask",
+    ),
+    "area without a number": Defect(
+        lambda p: p.annotation.update(area=float("nan")),
+        "wrong annotations",
+        "annotation {k}0 (image {k}) has area nan",
+    ),
+    "area of 0": Defect(
+        lambda p: p.annotation.update(area=0),
+        "areas of 0",
+        "annotation {k}0 (image {k}) has area 0, its mask 300 pixels",
+        must_mend=False,
+    ),
+    "large area": Defect(
+        lambda p: p.annotation.update(area=601),
+        "areas that do not fit their mask",
+        "annotation {k}0 (image {k}) has area 601, its mask 300 pixels",
+        must_mend=False,
+    ),
+    "small area": Defect(
+        lambda p: p.annotation.update(area=149),
+        "areas that do not fit their mask",
+        "annotation {k}0 (image {k}) has area 149, its mask 300 pixels",
+        must_mend=False,
+    ),
     "annotation id twice": Defect(
         lambda p: also(p, bbox=[20, 10, 20, 14]),
         "wrong annotations",
@@ -268,7 +296,7 @@ def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], wher
     expected += 2 * len(empty) > len(survey.splits[where].objects)  # then the file is wrong, too
     assert len(survey.findings) == expected, survey.findings
     known_only_here = {
-        *("corners", "no area", "box of another"),
+        *("corners", "no area", "negative area", "area without a number", "box of another"),
         *("mask beside the image", "mask that leads nowhere"),
     }
     faults = [name for name in names if DEFECTS[name].must_mend]
@@ -284,6 +312,23 @@ def test_each_defect_alone(name: str, tmp_path: Path) -> None:
     assert DEFECTS[name].kind in {f.kind for f in survey.findings}
     assert bool(survey.faults) == DEFECTS[name].must_mend
     assert DEFECTS[name].told.format(k=2) in to_text(survey)
+
+
+def test_areas_of_crowds_are_looked_at_and_those_of_a_few_pixels_are_not(tmp_path: Path) -> None:
+    def crowd_and_dot(k: int, place: Place) -> None:
+        if k == 0:
+            rle(place, [0, WIDTH * HEIGHT])
+            place.annotation.update(iscrowd=1, bbox=[0, 0, WIDTH, HEIGHT], area=100)
+        if k == 1:  # of 9 pixels
+            dot = [20, 10, 23, 10, 23, 13, 20, 13]
+            place.annotation.update(segmentation=[dot], bbox=[20, 10, 3, 3], area=2)
+
+    write_split(tmp_path, "train", 4, crowd_and_dot)
+    write_split(tmp_path, "val", 2, no_harm)
+    survey = inspect_folder(tmp_path)
+    (told,) = survey.findings
+    assert (told.kind, told.must_mend) == ("areas that do not fit their mask", False)
+    assert "annotation 10 (image 1) has area 100, its mask 1536 pixels" in told.text
 
 
 def test_all_are_counted_though_not_all_are_printed(tmp_path: Path) -> None:

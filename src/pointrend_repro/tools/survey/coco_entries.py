@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.base.json_text import shown
+from pointrend_repro.base.json_text import is_finite, shown
 from pointrend_repro.data.coco import Category, ImageRecord, is_known_empty
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
@@ -19,7 +19,7 @@ from pointrend_repro.data.keypoints import read_definition
 from pointrend_repro.tools.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
-from pointrend_repro.tools.survey.masks import empty_split, mask_findings, rounded
+from pointrend_repro.tools.survey.masks import area_oddity, empty_split, mask_findings, rounded
 
 
 @dataclass
@@ -142,6 +142,7 @@ def _objects(
         surveyed = _surveyed(entry)
         size, where = sizes[surveyed.image_id], f"{reading.path}: {name}"
         reading.findings += mask_findings(surveyed, entry["segmentation"], size, where)
+        reading.findings += area_oddity(surveyed, entry["segmentation"], size, where)
         objects.append(surveyed)
     return objects
 
@@ -149,7 +150,7 @@ def _objects(
 def _more_wrong(entry: dict[str, Any], seen: set[int]) -> str | None:
     if entry["id"] in seen:
         return "has the id of another annotation; give it one of its own"
-    if type(entry.get("area")) not in (int, float):
+    if not is_finite(entry.get("area")) or entry["area"] < 0:
         return (
             f"has area {shown(entry.get('area'))}; write the pixels of its mask: COCO's scorer asks"
         )

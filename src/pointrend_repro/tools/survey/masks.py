@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.data.drawn import Box, drawn_fault, extent
+from pointrend_repro.data.drawn import Box, draw, drawn_fault, extent
 from pointrend_repro.tools.survey.content import SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 
@@ -16,6 +16,9 @@ _ROUNDING_PX = 1.0
 _EXACT_PX = 0.5
 # A box and the extent of its mask that overlap less than this do not belong together.
 _SAME_IOU, _OTHER_IOU = 0.9, 0.5
+# COCO's areas are those of outlines; of a few pixels, an outline and what is drawn differ much.
+_COMPARED_PX = 16
+_FAR_AREA = 2
 
 
 def mask_findings(
@@ -51,6 +54,30 @@ def mask_findings(
         )
     else:
         yield from _box_oddities(found.box, around, size, name)
+
+
+def area_oddity(
+    found: SurveyedObject, segmentation: Any, size: tuple[int, int], name: str
+) -> Iterator[Finding]:
+    """Yield what is odd about the annotated area, by which scorers sort objects into sizes.
+
+    Arguments as for `mask_findings`.
+    """
+    drawn = draw(segmentation, size)
+    pixels = drawn.area if drawn else 0
+    if found.area == 0 and pixels:
+        yield oddity(
+            "areas of 0",
+            f"{name} has area 0, its mask {pixels} pixels, which `pointrend-repro data mend` takes",
+        )
+    elif pixels >= _COMPARED_PX and not (
+        pixels <= _FAR_AREA * found.area and found.area <= _FAR_AREA * pixels
+    ):
+        yield oddity(
+            "areas that do not fit their mask",
+            f"{name} has area {found.area:g}, its mask {pixels} pixels: AP of small, medium and "
+            "large objects goes by the area",
+        )
 
 
 def empty_split(findings: Sequence[Finding], objects: int, path: Path) -> Iterator[Finding]:

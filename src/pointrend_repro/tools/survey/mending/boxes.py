@@ -17,7 +17,7 @@ from pointrend_repro.tools.survey.mending.entries import (
 
 _ABSENT = "boxes that were absent or none, from the mask"
 _CORNERS = "boxes written as corners"
-_AREA = "areas that were absent or 0, from the mask"
+_AREA = "areas that were absent, 0 or negative, from the mask"
 
 _Sizes = Mapping[int, tuple[int, int]]
 
