@@ -129,8 +129,12 @@ def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     )
     run.score.write_text("{")
     assert f"{run.score}: not valid JSON" in read_problems(run)[-1]
-    shutil.rmtree(run.folder / "results")
-    assert verify(run) == (0, "")
+    shutil.rmtree(run.folder / "results" / PRESET)
+    assert verify(run)[0] == 2  # nothing looked at is nothing verified
+    (run.folder / "results" / PRESET).mkdir()
+    code, told = verify(run)
+    assert code == 2
+    assert "holds no model, prediction or score" in told
 
 
 def read_problems(run: Run) -> list[str]:

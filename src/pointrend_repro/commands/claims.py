@@ -14,6 +14,7 @@ from pointrend_repro.commands.options import (
     Papers,
     Preset,
     ResultsDir,
+    results_of,
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -35,7 +36,7 @@ def claims(
     from pointrend_repro.reporting.results import load_results
 
     grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
-    folder = results_dir / preset
+    folder = results_of(preset, results_dir)
     with damaged_moved_aside():
         results = load_results(grid, folder)
     judged = judge_claims(grid, load_claims(config_dir, list(grid.papers)), results)
@@ -59,6 +60,7 @@ def evidence(
     from pointrend_repro.reporting.evidence.writing import write_evidence
 
     grid = grid_of(preset, config_dir, lvis_annotations=lvis_annotations)
+    results = results_of(preset, results_dir)
     with damaged_moved_aside():
-        folder = write_evidence(grid, results_dir / preset, docs)
+        folder = write_evidence(grid, results, docs)
     tell_written(folder)

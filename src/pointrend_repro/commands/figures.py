@@ -18,6 +18,7 @@ from pointrend_repro.commands.options import (
     ResultsDir,
     Threads,
     prepare_device,
+    results_of,
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -81,7 +82,7 @@ def curves(
     from pointrend_repro.reporting.pictures.thinning import write_curves
 
     grid = grid_of(preset, config_dir, papers=papers)
-    write_curves(grid, results_dir / preset, output)
+    write_curves(grid, results_of(preset, results_dir), output)
     tell_written(output)
 
 

@@ -139,6 +139,21 @@ def read_at_test(words: list[str] | None) -> dict[str, str]:
     return split_pairs(words or [], "--test")
 
 
+def results_of(preset: str, results_dir: Path) -> Path:
+    """Return the folder of a preset's results, which may hold none yet.
+
+    Raises:
+        UserError: there is no such folder: what is made from it would be empty.
+    """
+    folder = results_dir / preset
+    if not folder.is_dir():
+        raise UserError(
+            f"{folder}: no such folder; name by --results-dir the one in which {preset}/ lies, or "
+            f"run `snakemake --cores N --config preset={preset}` first"
+        )
+    return folder
+
+
 def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
     """Limit torch to some threads, and say which device it is to be.
 

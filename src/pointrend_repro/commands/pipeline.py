@@ -32,6 +32,7 @@ from pointrend_repro.commands.options import (
     VariantName,
     Workers,
     prepare_device,
+    results_of,
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -161,9 +162,10 @@ def collect(
     from pointrend_repro.reporting.collect import write_metrics
 
     grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
+    folder = results_of(preset, results_dir)
     with damaged_moved_aside():
-        write_metrics(grid, results_dir / preset)
-    tell_written(results_dir / preset / METRICS_FILE)
+        write_metrics(grid, folder)
+    tell_written(folder / METRICS_FILE)
 
 
 def report(
@@ -180,6 +182,7 @@ def report(
     from pointrend_repro.reporting.report import write_report
 
     grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
+    folder = results_of(preset, results_dir)
     with damaged_moved_aside():
-        write_report(grid, results_dir / preset, reports_dir / preset, lvis_annotations)
+        write_report(grid, folder, reports_dir / preset, lvis_annotations)
     tell_written(reports_dir / preset / PAGE_FILE)

@@ -4,7 +4,14 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.grids import grid_of
-from pointrend_repro.commands.options import ConfigDir, LvisAnnotations, Papers, Preset, ResultsDir
+from pointrend_repro.commands.options import (
+    ConfigDir,
+    LvisAnnotations,
+    Papers,
+    Preset,
+    ResultsDir,
+    results_of,
+)
 from pointrend_repro.config.folder import CONFIG_DIR
 
 
@@ -20,7 +27,7 @@ def verify(
     from pointrend_repro.reporting.verifying import verify as look_at
 
     grid = grid_of(preset, config_dir, papers=papers, lvis_annotations=lvis_annotations)
-    folder = results_dir / preset
+    folder = results_of(preset, results_dir)
     found = look_at(grid, folder)
     for problem in found.problems:
         print(problem)
@@ -30,4 +37,6 @@ def verify(
             f"{folder}: {wrong} not as recorded; move each away and remake it by "
             "`snakemake --cores N -- FILE`"
         )
+    if not found.looked_at:
+        raise UserError(f"{folder}: holds no model, prediction or score of preset {preset} yet")
     print(f"{count(found.looked_at, 'file')} as recorded")
