@@ -66,6 +66,13 @@ def test_trials_on_other_seeds_are_those_that_run_and_whose_first_the_figures_sh
     assert {training.trial for training in trainings_shown(found, figure).values()} == {3}
 
 
+def test_as_many_trials_as_are_allowed_and_one_late_seed() -> None:
+    with asking(["trials.coco=20261129..20261129", "trials.cityscapes=1000"]):
+        preset = load_preset("smoke")
+    assert list(preset.trials_of("coco")) == [20261129]
+    assert preset.trials_of("cityscapes") == range(1000)
+
+
 def test_the_last_word_counts_and_the_command_s_comes_after_the_environment_s(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -81,6 +88,10 @@ def test_the_last_word_counts_and_the_command_s_comes_after_the_environment_s(
         ("trials.coco=5..3", "'5..3' must be a number above 0, or the first and the last: 3..5"),
         ("trials.coco=3-5", "'3-5' must be a number above 0"),
         ("trials.coco=true", "True must be a number above 0"),
+        ("trials.coco=1001", "1001 is more than 1000 trials; a single seed N is written N..N"),
+        ("trials.coco=20261129", "20261129 is more than 1000 trials"),
+        ("trials.coco=0..1000", "'0..1000' is more than 1000 trials"),
+        ("trials.coco=0..99999999999999999999", "is more than 1000 trials"),
         ("optimizer.base_lrr=1", "did you mean 'base_lr'?"),
         ("optimiser.base_lr=1", "did you mean 'optimizer'?"),
         ("trials.cocos=1", "trials"),

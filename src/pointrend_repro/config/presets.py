@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import shown
 from pointrend_repro.base.names import Name
 from pointrend_repro.base.texts import Text
 from pointrend_repro.config.yaml_files import validate
@@ -15,21 +16,27 @@ from pointrend_repro.settings.of_family import FamilyOverrides
 from pointrend_repro.settings.semantic import SemanticOverrides
 from pointrend_repro.settings.values import PositiveInt, Strict
 
+# Each is a training of every variant; far more is a seed or a date that was typed as a number.
+_MOST_TRIALS = 1000
+
 
 def _trials(value: Any) -> range:
     """Return the trials that a number of them, or a text such as 3..5, stands for.
 
     Raises:
-        ValueError: it stands for none.
+        ValueError: it stands for none, or for more than a person can mean.
     """
     span = re.fullmatch(r"(\d+)\.\.(\d+)", value) if isinstance(value, str) else None
-    if span:
-        found = range(int(span[1]), int(span[2]) + 1)
-    else:
-        found = range(value if type(value) is int else 0)
-    if not found:
+    first, last = (int(span[1]), int(span[2])) if span else (0, -1)
+    if type(value) is int:
+        last = value - 1
+    if last < first:
         raise ValueError(f"{value!r} must be a number above 0, or the first and the last: 3..5")
-    return found
+    if last - first >= _MOST_TRIALS:
+        raise ValueError(
+            f"{shown(value)} is more than {_MOST_TRIALS} trials; a single seed N is written N..N"
+        )
+    return range(first, last + 1)
 
 
 def _checked(value: Any) -> Any:
@@ -38,7 +45,8 @@ def _checked(value: Any) -> Any:
 
 
 _Trials = Annotated[
-    PositiveInt | Annotated[str, Field(pattern=r"^\d+\.\.\d+$")], BeforeValidator(_checked)
+    Annotated[PositiveInt, Field(le=_MOST_TRIALS)] | Annotated[str, Field(pattern=r"^\d+\.\.\d+$")],
+    BeforeValidator(_checked),
 ]
 
 
