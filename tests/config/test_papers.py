@@ -259,6 +259,9 @@ def test_how_papers_are_typed() -> None:
     assert paper_names("") == []
     assert paper_names("pointrend, made_up,pointrend") == ["pointrend", "made_up"]
     assert "paper 'a b'" in refusal(lambda: paper_names("a b"))
+    for stray in (",", "pointrend,", ",pointrend", "pointrend,,made_up", " "):
+        told = f"papers {stray!r}: a comma stands without a name beside it; take it away"
+        assert refusal(lambda stray=stray: paper_names(stray)) == told
     for given in ("pointrend,made_up", ["pointrend", "made_up"]):
         settings = read_workflow_config({"preset": "smoke", "papers": given})
         assert settings.papers_option == "--papers=pointrend,made_up"

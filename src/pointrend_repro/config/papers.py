@@ -104,6 +104,8 @@ def paper_names(papers: str) -> list[str]:
         UserError: one of them is no name.
     """
     names = [name.strip() for name in papers.split(",")] if papers else []
+    if "" in names:
+        raise UserError(f"papers {papers!r}: a comma stands without a name beside it; take it away")
     return list(dict.fromkeys(require_name(name, "paper") for name in names))
 
 
