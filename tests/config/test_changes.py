@@ -120,7 +120,31 @@ def test_a_change_of_another_family_is_refused() -> None:
         require_of_family(["optimizer.base_lr=1"], FAMILIES.find("solov2"), "x")
 
 
-def test_weights_are_what_to_fine_tune_from() -> None:
+def test_values_with_spaces_are_told_to_go_into_a_list() -> None:
+    for text, part in (("title=My title", "title"), ('title="My title"', 'title"'), ("x", "x")):
+        with pytest.raises(UserError, match=r"^[^\n]*$") as error:
+            read_workflow_config({"preset": "smoke", "set": text})
+        assert f"{part!r} must be KEY=VALUE; a value with spaces goes into a list: " in str(
+            error.value
+        )
+        assert """'set=["title=My title"]'""" in str(error.value)
+    words = read_workflow_config({"preset": "smoke", "set": ["title=My title"]}).set
+    with asking(words):
+        assert load_preset("smoke").title == "My title"
+
+
+def test_weights_to_fine_tune_from_have_to_be_there(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing.pkl", tmp_path):
+        with pytest.raises(UserError) as error:
+            settings(f"weights={path}")
+        assert str(error.value) == f"--set weights: {path}: no such file"
+
+
+def test_weights_are_what_to_fine_tune_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("some.pkl").touch()
     changed = settings("weights=some.pkl", "optimizer.images_per_batch=1")
     plain = settings()
     assert changed.start_from.weights == "some.pkl"

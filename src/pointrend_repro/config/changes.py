@@ -6,6 +6,7 @@ fine-tuning from a file.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.asked import asked, read_pairs
@@ -24,7 +25,7 @@ def changed(values: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a preset's file with what is asked for on top.
 
     Raises:
-        UserError: a word is not KEY=VALUE.
+        UserError: a word is not KEY=VALUE, or the weights to fine-tune from are not there.
     """
     for key, value in read_pairs(asked()).items():
         values = merged(values, _nested(key, value))
@@ -74,6 +75,8 @@ def _nested(key: str, value: Any) -> dict[str, Any]:
 
 def _fine_tuning(weights: Any) -> dict[str, Any]:
     """Begin with a file, whose trunk takes the place of ImageNet's weights."""
+    if isinstance(weights, str) and not Path(weights).is_file():
+        raise UserError(f"--set {WEIGHTS}: {weights}: no such file")
     return {
         "start_from": {"weights": weights, "what_fits": True},
         "linear_rule": True,

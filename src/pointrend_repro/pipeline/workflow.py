@@ -43,7 +43,13 @@ class WorkflowConfig(Strict):
     @field_validator("set", mode="before")
     @classmethod
     def _with_spaces(cls, value: Any) -> Any:
-        return (value or "").split() if value is None or isinstance(value, str) else value
+        words = (value or "").split() if value is None or isinstance(value, str) else value
+        if isinstance(value, str) and (parts := [word for word in words if "=" not in word]):
+            raise ValueError(
+                f"{parts[0]!r} must be KEY=VALUE; a value with spaces goes into a list: "
+                "'set=[\"title=My title\"]'"
+            )
+        return words
 
     @field_validator("weights", "lvis_annotations")
     @classmethod
