@@ -121,7 +121,7 @@ def test_a_result_of_another_experiment_is_refused(smoke: Grid, tmp_path: Path, 
         collect_metrics(smoke, tmp_path)
 
 
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(120)  # seconds where time grows with the files, hours with their square
 def test_thousands_of_files(smoke: Grid, tmp_path: Path) -> None:
     evaluations = tuple(
         Evaluation(Prediction(Training("coco", "v", trial), "default"), "coco_ap")
