@@ -430,7 +430,9 @@ def test_merging_leaves_its_inputs_alone() -> None:
     assert (grid.preset, grid.variants, grid.datasets) == before
 
 
-def test_snakemakes_own_keys() -> None:
+def test_snakemakes_own_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my data").mkdir()
     settings = read_workflow_config({"preset": "tiny", "data_root": "my data", "device": "cpu"})
     assert settings.user_data == UserData(Path("my data"), None)
     assert settings.root_option("coco_folder", "coco") == "--data-root=my data"
@@ -450,6 +452,9 @@ def test_snakemakes_own_keys() -> None:
         ({"prest": "paper"}, "unknown key prest; did you mean 'preset'?"),
         ({"preset": "smoke", "device": "gpu"}, "device: Input should be 'auto', 'cpu' or 'cuda'"),
         ({}, "preset: Field required"),
+        ({"preset": "tiny", "data_root": "/nosuch"}, "data_root: /nosuch: no such folder"),
+        ({"preset": "tiny", "roots": {"coco": "/nosuch"}}, "roots: /nosuch: no such folder"),
+        ({"preset": "tiny", "lvis_annotations": "/no.json"}, "/no.json: no such file"),
     ],
 )
 def test_snakemakes_wrong_keys(values: dict[str, Any], told: str) -> None:
