@@ -51,7 +51,8 @@ def verdicts_of_runs(preset: str, runs: Sequence[KeptRun]) -> str:
     lines += ["", _row(["claim", *(run.seeds for run in runs)]), "|---" * (1 + len(runs)) + "|"]
     for name in names:
         of_runs = [run.claims.get(name) for run in runs]
-        weakest = {claim.weakest.text for claim in of_runs if claim}
+        judged_ones = [c for c in of_runs if c and c.verdict != "not-measured"]
+        weakest = {claim.weakest.text for claim in judged_ones}
         cells = (_cell(claim, is_named=len(weakest) > 1) for claim in of_runs)
         lines.append(_row([claims[name].statement, *cells]))
     return "\n".join([*lines, ""])
