@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.pipeline.start_checks import (
     require_files_of_the_past,
     require_places_to_write,
+    require_sound_data,
     require_workflow_profile,
     require_working_folder,
 )
@@ -210,6 +212,24 @@ def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
     return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+
+
+def test_data_that_fail_their_check_are_told_in_its_words(work: Path) -> None:
+    fails = "import sys; sys.exit('pointrend-repro: error: d: no such folder')"
+    passes = "import sys; open(sys.argv[2], 'w').write('new')"
+    Path("dataset.json").write_text("old")
+    with pytest.raises(UserError, match=r"^d: no such folder; nothing was started$"):
+        require_sound_data([sys.executable, "-c", fails], "dataset.json")
+    require_sound_data([sys.executable, "-c", passes], "dataset.json")
+    assert Path("dataset.json").read_text() == "old", "the rule writes it"
+
+
+def test_data_are_not_checked_in_advance_without_a_record_or_the_command(work: Path) -> None:
+    require_sound_data(["false"], "dataset.json")
+    Path("dataset.json").touch()
+    require_sound_data(["no-such-command"], "dataset.json")
+    with pytest.raises(UserError, match=r"^no message; nothing was started$"):
+        require_sound_data(["false"], "dataset.json")
 
 
 def test_a_run_that_snakemake_would_botch_does_not_begin(copy: WorkingCopy) -> None:
