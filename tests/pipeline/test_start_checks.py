@@ -200,20 +200,6 @@ def test_links_and_folders_are_dated_as_snakemake_dates_them(work: Path) -> None
     assert refusal(lambda: require_files_of_the_past(["link"], now)).startswith("link: ")
 
 
-# --- by Snakemake ----------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
-    return make_copy(tmp_path_factory.mktemp("checked") / "copy")
-
-
-def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-
-
 def test_data_that_fail_their_check_are_told_in_its_words(work: Path) -> None:
     fails = "import sys; sys.exit('pointrend-repro: error: d: no such folder')"
     passes = "import sys; open(sys.argv[2], 'w').write('new')"
@@ -230,6 +216,20 @@ def test_data_are_not_checked_in_advance_without_a_record_or_the_command(work: P
     require_sound_data(["no-such-command"], "dataset.json")
     with pytest.raises(UserError, match=r"^no message; nothing was started$"):
         require_sound_data(["false"], "dataset.json")
+
+
+# --- by Snakemake ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> WorkingCopy:
+    return make_copy(tmp_path_factory.mktemp("checked") / "copy")
+
+
+def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
 
 
 def test_a_run_that_snakemake_would_botch_does_not_begin(copy: WorkingCopy) -> None:
