@@ -48,7 +48,7 @@ def moved(x: float, y: float) -> list[list[float]]:
 def test_faults_of_what_is_drawn(
     segmentation: object, box: tuple[float, float, float, float], fault: str | None
 ) -> None:
-    assert drawn_fault(segmentation, box, SIZE) == fault  # type: ignore[arg-type]
+    assert drawn_fault(draw(segmentation, SIZE), box) == fault  # type: ignore[arg-type]
 
 
 @given(
@@ -65,7 +65,8 @@ def test_the_quick_way_says_what_the_pixels_say(
     x0, y0 = box[:2]
     corners = (x0, y0, x0 + box[2], y0 + box[3])
     mask = segmentation_mask(polygons, *SIZE)
-    fault = drawn_fault(polygons, corners, SIZE)
+    drawn = draw(polygons, SIZE)
+    fault = drawn_fault(drawn, corners)
     rows, columns = np.indices(SIZE)
     near = (columns >= np.floor(x0 - 1)) & (columns < np.ceil(corners[2] + 1))
     near &= (rows >= np.floor(y0 - 1)) & (rows < np.ceil(corners[3] + 1))
@@ -75,7 +76,6 @@ def test_the_quick_way_says_what_the_pixels_say(
         assert fault == "outside its box"
     else:
         assert fault is None
-    drawn = draw(polygons, SIZE)
     assert (drawn.area if drawn else 0) == mask.sum()
 
 

@@ -62,15 +62,13 @@ def draw(segmentation: Segmentation, size: tuple[int, int]) -> Drawn | None:
     return _drawn(segmentation, size)
 
 
-def drawn_fault(segmentation: Segmentation, box: Box, size: tuple[int, int]) -> DrawnFault | None:
+def drawn_fault(drawn: Drawn | None, box: Box) -> DrawnFault | None:
     """Return what is wrong with an object once it is drawn, or None.
 
     Args:
-        segmentation: well-formed.
+        drawn: by `draw`.
         box: (x0, y0, x1, y1) in pixels, as annotated.
-        size: (H, W) of its image.
     """
-    drawn = draw(segmentation, size)
     if drawn is None:
         return "outside its image"
     if not drawn.area:
@@ -85,7 +83,7 @@ def drawn_faults(dataset: CocoDataset) -> Iterable[tuple[int, Annotation, DrawnF
         for annotation in image.annotations:
             if annotation.is_crowd:
                 continue
-            fault = drawn_fault(annotation.segmentation, annotation.box, size)
+            fault = drawn_fault(draw(annotation.segmentation, size), annotation.box)
             if fault is not None:
                 yield image.id, annotation, fault
 

@@ -19,7 +19,7 @@ from pointrend_repro.data.keypoints import read_definition
 from pointrend_repro.tools.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
-from pointrend_repro.tools.survey.masks import area_oddity, empty_split, mask_findings, rounded
+from pointrend_repro.tools.survey.masks import empty_split, mask_findings, rounded
 
 
 @dataclass
@@ -142,7 +142,6 @@ def _objects(
         surveyed = _surveyed(entry)
         size, where = sizes[surveyed.image_id], f"{reading.path}: {name}"
         reading.findings += mask_findings(surveyed, entry["segmentation"], size, where)
-        reading.findings += area_oddity(surveyed, entry["segmentation"], size, where)
         objects.append(surveyed)
     return objects
 

@@ -31,7 +31,8 @@ def mask_findings(
         size: (H, W) of its image in pixels.
         name: the file and the annotation, for the text.
     """
-    wrong = drawn_fault(segmentation, found.box, size)
+    drawn = draw(segmentation, size)
+    wrong = drawn_fault(drawn, found.box)
     around = extent(segmentation, size)
     if around is None or wrong == "less than a pixel":
         yield oddity(_NO_PIXEL, f"{name} covers less than a pixel: not used in training")
@@ -54,28 +55,20 @@ def mask_findings(
         )
     else:
         yield from _box_oddities(found.box, around, size, name)
+    yield from _area_oddity(found.area, drawn.area if drawn else 0, name)
 
 
-def area_oddity(
-    found: SurveyedObject, segmentation: Any, size: tuple[int, int], name: str
-) -> Iterator[Finding]:
-    """Yield what is odd about the annotated area, by which scorers sort objects into sizes.
-
-    Arguments as for `mask_findings`.
-    """
-    drawn = draw(segmentation, size)
-    pixels = drawn.area if drawn else 0
-    if found.area == 0 and pixels:
+def _area_oddity(area: float, pixels: int, name: str) -> Iterator[Finding]:
+    """Yield what is odd about an annotated area, by which scorers sort objects into sizes."""
+    if area == 0 and pixels:
         yield oddity(
             "areas of 0",
             f"{name} has area 0, its mask {pixels} pixels, which `pointrend-repro data mend` takes",
         )
-    elif pixels >= _COMPARED_PX and not (
-        pixels <= _FAR_AREA * found.area and found.area <= _FAR_AREA * pixels
-    ):
+    elif pixels >= _COMPARED_PX and not (pixels <= _FAR_AREA * area and area <= _FAR_AREA * pixels):
         yield oddity(
             "areas that do not fit their mask",
-            f"{name} has area {found.area:g}, its mask {pixels} pixels: AP of small, medium and "
+            f"{name} has area {area:g}, its mask {pixels} pixels: AP of small, medium and "
             "large objects goes by the area",
         )
 
