@@ -157,7 +157,7 @@ def test_the_command_writes_a_picture_with_its_origin(
         "config_dir": config_dir,
     }
     first, again = tmp_path / "a.json", tmp_path / "b.json"
-    for path in (first, again):
+    for path in (first, again, again):
         figures.picture(name, PRESET, output=path, **places)
     assert first.read_bytes() == again.read_bytes()
     assert len(first.read_bytes()) < 1e6
@@ -170,6 +170,10 @@ def test_the_command_writes_a_picture_with_its_origin(
     ]
     with pytest.raises(UserError, match="there is no picture 'curves'; there are: comparison, "):
         figures.picture("curves", PRESET, output=first, **places)
+    first.write_text('{"preset": "somebody\'s"}')
+    with pytest.raises(UserError, match=r"a\.json: exists, and is no file of a picture"):
+        figures.picture(name, PRESET, output=first, **places)
+    assert first.read_text() == '{"preset": "somebody\'s"}'
 
 
 def test_every_step_is_described(

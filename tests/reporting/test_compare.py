@@ -251,6 +251,10 @@ def test_what_cannot_be_compared_is_one_line(run: Run, pair: Pair, tmp_path: Pat
     (tmp_path / "empty").mkdir()
     assert "has no metrics.csv" in refused(tmp_path / "empty", pair.b)
     assert "ends in none of .html, .md, .csv" in refused(pair.a, pair.b, "--output", "x.txt")
+    read = pair.b / "metrics.csv"
+    before = read.read_bytes()
+    assert "which is compared" in refused(pair.a, pair.b, "--output", str(read))
+    assert read.read_bytes() == before
 
     path = pair.b / "metrics.csv"
     text = path.read_text()

@@ -88,6 +88,16 @@ def test_the_csv_holds_every_training(paper: Grid, results_dir: Path, tmp_path: 
     assert first.values["loss"][0] == pytest.approx(0.5 + (1 + 1 / 2) / 2, rel=0.2)
 
 
+def test_another_table_is_not_replaced(paper: Grid, results_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("dataset,variant,trial,metric\n")
+    with pytest.raises(UserError, match=r"metrics\.csv: exists, and is no file of training curves"):
+        write_curves(paper, results_dir, path)
+    assert path.read_text() == "dataset,variant,trial,metric\n"
+    write_curves(paper, results_dir, tmp_path / "curves.csv")
+    write_curves(paper, results_dir, tmp_path / "curves.csv")  # its own it may replace
+
+
 def test_no_log_is_no_curve(paper: Grid, results_dir: Path, tmp_path: Path) -> None:
     gone = paper.trainings[0]
     (results_dir / gone.folder / "log.jsonl").unlink()

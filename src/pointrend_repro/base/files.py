@@ -137,13 +137,32 @@ def require_ours(path: Path, keys: Sequence[str], what: str) -> None:
     Raises:
         UserError: it is another file.
     """
+    # Others may be as large as COCO's, so that the beginning is looked at first.
+    require_beginning(path, f'{{\n  "{keys[0]}":', what)
+    if is_there(path) and not set(keys) <= set(read_json(path)):
+        raise UserError(_not_ours(path, what))
+
+
+def require_beginning(path: Path, beginning: str, what: str) -> None:
+    """Refuse to replace a text file unless it begins like the one that is to be written.
+
+    Args:
+        path: that need not exist.
+        what: is to be written, for the message.
+
+    Raises:
+        UserError: it is another file.
+    """
     if not is_there(path):
         return
-    begins = f'{{\n  "{keys[0]}":'.encode()
     with reading_errors(path), path.open("rb") as stream:
-        is_ours = stream.read(len(begins)) == begins  # others may be as large as COCO's
-    if not is_ours or not set(keys) <= set(read_json(path)):
-        raise UserError(f"{path}: exists, and is no file of {what}; choose another output")
+        is_ours = stream.read(len(beginning.encode())) == beginning.encode()
+    if not is_ours:
+        raise UserError(_not_ours(path, what))
+
+
+def _not_ours(path: Path, what: str) -> str:
+    return f"{path}: exists, and is no file of {what}; choose another output"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -40,6 +40,7 @@ from pointrend_repro.predictions.instances import require_same_categories
 
 T = TypeVar("T", Picture, PageContent)
 _OF_A_FIGURE = ("preset", "title", "caption", "figure", "alternative_text")
+_OF_A_PICTURE = ("preset", "title", "caption", "picture")
 
 
 def make_figure(
@@ -82,6 +83,7 @@ def make_picture(
         UserError: as in `make_figure`.
     """
     assert isinstance(picture.entry, PagePicture)
+    require_ours(output, _OF_A_PICTURE, "a picture of the page")
     with shared_style():
         drawn, about = _draw(grid, picture, data, results_dir, PageContent)
     template = picture.entry.template

@@ -29,11 +29,15 @@ def write_comparison(comparison: Comparison, output: Path) -> None:
     """Write a comparison in the format that the file's name ends in.
 
     Raises:
-        UserError: it ends in none of .html, .md and .csv, or cannot be written.
+        UserError: it ends in none of .html, .md and .csv, lies in a folder that is compared, or
+            cannot be written.
     """
     writers = {".html": to_html, ".md": to_markdown, ".csv": to_csv}
     if output.suffix not in writers:
         raise UserError(f"--output {output}: ends in none of {', '.join(writers)}; or say - ")
+    for side in comparison.sides:
+        if output.resolve().is_relative_to(side.folder.resolve()):
+            raise UserError(f"--output {output}: lies in {side.folder}, which is compared")
     write_text(output, writers[output.suffix](comparison))
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_text
+from pointrend_repro.base.files import require_beginning, write_text
 from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Training
@@ -67,8 +67,9 @@ def write_curves(grid: Grid, results_dir: Path, output: Path) -> None:
         results_dir: the preset's folder, `results/<preset>`.
 
     Raises:
-        UserError: a log is damaged.
+        UserError: a log is damaged, or `output` is another file.
     """
+    require_beginning(output, ",".join(_KEYS), "training curves")
     rows = [
         {"dataset": t.dataset, "variant": t.variant, "trial": t.trial, **row}
         for t in grid.trainings
