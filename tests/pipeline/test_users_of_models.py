@@ -104,13 +104,16 @@ def test_a_model_without_a_record_is_its_own_word(run: Run, tmp_path: Path) -> N
         require_as_recorded(alone, "train")
 
 
-def verify(run: Run) -> tuple[int, str]:
+def verify(run: Run, *more: str) -> tuple[int, str]:
     where = ["--config-dir", run.folder / "config", "--results-dir", run.folder / "results"]
-    return run.call("verify", "--preset", PRESET, *where)
+    return run.call("verify", "--preset", PRESET, *where, *more)
 
 
 def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     assert verify(run) == (0, "")
+    code, told = verify(run, "--set", "trials.coco=7..8")  # trials that this run does not have
+    assert code == 2
+    assert "holds no model, prediction or score" in told
     flip_a_bit(run.model)
     score = read_json(run.score)
     score["values"]["AP"] = 99.0

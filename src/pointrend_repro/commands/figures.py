@@ -9,6 +9,7 @@ import typer
 from pointrend_repro.base.damaged import damaged_moved_aside
 from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
+    Changes,
     ConfigDir,
     DataRoot,
     Device,
@@ -36,6 +37,7 @@ def figure(
     results_dir: ResultsDir = Path("results"),
     data_root: DataRoot = None,
     threads: Threads = 1,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw a figure of the paper from a preset's trained models, on the CPU."""
@@ -57,6 +59,7 @@ def picture(
     results_dir: ResultsDir = Path("results"),
     data_root: DataRoot = None,
     threads: Threads = 1,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Draw an interactive picture of the page from a preset's trained models, on the CPU."""
@@ -76,6 +79,7 @@ def curves(
     output: Output,
     results_dir: ResultsDir = Path("results"),
     papers: Papers = "",
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Thin the training logs of a preset into one CSV."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.grids import grid_of
 from pointrend_repro.commands.options import (
+    Changes,
     ConfigDir,
     LvisAnnotations,
     Papers,
@@ -20,6 +21,7 @@ def verify(
     results_dir: ResultsDir = Path("results"),
     papers: Papers = "",
     lvis_annotations: LvisAnnotations = None,
+    changes: Changes = None,
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
     """Read a preset's models, predictions and scores; list those that are not as recorded."""
