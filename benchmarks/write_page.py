@@ -3,8 +3,8 @@
     python -m benchmarks.write_page
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; NAME is a case's, whose results
-are `NAME_<device>_<threads>.json`, one of those of growth, or `gpu_...`, whose rows are from
-`gpu_check_<device>.json` (`make gpu-check`).
+are `NAME_<device>_<threads>.json`, one of those of growth, `gpu_...`, whose rows are from
+`gpu_check_<device>.json` (`make gpu-check`), or `in_short`, with one row each of several cases.
 """
 
 import json
@@ -21,6 +21,21 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 RESULTS = ROOT / "benchmarks" / "results"
 _TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+# The rows of `in_short`: what a case computes, the case, and whose time is compared with ours.
+IN_SHORT = [
+    ("PointRend's masks of 100 boxes", "mask_head", "detectron2"),
+    ("an image, from pixels to PointRend's masks", "whole_image", "detectron2"),
+    ("pasting and encoding 100 masks", "paste_encode", "detectron2"),
+    ("a training step of PointRend", "training_step", "detectron2"),
+    ("a label map by PointRend", "semantic_pointrend", "detectron2"),
+    ("keypoint head", "keypoint_head", "detectron2"),
+    ("keypoints from heat maps", "keypoint_decoding", "detectron2"),
+    ("reading images of COCO", "loader_coco", "detectron2"),
+    ("reading images of Cityscapes", "loader_cityscapes", "detectron2"),
+    ("SharpMask on an image", "sharpmask_dense", "each location"),
+    ("scoring AP, AP\\* and boundary AP", "evaluation", "official tools"),
+]
 
 
 def main() -> None:
@@ -41,8 +56,9 @@ def table(name: str, results: Path = RESULTS) -> str:
     """Return the table of a case's results, or of the mask head's growth, as Markdown."""
     if name.startswith("gpu_"):
         return gpu_table(name, results)
-    paths = sorted(results.glob(f"{name}_*_[0-9]*.json"))
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if name == "in_short":
+        return short_table(results)
+    records = _records(name, results)
     if name == "mask_head_growth":
         return growth_table(records[0])
     if name in ("many_predictions_growth", "scoring_5000", "scoring_50000"):
@@ -50,6 +66,22 @@ def table(name: str, results: Path = RESULTS) -> str:
     if name == "whole_data_set":
         return rows_of(records[0]) if records else "Not measured yet."
     return ratio_table([r for r in records if r.get("case") == name])
+
+
+def _records(name: str, results: Path) -> list[dict[str, Any]]:
+    """The results whose file's name begins so, those of few threads first."""
+    paths = sorted(results.glob(f"{name}_*[0-9]*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def short_table(results: Path) -> str:
+    """Return one row for each of `IN_SHORT`, of a CPU and the most threads that were measured."""
+    lines = ["| | beside | CPU time, ours = 1 | memory, ours = 1 |", "|---|---|--:|--:|"]
+    for what, case, side in IN_SHORT:
+        record = [r for r in _records(f"{case}_cpu", results) if r.get("case") == case][-1]
+        ratio = record["ratios"][side]
+        lines.append(f"| {what} | {side} | {_range(ratio['cpu_time'])} | {ratio['memory']:.1f} |")
+    return "\n".join(lines)
 
 
 def ratio_table(records: list[dict[str, Any]]) -> str:
