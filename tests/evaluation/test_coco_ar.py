@@ -97,9 +97,23 @@ def test_what_is_not_there_is_not_scored(files: Path) -> None:
             evaluate_predictions(metric, files / "truth.json", files / "masks.json")
 
 
-def test_a_detectors_boxes_as_proposals(files: Path) -> None:
+def test_a_detectors_boxes_as_proposals(files: Path, tmp_path: Path) -> None:
     """Its own boxes count, whatever its masks and classes are."""
-    values = evaluate_predictions("detector_box_recall", files / "truth.json", files / "found.json")
+    narrow = tmp_path / "narrow.json"  # masks of half their box
+    found = json.loads((files / "found.json").read_text())
+    for entry in found:
+        x, y, width, height = entry["bbox"]
+        entry["segmentation"] = rle_of(x, y, width // 2, height)
+    narrow.write_text(json.dumps(found))
     boxes = evaluate_predictions("proposal_recall", files / "truth.json", files / "boxes.json")
-    assert values == boxes
-    assert 0 < values["AR@10"] <= values["AR@1000"] < 100
+    assert 0 < boxes["AR@10"] <= boxes["AR@1000"] < 100
+    for name in (files / "found.json", narrow):
+        assert evaluate_predictions("detector_box_recall", files / "truth.json", name) == boxes
+    metrics = ["proposal_recall", "proposal_box_recall", "detector_box_recall"]
+    once = ReadOnce(metrics)
+    together = {m: score(m, files / "truth.json", narrow, once).values for m in metrics}
+    assert together["detector_box_recall"] == boxes
+    for metric in metrics:
+        alone = evaluate_predictions(metric, files / "truth.json", narrow)
+        assert together[metric] == alone
+        assert metric == "detector_box_recall" or alone != boxes

@@ -67,7 +67,7 @@ class _OfImage(NamedTuple):
 
 
 def match_proposals(
-    truth: Truth, results: InstanceResults, kinds: Collection[Kind]
+    truth: Truth, results: InstanceResults, kinds: Collection[Kind], *, own_boxes: bool
 ) -> dict[Kind, FoundObjects]:
     """Let pycocotools match proposals to objects, by masks, by boxes, or by both.
 
@@ -75,12 +75,13 @@ def match_proposals(
         truth: all of its annotations of category `CATEGORY`.
         results: proposals with masks, whose boxes are those around the masks; or without any, with
             boxes.
+        own_boxes: match the boxes that are in the file, even if there are masks too.
     """
     each: dict[Kind, list[_OfImage]] = {kind: [] for kind in kinds}
     for image_ids, entries in blocks(truth.image_ids, results):
         found = [{**entry, "category_id": CATEGORY} for entry in entries]
         if results.has_masks:
-            found = without("bbox", found)
+            found = without("segmentation" if own_boxes else "bbox", found)
         with contextlib.redirect_stdout(io.StringIO()):
             index = coco_index(truth.of_images(image_ids))
             tool_results = loaded(index, found)

@@ -83,9 +83,11 @@ def score_detector_box_recall(ground_truth: Path, predictions: Path, once: ReadO
 
 def _scored(ground_truth: Path, predictions: Path, once: ReadOnce, metric: str) -> Scored:
     _, results = once(_read, ground_truth, predictions, once)
-    kinds = {name: _kind(name, results) for name in (_MASK_METRIC, _BOX_METRIC, metric)}
+    own_boxes = metric == _DETECTOR_METRIC
+    together = [metric] if own_boxes else [_MASK_METRIC, _BOX_METRIC]
+    kinds = {name: _kind(name, results) for name in together}
     wanted = frozenset(kinds[name] for name in kinds if name in once.metrics | {metric})
-    found = once(_match, ground_truth, predictions, once, wanted)[kinds[metric]]
+    found = once(_match, ground_truth, predictions, once, wanted, own_boxes)[kinds[metric]]
     counts = recall_counts(found)
     ones = np.ones(len(found.images), dtype=np.int64)
     values = {
@@ -99,12 +101,16 @@ def _kind(metric: str, results: InstanceResults) -> Kind:
 
 
 def _match(
-    ground_truth: Path, predictions: Path, once: ReadOnce, kinds: frozenset[Kind]
+    ground_truth: Path,
+    predictions: Path,
+    once: ReadOnce,
+    kinds: frozenset[Kind],
+    own_boxes: bool,
 ) -> dict[Kind, FoundObjects]:
     content, results = once(_read, ground_truth, predictions, once)
     one_class = {**content, "categories": [{"id": CATEGORY}]}
     truth = Truth(one_class, lambda entry: {**entry, "category_id": CATEGORY})
-    return match_proposals(truth, results, kinds)
+    return match_proposals(truth, results, kinds, own_boxes=own_boxes)
 
 
 def _read(
