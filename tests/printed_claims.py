@@ -28,6 +28,8 @@ def require_to_hold(claim: Any) -> None:
             assert min(of_column) > claim.by
         if claim.kind == "within":
             assert max(map(abs, of_column)) < claim.within
+        if claim.kind == "gains_less":
+            assert max(of_column) < claim.than
     if claim.kind == "gain_greater":
         for larger, smaller in itertools.pairwise(gains):
             assert all(a > b for a, b in zip(larger, smaller, strict=True))

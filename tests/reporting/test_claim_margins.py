@@ -76,6 +76,27 @@ def test_gains_that_fall() -> None:
     numbers = {"a": 30.9, "b": 23.6, "c": 30.3, "d": 26.9}
     assert paper("gain_falls", [["a", "b"], ["c", "d"]], numbers) == [3.9]
     assert paper("gain_falls", [["c", "d"], ["a", "b"]], numbers) == [-3.9]
+    # Along a chain: what one pair ends with, the next one begins with, or they end alike.
+    numbers = {"a": 30.0, "b": 27.0, "c": 26.0}
+    assert paper("gain_falls", [["a", "b"], ["b", "c"]], numbers) == [2.0]
+    assert paper("gain_falls", [["b", "c"], ["a", "b"]], numbers) == [-2.0]
+    assert paper("gain_falls", [["a", "c"], ["b", "c"]], numbers) == [3.0]
+    assert paper("gain_falls", [["a", "b"], ["b", "a"]], numbers) == [6.0]
+    (part,) = contrasts(claim("gain_falls", [["a", "c"], ["b", "c"]]), table())
+    assert part.factors == {("a", "ap"): 1.0, ("b", "ap"): -1.0}  # c cancels
+
+
+def test_a_gain_that_is_less_than_asked_holds_however_far_below() -> None:
+    numbers = {"a": 30.0, "b": 29.5}
+    assert paper("gains_less", [["a", "b"]], numbers, than=1) == [0.5]
+    assert paper("gains_less", [["b", "a"]], numbers, than=1) == [1.5]
+    assert paper("gains_less", [["a", "b"]], numbers, than=0.3) == [-0.2]
+    (text,) = (c.text for c in contrasts(claim("gains_less", [["a", "b"]], than=1), table()))
+    assert text == "AP: 1 − (A − B)"
+    # Unlike `within`, it is true of a loss as large as one likes.
+    assert judged(spread(-5, 0.4), kind="gains_less", than=1) == ["holds"]
+    assert judged(spread(-5, 0.4), kind="within", within=1) == ["holds", "does-not-hold"]
+    assert judged(spread(1, 0.4), kind="gains_less", than=1) == ["not-significant"]
 
 
 class _Grid:
@@ -157,11 +178,18 @@ def test_two_models_alike_are_hardly_ever_found_alike_when_they_are_not() -> Non
         ({"kind": "within"}, "within: Field required"),
         ({"kind": "greater", "by": -1}, "by: Input should be greater than or equal to 0"),
         ({"kind": "gain_falls"}, "pairs: "),
+        ({"kind": "gains_less"}, "than: Field required"),
+        ({"kind": "better", "pairs": [["a", "a"]]}, "pairs compare row 'a' with itself"),
+        (
+            {"kind": "gain_falls", "pairs": [["a", "b"], ["a", "b"]]},
+            "pairs ['a', 'b'] stand twice in a row",
+        ),
+        ({"kind": "gain_greater", "columns": ["ap", "ap"]}, "columns compare 'ap' with itself"),
     ],
 )
 def test_wrong_claims_are_refused(values: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError) as raised:
-        claim(pairs=[["a", "b"]], **values)
+        claim(**{"pairs": [["a", "b"]]} | values)
     assert told in str(raised.value)
     assert "\n" not in str(raised.value)
 

@@ -1,6 +1,6 @@
 """A claim as differences of cells that are above zero where it holds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,6 +10,7 @@ from pointrend_repro.reporting.claims.schema import (
     Claim,
     GainClaim,
     GainFallsClaim,
+    GainsLessClaim,
     GreaterClaim,
     Pair,
     SaturationClaim,
@@ -18,6 +19,8 @@ from pointrend_repro.reporting.claims.schema import (
 
 # (row, column) of the claim's table.
 CellName = tuple[str, str]
+# A cell and the factor by which it counts.
+Term = tuple[CellName, float]
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ def contrasts(claim: Claim, table: Table) -> list[Contrast]:
             return list(_better(claim, table))
         case WithinClaim():
             return list(_within(claim, table))
+        case GainsLessClaim():
+            return list(_gains_less(claim, table))
         case GainFallsClaim():
             return list(_gain_falls(claim, table))
         case SaturationClaim():
@@ -77,7 +82,7 @@ def _greater(claim: GreaterClaim, table: Table) -> Iterator[Contrast]:
                 f"{table.columns[name].title}: "
                 f"{table.rows[better].title} − {factor}{table.rows[worse].title}{margin}",
                 table.columns[name],
-                {(better, name): 1.0, (worse, name): -claim.times},
+                [((better, name), 1.0), ((worse, name), -claim.times)],
                 offset=-claim.by,
             )
 
@@ -92,58 +97,51 @@ def _within(claim: WithinClaim, table: Table) -> Iterator[Contrast]:
                 yield _contrast(
                     f"{column.title}: {claim.within:g} {sign} {difference}",
                     column,
-                    {(first, name): factor, (second, name): -factor},
+                    [((first, name), factor), ((second, name), -factor)],
                     offset=claim.within,
                 )
+
+
+def _gains_less(claim: GainsLessClaim, table: Table) -> Iterator[Contrast]:
+    for name in claim.columns:
+        column = table.columns[name]
+        for pair in claim.pairs:
+            gain, terms = _gain(pair, column, name, table)
+            yield _contrast(
+                f"{column.title}: {claim.than:g} − ({gain})",
+                column,
+                _negative(terms),
+                offset=claim.than,
+            )
 
 
 def _gain_falls(claim: GainFallsClaim, table: Table) -> Iterator[Contrast]:
     for name in claim.columns:
         column = table.columns[name]
         for pair, other in pairwise(claim.pairs):
-            (better, worse), (better2, worse2) = (_larger_first(p, column) for p in (pair, other))
-            yield _contrast(
-                f"{column.title}: ({table.rows[better].title} − {table.rows[worse].title}) − "
-                f"({table.rows[better2].title} − {table.rows[worse2].title})",
-                column,
-                {
-                    (better, name): 1.0,
-                    (worse, name): -1.0,
-                    (better2, name): -1.0,
-                    (worse2, name): 1.0,
-                },
-            )
+            gain, terms = _gain(pair, column, name, table)
+            less, taken = _gain(other, column, name, table)
+            text = f"{column.title}: ({gain}) − ({less})"
+            yield _contrast(text, column, [*terms, *_negative(taken)])
 
 
 def _better(claim: BetterClaim, table: Table) -> Iterator[Contrast]:
     for name in claim.columns:
         column = table.columns[name]
         for pair in claim.pairs:
-            more, less = _larger_first(pair, column)
-            text = f"{column.title}: {table.rows[more].title} − {table.rows[less].title}"
-            yield _contrast(text, column, {(more, name): 1.0, (less, name): -1.0})
-
-
-def _larger_first(pair: Pair, column: Column) -> Pair:
-    """Return the better and the worse row, or the other way round where less is better."""
-    better, worse = pair
-    return (worse, better) if column.lower_is_better else (better, worse)
+            gain, terms = _gain(pair, column, name, table)
+            yield _contrast(f"{column.title}: {gain}", column, terms)
 
 
 def _gain_greater(claim: GainClaim, table: Table) -> Iterator[Contrast]:
     for pair in claim.pairs:
-        better, worse = _larger_first(pair, table.columns[claim.columns[0]])
-        gain = f"{table.rows[better].title} − {table.rows[worse].title}"
         for more, less in pairwise(claim.columns):
+            gain, terms = _gain(pair, table.columns[more], more, table)
+            _, taken = _gain(pair, table.columns[less], less, table)
             yield _contrast(
                 f"{gain}: in {table.columns[more].title} − in {table.columns[less].title}",
                 table.columns[more],
-                {
-                    (better, more): 1.0,
-                    (worse, more): -1.0,
-                    (better, less): -1.0,
-                    (worse, less): 1.0,
-                },
+                [*terms, *_negative(taken)],
             )
 
 
@@ -154,15 +152,30 @@ def _saturates(claim: SaturationClaim, table: Table) -> Iterator[Contrast]:
     for name in claim.columns:
         column = table.columns[name]
         first, at, last = ((row, name) for row in rows)
-        yield _contrast(f"{column.title}: {rise}", column, {at: 1.0, first: -1.0})
+        yield _contrast(f"{column.title}: {rise}", column, [(at, 1.0), (first, -1.0)])
         yield _contrast(
             f"{column.title}: ({rise}) − ({beyond})",
             column,
-            {at: 2.0, first: -1.0, last: -1.0},
+            [(at, 2.0), (first, -1.0), (last, -1.0)],
         )
 
 
-def _contrast(
-    text: str, column: Column, factors: dict[CellName, float], *, offset: float = 0.0
-) -> Contrast:
-    return Contrast(text, column.unit, factors, counted=column.is_exact, offset=offset)
+def _gain(pair: Pair, column: Column, name: str, table: Table) -> tuple[str, list[Term]]:
+    """How much better a pair's first row is than its second: in words, and as a sum."""
+    better, worse = pair
+    more, less = (worse, better) if column.lower_is_better else (better, worse)
+    words = f"{table.rows[more].title} − {table.rows[less].title}"
+    return words, [((more, name), 1.0), ((less, name), -1.0)]
+
+
+def _negative(terms: Sequence[Term]) -> list[Term]:
+    return [(cell, -factor) for cell, factor in terms]
+
+
+def _contrast(text: str, column: Column, terms: Sequence[Term], *, offset: float = 0.0) -> Contrast:
+    """Add up the factors of each cell: pairs may have one in common, as in gains that fall."""
+    factors: dict[CellName, float] = {}
+    for cell, factor in terms:
+        factors[cell] = factors.get(cell, 0.0) + factor
+    there = {cell: factor for cell, factor in factors.items() if factor}
+    return Contrast(text, column.unit, there, counted=column.is_exact, offset=offset)

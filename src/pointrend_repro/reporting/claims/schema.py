@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -41,6 +42,13 @@ class _ClaimOfPairs(_Claim):
         """All rows that it names."""
         return [row for pair in self.pairs for row in pair]
 
+    @model_validator(mode="after")
+    def _rows_differ(self) -> Self:
+        for first, second in self.pairs:
+            if first == second:
+                raise ValueError(f"pairs compare row {first!r} with itself")
+        return self
+
 
 class GreaterClaim(_ClaimOfPairs):
     """In each column, the first row of each pair is above the second, `times` it, or `by` more."""
@@ -57,11 +65,25 @@ class WithinClaim(_ClaimOfPairs):
     within: PositiveFloat = Field(description="in the columns' unit")
 
 
+class GainsLessClaim(_ClaimOfPairs):
+    """In each column, the first row of each pair gains less than `than` over the second."""
+
+    kind: Literal["gains_less"]
+    than: PositiveFloat = Field(description="in the columns' unit")
+
+
 class GainFallsClaim(_ClaimOfPairs):
     """In each column, each pair's first row gains more over its second than the next pair's."""
 
     kind: Literal["gain_falls"]
     pairs: Annotated[list[Pair], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _neighbours_differ(self) -> "GainFallsClaim":
+        for pair, other in pairwise(self.pairs):
+            if pair == other:
+                raise ValueError(f"pairs {list(pair)} stand twice in a row")
+        return self
 
 
 class BetterClaim(_ClaimOfPairs):
@@ -76,6 +98,13 @@ class GainClaim(_ClaimOfPairs):
     kind: Literal["gain_greater"]
     columns: Annotated[list[Name], Field(min_length=2)]
 
+    @model_validator(mode="after")
+    def _neighbours_differ(self) -> "GainClaim":
+        for column, other in pairwise(self.columns):
+            if column == other:
+                raise ValueError(f"columns compare {column!r} with itself")
+        return self
+
 
 class SaturationClaim(_Claim):
     """Along the rows a number rises up to `at`, and by less from there to the last."""
@@ -89,10 +118,20 @@ class SaturationClaim(_Claim):
     def _at_is_between(self) -> "SaturationClaim":
         if self.at not in self.rows[1:-1]:
             raise ValueError(f"at {self.at!r} must be a row between the first and the last")
+        if len(set(self.rows)) < len(self.rows):
+            raise ValueError("rows name one twice")
         return self
 
 
-Claim = GreaterClaim | GainClaim | SaturationClaim | BetterClaim | WithinClaim | GainFallsClaim
+Claim = (
+    GreaterClaim
+    | GainClaim
+    | SaturationClaim
+    | BetterClaim
+    | WithinClaim
+    | GainsLessClaim
+    | GainFallsClaim
+)
 
 # By what a claim's `kind` may say.
 _KINDS: dict[str, type[Claim]] = {
