@@ -13,13 +13,13 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
 
 
-def save(folder: Path, iteration: int, training: str = "mine") -> None:
+def save(folder: Path, iteration: int, training: str = "mine", **more: str) -> None:
     weights = {"w": torch.full((2000,), float(iteration))}
-    save_checkpoint(folder, iteration, {"training_digest": training, "model": weights})
+    save_checkpoint(folder, iteration, {"training_digest": training, "model": weights} | more)
 
 
-def load(folder: Path) -> dict[str, Any] | None:
-    return load_checkpoint(folder, training_digest="mine")
+def load(folder: Path, data: str | None = None) -> dict[str, Any] | None:
+    return load_checkpoint(folder, training_digest="mine", data_digest=data)
 
 
 def iteration_of(state: dict[str, Any] | None) -> int:
@@ -76,11 +76,33 @@ def test_damaged_newest_falls_back_and_says_so(
     assert "\n" not in message
 
 
-def test_all_damaged_is_no_checkpoint(tmp_path: Path) -> None:
+def test_all_damaged_is_an_error(tmp_path: Path) -> None:
+    """Days of work do not begin anew unless somebody says so: the disk may only fail for now."""
     for iteration in (10, 20):
         save(tmp_path, iteration)
         truncate(tmp_path / f"iter_{iteration:08d}.pt")
-    assert load(tmp_path) is None
+    with pytest.raises(UserError, match="none of its 2 checkpoints can be read") as told:
+        load(tmp_path)
+    assert str(told.value).startswith(f"{tmp_path}: ")
+    assert "\n" not in str(told.value)
+    assert len(names(tmp_path)) == 2
+
+
+def test_what_was_just_written_stays(tmp_path: Path) -> None:
+    """Even beside files of later iterations, as of a damaged checkpoint before."""
+    for iteration in (100, 200, 5):
+        save(tmp_path, iteration)
+    assert names(tmp_path) == ["iter_00000005.pt", "iter_00000200.pt"]
+
+
+def test_checkpoints_of_other_data_are_kept_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    save(folder, 10, data_digest="masks1")
+    assert iteration_of(load(folder, "masks1")) == 10
+    assert load(folder, "masks2") is None
+    assert names(tmp_path / "checkpoints.mine_masks1") == ["iter_00000010.pt"]
+    save(folder, 10)  # of a version that did not note the data
+    assert iteration_of(load(folder, "masks2")) == 10
 
 
 def test_unfinished_write_is_ignored(tmp_path: Path) -> None:

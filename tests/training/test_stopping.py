@@ -14,7 +14,8 @@ import pytest
 from comparing import assert_same_training, checkpoints, log_lines
 from experiment import Experiment, before_update, model, signal_at
 
-from pointrend_repro.training.signals import StopSignals
+from pointrend_repro.training import signals
+from pointrend_repro.training.signals import STOP_SIGNALS, StopSignals
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def whole(experiment: Experiment) -> Path:
     [
         ([signal.SIGTERM], "SIGTERM"),
         ([signal.SIGUSR1], "SIGUSR1"),
+        ([signal.SIGINT, signal.SIGINT], "SIGINT"),
         ([signal.SIGUSR1, signal.SIGTERM, signal.SIGTERM], "SIGUSR1"),
     ],
 )
@@ -118,13 +120,44 @@ def signal_whole_job() -> None:
 
 
 def test_handlers_are_those_of_before_afterwards() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)]
+    before = [signal.getsignal(number) for number in STOP_SIGNALS]
     with StopSignals() as stop:
         assert stop.received == 0
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.received == signal.SIGUSR1  # the first
-    assert [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)] == before
+    assert [signal.getsignal(number) for number in STOP_SIGNALS] == before
+
+
+def test_who_cannot_wait_may_press_ctrl_c_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    with StopSignals() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)  # as torchrun sends it on
+        assert stop.received == signal.SIGINT
+        monkeypatch.setattr(signals, "_AGAIN_S", -1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def save_as_soon_as_time_has_passed() -> None:
+    from pointrend_repro.training import saving
+
+    saving._OLD_S = -1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_slow_updates_are_saved_by_the_clock(
+    experiment: Experiment, whole: Path, count: int
+) -> None:
+    """Not only after as many updates as the settings say: here 3, 6 and 8 of them."""
+    name = f"by_the_clock_{count}"
+    children = experiment.start(name, save_as_soon_as_time_has_passed, count=count)
+    assert children.wait() == [0] * count, children.output
+    folder = experiment.folder / name
+    assert checkpoints(folder) == ["iter_00000007.pt", "iter_00000008.pt"]
+    assert_same_training(folder, whole)
+    assert model(folder) == model(whole)
 
 
 # --- under torchrun itself ---------------------------------------------------------------------

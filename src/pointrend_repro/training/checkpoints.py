@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, remove_leftovers
 from pointrend_repro.checkpoints.torch_files import read_torch_file
 
@@ -27,38 +28,65 @@ def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None
     # Written to memory first: torch reports a full disk as an internal error of its file format.
     content = io.BytesIO()
     torch.save({"iteration": iteration, **state}, content)
-    with atomic_path(_path(folder, iteration)) as part:
+    new = _path(folder, iteration)
+    with atomic_path(new) as part:
         part.write_bytes(content.getbuffer())
-    for old in _newest_first(folder)[_KEEP:]:
+    others = [path for path in _newest_first(folder) if path != new]
+    for old in others[_KEEP - 1 :]:
         old.unlink()
 
 
-def load_checkpoint(folder: Path, *, training_digest: str) -> dict[str, Any] | None:
+def load_checkpoint(
+    folder: Path, *, training_digest: str, data_digest: str | None = None
+) -> dict[str, Any] | None:
     """Return the newest readable state, or None if there is none.
 
     Checkpoints of another training than that of `training_digest` are moved aside and kept: they
-    may hold days of work, and a changed setting should not require cleaning up by hand. What a
-    killed process left half-written is removed.
+    may hold days of work, and a changed setting should not require cleaning up by hand. So are
+    those of other data, where they have a `data_digest`, which older ones do not. What a killed
+    process left half-written is removed.
+
+    Raises:
+        UserError: there are checkpoints, but none can be read. A disk that fails for a moment must
+            not cost days, so that only the user can have such a training begin anew.
     """
     remove_leftovers(folder, "iter_*.pt")
+    reasons = []
     for path in _newest_first(folder):
         try:
             state = _read(path)
         except Exception as error:  # a damaged file fails in many ways, none of them documented
             reason = " ".join(str(error).removeprefix(f"{path}: ").split())
             _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
+            reasons.append(reason)
             continue
-        other = state["training_digest"]
-        if other == training_digest:
+        other = _name_of_other(state, training_digest, data_digest)
+        if other is None:
             return state
         aside = _move_aside(folder, other)
         _log.warning("%s: of other settings, data or seed; moved to %s", path, aside)
         return None
+    if reasons:
+        raise UserError(
+            f"{folder}: none of its {len(reasons)} checkpoints can be read ({reasons[0]}); "
+            "try again, or move the folder away to begin this training anew"
+        )
     return None
 
 
-def _move_aside(folder: Path, training_digest: str) -> Path:
-    aside = folder.with_name(f"{folder.name}.{training_digest}")
+def _name_of_other(
+    state: dict[str, Any], training_digest: str, data_digest: str | None
+) -> str | None:
+    """Return by what to call a state that is of another training; None if it is of this one."""
+    theirs = state["training_digest"]
+    if theirs != training_digest:
+        return str(theirs)
+    data = state.get("data_digest", data_digest)
+    return None if data == data_digest else f"{theirs}_{data}"
+
+
+def _move_aside(folder: Path, other: str) -> Path:
+    aside = folder.with_name(f"{folder.name}.{other}")
     aside.mkdir(exist_ok=True)
     for path in _newest_first(folder):
         path.replace(aside / path.name)
@@ -68,8 +96,9 @@ def _move_aside(folder: Path, training_digest: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     state = read_torch_file(path)
     digest = state.get("training_digest") if isinstance(state, dict) else None
-    if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):  # it becomes a folder name
-        raise ValueError("not a checkpoint of a training")
+    for each in (digest, state.get("data_digest", digest) if digest else None):
+        if not isinstance(each, str) or not _DIGEST.fullmatch(each):  # it becomes a folder name
+            raise ValueError("not a checkpoint of a training")
     return state
 
 

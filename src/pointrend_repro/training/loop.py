@@ -14,7 +14,6 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.progress import track
 from torch import nn
@@ -26,14 +25,14 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
-from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
-from pointrend_repro.training.digest import training_digest
+from pointrend_repro.training.digest import data_digest, training_digest
 from pointrend_repro.training.early import EarlyLoss
 from pointrend_repro.training.given_boxes import WithProposals
 from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.samples import Samples, is_due
+from pointrend_repro.training.saving import Saving, restore
 from pointrend_repro.training.schedule import learning_rate
 from pointrend_repro.training.sharing import divide
 from pointrend_repro.training.signals import StopSignals
@@ -41,18 +40,20 @@ from pointrend_repro.training.starting import note_start, start_model
 from pointrend_repro.training.trackers import Trackers
 from pointrend_repro.training.update import State, update
 
+# What the processes send each other where a checkpoint is due; signals are above it.
+_SAVE = 1
+
 
 @dataclass
 class _Run:
     """A running training."""
 
     settings: AnyTrainingSettings
-    digest: str
     folder: Path
     processes: Processes
     micro_batches: MicroBatches
     state: State
-    saved: int = 0  # the iteration of the newest checkpoint
+    saving: Saving
 
 
 def train(
@@ -98,7 +99,7 @@ def train(
         for iteration in track(iterations, "training", disable=not processes.is_main):
             with processes.sharing_errors():
                 batch = next(batches)
-            _stop_if_signalled(stop, run)
+            _save_or_stop(stop, run)
             done = _update(run, batch)
             early.see(iteration, done["loss"])
             _follow(run, log, samples, done | {"elapsed_s": time.monotonic() - clock})
@@ -134,17 +135,21 @@ def _start(
     start_from: Path | None,
     proposals: Proposals | None,
 ) -> _Run:
-    own_digest = training_digest(settings, dataset, seed, proposals)
+    digests = {"training_digest": training_digest(settings, dataset, seed, proposals)}
+    if processes.is_main and (masks := data_digest(dataset)) is not None:
+        digests["data_digest"] = masks
+    saving = Saving(folder / "checkpoints", digests)
     with processes.sharing_errors():
         micro_batches = divide(settings.optimizer, processes)
         state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
-            found = load_checkpoint(folder / "checkpoints", training_digest=own_digest)
+            found = saving.load()
     # Sent by process 0: the others may run on machines that do not share its disk.
     found = processes.from_main(found)
     if found is not None:
-        _restore(state, found)
+        restore(state, found)
+        saving.note(state.iteration)
     elif settings.start_from is not None:
         classes = [category.name for category in dataset.categories]
         with processes.sharing_errors():
@@ -153,16 +158,16 @@ def _start(
         with processes.sharing_errors():
             here = folder if processes.is_main else None
             start_model(state.model, settings.start_from, start_from, classes, here)
-    return _Run(
-        settings, own_digest, folder, processes, micro_batches, state, saved=state.iteration
-    )
+    return _Run(settings, folder, processes, micro_batches, state, saving)
 
 
 def _log_of_main(run: _Run, stack: contextlib.ExitStack) -> TrainingLog | None:
     if not run.processes.is_main:
         return None
     settings = run.settings
-    trackers = Trackers(settings.run.trackers, run.folder, run.digest, identity(settings))
+    trackers = Trackers(
+        settings.run.trackers, run.folder, run.saving.digests["training_digest"], identity(settings)
+    )
     return stack.enter_context(TrainingLog(run.folder, run.state.iteration, trackers))
 
 
@@ -210,34 +215,23 @@ def _is_due(run: _Run, every: int) -> bool:
     return done % every == 0 or done == run.settings.schedule.total_iters
 
 
-def _stop_if_signalled(stop: StopSignals | None, run: _Run) -> None:
-    """End here if any of the processes has received a signal."""
-    number = run.processes.largest(stop.received if stop else 0)
-    if not number:
-        return
-    if run.state.iteration > run.saved:
+def _save_or_stop(stop: StopSignals | None, run: _Run) -> None:
+    """Save if the newest checkpoint is old; end here if a process has received a signal.
+
+    The processes agree by one number, as each exchange makes them wait.
+    """
+    asked = stop.received + _SAVE if stop and stop.received else 0
+    is_due = run.processes.is_main and run.saving.is_old()
+    number = run.processes.largest(asked or (_SAVE if is_due else 0))
+    if number and run.state.iteration > run.saving.newest:
         _save(run)
-    run.processes.stop(StoppedBySignal(signal.Signals(number).name, run.state.iteration))
+    if number > _SAVE:
+        name = signal.Signals(number - _SAVE).name
+        run.processes.stop(StoppedBySignal(name, run.state.iteration))
 
 
 def _save(run: _Run) -> None:
     with run.processes.sharing_errors():
         if run.processes.is_main:
-            save_checkpoint(run.folder / "checkpoints", run.state.iteration, _snapshot(run))
-    run.saved = run.state.iteration
-
-
-def _snapshot(run: _Run) -> dict[str, Any]:
-    """Everything that later iterations depend on: their random draws follow from their numbers."""
-    return {
-        "training_digest": run.digest,
-        "model": run.state.model.state_dict(),
-        "optimizer": run.state.optimizer.state_dict(),
-        "skipped": run.state.skipped,
-    }
-
-
-def _restore(state: State, saved: dict[str, Any]) -> None:
-    state.model.load_state_dict(saved["model"])
-    state.optimizer.load_state_dict(saved["optimizer"])
-    state.iteration, state.skipped = saved["iteration"], saved["skipped"]
+            run.saving.save(run.state)
+    run.saving.note(run.state.iteration)

@@ -1,0 +1,65 @@
+"""When a running training saves a checkpoint, and what is in one."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.update import State
+
+# A node that fails costs no more than this, however long an update takes.
+_OLD_S = 30 * 60
+
+
+@dataclass
+class Saving:
+    """The checkpoints of one training.
+
+    Attributes:
+        folder: of the checkpoints.
+        digests: by which the training recognises them, as `load_checkpoint` asks for them.
+        newest: after how many updates the newest one was written.
+        time_s: of a clock, when that was.
+    """
+
+    folder: Path
+    digests: dict[str, str]
+    newest: int = 0
+    time_s: float = field(default_factory=time.monotonic)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the newest state, or None if there is none.
+
+        Raises:
+            UserError: as `load_checkpoint`.
+        """
+        return load_checkpoint(self.folder, **self.digests)
+
+    def save(self, state: State) -> None:
+        """Write everything that later iterations depend on.
+
+        Their random draws follow from their numbers.
+        """
+        content = {
+            **self.digests,
+            "model": state.model.state_dict(),
+            "optimizer": state.optimizer.state_dict(),
+            "skipped": state.skipped,
+        }
+        save_checkpoint(self.folder, state.iteration, content)
+
+    def note(self, iteration: int) -> None:
+        """Remember that a checkpoint was written, in whichever process."""
+        self.newest, self.time_s = iteration, time.monotonic()
+
+    def is_old(self) -> bool:
+        """Whether the newest checkpoint, or the start, is so long ago that another is due."""
+        return time.monotonic() - self.time_s > _OLD_S
+
+
+def restore(state: State, saved: dict[str, Any]) -> None:
+    """Continue from a loaded state."""
+    state.model.load_state_dict(saved["model"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.iteration, state.skipped = saved["iteration"], saved["skipped"]
