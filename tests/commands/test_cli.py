@@ -418,7 +418,7 @@ def test_disk_full_at_the_model_leaves_no_model_and_no_origin(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, small_files_only: Callable[[], None]
 ) -> None:
     assert commands.train().code == 0
-    monkeypatch.setattr("pointrend_repro.training.loop.save_checkpoint", lambda *_: None)
+    monkeypatch.setattr("pointrend_repro.training.saving.save_checkpoint", lambda *_: None)
     before = commands.model.read_bytes()
     small_files_only()
     commands.train().refuses("model.safetensors", "File too large", "free some space")

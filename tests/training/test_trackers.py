@@ -10,7 +10,7 @@ from accelerate import tracking
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.settings.schedule import TRACKERS, Tracker
-from pointrend_repro.training import loop
+from pointrend_repro.training import loop, saving
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.trackers import PROJECT, Trackers, require_trackers
 from small_experiment import CocoBuilder, read_train_split, small_settings
@@ -116,7 +116,7 @@ def test_a_killed_training_tells_one_run_every_update(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "save_checkpoint", killed)
+        patch.setattr(saving, "save_checkpoint", killed)
         with pytest.raises(KeyboardInterrupt):
             train()
     train()
