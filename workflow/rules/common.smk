@@ -66,6 +66,10 @@ from pointrend_repro.pipeline.start_checks import (
     require_workflow_profile,
     require_working_folder,
 )
+from pointrend_repro.pipeline.training_machines import (
+    require_machines,
+    training_machines,
+)
 from pointrend_repro.pipeline.workflow import read_workflow_config
 
 # Slurm warns a training of its time limit by this signal, and Snakemake around it must outlive it.
@@ -153,6 +157,14 @@ onstart:
             for job in to_do:
                 if job.rule.name == "check_data" and made.isdisjoint(job.input):
                     require_sound_data(data_check(job.wildcards), job.output[0])
+                if job.rule.name in ("train", "train_with_detectron2"):
+                    require_machines(
+                        job.wildcards.variant,
+                        GRID.training_settings(
+                            job.wildcards.dataset, job.wildcards.variant
+                        ),
+                        machines_of_training(job.wildcards),
+                    )
         except UserError as error:
             sys.exit(f"error: {error}")
 
@@ -355,17 +367,44 @@ def data_root_option(wildcards):
     return SETTINGS.root_option(wildcards.dataset, layout)
 
 
+def machines_of_training(wildcards):
+    """What a training runs on: of the GPUs that it is offered, as many as it can use."""
+    settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
+    return training_machines(settings, TRAINING_MACHINES)
+
+
+def asked_of_training(wildcards):
+    """What a training's job requests."""
+    return ask(JOBS.train, machines_of_training(wildcards), SETTINGS.slurm)
+
+
+def training_cpus(wildcards):
+    """CPUs of a training's job, of one machine."""
+    return asked_of_training(wildcards).threads
+
+
+def training_resource(name):
+    """One of the resources of a training's job."""
+    return lambda wildcards: asked_of_training(wildcards).resources[name]
+
+
 def training_runtime(wildcards):
     """Time limit of a training's job in minutes."""
-    return training_runtime_min(
-        JOBS.train, wildcards.variant, TRAINING_MACHINES, SETTINGS.slurm
-    )
+    machines = machines_of_training(wildcards)
+    return training_runtime_min(JOBS.train, wildcards.variant, machines, SETTINGS.slurm)
 
 
 def training_threads(wildcards, threads):
     """Threads of each process of a training, beside those that load its images."""
     settings = GRID.training_settings(wildcards.dataset, wildcards.variant)
-    return process_threads(threads, TRAINING_MACHINES, settings.run.loader_workers)
+    machines = machines_of_training(wildcards)
+    return process_threads(threads, machines, settings.run.loader_workers)
+
+
+def training_launcher(wildcards):
+    """The command prefix that starts a training on its machines."""
+    machines = machines_of_training(wildcards)
+    return launcher(machines, training_cpus(wildcards), SETTINGS.slurm)
 
 
 def training_digest(wildcards):

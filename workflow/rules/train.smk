@@ -19,12 +19,12 @@ rule train:
         variant=by_engine("pointrend_repro"),
     conda:
         "../envs/pointrend_repro.yaml"
-    threads: ASKED["train"].threads
+    threads: training_cpus
     resources:
-        **ASKED["train"].resources,
+        **{name: training_resource(name) for name in ASKED["train"].resources},
         runtime=training_runtime,
         process_threads=training_threads,
-        launcher=launcher(TRAINING_MACHINES, ASKED["train"].threads, SETTINGS.slurm),
+        launcher=training_launcher,
         device=SETTINGS.device,
         program=program,
     params:

@@ -121,6 +121,11 @@ class OptimizerSettings(Strict):
         20, description="of one training; a model that has diverged would skip every update"
     )
 
+    @property
+    def steps_per_batch(self) -> int:
+        """How many micro-batches a batch has: as many processes can share a training."""
+        return -(-self.images_per_batch // self.images_per_step)
+
 
 Engine = Literal["pointrend_repro", "detectron2"]
 OWN_ENGINE: Engine = "pointrend_repro"

@@ -229,9 +229,8 @@ class _Reckoning:
 
     def _gpus(self, training: Training) -> int:
         """How many GPUs a training can use, of those that it is offered."""
-        optimizer = self.grid.training_settings(training.dataset, training.variant).optimizer
-        steps = -(-optimizer.images_per_batch // optimizer.images_per_step)
-        return min(self.machine.gpus_per_training, steps)
+        settings = self.grid.training_settings(training.dataset, training.variant)
+        return min(self.machine.gpus_per_training, settings.optimizer.steps_per_batch)
 
     def _updates(self, training: Training) -> int:
         settings = self.grid.training_settings(training.dataset, training.variant)
