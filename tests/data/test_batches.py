@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from pointrend_repro.data.batches import (
 )
 from pointrend_repro.data.coco import ImageRecord, read_coco
 from pointrend_repro.data.examples import training_example
+from pointrend_repro.data.structures import Target
 from pointrend_repro.settings.schedule import InputSettings
 
 SMALL = InputSettings(train_short_edges_px=(24, 32), max_long_edge_px=64, flip_probability=0.5)
@@ -236,3 +238,24 @@ def test_no_two_steps_draw_alike(records: list[ImageRecord]) -> None:
         for micro_batch in batch.micro_batches
     ]
     assert len(set(seeds)) == len(seeds) == 48
+
+
+def test_patches_of_wide_and_tall_images_share_a_batch(records: list[ImageRecord]) -> None:
+    """Alone by shape, as images that are padded are, a batch of DeepMask would never have both."""
+    both = [replace(r, id=k, width=40 + 30 * (k % 2), height=50) for k, r in enumerate(records * 8)]
+    target = Target(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 8, 8) > 0)
+
+    def shapes(by_shape: bool) -> list[int]:
+        found = training_batches(
+            both,
+            lambda record, rng: (torch.zeros(3, 8, 8, dtype=torch.uint8), target),
+            micro_batches=MicroBatches(8, 8),
+            seed=0,
+            iterations=range(5),
+            workers=0,
+            by_shape=by_shape,
+        )
+        return [len({int(key) % 2 for key in batch.image_ids}) for batch in found]
+
+    assert shapes(by_shape=True) == [1] * 5
+    assert shapes(by_shape=False) == [2] * 5

@@ -38,6 +38,7 @@ def test_it_shows_what_the_training_sees(coco_builder: CocoBuilder, tmp_path: Pa
             seed=4,
             iterations=range(2, 3),
             workers=0,
+            by_shape=False,
         )
     )
     # The context of the second row's first patch, which nothing is drawn on.

@@ -9,7 +9,9 @@ from pointrend_repro.data.structures import Target
 from pointrend_repro.modeling.build import build_mask_rcnn
 from pointrend_repro.modeling.detector import MaskRCNN
 from pointrend_repro.settings.instances import ModelSettings
-from pointrend_repro.training.sharing import check_batch_norm
+from pointrend_repro.settings.start_from import ResolvedStart
+from pointrend_repro.training.sharing import check_batch_norm, has_batch_norm
+from pointrend_repro.training.starting import freeze
 
 
 def detector(norm: str) -> MaskRCNN:
@@ -51,3 +53,14 @@ def test_sync_bn_needs_all_images_of_a_process_at_once() -> None:
     check_batch_norm(model, MicroBatches(8, 1, world_size=8), is_joined=False)
     with pytest.raises(UserError, match=r"set optimizer\.images_per_step to 4"):
         check_batch_norm(model, MicroBatches(8, 1, world_size=2), is_joined=False)
+
+
+def test_frozen_statistics_need_no_whole_batch() -> None:
+    model = detector("bn")
+    with pytest.raises(UserError, match="batch normalisation needs all 8 images"):
+        check_batch_norm(model, MicroBatches(8, 1), is_joined=False)
+    start = ResolvedStart(weights="x", frozen=("backbone",))
+    freeze(model, start)
+    check_batch_norm(model, MicroBatches(8, 1), is_joined=False)
+    check_batch_norm(model, MicroBatches(8, 1, world_size=2), is_joined=False)
+    assert not has_batch_norm(model)

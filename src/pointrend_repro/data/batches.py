@@ -134,6 +134,7 @@ def training_batches(
     seed: int,
     iterations: range,
     workers: int,
+    by_shape: bool = True,
 ) -> Generator[Batch]:
     """Yield this rank's part of each batch, loaded by `workers` processes (0: by this one).
 
@@ -146,13 +147,14 @@ def training_batches(
         seed: for the order, the augmentation, and what the model draws.
         iterations: which batches, counted from the start of the training.
         workers: how many processes load images.
+        by_shape: whether a micro-batch has only wide or only tall images.
 
     Raises:
         UserError: no image has an object to train on, or an image cannot be read.
     """
     if not records:
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
-    wide = [record.width > record.height for record in records]
+    wide = [by_shape and record.width > record.height for record in records]
     order = batch_order(wide, micro_batches, seed=seed)
     loader = DataLoader(
         _Batches(records, make_example, micro_batches, seed),
@@ -214,9 +216,8 @@ class _Batches(Dataset[Batch | UserError]):
         examples = [self._example(batch, place) for place in places]
         images, targets = (list(part) for part in zip(*examples, strict=True))
         weight = len(places) / self.micro_batches.images_per_batch
-        return MicroBatch(
-            images, targets, weight, micro_batch_seed(self.seed, batch.iteration, number)
-        )
+        seed = micro_batch_seed(self.seed, batch.iteration, number)
+        return MicroBatch(images, targets, weight, seed)
 
     def _example(self, batch: _Numbered, place: int) -> tuple[Tensor, TargetLike]:
         rng = np.random.default_rng([self.seed, batch.iteration, place])

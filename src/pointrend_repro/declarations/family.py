@@ -76,6 +76,8 @@ class Family:
         predict_image: predicts one image, by (saved model, RGB pixels, inference settings).
         is_joined: whether a model takes several micro-batches in one pass, as `parts`, so that
             batch normalisation uses all of a process's images.
+        by_shape: whether a micro-batch has only wide or only tall images, so that little of it is
+            padding; not where a model sees patches of one size.
         leaves_unused: by training settings, whether an update may leave a trainable parameter
             without gradient; used when several processes train.
         architecture: by model settings, what two models must share for one to replace the other.
@@ -112,6 +114,7 @@ class Family:
     takes_work: bool = False
     predict_image: str | None = None
     is_joined: bool = False
+    by_shape: bool = True
     leaves_unused: Callable[[Any], bool] = lambda _: True
     architecture: Callable[[Any], tuple[str, ...]] = lambda _: ()
     given_boxes: Callable[[Any], AnyModelSettings] | None = None

@@ -38,6 +38,8 @@ def require_machines(variant: str, settings: AnyTrainingSettings, machines: Mach
             f"{steps} (optimizer.images_per_step)"
         )
     norm = getattr(getattr(settings.model, "backbone", None), "norm", None)
+    if settings.start_from is not None and settings.start_from.frozen:
+        return  # what learns from batches is known only once the model is there
     if norm in _NORMS_OF_BATCHES and machines.total < steps and not family_of(settings).is_joined:
         raise UserError(
             f"variant {variant}: backbone.norm {norm} needs a batch's {steps} steps at once, on as "

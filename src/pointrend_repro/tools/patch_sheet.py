@@ -55,6 +55,7 @@ def write_patch_sheet(
         seed=seed,
         iterations=range(iteration, iteration + count),  # a batch has a patch at least
         workers=0,
+        by_shape=family.by_shape,
     )
     tiles = list(itertools.islice(_tiles(batches, settings, family.name), count))
     sheet = _sheet(tiles)

@@ -32,11 +32,11 @@ def initial_state(
     set_seed(seed)
     model = build_model(settings.model, num_classes=len(dataset.categories))
     family = family_of(settings)
-    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
     if family.pretrained is not None:
         family.function(family.pretrained)(model, settings.model)
     model.train()
     freeze(model, settings.start_from)
+    check_batch_norm(model, micro_batches, is_joined=family.is_joined)
     optimizer = SGD(
         family.function(family.parameter_groups)(model, settings.optimizer),
         lr=settings.optimizer.base_lr,

@@ -184,6 +184,7 @@ def _batches(
         seed=seed,
         iterations=range(run.state.iteration, run.settings.schedule.total_iters),
         workers=run.settings.run.loader_workers,
+        by_shape=family.by_shape,
     )
 
 

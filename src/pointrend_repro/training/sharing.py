@@ -29,20 +29,21 @@ def divide(settings: OptimizerSettings, processes: Processes) -> MicroBatches:
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Return whether a model normalises by statistics of its input images."""
-    return any(isinstance(module, _BatchNorm) for module in model.modules())
+    """Return whether a model in training normalises by statistics of its input images."""
+    return bool(_norms(model))
 
 
 def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined: bool) -> None:
     """Refuse batch normalisation whose result would depend on how a batch is divided.
 
     Args:
+        model: in training mode, but for what is frozen.
         is_joined: whether the model takes several micro-batches in one pass.
 
     Raises:
         UserError: its statistics would cover only part of the batch.
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    norms = _norms(model)
     if micro_batches.world_size > 1 and not all(isinstance(n, nn.SyncBatchNorm) for n in norms):
         raise UserError(
             f"norm bn: each of {micro_batches.world_size} processes would normalise by its own "
@@ -56,3 +57,8 @@ def check_batch_norm(model: nn.Module, micro_batches: MicroBatches, *, is_joined
             f"backbone.norm: batch normalisation needs all {micro_batches.images_per_batch} images "
             f"of a batch at once; set optimizer.images_per_step to {joined}"
         )
+
+
+def _norms(model: nn.Module) -> list[nn.Module]:
+    """Those that learn from a batch: where they are frozen, their statistics are constants."""
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]

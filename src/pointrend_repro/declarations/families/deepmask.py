@@ -26,6 +26,7 @@ FAMILY = Family(
     training=DeepMaskTrainingSettings,
     inference=DeepMaskInferenceSettings,
     recipe=DeepMaskRecipe,
+    by_shape=False,
     overrides=DeepMaskOverrides,
     build="pointrend_repro.modeling.deepmask.model:DeepMask",
     weights=lambda model: model.backbone.weights,
