@@ -113,10 +113,11 @@ def judged(differences: np.ndarray, **kind: Any) -> list[str]:
     for name, values in (("a", 30 + differences), ("b", np.full(len(differences), 30.0))):
         number = float(np.median(values))
         cells[name, "ap"] = Measured(
-            ("coco", name),
-            (number,),
-            values[None],
-            JudgedCell(
+            trainings=frozenset({("coco", name)}),
+            data=frozenset(),
+            numbers=(number,),
+            resampled=values[None],
+            judged=JudgedCell(
                 row=name, column="ap", title=name, key="AP", paper=None, trials={"f": number}
             ),
         )

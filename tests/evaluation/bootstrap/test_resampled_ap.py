@@ -176,11 +176,16 @@ def test_the_tools_number_on_the_images_and_on_samples(
     assert counts.images == tuple(str(1001 + k) for k in range(7))
     official = evaluate_predictions(metric, truth, path)
     assert 1 < official["AP"] < 99
-    assert counts.score(np.ones(7, int))["AP"] == pytest.approx(official["AP"], abs=1e-9)
+    samples = [(np.ones(7, int), official)]
     for _ in range(4):
         weights = rng.poisson(1, 7)
-        expected = evaluate_predictions(metric, *sample(truth, predictions, weights))["AP"]
-        assert counts.score(weights)["AP"] == pytest.approx(expected, abs=1e-9)
+        values = evaluate_predictions(metric, *sample(truth, predictions, weights))
+        samples.append((weights, values))
+    for weights, values in samples:
+        found = counts.score(weights)
+        assert set(found) == {"AP", "AP50", "AP75"}
+        assert found == pytest.approx({key: values[key] for key in found}, abs=1e-9)
+    assert official["AP50"] > official["AP75"]
 
 
 def test_nothing_found_is_zero_and_nothing_there_is_nothing(
@@ -191,8 +196,9 @@ def test_nothing_found_is_zero_and_nothing_there_is_nothing(
     empty.write_text("[]")
     truth = root / "annotations/instances_val2017.json"
     counts = scored_counts("coco_ap", truth, empty)
-    assert counts.score(np.array([1, 0, 2])) == {"AP": 0.0}
-    found = resample(counts, {"AP": 0.0}, 20)
+    nothing = dict.fromkeys(("AP", "AP50", "AP75"), 0.0)
+    assert counts.score(np.array([1, 0, 2])) == nothing
+    found = resample(counts, nothing, 20)
     assert set(found["values"]["AP"]) <= {0.0, None}
     assert (found["resamples"], found["images"]) == (20, 3)
 
@@ -205,6 +211,6 @@ def test_another_number_than_the_official_one_is_never_resampled(
     path.write_text("[]")
     counts = scored_counts("coco_ap", truth, path)
     with pytest.raises(RuntimeError, match=r"official tool says 0\.1"):
-        resample(counts, {"AP": 0.1}, 2)
+        resample(counts, {"AP": 0.1, "AP50": 0.0, "AP75": 0.0}, 2)
     with pytest.raises(RuntimeError, match="official tool says None"):
-        resample(counts, {"AP": None}, 2)
+        resample(counts, {"AP": None, "AP50": None, "AP75": None}, 2)

@@ -17,6 +17,9 @@ from pointrend_repro.evaluation.bootstrap.sums import running_sum
 
 RECALLS = np.linspace(0.0, 1.0, 101)  # as in both tools
 
+# Places of 0.50 and 0.75 among the ten thresholds of all these tools, of IoU or of OKS.
+AT_THRESHOLDS = {"AP50": 0, "AP75": 5}
+
 # How many true positives are weighted at once: few enough for a processor's cache.
 _AT_ONCE = 1 << 16
 
@@ -126,16 +129,22 @@ class PrecisionCounts:
     _parts: list[_Lists]
 
     def score(self, weights: _Ints) -> dict[str, float]:
-        """Return `AP` in percent for weights (N,) of the images; nan without any object."""
+        """Return `AP`, and AP at some thresholds, for weights (N,) of the images.
+
+        In percent; nan without any object.
+        """
         totals = self._objects.totals(weights, self.categories)
         if not totals.any():
-            return {"AP": float("nan")}
+            return dict.fromkeys(("AP", *AT_THRESHOLDS), float("nan"))
         of_lists = np.repeat(totals, self.thresholds)
         best = np.zeros((len(of_lists), len(RECALLS)))
         for part in self._parts:
             lists = slice(part.first, part.first + len(part.true_start))
             best[lists] = part.best_precisions(weights, of_lists[lists])
-        return {"AP": 100 * float(best.reshape(len(totals), -1)[totals > 0].mean())}
+        precision = best.reshape(len(totals), self.thresholds, len(RECALLS))[totals > 0]
+        by_threshold = 100 * precision.mean(axis=(0, 2))
+        some = {key: float(by_threshold[place]) for key, place in AT_THRESHOLDS.items()}
+        return {"AP": float(by_threshold.mean())} | some
 
 
 def precision_counts(

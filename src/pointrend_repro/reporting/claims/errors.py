@@ -25,7 +25,7 @@ class Errors:
     Attributes:
         difference: of the medians over the trials.
         resampled: the same on resampled images, (resamples,); None if there are none.
-        by_model: what each trial of each model adds to it.
+        by_model: what each trial of each model adds to it; models that share trainings are one.
     """
 
     difference: float
@@ -39,7 +39,9 @@ class Errors:
         return images_error(self.difference, self.resampled, level)
 
     def over_trainings(self, level: float = LEVEL) -> Interval | None:
-        """Return that over trainings; None with a single trial."""
+        """Return that over trainings; None with a single trial, or if nothing is trained."""
+        if not self.by_model:
+            return None
         return trainings_interval(self.difference, self.by_model, level)
 
     def p_value(self) -> float | None:
@@ -72,11 +74,22 @@ def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]
 
 
 def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:
-    """What each trial of each model adds to the difference."""
-    models: dict[tuple[str, str], list[float]] = {}
+    """What each trial of each model adds to the difference.
+
+    What trials share, as weights that two models begin with, cancels where it is the same: such
+    models are added up trial by trial, and count as one. A method that is not trained adds nothing.
+    """
+    groups: list[tuple[frozenset[tuple[str, str]], list[float]]] = []
     for name, factor in contrast.factors.items():
-        cell = cells[name]
-        sums = models.setdefault(cell.model, [0.0] * len(cell.numbers))
-        for trial, value in enumerate(cell.numbers):
-            sums[trial] += factor * value
-    return list(models.values())
+        trainings, added = cells[name].trainings, [factor * v for v in cells[name].numbers]
+        if not trainings:
+            continue
+        apart = []
+        for others, sums in groups:
+            if trainings & others and len(sums) == len(added):
+                trainings |= others
+                added = [one + other for one, other in zip(added, sums, strict=True)]
+            else:
+                apart.append((others, sums))
+        groups = [*apart, (trainings, added)]
+    return [sums for _, sums in groups]

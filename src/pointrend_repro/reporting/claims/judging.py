@@ -1,7 +1,7 @@
 """Which claims hold, by a rule: the interval of each difference lies above zero, or it does not."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,7 @@ def judge_claims(grid: Grid, claims: Claims, results: Results) -> list[JudgedCla
         table = claims.tables[claim.table]
         there = {
             (row, column): measure(
-                cells.get((claim.table, row, column)), table, (row, column), results
+                grid, cells.get((claim.table, row, column)), table, (row, column), results
             )
             for row in claim.rows
             for column in claim.columns
@@ -85,6 +85,8 @@ def _judge(
         if cell.judged.why_not:
             reason = f"{cell.judged.title}: {cell.judged.why_not}"
             return part.model_copy(update={"reason": reason}), None
+    if reason := _other_data(cells.values()):
+        return part.model_copy(update={"reason": reason}), None
     difference = contrast.of(lambda name: statistics.median(cells[name].numbers))
     if contrast.counted:
         verdict: Verdict = "holds" if difference > 0 else "does-not-hold"
@@ -92,6 +94,15 @@ def _judge(
         exact = {"difference": difference, "verdict": verdict, "reason": reason}
         return part.model_copy(update=exact), None
     return _with_intervals(part, difference, contrast, cells, grid.preset.has_verdicts)
+
+
+def _other_data(cells: Iterable[Measured]) -> str:
+    """Say that numbers are not of the same data, which nothing can be told from; or nothing."""
+    seen: dict[tuple[str, str], str] = {}
+    for dataset, part, fingerprint in sorted(set().union(*(cell.data for cell in cells))):
+        if seen.setdefault((dataset, part), fingerprint) != fingerprint:
+            return f"made from different data: {dataset}, {part.replace('_', ' ')}"
+    return ""
 
 
 def _with_intervals(
@@ -105,7 +116,7 @@ def _with_intervals(
     images, trainings = errors.over_images(), errors.over_trainings()
     known = [interval for interval in (images and images.interval, trainings) if interval]
     interval = combine(difference, known)
-    verdict = _verdict(difference, interval) if makes_claims else "no-verdict"
+    verdict = _verdict(interval) if makes_claims else "no-verdict"
     found: dict[str, Any] = {
         "difference": difference,
         "images": images and images.interval,
@@ -131,11 +142,10 @@ def _reason_of_counts(contrast: Contrast, cells: Mapping[CellName, Measured]) ->
     return f"counted: exact; {first / others[0]:.1f} times"
 
 
-def _verdict(difference: float, interval: Interval | None) -> Verdict:
-    low, high = interval or (difference, difference)
-    if low > 0:
-        return "holds"
-    return "does-not-hold" if high <= 0 else "not-significant"
+def _verdict(interval: Interval | None) -> Verdict:
+    if interval is None or interval.low <= 0 <= interval.high:
+        return "not-significant"
+    return "holds" if interval.low > 0 else "does-not-hold"
 
 
 def _reason(known: Sequence[Interval], *, has_images: bool) -> str:
@@ -145,7 +155,7 @@ def _reason(known: Sequence[Interval], *, has_images: bool) -> str:
         return "a single trial: the variation between trainings is not accounted for"
     if known:
         return "not resampled: the choice of images is not accounted for"
-    return "a single trial, not resampled: judged by the medians only"
+    return "a single trial, not resampled: nothing says how sure it is"
 
 
 def _whole(

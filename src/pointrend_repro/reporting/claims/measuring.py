@@ -1,13 +1,14 @@
 """What there is of the cells of a claim: the numbers of their trials, and those on resamples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.config.tables import Table
-from pointrend_repro.experiments.nodes import Cell, Evaluation
+from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Training
 from pointrend_repro.reporting.claims.contrasts import CellName
 from pointrend_repro.reporting.claims.files import JudgedCell
 from pointrend_repro.reporting.formats import count
@@ -21,20 +22,25 @@ class Measured:
     """What there is of one cell.
 
     Attributes:
-        model: data set and variant, whose trials are trainings of their own.
+        trainings: data set and variant of each training that it rests on, those included whose
+            weights or boxes another one begins with; none where nothing is trained.
+        data: data set, part and fingerprint of what was trained on, predicted and scored.
         numbers: of each trial.
         resampled: the same on resampled images (trials, resamples), nan where there is nothing to
             score; None if a trial lacks it, or was resampled otherwise than the others.
         why_not: why trials are not there; empty if all are.
     """
 
-    model: tuple[str, str]
+    trainings: frozenset[tuple[str, str]]
+    data: frozenset[tuple[str, str, str]]
     numbers: tuple[float, ...]
     resampled: Values | None
     judged: JudgedCell
 
 
-def measure(cell: Cell | None, table: Table, name: CellName, results: Results) -> Measured:
+def measure(
+    grid: Grid, cell: Cell | None, table: Table, name: CellName, results: Results
+) -> Measured:
     """Look up a cell of a table in the results; `cell` is None if the preset does not have it."""
     row, column = table.rows[name[0]], table.columns[name[1]]
     sources = cell.evaluations if cell else ()
@@ -61,9 +67,27 @@ def measure(cell: Cell | None, table: Table, name: CellName, results: Results) -
         trials={source.path: value for source, value in found.items()},
         why_not=why_not,
     )
-    dataset = next((s.prediction.training.dataset for s in found if isinstance(s, Evaluation)), "")
-    resampled = _resampled([results[source] for source in found], column.value)
-    return Measured((dataset, row.variant or ""), tuple(found.values()), resampled, judged)
+    of_trials = [results[source] for source in found]
+    return Measured(
+        trainings=_trainings(grid, found),
+        data=frozenset(_data(of_trials)),
+        numbers=tuple(found.values()),
+        resampled=_resampled(of_trials, column.value),
+        judged=judged,
+    )
+
+
+def _trainings(grid: Grid, sources: Iterable[Evaluation | Cost]) -> frozenset[tuple[str, str]]:
+    predictions = [source.prediction for source in sources if isinstance(source, Evaluation)]
+    steps = {step for prediction in predictions for step in grid.before(prediction)}
+    return frozenset((s.dataset, s.variant) for s in steps if isinstance(s, Training))
+
+
+def _data(results: Iterable[Result]) -> Iterator[tuple[str, str, str]]:
+    for result in results:
+        for record in result.origin.steps.values():
+            if record.data is not None:
+                yield result.origin.dataset or "", record.data.part, record.data.fingerprint
 
 
 def _resampled(results: Sequence[Result], key: str) -> Values | None:

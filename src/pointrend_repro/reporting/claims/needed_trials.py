@@ -45,8 +45,11 @@ def needed_trials(
         by_model: as `intervals.trainings_interval` takes it.
 
     Returns:
-        None if a model has a single trial, so that nothing is known of how they vary.
+        None if a model has a single trial, so that nothing is known of how they vary, or if
+        nothing is trained.
     """
+    if not by_model:
+        return None
     present = max(len(trials) for trials in by_model)
     if min(len(trials) for trials in by_model) < 2:
         return None
