@@ -401,7 +401,7 @@ def test_nothing_to_score_is_not_measured(
         content["values"]["AP"] = None
         path.write_text(json.dumps(content))
     judged = judge_claims(small_grid, claims, load_results(small_grid, folder))
-    assert "2 of 3 trials measured" in judged[0].parts[0].reason
+    assert "2 of 3 trials measured; nothing to score" in judged[0].parts[0].reason
 
 
 def test_trials_that_were_resampled_otherwise_are_not_mixed(

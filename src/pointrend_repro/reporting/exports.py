@@ -4,7 +4,7 @@ from pointrend_repro.config.tables import Column
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.best import NONE, RULE, best_cells
-from pointrend_repro.reporting.formats import between, number
+from pointrend_repro.reporting.formats import between, number, printed
 from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
@@ -120,9 +120,9 @@ def _tolerance_text(column: Column) -> str:
 
 
 def _markdown_cell(cell: MeasuredCell) -> str:
-    paper = "no number in the paper" if cell.paper is None else f"paper {number(cell.paper)}"
+    paper = "no number in the paper" if cell.paper is None else f"paper {printed(cell.paper)}"
     if not cell.cell.can_run:
-        return "–" if cell.paper is None else f"{number(cell.paper)} (printed)"
+        return "–" if cell.paper is None else f"{printed(cell.paper)} (printed)"
     if cell.measured is None:
         return f"missing: {escaped(cell.reason)} ({paper})"
     verdict = f"{cell.status}: {escaped(cell.reason)}" if cell.reason else cell.status

@@ -12,13 +12,21 @@ _SPELLINGS = (
 
 
 def number(value: float) -> str:
-    """Return `value` with one decimal, as the paper prints it; whole numbers as they are.
+    """Return `value` with one decimal, as most papers print it; whole numbers as they are.
 
     What would be 0.0 and is not zero gets one digit that counts, such as 0.008.
     """
     if isinstance(value, int):
         return str(value)
     return f"{value:.1g}" if 0 < abs(value) < 0.05 else f"{value:.1f}"
+
+
+def printed(value: float) -> str:
+    """Return a paper's number with the decimals that it prints, one at least: 35.2, 77.38.
+
+    The configuration has no zero at their end, so that 77.30 is shown as 77.3.
+    """
+    return number(value) if round(value, 1) == value else f"{value:g}"
 
 
 def between(values: Sequence[float]) -> str:

@@ -6,7 +6,7 @@ from pointrend_repro.base.texts import visible
 from pointrend_repro.config.tables import Row, Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.exports import best_of_own, notes
-from pointrend_repro.reporting.formats import between, number
+from pointrend_repro.reporting.formats import between, number, printed
 from pointrend_repro.reporting.layout import Heading, heading_lines, stub, stub_width
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
@@ -140,7 +140,7 @@ def _stub(table: Table, row: Row) -> str:
 
 
 def _cell(cell: MeasuredCell, measured: MeasuredTable, *, is_best: bool) -> str:
-    paper = "" if cell.paper is None else f" ({number(cell.paper)})"
+    paper = "" if cell.paper is None else f" ({printed(cell.paper)})"
     if not cell.cell.can_run:
         return paper.strip()
     if cell.measured is None:

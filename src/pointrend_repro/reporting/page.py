@@ -130,6 +130,7 @@ def _environment() -> jinja2.Environment:
     environment = page_templates(Path(__file__).parent)
     environment.filters |= {
         "number": formats.number,
+        "printed": formats.printed,
         "signed": formats.signed,
         "duration": formats.duration,
         "memory": formats.memory,

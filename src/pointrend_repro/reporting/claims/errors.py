@@ -53,7 +53,7 @@ class Errors:
             return combine(self.difference, [each for each in known if each])
 
         images = self.over_images()
-        resamples = None if images is None else len(images.centred)
+        resamples = None if images is None else int(np.count_nonzero(~np.isnan(images.centred)))
         return p_value(self.difference, both, resamples=resamples)
 
 

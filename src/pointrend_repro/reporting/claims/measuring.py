@@ -44,18 +44,18 @@ def measure(
     """Look up a cell of a table in the results; `cell` is None if the preset does not have it."""
     row, column = table.rows[name[0]], table.columns[name[1]]
     sources = cell.evaluations if cell else ()
-    found = {
-        source: value
-        for source in sources
-        if source in results and (value := results[source].values.get(column.value)) is not None
-    }
+    there = [source for source in sources if source in results]
+    numbers = {source: results[source].values.get(column.value) for source in there}
+    found = {source: value for source, value in numbers.items() if value is not None}
     why_not = ""
     if cell is None:
         why_not = "not part of this preset"
     elif not sources:
         why_not = cell.not_run_because
     elif len(found) < len(sources):
-        why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if found else "not run"
+        why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if there else "not run"
+        if len(found) < len(there):
+            why_not += "; nothing to score"
     else:  # what somebody has edited is no measurement
         why_not = next((why for source in found if (why := results[source].altered)), "")
     judged = JudgedCell(

@@ -25,8 +25,9 @@ def p_value(
     Args:
         difference: as measured.
         interval_at: the interval that decides, at a level. It grows with the level.
-        resamples: in which the interval's error over images was counted: they know nothing of
-            levels beyond the outermost of them, so that no p-value is below 2 / (resamples + 1);
+        resamples: in how many the interval's error over images was counted, without those that had
+            nothing to score. They know nothing of levels beyond the outermost of them, so that no
+            p-value is below 2 / (resamples + 1).
             None if there are none.
 
     Returns:
