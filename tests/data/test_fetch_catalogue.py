@@ -1,5 +1,6 @@
 """`config/downloads.yaml`: what is shipped, and what it may not say."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,16 @@ def test_zoo_files_are_held_against_the_hash_in_their_name(shipped: Catalogue) -
     for name in shipped.expand(["checkpoints"]):
         file = shipped.downloads[name].files[0]
         assert file.name == f"model_final_{file.md5_prefix}.pkl"
+
+
+def test_files_with_a_sha256_in_their_name_are_held_against_it(shipped: Catalogue) -> None:
+    # Nobody says that the digits in Res2Net's name are of a SHA-256.
+    unknown = {"imagenet_res2net101_v1b"}
+    for name in set(shipped.expand(["imagenet", "mmdetection"])) - unknown:
+        file = shipped.downloads[name].files[0]
+        if found := re.search(r"-([0-9a-f]{8})\.pth$", file.name):
+            assert (file.sha256_prefix or file.sha256[:8]) == found[1]
+            assert file.has_published_hash
 
 
 def test_every_file_lands_somewhere_else(shipped: Catalogue) -> None:

@@ -1,6 +1,8 @@
 """`data fetch` from end to end: fetched once, right or not at all, and never over what is there."""
 
 import fcntl
+import hashlib
+import io
 import json
 import logging
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from file_server import cut_after, ignoring_ranges, other_bytes, running_server, saying
 from small_downloads import WEIGHTS, Downloads, add_coco, pinned, published, zipped
 
@@ -208,6 +211,40 @@ def test_the_hash_in_a_name(downloads: Downloads) -> None:
     downloads.add("zoo", "zoo", pinned(url, md5_prefix="000000"))
     with pytest.raises(UserError, match=r"has md5 \w{32}, not 000000\.\.\."):
         downloads.fetch("zoo")
+
+
+def test_the_sha256_in_a_name(downloads: Downloads) -> None:
+    right, begins = torch_file(legacy=True), hashlib.sha256(torch_file(legacy=True)).hexdigest()[:8]
+    name = f"net-{begins}.pth"
+    url = downloads.offer(name, torch_file(legacy=False))
+    downloads.add("net", "net", pinned(url, sha256_prefix=begins))
+    with pytest.raises(UserError, match=rf"has sha256 \w{{64}}, not {begins}\.\.\."):
+        downloads.fetch("net")
+    downloads.offer(name, right)
+    downloads.fetch("net")
+    assert (downloads.data / "net" / name).read_bytes() == right
+    assert record_of(downloads, "net")["files"][0]["published_hash"] is True
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_page_is_not_pinned_as_a_file_of_pytorch(downloads: Downloads, legacy: bool) -> None:
+    right = torch_file(legacy=legacy)
+    downloads.add("net", "net", pinned(downloads.offer("net.pth", right)))
+    for page in (b"<html>Please log in</html>", b"", b"\x80", right[:10], WEIGHTS):
+        downloads.offer("net.pth", page)
+        with pytest.raises(UserError, match="is not a whole file of PyTorch"):
+            downloads.fetch("net")
+        assert contents(downloads.data / "net") == {}
+    downloads.offer("net.pth", right)
+    downloads.fetch("net")
+    assert (downloads.data / "net" / "net.pth").read_bytes() == right
+
+
+def torch_file(*, legacy: bool) -> bytes:
+    """Weights as PyTorch saves them: since 1.6, or before."""
+    stream = io.BytesIO()
+    torch.save({"a": torch.zeros(3)}, stream, _use_new_zipfile_serialization=not legacy)
+    return stream.getvalue()
 
 
 def test_an_unsafe_archive_is_refused(downloads: Downloads, tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ class RemoteFile(Strict):
     size_bytes: PositiveInt | None = Field(None, description="where its size is published")
     max_bytes: PositiveInt | None = Field(None, description="the most it may have otherwise")
     sha256: Sha256 | Literal["pin at first download"]
+    sha256_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{6,63}$")
     md5: str | None = Field(None, pattern=r"^[0-9a-f]{32}$")
     md5_prefix: str | None = Field(None, pattern=r"^[0-9a-f]{6,31}$")
     hash_source: Text
@@ -86,7 +87,7 @@ class RemoteFile(Strict):
     @property
     def has_published_hash(self) -> bool:
         """Whether wrong bytes would be noticed even at the first download."""
-        return self.sha256 != PIN or bool(self.md5 or self.md5_prefix)
+        return self.sha256 != PIN or bool(self.sha256_prefix or self.md5 or self.md5_prefix)
 
     @property
     def places(self) -> list[str]:

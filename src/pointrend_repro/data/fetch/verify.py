@@ -1,6 +1,7 @@
 """Checks bytes: size, hashes and, where no hash is published, whether the file is complete."""
 
 import hashlib
+import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pointrend_repro.data.fetch.catalogue import PIN, RemoteFile
 from pointrend_repro.data.fetch.request import Report
 
 _CHUNK_BYTES = 1 << 22
+# Pickled by protocol 2: torch.serialization.MAGIC_NUMBER.
+_TORCH_MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
         return f"has {found.size_bytes} bytes, not {file.size_bytes}"
     if file.sha256 != PIN and found.sha256 != file.sha256:
         return f"has sha256 {found.sha256}, not {file.sha256}"
+    if file.sha256_prefix and not found.sha256.startswith(file.sha256_prefix):
+        return f"has sha256 {found.sha256}, not {file.sha256_prefix}..."
     md5 = file.md5 or file.md5_prefix
     if md5 and not found.md5.startswith(md5):
         return f"has md5 {found.md5}, not {md5}{'' if file.md5 else '...'}"
@@ -56,11 +61,7 @@ def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
 
 def _not_whole(path: Path, file: RemoteFile) -> str | None:
     if file.unpack is not None:
-        try:
-            is_whole = zipfile.is_zipfile(path)
-        except zipfile.BadZipFile:  # a multi-volume archive
-            is_whole = False
-        return None if is_whole else "is not a whole ZIP archive"
+        return None if _is_whole_zip(path) else "is not a whole ZIP archive"
     if file.name.endswith(".pkl"):
         with path.open("rb") as stream:
             first = stream.read(1)
@@ -68,4 +69,21 @@ def _not_whole(path: Path, file: RemoteFile) -> str | None:
             # The opcodes PROTO and STOP (pickletools).
             if (first, stream.read(1)) != (b"\x80", b"."):
                 return "is not a whole pickle"
+    # A published hash says more; and PyTorch's files of 2016 are of a third format.
+    if file.name.endswith(".pth") and not file.has_published_hash:
+        return None if _is_of_pytorch(path) else "is not a whole file of PyTorch"
     return None
+
+
+def _is_whole_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # a multi-volume archive
+        return False
+
+
+def _is_of_pytorch(path: Path) -> bool:
+    """Whether it is an archive, or begins with the number of `torch.save` before PyTorch 1.6."""
+    with path.open("rb") as stream:
+        first = stream.read(len(_TORCH_MAGIC))
+    return first == _TORCH_MAGIC if first[:1] == b"\x80" else _is_whole_zip(path)
