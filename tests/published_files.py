@@ -68,15 +68,30 @@ def models() -> list[PublishedModel]:
     shapes = {part: _expand(keys) for part, keys in content["parts"].items()}
     found = []
     for name, entry in content["files"].items():
-        constants = "constants" if "proposals" in entry["parts"] else "pixels"
+        constants = _constants(entry["parts"])
         old = [f"old_{p}" if f"old_{p}" in shapes else p for p in entry["parts"]]
         layouts = {"plain": entry["parts"], "with constants": [*entry["parts"], constants]}
         if old != entry["parts"]:
             layouts["old names"] = [*old, constants]
         for layout, parts in layouts.items():
-            together = {key: shape for part in parts for key, shape in shapes[part].items()}
+            places = entry.get("places", {})
+            together = {
+                _placed(key, places): shape for part in parts for key, shape in shapes[part].items()
+            }
             found.append(PublishedModel(name, entry["model"], layout, together))
     return found
+
+
+def _constants(parts: list[str]) -> str:
+    """Name the part that files of early 2020 have besides, by where the proposals come from."""
+    if {"proposals_c4", "proposals_dc5"} & set(parts):
+        return "constants_of_one_map"
+    return "constants" if "proposals" in parts else "pixels"
+
+
+def _placed(name: str, places: dict[str, str]) -> str:
+    first = next((begin for begin in places if name.startswith(begin)), None)
+    return name if first is None else places[first] + name.removeprefix(first)
 
 
 def shrink(shape: Shape) -> Shape:

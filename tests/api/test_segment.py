@@ -181,7 +181,7 @@ def test_published_weights_of_the_longest_training_that_is_there(tmp_path: Path)
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.pkl").touch()
         assert published_weights("pointrend", published, tmp_path).stem == name
-    with pytest.raises(UserError, match="no weights of this model are published"):
+    with pytest.raises(UserError, match="`data fetch` knows no weights of this model"):
         published_weights("sharpmask", published, tmp_path)
 
 

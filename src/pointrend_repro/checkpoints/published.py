@@ -15,11 +15,13 @@ def published_weights(model: str, catalogue: Catalogue, data: Path) -> Path:
         data: the folder of all downloads.
 
     Raises:
-        UserError: none is there; with the command that fetches them, if they are published.
+        UserError: none is there; with the command that fetches them, if one does.
     """
     names = [name for name, each in catalogue.downloads.items() if each.model == model][::-1]
     if not names:
-        raise UserError(f"{model}: no weights of this model are published; name yours: --weights")
+        raise UserError(
+            f"{model}: `data fetch` knows no weights of this model; name yours: --weights"
+        )
     for name in names:
         download = catalogue.downloads[name]
         path = data / download.into / download.files[0].places[0]

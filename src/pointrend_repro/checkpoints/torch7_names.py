@@ -13,7 +13,7 @@ and each of these is an `nn.Sequential` of `modules`, except for the tables. A 3
 convolution is inside a Sequential, after its padding. Linear layers become convolutions of the same
 numbers, which torch flattens in the same order; constant norms, y = a x + b, become frozen ones.
 
-The files themselves are offered no more where this was written: the tests write such a file.
+The files themselves could not be reached where this was written: the tests write such a file.
 """
 
 from collections.abc import Iterator
