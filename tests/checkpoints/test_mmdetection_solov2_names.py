@@ -44,6 +44,17 @@ def test_every_tensor_has_its_place(name: str, key: str) -> None:
     assert {n: tuple(shape) for n, shape in theirs.items()} == known_shapes(name)
 
 
+def test_a_deeper_trunk_has_its_place() -> None:
+    """mmdetection's R-101 is its R-50 with 23 blocks in layer3; all but the first are alike."""
+    sixth = "backbone.layer3.5."
+    names = names_of()
+    for block in range(6, 23):
+        more = {n: shape for n, shape in names_of().items() if n.startswith(sixth)}
+        names |= {n.replace(sixth, f"backbone.layer3.{block}."): s for n, s in more.items()}
+    theirs = from_mmdetection_solov2(names)
+    assert {n: tuple(s) for n, s in theirs.items()} == known_shapes("solov2_r101_fpn_coco")
+
+
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The known model, but narrow."""

@@ -26,6 +26,7 @@ _R50 = BackboneSettings(
     pixel_mean=(123.675, 116.280, 103.530),
     pixel_std=(58.395, 57.120, 57.375),
 )
+_R101 = _R50.model_copy(update={"name": "resnet101"})
 _X101 = _R50.model_copy(update={"name": "resnext101_64x4d"})
 
 
@@ -66,7 +67,10 @@ def _mask_scoring_models() -> dict[str, KnownModel]:
 
 
 def _solov2_models() -> dict[str, KnownModel]:
-    """SOLOv2 and its light version; others that are published have DCNv2, which is not here."""
+    """SOLOv2 on R-50 and R-101, and its light version on R-50.
+
+    Not here are DCNv2, which its other R-101 and its X-101 have, and the light ones' R-18 and R-34.
+    """
     light = SoloHeadSettings(
         ranges_px=((1, 56), (28, 112), (56, 224), (112, 448), (224, 896)),
         channels=256,
@@ -78,10 +82,14 @@ def _solov2_models() -> dict[str, KnownModel]:
         test_short_edge_px=448,
         max_long_edge_px=768,
     )
-    heads = {"solov2": (SoloHeadSettings(), InputSettings()), "solov2_light": (light, light_input)}
+    models = {
+        "solov2_r50": (_R50, SoloHeadSettings(), InputSettings()),
+        "solov2_r101": (_R101, SoloHeadSettings(), InputSettings()),
+        "solov2_light_r50": (_R50, light, light_input),
+    }
     return {
-        f"{name}_r50_fpn_coco": KnownModel(
-            SoloModelSettings(backbone=_R50, head=head), size, _COCO, SoloInferenceSettings()
+        f"{name}_fpn_coco": KnownModel(
+            SoloModelSettings(backbone=trunk, head=head), size, _COCO, SoloInferenceSettings()
         )
-        for name, (head, size) in heads.items()
+        for name, (trunk, head, size) in models.items()
     }
