@@ -116,6 +116,34 @@ def test_a_file_tells_how_pixels_are_fed(
 
 
 @pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({"config": CAFFE}, []),
+        (
+            {},
+            [
+                "pixel_mean (103.53, 116.28, 123.675); pixel_std (1.0, 1.0, 1.0); "
+                "channel_order BGR; stride_in_1x1 True"
+            ],
+        ),
+        ({"cfg": PYTORCH.replace("bgr_to_rgb=True,", "")}, ["channel_order BGR"]),
+    ],
+)
+def test_what_a_file_does_not_tell_is_assumed_aloud(
+    narrow: None,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    meta: dict[str, str],
+    told: list[str],
+) -> None:
+    source = tmp_path / "a.pth"
+    write_file(source, meta)
+    load_known_model(NAME, source)
+    wanted = f"{source}: does not tell what its trunk was trained with; assumed, as in {NAME}: "
+    assert caplog.messages == [wanted + each for each in told]
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "mean=[1, 2], std=[1, 2, 0], style='other'",

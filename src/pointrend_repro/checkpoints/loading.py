@@ -1,5 +1,6 @@
 """From a file to a known model and back: `load_model` and `pointrend-repro convert`."""
 
+import logging
 import pickle
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from pointrend_repro.checkpoints.saved_models import (
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.of_family import AnyModelSettings
 
+_log = logging.getLogger(__name__)
+
 
 def new_model(name: str) -> SavedModel:
     """Make a known model with random weights.
@@ -48,8 +51,9 @@ def new_model(name: str) -> SavedModel:
 def load_known_model(name: str, path: Path) -> SavedModel:
     """Load a known model's weights from a file of any kind, ready for inference on the CPU.
 
-    A file of our own contains its settings and class names. Other files can only contain the
-    pixels' mean and standard deviation, which then override the known model's.
+    A file of our own contains its settings and class names. Other files can only tell how pixels
+    are fed and where the stride is, which then overrides the known model's. Where a file of
+    mmdetection does not tell, a warning says what is assumed.
 
     Raises:
         UserError: there is no such model, or the file is faulty, does not match the training's
@@ -67,6 +71,12 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     _check_fit(name, path, checkpoint)
     require_weights(path, checkpoint.tensors)
     settings = known.model.model_copy(update={"backbone": _backbone(known, checkpoint)})
+    if checkpoint.untold:
+        assumed = (f"{key} {getattr(settings.backbone, key)}" for key in checkpoint.untold)
+        _log.warning(
+            "%s: does not tell what its trunk was trained with; assumed, as in %s: %s",
+            *(path, name, "; ".join(assumed)),
+        )
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
     return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)

@@ -16,6 +16,8 @@ _PATTERNS = {
     "channel_order": re.compile(r"\b(?:to_rgb|bgr_to_rgb)=(True|False)"),
     "stride_in_1x1": re.compile(r"\bstyle='(caffe|pytorch)'"),
 }
+# What it tells of `BackboneSettings`, if it is whole.
+TOLD = tuple(_PATTERNS)
 _MEANING = {"True": "RGB", "False": "BGR", "caffe": True, "pytorch": False}
 # Far longer than any configuration.
 _LONGEST = 1_000_000

@@ -21,7 +21,7 @@ from pointrend_repro.checkpoints.detectron2_names import (
 )
 from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.mmdetection1_names import from_mmdetection1, is_mmdetection1
-from pointrend_repro.checkpoints.mmdetection_config import trunk_settings
+from pointrend_repro.checkpoints.mmdetection_config import TOLD, trunk_settings
 from pointrend_repro.checkpoints.mmdetection_names import from_mmdetection, is_mmdetection
 from pointrend_repro.checkpoints.mmdetection_solov2_names import (
     from_mmdetection_solov2,
@@ -57,6 +57,7 @@ class Checkpoint:
         pixel_std: in the same order and units, or None.
         left_out: names in an ImageNet classifier's file that a trunk does not have.
         backbone: what the file tells of its `BackboneSettings`, besides the pixels' values above.
+        untold: those keys of `backbone` that files of its kind tell, and this one does not.
     """
 
     tensors: dict[str, Tensor]
@@ -65,6 +66,7 @@ class Checkpoint:
     pixel_std: tuple[float, ...] | None = None
     left_out: tuple[str, ...] = ()
     backbone: Mapping[str, Any] = field(default_factory=dict)
+    untold: tuple[str, ...] = ()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -115,10 +117,11 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
 
 
 def _of_mmdetection(tensors: dict[str, Tensor], told: dict[str, Any]) -> Checkpoint:
+    untold = tuple(key for key in TOLD if key not in told)
     if is_mmdetection1(tensors):
-        return Checkpoint(from_mmdetection1(tensors), "mmdetection1", backbone=told)
+        return Checkpoint(from_mmdetection1(tensors), "mmdetection1", backbone=told, untold=untold)
     rename = from_mmdetection_solov2 if is_mmdetection_solov2(tensors) else from_mmdetection
-    return Checkpoint(rename(tensors), "model", backbone=told)
+    return Checkpoint(rename(tensors), "model", backbone=told, untold=untold)
 
 
 def _classifier(
