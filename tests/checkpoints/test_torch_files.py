@@ -116,6 +116,20 @@ def repacked(content: bytes, change: Callable[[str, bytes], bytes], method: int)
     return buffer.getvalue()
 
 
+def test_a_model_that_was_saved_wrapped(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(4, 2))
+    path = tmp_path / "a.pth"
+    torch.save({"state_dict": nn.DataParallel(model).state_dict()}, path)
+    found = read_checkpoint(path).tensors
+    assert set(found) == set(model.state_dict())
+    assert all(found[name].equal(each) for name, each in model.state_dict().items())
+
+
+def test_a_module_of_that_name_keeps_it(tmp_path: Path) -> None:
+    torch.save({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "a.pth")
+    assert set(read_checkpoint(tmp_path / "a.pth").tensors) == {"module.a", "b"}
+
+
 def saved(value: Any, *, zipped: bool = True) -> bytes:
     buffer = io.BytesIO()
     torch.save(value, buffer, _use_new_zipfile_serialization=zipped)

@@ -41,6 +41,8 @@ from pointrend_repro.checkpoints.torchvision_names import (
 _TORCH_SUFFIXES = (".pth", ".pt", ".pyth")
 # The key under which a file has its weights: detectron2 and most trainers; Caffe2; others.
 _STATE_KEYS = ("model", "blobs", "state_dict", "model_state")
+# Before every name of a model that was saved inside DataParallel or DistributedDataParallel.
+_WRAPPED = "module."
 _LONGEST_NAME = 300
 
 
@@ -168,7 +170,10 @@ def _tensors_of(state: Any) -> dict[str, Tensor]:
             if id(value) not in converted:
                 converted[id(value)] = _as_tensor(value)
             found[name] = converted[id(value)]
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    tensors = {name: tensor for name, tensor in found.items() if tensor is not None}
+    if all(name.startswith(_WRAPPED) for name in tensors):
+        return {name.removeprefix(_WRAPPED): tensor for name, tensor in tensors.items()}
+    return tensors
 
 
 def _as_tensor(value: Any) -> Tensor | None:
