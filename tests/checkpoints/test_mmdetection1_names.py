@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.loading import load_known_model
-from pointrend_repro.checkpoints.mmdetection1_names import from_mmdetection1
+from pointrend_repro.checkpoints.mmdetection1_names import from_mmdetection1, is_mmdetection1
 from pointrend_repro.checkpoints.parts import load_parts
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.checkpoints.saved_models import build_model
@@ -227,3 +227,44 @@ def test_only_a_training_starts_from_such_a_file(
     load_parts(new, model.backbone, path, StartFrom(weights=str(path)))
     wanted = ours.state_dict()
     assert all(torch.equal(t, wanted[name]) for name, t in new.state_dict().items())
+
+
+def cascade() -> dict[str, Tensor]:
+    """A part of an HTC of mmdetection 1.1: heads are lists, which `roi_head` does not hold."""
+    names = ("bbox_head.0.fc_cls.weight", "bbox_head.2.fc_reg.bias", "mask_head.0.conv_logits.bias")
+    return {"rpn_head.rpn_cls.bias": torch.ones(3)} | {name: torch.ones(2) for name in names}
+
+
+def solo() -> dict[str, Tensor]:
+    """A part of a SOLOv2 of github.com/WXinlong/SOLO, mmdetection 1.0."""
+    names = ("bbox_head.solo_cate.weight", "bbox_head.solo_kernel.bias", "mask_feat_head.a.weight")
+    return {name: torch.ones(2) for name in names}
+
+
+@pytest.mark.parametrize("heads", [cascade(), solo()], ids=["cascade", "solo"])
+def test_of_cascades_and_solos_the_trunk_alone_is_taken(
+    tmp_path: Path, ours: MaskRCNN, theirs: dict[str, Tensor], heads: dict[str, Tensor]
+) -> None:
+    path = tmp_path / "latest.pth"
+    body = {n: t for n, t in theirs.items() if n.startswith(("backbone.", "neck."))}
+    torch.save({"meta": {}, "state_dict": body | heads}, path)
+    assert read_checkpoint(path).source == "mmdetection1"
+    told = "a cascade or a SOLO of mmdetection 1"
+    with pytest.raises(UserError, match=told) as refused:
+        load_known_model("pointrend_r50_fpn_coco", path)
+    assert "\n" not in str(refused.value)
+    model = settings("res2net101_dcn_fpnbfp_fp16_p2p6_enrichfeat", **NARROW)
+    new = build_mask_rcnn(model, OUTPUTS - 1)
+    with pytest.raises(UserError, match=rf"{told}.*in start_from\.parts") as refused:
+        load_parts(new, model.backbone, path, StartFrom(weights=str(path)))
+    assert "\n" not in str(refused.value)
+    start = StartFrom(weights=str(path), parts=["backbone"])
+    load_parts(new, model.backbone, path, start)
+    wanted, found = ours.backbone.state_dict(), new.backbone.state_dict()
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
+
+
+def test_cascades_and_solos_since_2_are_no_such_files() -> None:
+    names = ["roi_head.bbox_head.0.fc_cls.weight", "mask_head.conv_cls.weight"]
+    assert not is_mmdetection1(names)
+    assert is_mmdetection1([*names, "bbox_head.0.fc_cls.weight"])

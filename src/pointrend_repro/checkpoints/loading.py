@@ -23,6 +23,7 @@ from pointrend_repro.checkpoints.fit import (
 )
 from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.known_models import KnownModel, known_model
+from pointrend_repro.checkpoints.mmdetection1_names import has_unread_heads
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.checkpoints.saved_models import (
     SavedModel,
@@ -146,6 +147,11 @@ def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) 
 
 
 def _check_fit(name: str, path: Path, checkpoint: Checkpoint) -> None:
+    if checkpoint.source == "mmdetection1" and has_unread_heads(checkpoint.tensors):
+        raise UserError(
+            f"{path}: is a cascade or a SOLO of mmdetection 1.x, whose heads are not read "
+            "(docs/weights.md); only start_from takes its backbone and rpn"
+        )
     if checkpoint.source == "mmdetection1":
         raise UserError(
             f"{path}: is of mmdetection 1.x, whose boxes and RoIs lie elsewhere, so it would not "

@@ -34,13 +34,23 @@ _POINTREND: tuple[tuple[str, Any], ...] = (
     (rf"{_THEIR_POINTS}fc(\d)\.", _minus_one),
     (rf"{_THEIR_POINTS}predictor\.", f"{POINTS}predictor."),
 )
+_UNREAD = re.compile(r"bbox_head\.(\d\.fc_cls|solo_cate|dsolo_cate)\.")
+_HEADS_OF_1 = re.compile(rf"{_UNREAD.pattern}|bbox_head\.fc_cls\.|point_rend_roihead\.")
 _CLASSES = "box_head.cls_score.bias"
 _BOXES = ("box_head.bbox_pred.weight", "box_head.bbox_pred.bias")
 
 
 def is_mmdetection1(names: Iterable[str]) -> bool:
     """Return whether mmdetection's names are those before 2.0, which has heads in `roi_head`."""
-    return any(name.startswith(("bbox_head.fc_cls.", "point_rend_roihead.")) for name in names)
+    return any(_HEADS_OF_1.match(name) for name in names)
+
+
+def has_unread_heads(names: Iterable[str]) -> bool:
+    """Return whether a model of mmdetection 1.x is a cascade or a SOLO: its heads are not read.
+
+    A later cascade has its heads in `roi_head`, and a later SOLO has a `mask_head` alone.
+    """
+    return any(_UNREAD.match(name) for name in names)
 
 
 def from_mmdetection1(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

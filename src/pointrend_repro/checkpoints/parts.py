@@ -25,6 +25,7 @@ from pointrend_repro.checkpoints.classes import (
 from pointrend_repro.checkpoints.description import is_saved_model, read_description
 from pointrend_repro.checkpoints.fit import Shape, compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import require_weights
+from pointrend_repro.checkpoints.mmdetection1_names import has_unread_heads
 from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.start_from import StartFrom, lies_in
@@ -83,15 +84,21 @@ def load_parts(
         raise UserError(f"{path}: start_from.leave_out leaves nothing to start from")
     fit = compare_shapes(wanted, shapes_of(taken))
     if not fit.is_exact:
-        raise UserError(
-            f"{path}: does not fit what is to start from it: {fit}; name what to take in "
-            "start_from.parts, or what not to in start_from.leave_out"
-        )
+        raise UserError(f"{path}: does not fit what is to start from it: {fit}; {_advice(source)}")
     require_weights(path, taken)
     if backbone is not None and any(lies_in(name, (_BACKBONE,)) for name in taken):
         _require_same_pixels(path, source.backbone, backbone)
     model.load_state_dict(taken, strict=False)
     return new
+
+
+def _advice(source: _Source) -> str:
+    if has_unread_heads(source.tensors):
+        return (
+            "it is a cascade or a SOLO of mmdetection 1.x, whose heads are not read: name backbone "
+            "and, of a cascade, rpn in start_from.parts"
+        )
+    return "name what to take in start_from.parts, or what not to in start_from.leave_out"
 
 
 def _layers_that_differ(own: Mapping[str, Shape], theirs: Mapping[str, Shape]) -> list[str]:
