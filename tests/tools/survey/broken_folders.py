@@ -226,6 +226,13 @@ def join(root: Path, target: str) -> None:
         (root / f"{split}2017").rmdir()
 
 
+def shout(root: Path) -> None:
+    """As cameras name them: in capitals on the disk, and not so in the file."""
+    for picture in list(pictures(root)):
+        picture.rename(picture.with_name(f"IMG {picture.name.upper()}"))
+    images(lambda e: e.update(file_name=f"img {e['file_name']}"))(root)
+
+
 BROKEN: dict[str, Break] = {
     # --- boxes and areas
     "labelme 362: no box": objects(lambda e: e.pop("bbox")),
@@ -287,6 +294,10 @@ BROKEN: dict[str, Break] = {
     "folders of another computer": name("/home/ann/photos/{}"),
     "cvat 4993: frames with equal names": equal_names,
     "names of macOS": decomposed_names,
+    "names in other letters": shout,
+    "names with another ending": images(
+        lambda e: e.update(file_name=e["file_name"].replace(".jpg", ".JPEG"))
+    ),
     # --- sizes and pictures
     "sizes as text": images(lambda e: e.update(width=str(e["width"]), height=f"{e['height']}.0")),
     "sizes of 0": images(lambda e: e.update(width=0, height=0)),

@@ -34,6 +34,21 @@ def test_check_mend_check(run: Run, coco_builder: Callable[..., Path], tmp_path:
     assert f"{out}: nothing that can be mended, so {tmp_path / 'twice'} is not made" in told
 
 
+def test_check_tells_that_names_in_other_letters_can_be_mended(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    (root / "train2017/000000000002.jpg").rename(root / "train2017/000000000002.JPG")
+    code, told, error = run("data", "check", root)
+    assert code == 2
+    assert "000000000002.jpg is not on disk" in told
+    kind = "file names in other letters, or with another ending, than on disk"
+    assert f"`pointrend-repro data mend {root} OUT` mends in a copy: {kind} (1)" in error
+    code, told, _ = run("data", "mend", root, out)
+    assert (code, f"  {kind}: 1\n" in told) == (0, True)
+    assert run("data", "check", out)[0] == 0
+
+
 def test_one_file_is_told_to_be_split(
     run: Run, coco_builder: Callable[..., Path], tmp_path: Path
 ) -> None:

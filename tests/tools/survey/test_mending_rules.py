@@ -240,6 +240,55 @@ def test_the_longest_common_end_decides() -> None:
     assert index.matches(("x", "val", "1.png")) == [PurePath("x/val/1.png")]
 
 
+def found_as(tmp_path: Path, names: list[str], *there: str) -> tuple[list[str], Mended]:
+    """What becomes of file names beside images of the folder `images`, and of others."""
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    mended, _ = find_pictures(
+        {"images": [{"id": k, "file_name": name} for k, name in enumerate(names)]},
+        root=tmp_path,
+        images_dir=tmp_path / "images",
+        index=PictureIndex(map(PurePath, there)),
+    )
+    return [image["file_name"] for image in mended.document["images"]], mended
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "found"),
+    [
+        ("train_0.jpg", ["images/TRAIN_0.JPG"], "TRAIN_0.JPG"),
+        ("STRASSE.jpg", ["images/straße.jpg"], "straße.jpg"),
+        (r"C:\x\A.JPG", ["images/a.jpg"], "a.jpg"),
+        ("a.JPG", ["images/a.jpg", "images/A.png"], "a.jpg"),  # letters before endings
+        ("a.jpg", ["images/A.jpg", "images/a.JPG"], "a.jpg"),  # either
+        ("a.jpeg", ["images/A.png"], "A.png"),
+        ("a", ["images/a.jpg"], "a.jpg"),
+        ("a.7", ["images/a.png"], "a.7"),  # no ending of an image
+        ("a.7", ["images/a.7.png"], "a.7.png"),
+        ("a.jpeg", ["images/a.png", "images/a.bmp"], "a.jpeg"),
+    ],
+)
+def test_other_letters_and_endings(name: str, there: list[str], found: str, tmp_path: Path) -> None:
+    (after,), mended = found_as(tmp_path, [name], *there)
+    assert after == found
+    spelt = "file names in other letters, or with another ending, than on disk"
+    assert dict(mended.done) == ({} if found == name else {spelt: 1})
+    assert len(mended.left) == (found == name and name != "a.7")
+
+
+def test_a_mask_is_not_taken_for_its_missing_image(tmp_path: Path) -> None:
+    names = ["a.jpg", "b.jpg", "c.jpg"]
+    there = ["images/a.jpg", "masks/a.png", "masks/b.png", "images/c.png", "masks/c.png"]
+    assert found_as(tmp_path, names, *there)[0] == ["a.jpg", "b.jpg", "c.png"]
+
+
+def test_two_names_of_one_image_in_other_letters(tmp_path: Path) -> None:
+    after, mended = found_as(tmp_path, ["a.jpg", "A.JPG"], "images/a.jpg")
+    assert after == ["a.jpg", "A.JPG"]
+    assert "which is another image's, too" in mended.left[0]
+
+
 # --- pictures --------------------------------------------------------------------------------
 
 

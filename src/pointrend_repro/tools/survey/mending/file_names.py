@@ -1,31 +1,58 @@
-"""File names that are paths on another machine, or URLs: matched by the ends of their paths."""
+"""File names that are paths on another machine, or URLs: matched by the ends of their paths.
+
+Where no image has such a name, one that differs in letter case, or else in its ending, is meant.
+"""
 
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+from PIL import Image
 
 from pointrend_repro.tools.survey.mending.entries import Document, Entry, Mended
 
 _KIND = "file names that were paths of another machine or addresses"
+_SPELT = "file names in other letters, or with another ending, than on disk"
 
 Parts = tuple[str, ...]
+# What is left of a name in a comparison.
+Reading = Callable[[str], str]
+
+
+def plain(name: str) -> str:
+    """Normalise a name, so that ü as one code point equals u with a combining diaeresis."""
+    return unicodedata.normalize("NFC", name)
+
+
+def without_case(name: str) -> str:
+    """Return what is the same of A.JPG and a.jpg."""
+    return plain(plain(name).casefold())
+
+
+def without_ending(name: str) -> str:
+    """Return what is the same of A.jpeg, a.png and a; what ends no image's name stays."""
+    path = PurePath(without_case(name))
+    return path.stem if path.suffix in Image.registered_extensions() else path.name
 
 
 class PictureIndex:
     """Images below a folder, by the ends of their paths."""
 
     def __init__(self, paths: Iterable[PurePath]) -> None:
-        self._by_name: dict[str, list[PurePath]] = defaultdict(list)
+        self._by_name: dict[Reading, dict[str, list[PurePath]]] = {
+            read: defaultdict(list) for read in (plain, without_case, without_ending)
+        }
         for path in paths:
-            self._by_name[_plain(path.name)].append(path)
+            for read, by_name in self._by_name.items():
+                by_name[read(path.name)].append(path)
 
-    def matches(self, parts: Parts) -> list[PurePath]:
+    def matches(self, parts: Parts, read: Reading = plain) -> list[PurePath]:
         """Return the paths that agree with most of the last components of `parts`."""
-        found = self._by_name.get(_plain(parts[-1]), [])
-        shared = [_shared(path.parts, parts) for path in found]
+        found = self._by_name[read].get(read(parts[-1]), [])
+        shared = [_shared(path.parts, parts, read) for path in found]
         return [path for path, count in zip(found, shared, strict=True) if count == max(shared)]
 
 
@@ -46,7 +73,7 @@ def find_pictures(
         The document, and the file of each entry that has one, by its position in the list.
     """
     files: dict[int, Path] = {}
-    unsure: dict[int, Sequence[PurePath]] = {}
+    others: dict[int, str] = {}
     for place, entry in enumerate(document["images"]):
         name = entry.get("file_name") if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name:
@@ -54,7 +81,15 @@ def find_pictures(
         if _is_there(images_dir, name, root):
             files[place] = images_dir / name
         else:
-            unsure[place] = _candidates(name, index)
+            others[place] = name
+    unsure = {place: _candidates(name, index) for place, name in others.items()}
+    anywhere = not files and not any(unsure.values())
+    for place, name in others.items():
+        if not unsure[place]:
+            # Beside images that are found, a namesake in another folder may be a mask of this one.
+            folder = None if anywhere else (images_dir / name).parent
+            paths = _candidates(name, index, (without_ending,))
+            unsure[place] = [p for p in paths if folder in {None, root / p.parent}]
     found = {place: root / paths[0] for place, paths in unsure.items() if len(paths) == 1}
     uses = Counter(os.path.normpath(path) for path in (*files.values(), *found.values()))
     # Two foreign names with the same end cannot both be this file's.
@@ -68,7 +103,7 @@ def find_pictures(
     entries = document["images"]
     new = [e | {"file_name": names[k]} if k in names else e for k, e in enumerate(entries)]
     changed = document | {"images": new} if names else document
-    done = Counter({_KIND: len(names)} if names else {})
+    done = Counter(_kind(others[place], path.name) for place, path in sure.items())
     return Mended(changed, done, left), files | sure
 
 
@@ -89,11 +124,19 @@ def path_parts(name: str) -> Iterator[Parts]:
             yield kept
 
 
-def _candidates(name: str, index: PictureIndex) -> Sequence[PurePath]:
-    for parts in path_parts(name):
-        if paths := index.matches(parts):
-            return paths
+def _candidates(
+    name: str, index: PictureIndex, reads: Sequence[Reading] = (plain, without_case)
+) -> Sequence[PurePath]:
+    for read in reads:
+        for parts in path_parts(name):
+            if paths := index.matches(parts, read):
+                return paths
     return ()
+
+
+def _kind(name: str, found: str) -> str:
+    is_spelt_alike = any(plain(parts[-1]) == plain(found) for parts in path_parts(name))
+    return _KIND if is_spelt_alike else _SPELT
 
 
 def _unsure_line(entry: Entry, paths: Sequence[PurePath]) -> str:
@@ -112,15 +155,10 @@ def _is_there(folder: Path, name: str, root: Path) -> bool:
         return False
 
 
-def _plain(name: str) -> str:
-    """Normalise a name, so that ü as one code point equals u with a combining diaeresis."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _shared(path: Sequence[str], parts: Parts) -> int:
+def _shared(path: Sequence[str], parts: Parts, read: Reading) -> int:
     count = 0
     for ours, theirs in zip(reversed(path), reversed(parts), strict=False):
-        if _plain(ours) != _plain(theirs):
+        if read(ours) != read(theirs):
             break
         count += 1
     return count
