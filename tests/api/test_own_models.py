@@ -106,3 +106,16 @@ def test_the_version() -> None:
     )
     assert done.stdout == f"pointrend-repro {pr.__version__}\n"
     assert pr.__version__.count(".") == 2
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+@pytest.mark.parametrize("name", ["model_final_edd263.pkl", "a.pth", "model.t7"])
+def test_other_files_are_not_told_to_be_trained_again(
+    tmp_path: Path, kind: type, name: str
+) -> None:
+    path = tmp_path / name
+    path.touch()
+    with pytest.raises(UserError, match=r"load_model\(NAME, weights=") as told:
+        pr.load_model(kind(path))
+    assert str(path) in str(told.value)
+    assert "train it again" not in str(told.value)

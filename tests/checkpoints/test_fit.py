@@ -96,7 +96,7 @@ def test_torchvisions_detector_is_another_model(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("file.bin", b"", "ends in .pkl, .pth, .safetensors or .t7"),
+        ("file.bin", b"", "ends in .pkl, .pth, .pt, .pyth, .safetensors or .t7"),
         ("file.pth", b"no", "not a whole PyTorch file|refused"),
         ("file.safetensors", b"no", "not a whole safetensors file"),
     ],

@@ -128,6 +128,7 @@ def load_model(
         UserError: there is no such model or device, the file is faulty or does not fit, or `test`
             has a key that this kind of model lacks.
     """
+    _require_no_other_file(name)
     if is_model_file(name):
         if weights is not None:
             raise UserError(f"{name}: is a model file, which has its own weights; give no others")
@@ -145,6 +146,14 @@ def load_model(
         reason = str(error).splitlines()[0]
         raise UserError(f"device {device!r}: cannot be used ({reason})") from None
     return Model(str(name), saved, inference)
+
+
+def _require_no_other_file(name: str | Path) -> None:
+    if Path(name).suffix not in ("", ".safetensors"):
+        raise UserError(
+            f"{name}: only a model.safetensors that was trained here says which model it is; for "
+            "other files, load_model(NAME, weights=...) with a name of list_models()"
+        )
 
 
 def is_model_file(name: str | Path) -> bool:

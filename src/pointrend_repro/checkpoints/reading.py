@@ -72,7 +72,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read `.pkl` (detectron2, Caffe2), `.pth` (detectron2, torchvision) or `.safetensors`.
+    """Read `.pkl` (detectron2, Caffe2), `.pth`, `.pt` or `.pyth` (PyTorch) or `.safetensors`.
 
     And `.t7`, if it is one of DeepMask's or SharpMask's authors.
 
@@ -88,7 +88,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     elif path.suffix == ".t7":
         return Checkpoint(from_torch7(path, read_torch7(path)), "model")
     else:
-        raise UserError(f"{path}: a checkpoint's name ends in .pkl, .pth, .safetensors or .t7")
+        raise UserError(
+            f"{path}: a checkpoint's name ends in .pkl, {', '.join(_TORCH_SUFFIXES)}, .safetensors "
+            "or .t7"
+        )
     about = state if isinstance(state, dict) else {}
     tensors = _tensors_of(state)
     if not tensors:

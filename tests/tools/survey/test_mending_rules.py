@@ -188,6 +188,27 @@ def test_numbers_in_texts(text: object, number: object) -> None:
     assert (found, type(found)) == (number, type(number))
 
 
+@pytest.mark.parametrize(
+    ("rle", "mended"),
+    [
+        ({"size": ["48", "64"], "counts": "12"}, {"size": [48, 64], "counts": "12"}),
+        ({"size": [48, " 64.0"], "counts": ["7", 2]}, {"size": [48, 64], "counts": [7, 2]}),
+        ({"size": [48, 64], "counts": "12"}, None),
+        ({"size": ["a", "b"], "counts": [1.5]}, None),
+        ({"size": "4864"}, None),
+    ],
+)
+def test_numbers_of_an_rle(rle: dict[str, Any], mended: dict[str, Any] | None) -> None:
+    document = {"images": [], "annotations": [{"segmentation": rle}]}
+    found = as_numbers(document)
+    if mended is None:
+        assert found.document is document
+        assert not found.done
+    else:
+        assert found.document["annotations"] == [{"segmentation": mended}]
+        assert found.done.total() == 1
+
+
 def test_whole_numbers() -> None:
     assert [whole_number_in(v) for v in ("3.0", 3.0, "3", 3, 3.5, "x", True, None)] == [
         *(3, 3, 3, 3, 3.5, "x", True, None)

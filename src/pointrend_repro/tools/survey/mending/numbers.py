@@ -55,7 +55,21 @@ def _coordinates(entry: Entry) -> tuple[Entry, str | None]:
             numbers = _numbers_in(value)
             if numbers != value:
                 changes[key] = numbers
+    rle = entry.get("segmentation")
+    if isinstance(rle, dict) and (parts := _rle_parts(rle)):
+        changes["segmentation"] = rle | parts
     return (entry | changes, _COORDINATES) if changes else (entry, None)
+
+
+def _rle_parts(rle: Entry) -> Entry:
+    """Return what changes in an RLE; compressed counts are text that is no number."""
+    lists = {key: rle[key] for key in ("size", "counts") if isinstance(rle.get(key), list)}
+    numbers = {
+        key: [whole_number_in(value) if isinstance(value, str) else value for value in values]
+        for key, values in lists.items()
+        if _has_text(values)
+    }
+    return {key: values for key, values in numbers.items() if values != lists[key]}
 
 
 def _has_text(value: Any) -> bool:
