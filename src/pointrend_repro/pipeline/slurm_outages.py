@@ -13,6 +13,8 @@ from typing import Any
 from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
+from pointrend_repro.pipeline.slurm_attempts import remove_old_outputs
+
 # Often, because after a restart slurmctld soon forgets which jobs had ended before.
 ASK_AGAIN_S = 10
 # Slurm's commands give up after MessageTimeout, 10 s by default, or report a failure.
@@ -56,6 +58,11 @@ class PatientExecutor(Executor):
         """Pass on that a job failed, and record it."""
         self._settled.append(job_info)
         super().report_job_error(job_info, msg=msg, **kwargs)
+
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """Submit jobs. An output that cannot be removed ends the run, as it does without Slurm."""
+        self.workflow.async_run(remove_old_outputs(jobs))
+        super().run_jobs(jobs)
 
     def run_job(self, job: Any) -> None:
         """Submit a job as soon as slurmctld answers; called in a thread."""

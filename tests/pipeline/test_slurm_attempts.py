@@ -1,0 +1,113 @@
+"""Jobs that Slurm refuses, cancels or stops, in a small workflow; scripts stand for Slurm."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SNAKEFILE = """\
+from pointrend_repro.pipeline.slurm_outages import survive_outages
+
+survive_outages()
+
+
+rule all:
+    default_target: True
+    localrule: True
+    input:
+        "out/model",
+        "out/folder",
+
+
+rule train:
+    output:
+        model="out/model",
+        folder=directory("out/folder"),
+    log:
+        "out/train.log",
+    params:
+        value=config["value"],
+    shell:
+        "echo {params.value} | tee {output.model} >{log}; mkdir {output.folder};"
+        " touch {output.folder}/{params.value} out/checkpoint"
+"""
+SBATCH = {
+    "refused": "echo 'no such partition' >&2; exit 1",
+    "cancelled before it began": "echo 7",
+}
+FAILS = ["--executor", "slurm", "--jobs", "2", "--keep-incomplete", "--retries", "0"]
+SOON = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+
+
+@dataclass(frozen=True)
+class SmallWorkflow:
+    """A workflow of one job, and a Slurm that is a folder of scripts."""
+
+    folder: Path
+
+    def stub(self, name: str, script: str) -> None:
+        path = self.folder / "bin" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments],
+            cwd=self.folder,
+            env=os.environ | {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def is_done(self, value: str) -> bool:
+        """Whether Snakemake thinks that all is made with this value."""
+        done = self.snakemake("--dry-run", "--cores", "1", "--config", f"value={value}")
+        assert done.returncode == 0, done.stderr
+        return "Nothing to be done" in done.stdout + done.stderr
+
+
+@pytest.fixture
+def workflow(tmp_path: Path) -> SmallWorkflow:
+    made = SmallWorkflow(tmp_path)
+    (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    for name in ("sacct", "sacctmgr", "sinfo", "sshare", "scancel"):
+        made.stub(name, "")
+    made.stub("scontrol", "echo MinJobAge = 300 sec")
+    made.stub("squeue", "echo '7|CANCELLED'")
+    return made
+
+
+@pytest.mark.parametrize("end", SBATCH)
+def test_results_of_old_settings_do_not_count_as_those_of_a_job_that_never_began(
+    workflow: SmallWorkflow, end: str
+) -> None:
+    first = workflow.snakemake("--cores", "1", "--config", "value=old")
+    assert first.returncode == 0, first.stderr
+    assert workflow.is_done("old")
+    workflow.stub("sbatch", SBATCH[end])
+    second = workflow.snakemake(*FAILS, *SOON, "--config", "value=new")
+    assert second.returncode != 0
+    assert "no such partition" in second.stderr or "CANCELLED" in second.stderr
+    assert not workflow.is_done("new")
+    out = workflow.folder / "out"
+    # What an interrupted training goes on from stays, and so does what the last one said.
+    assert (out / "checkpoint").exists()
+    assert (out / "train.log").read_text() == "old\n"
+    third = workflow.snakemake("--cores", "1", "--config", "value=new")
+    assert third.returncode == 0, third.stderr
+    assert (out / "model").read_text() == "new\n"
+    assert [path.name for path in (out / "folder").glob("[!.]*")] == ["new"]
+
+
+def test_a_dry_run_removes_nothing(workflow: SmallWorkflow) -> None:
+    workflow.snakemake("--cores", "1", "--config", "value=old")
+    for pretended in ("--dry-run", "--touch"):
+        done = workflow.snakemake(*FAILS, *SOON, pretended, "--config", "value=new")
+        assert done.returncode == 0, done.stderr
+        assert (workflow.folder / "out/model").read_text() == "old\n"
+        assert (workflow.folder / "out/folder/old").exists()
