@@ -102,7 +102,10 @@ def make_executor(kind: type[plugin.Executor], folder: Path) -> plugin.Executor:
         scheduler=Scheduler(),
         executor_plugin=SimpleNamespace(common_settings=plugin.common_settings),
         executor_settings=plugin.ExecutorSettings(
-            status_command="squeue", status_attempts=2, init_seconds_before_status_checks=1
+            status_command="squeue",
+            status_attempts=2,
+            init_seconds_before_status_checks=1,
+            requeue=True,
         ),
         remote_execution_settings=SimpleNamespace(
             max_status_checks_per_second=100,
@@ -165,22 +168,57 @@ def test_a_job_is_kept_until_slurm_answers(
 def test_a_job_that_slurm_has_lost_is_given_up(slurm: FakeSlurm, executor: PatientExecutor) -> None:
     known, lost = job("7"), job("8")
     slurm.answer("scontrol show job 8", UNKNOWN, code=1)
+    assert poll(executor, known, lost) == [known, lost]
     assert poll(executor, known, lost) == [known]
     assert executor.workflow.scheduler.ended == [("badly", lost.job)]
 
 
-def test_slurm_is_asked_once_for_a_job_and_again_after_an_outage(
-    slurm: FakeSlurm, executor: PatientExecutor
+@pytest.mark.parametrize("earlier_polls", [0, 3])
+@pytest.mark.parametrize("told", [UNKNOWN, "JobId=7 JobName=somebody_elses"])
+def test_a_job_that_slurm_forgets_between_two_polls_is_given_up(
+    slurm: FakeSlurm, executor: PatientExecutor, earlier_polls: int, told: str
 ) -> None:
     training = job()
-    poll(executor, training)
-    poll(executor, training)
-    assert len(slurm.calls("scontrol show job")) == 1
-    slurm.go_away()
-    poll(executor, training)
-    slurm.come_up()
-    slurm.answer("scontrol show job", UNKNOWN, code=1)
+    for _ in range(earlier_polls):
+        assert poll(executor, training) == [training]
+    slurm.answer("squeue", "")
+    slurm.answer("scontrol show job", told, code=int(told == UNKNOWN))
+    assert poll(executor, training) == [training]
     assert poll(executor, training) == []
+    assert executor.workflow.scheduler.ended == [("badly", training.job)]
+
+
+@pytest.mark.parametrize("state", ["PREEMPTED", "NODE_FAIL"])
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_a_job_that_slurm_does_not_requeue_is_given_up(
+    slurm: FakeSlurm, tmp_path: Path, state: str, is_forgotten: bool
+) -> None:
+    executor = make_executor(PatientExecutor, tmp_path)
+    training = job()
+    slurm.answer("squeue", f"7|{state}")
+    assert poll(executor, training) == [training]
+    if is_forgotten:
+        slurm.answer("squeue", "")
+        slurm.answer("scontrol show job", UNKNOWN, code=1)
+    assert poll(executor, training) == []
+    assert executor.workflow.scheduler.ended == [("badly", training.job)]
+
+
+def test_a_job_that_slurm_requeues_is_kept(slurm: FakeSlurm, executor: PatientExecutor) -> None:
+    training = job()
+    for state in ("PREEMPTED", "PENDING", "RUNNING", "PREEMPTED", "COMPLETING", "PENDING"):
+        slurm.answer("squeue", f"7|{state}")
+        assert poll(executor, training) == [training]
+    assert not executor.workflow.scheduler.ended
+
+
+def test_no_answer_about_a_job_is_no_end_of_it(slurm: FakeSlurm, executor: PatientExecutor) -> None:
+    training = job()
+    slurm.answer("squeue", "")
+    for text, code in ((NO_CONTACT, 1), (f"JobId=7 JobName={executor.run_uuid}", 0)):
+        slurm.answer("scontrol show job", text, code=code)
+        for _ in range(3):
+            assert poll(executor, training) == [training]
 
 
 def test_where_sacct_answers_an_absent_controller_is_not_asked(

@@ -2,7 +2,8 @@
 
 Release 2.8.0 of the plugin loses jobs when Slurm does not answer. At every poll Snakemake passes it
 the running jobs, and next time asks only about those that it returned. After a poll without an
-answer it returns none, and Snakemake waits forever. docs/slurm.md lists other failures.
+answer it returns none, and Snakemake waits forever. It also waits for jobs that Slurm has forgotten
+or has preempted without putting them back into the queue. docs/slurm.md lists other failures.
 """
 
 import subprocess
@@ -20,6 +21,12 @@ ASK_AGAIN_S = 10
 # Slurm's commands give up after MessageTimeout, 10 s by default, or report a failure.
 _COMMAND_S = 60
 
+# In these the plugin expects that Slurm requeues the job. It then would be PENDING at once.
+_FINAL_STATES = {
+    "PREEMPTED": "has preempted its job {} and not requeued it",
+    "NODE_FAIL": "has lost a node of its job {} and not requeued it",
+}
+
 
 class PatientExecutor(Executor):
     """Keeps jobs whose poll got no answer, and submits none while slurmctld does not answer."""
@@ -28,7 +35,7 @@ class PatientExecutor(Executor):
         self._is_leaving = threading.Event()
         self._asked_about: list[Any] = []
         self._settled: list[Any] = []
-        self._known: set[str] = set()
+        self._given_up: set[str] = set()
         self._is_away = False
         super().__init__(*args, **kwargs)
 
@@ -41,11 +48,10 @@ class PatientExecutor(Executor):
         if active_jobs:
             self._note_answer(is_away=bool(forgotten))
         lost = self._lost_among(running)
-        for job in lost:
-            message = f"Slurm no longer knows its job {job.external_jobid}: slurmctld came"
-            self.report_job_error(job, msg=f"{message} back without it. ")
         for job in [*running, *forgotten]:
-            if job not in lost:
+            if job.external_jobid in lost:
+                self.report_job_error(job, msg=f"Slurm {lost[job.external_jobid]}. ")
+            else:
                 yield job
         self._asked_about = []
 
@@ -90,8 +96,6 @@ class PatientExecutor(Executor):
     def _note_answer(self, *, is_away: bool) -> None:
         if is_away:
             self.next_seconds_between_status_checks = ASK_AGAIN_S
-            # It may come back without some of them.
-            self._known.clear()
         if is_away and not self._is_away:
             self.logger.warning(
                 "Slurm does not say how the jobs are. They go on, and Snakemake asks again every "
@@ -101,19 +105,19 @@ class PatientExecutor(Executor):
             self.logger.warning("Slurm answers again.")
         self._is_away = is_away
 
-    def _lost_among(self, jobs: list[Any]) -> list[Any]:
-        """The jobs that slurmctld says it does not have; asked once for each, and after outages."""
-        new = [job for job in jobs if job.external_jobid not in self._known]
-        # While slurmctld is away and sacct answers, each question would take 9 s.
-        if not new or _is_controller_away():
-            return []
-        lost = []
-        for job in new:
-            done = _scontrol("show", "job", job.external_jobid)
-            if done is not None and done.returncode == 0:
-                self._known.add(job.external_jobid)
-            elif done is not None and "Invalid job id" in done.stdout + done.stderr:
-                lost.append(job)
+    def _lost_among(self, jobs: list[Any]) -> dict[str, str]:
+        """Numbers of the jobs that will never end, and why; only at the second poll that says so.
+
+        One poll is not enough: sacct may know of a job's end later than slurmctld forgets the job.
+        """
+        states = _states(self.run_uuid) if jobs else {}
+        if states is None:
+            return {}
+        numbers = [job.external_jobid for job in jobs]
+        ends = {number: _end_of(number, states, self.run_uuid) for number in numbers}
+        given_up = {number: end for number, end in ends.items() if end is not None}
+        lost = {number: end for number, end in given_up.items() if number in self._given_up}
+        self._given_up = set(given_up)
         return lost
 
 
@@ -124,13 +128,38 @@ def survive_outages() -> None:
 
 def _is_controller_away() -> bool:
     """Whether no slurmctld answers, neither the first nor a backup."""
-    done = _scontrol("ping")
+    done = _ask("scontrol", "ping")
     return done is not None and "DOWN" in done.stdout and "UP" not in done.stdout
 
 
-def _scontrol(*arguments: str) -> "subprocess.CompletedProcess[str] | None":
+def _states(run: str) -> dict[str, str] | None:
+    """The states of a run's jobs, by their numbers, as slurmctld has them; None without an answer.
+
+    A job that ended more than MinJobAge ago is not among them.
+    """
+    done = _ask("squeue", "--noheader", "--states=all", "--format=%i|%T", "--name", run)
+    if done is None or done.returncode != 0:
+        return None
+    lines = [line.strip().partition("|") for line in done.stdout.splitlines()]
+    return {number: state for number, _, state in lines if state}
+
+
+def _end_of(number: str, states: dict[str, str], run: str) -> str | None:
+    """How a job has ended of which no end was reported; None if it has not."""
+    if number in states:
+        told = _FINAL_STATES.get(states[number])
+        return told.format(number) if told else None
+    done = _ask("scontrol", "show", "job", number)
+    if done is None:
+        return None
+    # A slurmctld that has lost its state gives the same numbers to other jobs.
+    is_other = "JobName=" in done.stdout and f"JobName={run}" not in done.stdout
+    is_unknown = is_other or "Invalid job id" in done.stdout + done.stderr
+    return f"no longer knows its job {number}" if is_unknown else None
+
+
+def _ask(*command: str) -> "subprocess.CompletedProcess[str] | None":
     """Ask slurmctld; None if there is no answer."""
-    command = ["scontrol", *arguments]
     try:
         return subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=_COMMAND_S
