@@ -9,9 +9,18 @@ from pathlib import Path
 import pytest
 
 SNAKEFILE = """\
-from pointrend_repro.pipeline.slurm_outages import survive_outages
+import asyncio
+
+from pointrend_repro.pipeline.slurm_outages import PatientExecutor, survive_outages
 
 survive_outages()
+
+
+async def sleep_shortly(executor):
+    await asyncio.sleep(0.2)
+
+
+PatientExecutor.sleep = sleep_shortly
 
 
 rule all:
@@ -38,8 +47,20 @@ SBATCH = {
     "refused": "echo 'no such partition' >&2; exit 1",
     "cancelled before it began": "echo 7",
 }
-FAILS = ["--executor", "slurm", "--jobs", "2", "--keep-incomplete", "--retries", "0"]
-SOON = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1"]
+# Reaches its time limit three times, having saved as told, and ends well in its fourth job.
+TRAINING = """\
+job=$(($(cat jobs 2>/dev/null) + 1))
+echo $job | tee jobs
+mkdir -p out/checkpoints out/detectron2/1234abcd
+[ $job -lt 4 ] || mkdir out/folder
+[ $job -lt 4 ] || echo $job >out/model
+"""
+STATE = """\
+job=$(cat jobs)
+[ $job -lt 4 ] && echo "$job|TIMEOUT" || echo "$job|COMPLETED"
+"""
+BY_SLURM = ["--executor", "slurm", "--jobs", "2", "--slurm-status-command", "squeue"]
+BY_SLURM += ["--keep-incomplete"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +111,7 @@ def test_results_of_old_settings_do_not_count_as_those_of_a_job_that_never_began
     assert first.returncode == 0, first.stderr
     assert workflow.is_done("old")
     workflow.stub("sbatch", SBATCH[end])
-    second = workflow.snakemake(*FAILS, *SOON, "--config", "value=new")
+    second = workflow.snakemake(*BY_SLURM, "--config", "value=new")
     assert second.returncode != 0
     assert "no such partition" in second.stderr or "CANCELLED" in second.stderr
     assert not workflow.is_done("new")
@@ -104,10 +125,31 @@ def test_results_of_old_settings_do_not_count_as_those_of_a_job_that_never_began
     assert [path.name for path in (out / "folder").glob("[!.]*")] == ["new"]
 
 
-def test_a_dry_run_removes_nothing(workflow: SmallWorkflow) -> None:
+@pytest.mark.parametrize(
+    ("saves", "retries", "jobs"),
+    [
+        ("checkpoints/iter_0000000$job.pt", 1, 4),
+        ("detectron2/1234abcd/model_000000$job.pth", 1, 4),
+        ("checkpoints/iter_00000001.pt", 1, 3),  # the first alone gets on
+        ("checkpoints/nothing", 1, 2),
+        ("checkpoints/iter_0000000$job.pt", 0, 1),
+    ],
+)
+def test_an_attempt_of_a_training_that_gets_on_takes_no_retry(
+    workflow: SmallWorkflow, saves: str, retries: int, jobs: int
+) -> None:
+    workflow.stub("sbatch", TRAINING + f"touch out/{saves}")
+    workflow.stub("squeue", STATE)
+    tried = ["--retries", str(retries), "--config", "value=1"]
+    done = workflow.snakemake(*BY_SLURM, *tried)
+    assert (workflow.folder / "jobs").read_text() == f"{jobs}\n", done.stderr
+    assert (done.returncode == 0) == (jobs == 4), done.stderr
+
+
+def test_what_only_pretends_to_run_removes_nothing(workflow: SmallWorkflow) -> None:
     workflow.snakemake("--cores", "1", "--config", "value=old")
     for pretended in ("--dry-run", "--touch"):
-        done = workflow.snakemake(*FAILS, *SOON, pretended, "--config", "value=new")
+        done = workflow.snakemake(*BY_SLURM, pretended, "--config", "value=new")
         assert done.returncode == 0, done.stderr
         assert (workflow.folder / "out/model").read_text() == "old\n"
         assert (workflow.folder / "out/folder/old").exists()

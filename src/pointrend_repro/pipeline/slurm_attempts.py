@@ -1,13 +1,18 @@
 """What Snakemake's executor for Slurm does before and after each attempt at a job."""
 
 import contextlib
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from snakemake.io import is_flagged
 
 # Snakemake itself makes the last two before a job begins, and backs the first up.
 _NOT_REMOVED = ("update", "pipe", "service")
+
+# Beside a model: those of our own trainings, and of detectron2's.
+_CHECKPOINTS = ("checkpoints/iter_*.pt", "detectron2/*/model_*.pth")
 
 
 async def remove_old_outputs(jobs: Iterable[Any]) -> None:
@@ -31,3 +36,31 @@ async def remove_old_outputs(jobs: Iterable[Any]) -> None:
         if not any(is_flagged(file, flag) for flag in _NOT_REMOVED):
             with contextlib.suppress(FileNotFoundError):
                 await file.remove(remove_non_empty_dir=False)
+
+
+class Progress:
+    """Which trainings have got on since they were submitted."""
+
+    def __init__(self) -> None:
+        self._before: dict[Any, dict[Path, int]] = {}
+
+    def begin(self, jobs: Iterable[Any]) -> None:
+        """Note what the jobs begin with."""
+        self._before |= {job: _newest_checkpoints(job) for job in jobs}
+
+    def has_made(self, job: Any) -> bool:
+        """Whether a job has saved a checkpoint that is further on than any that it began with."""
+        before = self._before.pop(job, {})
+        now = _newest_checkpoints(job)
+        return any(iteration > before.get(folder, -1) for folder, iteration in now.items())
+
+
+def _newest_checkpoints(job: Any) -> dict[Path, int]:
+    """The largest iteration that is saved in each folder of checkpoints beside a job's outputs."""
+    found: dict[Path, int] = {}
+    folders = {Path(file).parent for file in job.output}
+    with contextlib.suppress(OSError):  # of a shared disk; at worst it takes a retry
+        for path in [path for each in folders for name in _CHECKPOINTS for path in each.glob(name)]:
+            if numbered := re.search(r"_(\d+)$", path.stem):
+                found[path.parent] = max(found.get(path.parent, 0), int(numbered[1]))
+    return found

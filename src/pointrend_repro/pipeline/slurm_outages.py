@@ -14,7 +14,7 @@ from typing import Any
 from snakemake_executor_plugin_slurm import Executor
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
-from pointrend_repro.pipeline.slurm_attempts import remove_old_outputs
+from pointrend_repro.pipeline.slurm_attempts import Progress, remove_old_outputs
 
 # Often, because after a restart slurmctld soon forgets which jobs had ended before.
 ASK_AGAIN_S = 10
@@ -37,6 +37,7 @@ class PatientExecutor(Executor):
         self._settled: list[Any] = []
         self._given_up: set[str] = set()
         self._is_away = False
+        self._progress = Progress()
         super().__init__(*args, **kwargs)
 
     async def check_active_jobs(self, active_jobs: list[Any]) -> AsyncIterator[Any]:
@@ -65,9 +66,20 @@ class PatientExecutor(Executor):
         self._settled.append(job_info)
         super().report_job_error(job_info, msg=msg, **kwargs)
 
+    def handle_job_error(self, job: Any) -> None:
+        """Give a training that has got on its retry back.
+
+        Snakemake calls this just before it compares the attempts with the retries, and adds one.
+        """
+        super().handle_job_error(job)
+        if self._progress.has_made(job) and job.restart_times > 0:
+            self.logger.info(f"Job {job.jobid} has saved a checkpoint: this takes no retry.")
+            job.attempt -= 1
+
     def run_jobs(self, jobs: list[Any]) -> None:
         """Submit jobs. An output that cannot be removed ends the run, as it does without Slurm."""
         self.workflow.async_run(remove_old_outputs(jobs))
+        self._progress.begin(jobs)
         super().run_jobs(jobs)
 
     def run_job(self, job: Any) -> None:
