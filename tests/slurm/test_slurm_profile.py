@@ -108,6 +108,23 @@ def test_a_wrong_name_is_refused_in_one_line(ready_to_train: WorkingCopy) -> Non
     assert "unknown key slurm.acount; did you mean 'account'?" in done.stderr
 
 
+def test_a_configuration_file_in_place_of_the_profiles_is_refused(
+    ready_to_train: WorkingCopy,
+) -> None:
+    """Or the jobs would have no GPUs, and no warning of their time limit."""
+    (ready_to_train.folder / "mine.yaml").write_text("preset: paper\n")
+    done = ready_to_train.snakemake("--profile", "slurm", "--configfile", "mine.yaml", "--", MODEL)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "--configfile slurm/cluster.yaml" in lines[0]
+    assert not (ready_to_train.folder / "sbatch.txt").exists()
+    soon = ["--retries", "0", "--slurm-init-seconds-before-status-checks", "1"]
+    both = ["--configfile", "slurm/cluster.yaml", "mine.yaml"]
+    ready_to_train.snakemake("--profile", "slurm", *soon, *both, "--", MODEL)
+    assert "--gres=gpu:8" in (ready_to_train.folder / "sbatch.txt").read_text()
+
+
 def test_a_misspelt_profile_does_not_train_on_the_login_node(
     ready_to_train: WorkingCopy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ from pointrend_repro.pipeline.resources import (
 from pointrend_repro.pipeline.start_checks import (
     require_files_of_the_past,
     require_places_to_write,
+    require_slurm_settings,
     require_sound_data,
     require_workflow_profile,
     require_working_folder,
@@ -152,6 +153,8 @@ onstart:
         }
         read = {file for job in to_do for file in job.input} - made
         try:
+            # A dry run does not know who would run the jobs.
+            require_slurm_settings(workflow.executor_plugin.name, SETTINGS.slurm)
             require_places_to_write(made | noted)
             require_files_of_the_past(read, time.time())
             for job in to_do:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.pipeline.resources import Slurm
 
 # A server's clock that is minutes ahead of ours does no harm: it dates all files.
 _CLOCKS_DIFFER_S = 600
@@ -52,6 +53,24 @@ def require_workflow_profile(arguments: Sequence[str], snakefile: Path) -> None:
         f"--workflow-profile {name}: there is neither {' nor '.join(reversed(places.values()))}, "
         f"and without one the jobs would run on this machine{suggest(name, known)}"
     )
+
+
+def require_slurm_settings(executor: str, slurm: Slurm | None) -> None:
+    """Refuse to send jobs to Slurm without its settings: they would get no GPUs and no warnings.
+
+    Args:
+        executor: the name of Snakemake's.
+        slurm: None if no configuration file has them.
+
+    Raises:
+        UserError: jobs go to Slurm, and there are none.
+    """
+    if executor == "slurm" and slurm is None:
+        raise UserError(
+            "--executor slurm: no configuration has the key slurm, without which jobs get no GPUs; "
+            "a --configfile takes the place of the profile's, so name both: "
+            "--profile slurm --configfile slurm/cluster.yaml YOURS"
+        )
 
 
 def require_working_folder() -> None:
