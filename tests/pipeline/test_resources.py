@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.folder import CONFIG_DIR
@@ -119,6 +120,28 @@ def test_wrong_keys_are_refused_in_one_line(tmp_path: Path) -> None:
         read_workflow_config({"preset": "paper", "slurm": {"gpu_type": "a100-sxm4-80gb"}})
     with pytest.raises(UserError, match="nodes: several machines are for Slurm"):
         read_workflow_config({"preset": "paper", "nodes": 2})
+
+
+@pytest.mark.parametrize("key", ["account", "partition", "gpu_partition", "qos"])
+@pytest.mark.parametrize(("text", "shown"), [("123456", "123456"), ("0123", "83"), ("yes", "True")])
+def test_a_name_of_slurms_that_yaml_reads_as_a_number_needs_quotes(
+    key: str, text: str, shown: str
+) -> None:
+    """0123 in a YAML file is 83, so that it cannot be used as it is."""
+    slurm = {"preset": "paper", "slurm": yaml.safe_load(f"{key}: {text}")}
+    with pytest.raises(UserError, match=rf"slurm\.{key}: {shown} must be text; put it in quotes$"):
+        read_workflow_config(slurm)
+    quoted = {"preset": "paper", "slurm": yaml.safe_load(f"{key}: '{text}'")}
+    found = read_workflow_config(quoted).slurm
+    assert found is not None
+    assert getattr(found, key) == text
+
+
+@pytest.mark.parametrize("wrong", ["gpu, long", "gpu,", ",gpu", "gpu;rm"])
+def test_partitions_are_separated_by_commas_alone(wrong: str) -> None:
+    assert Slurm(partition="gpu,long").partition == "gpu,long"
+    with pytest.raises(UserError, match=r"slurm\.partition: "):
+        read_workflow_config({"preset": "paper", "slurm": {"partition": wrong}})
 
 
 @pytest.mark.parametrize(

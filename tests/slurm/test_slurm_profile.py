@@ -80,8 +80,8 @@ def test_one_gpu_takes_eight_times_as_long(ready_to_train: WorkingCopy) -> None:
 
 def test_two_nodes_have_a_task_each_and_the_sites_names(ready_to_train: WorkingCopy) -> None:
     for key, value in {
-        "account": "vision",
-        "gpu_partition": "gpu",
+        "account": '"0123456"',
+        "gpu_partition": "gpu,long",
         "gpu_type": "a100",
         "gpu_constraint": "nvlink",
         "qos": "long",
@@ -93,8 +93,8 @@ def test_two_nodes_have_a_task_each_and_the_sites_names(ready_to_train: WorkingC
     assert {"--qos=long"} <= set(options)
     named = {option: options[options.index(option) + 1] for option in ("-A", "-p", "-C", "-t")}
     assert {key: value.strip("'") for key, value in named.items()} == {
-        "-A": "vision",
-        "-p": "gpu",
+        "-A": "0123456",
+        "-p": "gpu,long",
         "-C": "nvlink",
         "-t": "1440",
     }

@@ -6,9 +6,9 @@ None of them is a parameter of a rule: more GPUs, memory or time never retrain a
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.yaml_files import one_line, read_yaml
@@ -64,15 +64,24 @@ class Resources(Strict):
     gpu: Jobs = Field(description="of presets that need one")
 
 
-SlurmName = Annotated[str, Field(pattern=r"^[\w.-]+$")]
+def _not_a_number(value: Any) -> Any:
+    # Nor made text of: YAML has already taken the zero away from 0123, and read it as octal.
+    if isinstance(value, int | float):
+        raise ValueError(f"{value} must be text; put it in quotes")
+    return value
+
+
+_IsText = BeforeValidator(_not_a_number)
+SlurmName = Annotated[str, Field(pattern=r"^[\w.-]+$"), _IsText]
+Partitions = Annotated[str, Field(pattern=r"^[\w.-]+(,[\w.-]+)*$"), _IsText]
 
 
 class Slurm(Strict):
     """A cluster's own names and limits, `slurm` in `slurm/cluster.yaml`."""
 
     account: SlurmName | None = None
-    partition: SlurmName | None = Field(None, description="none: the cluster's default")
-    gpu_partition: SlurmName | None = Field(None, description="none: the same as partition")
+    partition: Partitions | None = Field(None, description="none: the cluster's default")
+    gpu_partition: Partitions | None = Field(None, description="none: the same as partition")
     # Snakemake's plugin rejects other characters.
     gpu_type: Annotated[str, Field(pattern=r"^[\w.]+$")] | None = None
     gpu_constraint: str | None = None
