@@ -88,8 +88,8 @@ def test_two_nodes_have_a_task_each_and_the_sites_names(ready_to_train: WorkingC
         "max_runtime_min": "1440",
     }.items():
         ready_to_train.edit("slurm/cluster.yaml", f"  {key}: null", f"  {key}: {value}")
-    options, command = submit(ready_to_train, "nodes=2")
-    assert {"--nodes=2", "--ntasks=2", "--gres=gpu:a100:8", "--cpus-per-task=64"} <= set(options)
+    options, command = submit(ready_to_train, "gpus=4", "nodes=2")
+    assert {"--nodes=2", "--ntasks=2", "--gres=gpu:a100:4", "--cpus-per-task=32"} <= set(options)
     assert {"--qos=long"} <= set(options)
     named = {option: options[options.index(option) + 1] for option in ("-A", "-p", "-C", "-t")}
     assert {key: value.strip("'") for key, value in named.items()} == {
@@ -100,6 +100,18 @@ def test_two_nodes_have_a_task_each_and_the_sites_names(ready_to_train: WorkingC
     }
     assert "srun --overlap --nodes 2 --ntasks 2 --ntasks-per-node 1" in command
     assert "torchrun --nnodes 2 --rdzv-backend c10d" in command
+
+
+def test_more_processes_than_a_batch_has_steps_are_refused_before_the_queue(
+    ready_to_train: WorkingCopy,
+) -> None:
+    options = ("--profile", "slurm", "--config", "preset=paper", "gpus=8", "nodes=2")
+    done = ready_to_train.snakemake(*options, "--", MODEL)
+    assert done.returncode != 0
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "gpus=8 nodes=2 are 16 processes" in lines[0]
+    assert not (ready_to_train.folder / "sbatch.txt").exists()
 
 
 def test_a_wrong_name_is_refused_in_one_line(ready_to_train: WorkingCopy) -> None:
