@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.declarations.family import family_of
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.pipeline.resources import Machines
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 
@@ -45,3 +46,15 @@ def require_machines(variant: str, settings: AnyTrainingSettings, machines: Mach
             f"variant {variant}: backbone.norm {norm} needs a batch's {steps} steps at once, on as "
             f"many GPUs: run it with gpus={steps}, not {machines.total}"
         )
+
+
+def refusals(grid: Grid, offered: Machines) -> tuple[str, ...]:
+    """Return in words which trainings of a preset these machines cannot run, and why."""
+    found = []
+    for dataset, variant in sorted({(t.dataset, t.variant) for t in grid.trainings}):
+        settings = grid.training_settings(dataset, variant)
+        try:
+            require_machines(variant, settings, training_machines(settings, offered))
+        except UserError as error:
+            found.append(str(error))
+    return tuple(found)

@@ -143,6 +143,16 @@ def test_more_gpus_end_sooner_for_the_same_gpu_hours(paper: Grid, places: Places
     assert many.wall_hours.high < one.wall_hours.high / 5
 
 
+def test_trainings_that_need_all_gpus_of_a_batch_are_told(paper: Grid, places: Places) -> None:
+    report = load_grid("paper", papers=["3dfuture"])
+    assert plan_of(report, places).refused == ()
+    four = plan_of(report, places, per_training=4)
+    assert len(four.refused) == 3
+    assert all("htc" in line and "gpus=8, not 4" in line for line in four.refused)
+    assert f"Not on these GPUs: {four.refused[0]}" in to_text(four)
+    assert plan_of(paper, places, per_training=1).refused == ()
+
+
 def test_all_of_sharpmask_has_hours(places: Places) -> None:
     grid = load_grid("paper", papers=["sharpmask"])
     plan = plan_of(grid, places)

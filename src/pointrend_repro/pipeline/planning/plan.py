@@ -21,6 +21,8 @@ from pointrend_repro.pipeline.planning.progress import Progress, images_of_split
 from pointrend_repro.pipeline.planning.published import Speeds, load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
 from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
+from pointrend_repro.pipeline.resources import Machines
+from pointrend_repro.pipeline.training_machines import refusals
 from pointrend_repro.settings.values import Split, Strict
 
 ASSUMPTIONS = (
@@ -70,6 +72,7 @@ class Plan(Strict):
     wall_hours: Range
     longest_training_hours: Range
     not_estimated: tuple[str, ...]
+    refused: tuple[str, ...]
     disk: tuple[DiskItem, ...]
     disk_free: int | None
     downloads: tuple[DownloadedFile, ...]
@@ -115,6 +118,7 @@ def make_plan(
         wall_hours=gpu_time.wall_hours(hours, predicting, machine, longest=together),
         longest_training_hours=together,
         not_estimated=reckoning.not_estimated(),
+        refused=refusals(grid, Machines(gpus_per_training)),
         disk=reckoning.disk(),
         disk_free=free_bytes(places.results),
         downloads=tuple(list_downloads(catalogue, wanted)),

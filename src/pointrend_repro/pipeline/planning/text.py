@@ -95,6 +95,7 @@ def _time(plan: Plan) -> str:
         lines.append(
             f"Not included, because no speed is published: {', '.join(plan.not_estimated)}"
         )
+    lines += [f"Not on these GPUs: {why}" for why in plan.refused]
     return "\n".join(lines)
 
 
