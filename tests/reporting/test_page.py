@@ -294,7 +294,8 @@ def rename(cell, variant: str):
     evaluations = []
     for e in cell.evaluations:
         training = replace(e.prediction.training, variant=variant)
-        evaluations.append(replace(e, prediction=replace(e.prediction, training=training)))
+        prediction = replace(e.prediction, training=training, inference="res224")
+        evaluations.append(replace(e, prediction=prediction))
     return replace(cell, evaluations=tuple(evaluations))
 
 

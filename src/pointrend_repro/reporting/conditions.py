@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
-from pointrend_repro.reporting import altered, data_state
+from pointrend_repro.reporting import altered, data_state, settings_state
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.results import Record, Results
 
@@ -18,6 +18,7 @@ class Conditions:
         datasets: title of each data set, by name.
         data: whether the data have changed since, in words.
         numbers: whether the numbers are as they were made, in words.
+        settings: whether they were made with today's settings, in words.
         scale: what the preset makes of the paper's models and schedules, in words; empty where
             nothing.
         devices: of all steps, in words.
@@ -36,6 +37,7 @@ class Conditions:
     datasets: dict[str, str]
     data: str
     numbers: str
+    settings: str
     scale: tuple[str, ...]
     devices: tuple[str, ...]
     trainings_done: int
@@ -68,6 +70,7 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},
         data=data_state.in_words(results),
         numbers=altered.in_words(results),
+        settings=settings_state.in_words(grid, results),
         scale=_scale(grid),
         devices=tuple(sorted({record.device for record in records})),
         trainings_done=len(trainings),

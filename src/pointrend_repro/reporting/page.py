@@ -161,6 +161,7 @@ def _in_words(conditions: Conditions) -> dict[str, list[str]]:
         "Data": [f"{title} ({name})" for name, title in conditions.datasets.items()]
         + ([conditions.data] if conditions.results else []),
         "Scale": list(conditions.scale) or ["as in the paper"],
+        "Settings": [conditions.settings],
         "Hardware": _hardware(conditions.devices) or ["–"],
         "Training": _training(conditions),
         "Dates": [" to ".join(days) or "not run yet"],
