@@ -32,7 +32,7 @@ def in_words(grid: Grid, results: Results) -> str:
         return "nothing measured yet"
     others = [source.prediction.training.variant for source, other in changed.items() if other]
     if not others:
-        return "today's"
+        return "as the preset has them today"
     variants = ", ".join(dict.fromkeys(others))
     return (
         f"not today's: {len(others)} of {count(len(changed), 'result')} were made with settings "
