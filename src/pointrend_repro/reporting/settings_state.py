@@ -4,6 +4,8 @@ Snakemake makes such numbers anew. It does not if it was told to look at dates a
 were edited while jobs were waiting: these train with what they find when they begin.
 """
 
+from collections.abc import Callable
+
 from pydantic import BaseModel
 
 from pointrend_repro.experiments.grid import Grid
@@ -15,37 +17,33 @@ from pointrend_repro.settings.identity import are_of
 
 def in_words(grid: Grid, results: Results) -> str:
     """Return how many results were trained or predicted with other settings than today's."""
-    known: dict[tuple[str, str], bool] = {}
-    changed = {}
-    for source, result in results.items():
-        if not isinstance(source, Evaluation):
-            continue
-        training, inference = source.prediction.training, source.prediction.inference
-        dataset, variant = training.dataset, training.variant
-        steps: list[tuple[Record | None, BaseModel]] = [
-            (result.origin.predict, grid.inference_settings(variant, inference))
-        ]
-        if grid.models_of(source.prediction):
-            steps.append((result.origin.train, grid.training_settings(dataset, variant)))
-        changed[source] = any(_differ(record, today, known) for record, today in steps)
-    if not changed:
+    known: dict[tuple[str, ...], bool] = {}
+
+    def differ(record: Record | None, today: Callable[..., BaseModel], *names: str) -> bool:
+        if record is None:
+            return False
+        # Of hundreds of results, some dozens have settings of their own.
+        key = (record.settings_digest, *names)
+        if key not in known:
+            known[key] = not are_of(record.settings, today(*names))
+        return known[key]
+
+    measured = [source for source in results if isinstance(source, Evaluation)]
+    others = []
+    for source in measured:
+        training, origin = source.prediction.training, results[source].origin
+        variant, inference = training.variant, source.prediction.inference
+        trained = origin.train if grid.models_of(source.prediction) else None
+        if differ(trained, grid.training_settings, training.dataset, variant) or differ(
+            origin.predict, grid.inference_settings, variant, inference
+        ):
+            others.append(variant)
+    if not measured:
         return "nothing measured yet"
-    others = [source.prediction.training.variant for source, other in changed.items() if other]
     if not others:
         return "as the preset has them today"
-    variants = ", ".join(dict.fromkeys(others))
     return (
-        f"not today's: {len(others)} of {count(len(changed), 'result')} were made with settings "
-        f"that the preset no longer has ({variants}); remove their models or predictions and run "
-        "again"
+        f"not today's: {len(others)} of {count(len(measured), 'result')} were made with settings "
+        f"that the preset no longer has ({', '.join(dict.fromkeys(others))}); remove their models "
+        "or predictions and run again"
     )
-
-
-def _differ(record: Record | None, today: BaseModel, known: dict[tuple[str, str], bool]) -> bool:
-    if record is None:
-        return False
-    # Of hundreds of results, a few have settings of their own.
-    key = record.settings_digest, repr(today)
-    if key not in known:
-        known[key] = not are_of(record.settings, today)
-    return known[key]

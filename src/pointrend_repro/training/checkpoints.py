@@ -95,11 +95,16 @@ def _move_aside(folder: Path, other: str) -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     state = read_torch_file(path)
-    digest = state.get("training_digest") if isinstance(state, dict) else None
-    for each in (digest, state.get("data_digest", digest) if digest else None):
-        if not isinstance(each, str) or not _DIGEST.fullmatch(each):  # it becomes a folder name
-            raise ValueError("not a checkpoint of a training")
-    return state
+    found = state if isinstance(state, dict) else {}
+    names = {"training_digest", *({"data_digest"} & found.keys())}
+    if not all(_is_digest(found.get(name)) for name in names):
+        raise ValueError("not a checkpoint of a training")
+    return found
+
+
+def _is_digest(value: Any) -> bool:
+    # It becomes a folder's name.
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _path(folder: Path, iteration: int) -> Path:

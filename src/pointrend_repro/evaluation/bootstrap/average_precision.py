@@ -18,7 +18,7 @@ from pointrend_repro.evaluation.bootstrap.sums import running_sum
 RECALLS = np.linspace(0.0, 1.0, 101)  # as in both tools
 
 # Places of 0.50 and 0.75 among the ten thresholds of all these tools, of IoU or of OKS.
-AT_THRESHOLDS = {"AP50": 0, "AP75": 5}
+_AT_THRESHOLDS = {"AP50": 0, "AP75": 5}
 
 # How many true positives are weighted at once: few enough for a processor's cache.
 _AT_ONCE = 1 << 16
@@ -135,7 +135,7 @@ class PrecisionCounts:
         """
         totals = self._objects.totals(weights, self.categories)
         if not totals.any():
-            return dict.fromkeys(("AP", *AT_THRESHOLDS), float("nan"))
+            return dict.fromkeys(("AP", *_AT_THRESHOLDS), float("nan"))
         of_lists = np.repeat(totals, self.thresholds)
         best = np.zeros((len(of_lists), len(RECALLS)))
         for part in self._parts:
@@ -143,7 +143,7 @@ class PrecisionCounts:
             best[lists] = part.best_precisions(weights, of_lists[lists])
         precision = best.reshape(len(totals), self.thresholds, len(RECALLS))[totals > 0]
         by_threshold = 100 * precision.mean(axis=(0, 2))
-        some = {key: float(by_threshold[place]) for key, place in AT_THRESHOLDS.items()}
+        some = {key: float(by_threshold[place]) for key, place in _AT_THRESHOLDS.items()}
         return {"AP": float(by_threshold.mean())} | some
 
 
