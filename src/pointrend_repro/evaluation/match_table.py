@@ -110,19 +110,25 @@ class MatchTable:
                 }
         return found
 
-    def of_all_sizes(self, category: int) -> CategoryMatches:
-        """Return a category's matches in the form that resampling needs."""
+    def of_size(self, category: int, size: int) -> CategoryMatches:
+        """Return a category's matches for one of the A sizes in the form that resampling needs.
+
+        A detection that is ignored at every threshold counts nowhere and is left out.
+        """
         objects = np.zeros(len(self.images), dtype=np.int64)
         packed = self._of(category)
         if packed is None:
             none = np.zeros((self.thresholds, 0), dtype=bool)
             return CategoryMatches(np.zeros(0, np.int64), np.zeros(0), none, none, objects)
-        objects[packed.image] = packed.objects[0]
+        objects[packed.image] = packed.objects[size]
+        own = slice(size, size + 1)
+        ignored = self._bits(packed.ignored[own])[0]
+        counts = ~ignored.all(axis=0)
         return CategoryMatches(
-            image=np.repeat(packed.image, packed.detections).astype(np.int64),
-            score=packed.scores,
-            matched=self._bits(packed.matched[:1])[0],
-            ignored=self._bits(packed.ignored[:1])[0],
+            image=np.repeat(packed.image, packed.detections).astype(np.int64)[counts],
+            score=packed.scores[counts],
+            matched=self._bits(packed.matched[own])[0][:, counts],
+            ignored=ignored[:, counts],
             objects=objects,
         )
 

@@ -13,5 +13,5 @@ METRIC = Metric(
     keys=percent(*COCO_KEYS),
     settings=FUTURE3D.as_settings(),
     score="pointrend_repro.evaluation.future3d_ap:score_future3d_ap",
-    resample="pointrend_repro.evaluation.bootstrap.official_matches:match_counts",
+    resample="pointrend_repro.evaluation.bootstrap.official_matches:sized_match_counts",
 )
