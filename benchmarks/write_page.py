@@ -1,4 +1,4 @@
-"""Fill the tables of docs/performance.md from the JSON in benchmarks/results/.
+"""Fill the tables of docs/performance.md and its pages from the JSON in benchmarks/results/.
 
     python -m benchmarks.write_page
 
@@ -18,28 +18,55 @@ from benchmarks.many_predictions import growth_rows
 from benchmarks.whole_data_set import rows_of
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = [ROOT / "docs/performance.md", *sorted((ROOT / "docs/performance").glob("*.md"))]
 RESULTS = ROOT / "benchmarks" / "results"
 _TABLE = re.compile(r"<!-- table: (\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
-# The rows of `in_short`: what a case computes, the case, and whose time is compared with ours.
+# The rows of `in_short`: what a case computes, the case, whose time is compared with ours, and the
+# section that says more, in docs/performance/.
 IN_SHORT = [
-    ("PointRend's masks of 100 boxes", "mask_head", "detectron2"),
-    ("an image, from pixels to PointRend's masks", "whole_image", "detectron2"),
-    ("pasting and encoding 100 masks", "paste_encode", "detectron2"),
-    ("a training step of PointRend", "training_step", "detectron2"),
-    ("a label map by PointRend", "semantic_pointrend", "detectron2"),
-    ("keypoint head", "keypoint_head", "detectron2"),
-    ("keypoints from heat maps", "keypoint_decoding", "detectron2"),
-    ("reading images of COCO", "loader_coco", "detectron2"),
-    ("reading images of Cityscapes", "loader_cityscapes", "detectron2"),
-    ("SharpMask on an image", "sharpmask_dense", "each location"),
-    ("scoring AP, AP\\* and boundary AP", "evaluation", "official tools"),
+    (
+        "PointRend's masks of 100 boxes",
+        "mask_head",
+        "detectron2",
+        "masks.md#the-mask-head-at-inference",
+    ),
+    (
+        "an image, from pixels to PointRend's masks",
+        "whole_image",
+        "detectron2",
+        "images.md#a-whole-image",
+    ),
+    (
+        "pasting and encoding 100 masks",
+        "paste_encode",
+        "detectron2",
+        "images.md#pasting-and-encoding",
+    ),
+    ("a training step of PointRend", "training_step", "detectron2", "training.md#a-training-step"),
+    (
+        "a label map by PointRend",
+        "semantic_pointrend",
+        "detectron2",
+        "images.md#semantic-pointrend",
+    ),
+    ("keypoint head", "keypoint_head", "detectron2", "images.md#keypoints"),
+    ("keypoints from heat maps", "keypoint_decoding", "detectron2", "images.md#keypoints"),
+    ("reading images of COCO", "loader_coco", "detectron2", "training.md#loading"),
+    ("reading images of Cityscapes", "loader_cityscapes", "detectron2", "training.md#loading"),
+    (
+        "SharpMask on an image",
+        "sharpmask_dense",
+        "each location",
+        "images.md#sharpmask-on-a-whole-image",
+    ),
+    ("scoring AP, AP\\* and boundary AP", "evaluation", "official tools", "scoring.md#scoring"),
 ]
 
 
 def main() -> None:
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def filled(page: str, results: Path = RESULTS) -> str:
@@ -77,10 +104,11 @@ def _records(name: str, results: Path) -> list[dict[str, Any]]:
 def short_table(results: Path) -> str:
     """Return one row for each of `IN_SHORT`, of a CPU and the most threads that were measured."""
     lines = ["| | beside | CPU time, ours = 1 | memory, ours = 1 |", "|---|---|--:|--:|"]
-    for what, case, side in IN_SHORT:
+    for what, case, side, section in IN_SHORT:
         record = [r for r in _records(f"{case}_cpu", results) if r.get("case") == case][-1]
         ratio = record["ratios"][side]
-        lines.append(f"| {what} | {side} | {_range(ratio['cpu_time'])} | {ratio['memory']:.1f} |")
+        times, memory = _range(ratio["cpu_time"]), f"{ratio['memory']:.1f}"
+        lines.append(f"| [{what}](performance/{section}) | {side} | {times} | {memory} |")
     return "\n".join(lines)
 
 

@@ -1,7 +1,7 @@
 """The whole image of `whole_image` in float32 and in bfloat16 (`test: {precision: bf16}`).
 
 How many detections have a partner, of the same class and with boxes of an IoU of 0.9, is reported.
-What bfloat16 does to the AP of trained models stands in docs/performance.md.
+What bfloat16 does to the AP of trained models stands in docs/performance/images.md.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The GPU rows of docs/performance.md, from `gpu_check_<device>.json`."""
+"""The GPU rows of docs/performance.md and its pages, from `gpu_check_<device>.json`."""
 
 from pathlib import Path
 from typing import Any

@@ -42,7 +42,7 @@ class Cores:
 
         With a GPU, all its cores but one, from which it is fed, unless there are fewer than 50
         images. On a CPU none: reading and encoding take a hundredth of the time there
-        (docs/performance.md), and a core that computes the model instead is never idle.
+        (docs/performance/), and a core that computes the model instead is never idle.
         """
         if self.workers is not None:
             return self.workers
