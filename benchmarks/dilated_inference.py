@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.semantic_models import measure_models, semantic_model
+from benchmarks.semantic_models import command_line, measure_models, semantic_model
 from benchmarks.what_a_stride_keeps import confusion
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
@@ -79,4 +79,4 @@ def by_way(path: Path, images: tuple[LabelledImage, ...]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    measure_models(__doc__, by_way)
+    measure_models(command_line(__doc__).parse_args(), by_way)

@@ -92,6 +92,15 @@ def test_table_5_has_trunks_of_different_depth_and_longer_schedules(grid: Grid) 
         assert of(f"{head}_r101_fpn_3x") == of(f"{head}_x101_fpn_3x") == (50, 1.5 * short[1])
 
 
+def test_pointrend_takes_as_many_points_as_stride_16_has_cells(grid: Grid) -> None:
+    """The paper's N of semantic models: 8096 for 1024x2048."""
+    size, variant = generated(grid, "cityscapes"), "deeplabv3_pointrend_r103"
+    seen = grid.training_settings("mini_cityscapes", variant).input
+    assert seen.test_short_edge_px == size.height_px
+    points = grid.inference_settings(variant, "default").points_per_step
+    assert points == size.height_px * size.width_px // 16**2
+
+
 def test_deeplabv3_can_be_read_at_another_stride(grid: Grid) -> None:
     """Output stride 8 is exact only where no statistics are over the cells of a map."""
     model = grid.training_settings("mini_cityscapes", "deeplabv3_r103").model

@@ -1,5 +1,7 @@
 """Figures 8 and 9: the streets that they show, and what is seen of each model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -84,12 +86,13 @@ def test_figure_8_shows_each_street_five_times(models, dataset: CocoDataset, tmp
     ],
 )
 def test_figure_9_shows_every_step_with_its_points(
-    models, dataset: CocoDataset, monkeypatch, points_per_step, expected
+    models, dataset: CocoDataset, points_per_step, expected
 ) -> None:
     settings = SemanticInferenceSettings(points_per_step=points_per_step)
-    monkeypatch.setattr(figure9, "SemanticInferenceSettings", lambda: settings)
+    asked = {part: replace(saved, inference=settings) for part, saved in models.items()}
     with shared_style():
-        picture = figure9.draw(models, dataset)
+        picture = figure9.draw(asked, dataset)
+    assert f"at most {points_per_step} points" in picture.caption
     panels = [ax for ax in picture.figure.axes if ax.images]
     sizes = [np.array(ax.images[0].get_array()).shape[:2] for ax in panels[1:]]
     dots = [sum(len(c.get_offsets()) for c in ax.collections) for ax in panels[1:]]

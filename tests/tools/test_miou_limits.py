@@ -54,6 +54,8 @@ def test_the_last_step_is_what_the_official_tool_scores(pointrend: bool, tmp_pat
     save_model(file, SavedModel(model, settings.input, [(c.id, c.name) for c in TRAIN_CLASSES]))
     steps = by_step(file, images)
     assert len(steps) == (2 if pointrend else 1)  # 8096 points are the whole image at once
+    fewer = by_step(file, images, points=40)
+    assert len(fewer) == (5 if pointrend else 1)  # 6x4 cells, each step with twice as many a side
     loaded = pr.load_model(file)
     (tmp_path / "found").mkdir()
     for image in images:

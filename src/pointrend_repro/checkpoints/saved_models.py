@@ -23,7 +23,7 @@ from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.data.keypoints import KeypointDefinition
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.settings.at_test import SizeAtTest, input_at_test, on_top
-from pointrend_repro.settings.of_family import AnyModelSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class SavedModel(Generic[Network]):
         keypoints: what the keypoints are that it finds; None: it finds none.
         test: what it is tested with where an inference setting asks for nothing else; None: as
             its own settings and `input` say.
+        inference: how it predicts where nobody says otherwise; None: as its family does.
     """
 
     model: Network
@@ -48,6 +49,7 @@ class SavedModel(Generic[Network]):
     categories: list[tuple[int, str]]
     keypoints: KeypointDefinition | None = None
     test: SizeAtTest | None = None
+    inference: AnyInferenceSettings | None = None
 
     @property
     def detector(self) -> "DetectorSettings | None":

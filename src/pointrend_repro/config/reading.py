@@ -7,7 +7,7 @@ keys.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,11 +27,10 @@ from pointrend_repro.settings.of_family import (
     AnyInferenceSettings,
     AnyModelSettings,
     AnyTrainingSettings,
+    Inference,
     Recipe,
 )
 from pointrend_repro.settings.schedule import InputSettings, RunSettings
-
-Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
 
 def load_preset(name: str, config_dir: Path = CONFIG_DIR) -> Preset:
@@ -192,13 +191,17 @@ def recipe_of(
 def resolve_inference(
     variant: Variant, name: str, *, where: str, preset: Preset | None = None
 ) -> AnyInferenceSettings:
-    """Return the inference settings called `name` of a variant, with what a preset tests with."""
+    """Return the inference settings called `name` of a variant, with what a preset changes."""
     if name not in variant.inference:
         raise UserError(f"{where}: inference {name!r} is not one of {sorted(variant.inference)}")
     settings = variant.inference[name]
-    return (
-        settings if preset is None else _tested_with(settings, overrides_at_test(preset, variant))
-    )
+    return settings if preset is None else as_preset_predicts(preset, variant, settings)
+
+
+def as_preset_predicts(preset: Preset, variant: Variant, settings: Inference) -> Inference:
+    """Return inference settings with what a preset changes in them for the models of a variant."""
+    over = preset.overrides.of_family(FAMILIES.find(variant.family))
+    return over.of_inference(settings, variant.model)
 
 
 def overrides_at_test(preset: Preset, variant: Variant) -> SizeAtTest:
@@ -216,8 +219,5 @@ def with_test(settings: Inference, asked: Mapping[str, Any], *, where: str) -> I
     Raises:
         UserError: a key is not one of this kind of model, or has a wrong value.
     """
-    return _tested_with(settings, validate(type(settings.test), dict(asked), where))
-
-
-def _tested_with(settings: Inference, over: SizeAtTest) -> Inference:
+    over = validate(type(settings.test), dict(asked), where)
     return settings.model_copy(update={"test": on_top(settings.test, over)})

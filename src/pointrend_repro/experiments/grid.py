@@ -13,16 +13,21 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.figures import PLOTTED, Figures
 from pointrend_repro.config.papers import Paper
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.config.reading import overrides_at_test, resolve_inference
+from pointrend_repro.config.reading import (
+    as_preset_predicts,
+    overrides_at_test,
+    resolve_inference,
+)
 from pointrend_repro.config.tables import Table
 from pointrend_repro.config.variants import Variant, is_trained, kind_of, together
+from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.prediction_kind import PredictionKind
 from pointrend_repro.experiments.choosing import without_others
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Prediction, Training
 from pointrend_repro.experiments.resolving import Resolving
 from pointrend_repro.settings.at_test import SizeAtTest
 from pointrend_repro.settings.identity import identity
-from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings, Inference
 from pointrend_repro.settings.values import Split
 
 
@@ -197,9 +202,18 @@ class Grid:
         """What the preset tests a variant's models with, whatever is shown of them."""
         return overrides_at_test(self.preset, self.variants[variant])
 
+    def as_shown(self, variant: str, settings: Inference) -> Inference:
+        """How a variant's models predict where no inference setting is named: in figures."""
+        return as_preset_predicts(self.preset, self.variants[variant], settings)
+
     @cached_property
     def shown_with(self) -> str:
         """A digest of what the preset says beside models, and tests them with, in its pictures."""
-        overrides = self.preset.overrides.by_family().values()
-        tests = [identity(over.test) for over in overrides]
-        return digest([self.preset.warning, *tests] if any(tests) else self.preset.warning)
+        overrides = self.preset.overrides
+        tests = [identity(over.test) for over in overrides.by_family().values()]
+        changes = tests if any(tests) else []
+        for variant in self.variants.values():
+            beside = overrides.of_family(FAMILIES.find(variant.family)).beside_test(variant.model)
+            # Where no model of the grid is concerned, the digest is that of a preset without it.
+            changes += [beside] if beside and beside not in changes else []
+        return digest([self.preset.warning, *changes] if changes else self.preset.warning)

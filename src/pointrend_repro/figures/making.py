@@ -1,6 +1,7 @@
 """Writes a figure or a picture of a preset to disk, with its text and its origin in JSON."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +37,7 @@ from pointrend_repro.figures.drawing import (
 )
 from pointrend_repro.figures.loading import load_draw
 from pointrend_repro.figures.record import PICTURE_RECORDS, FigureRecord, ModelUsed, ScoreUsed
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.instances import require_same_categories
 
 T = TypeVar("T", Picture, PageContent)
@@ -149,16 +151,18 @@ def load_models(
     """
     used = [_model_used(results_dir, training) for training in trainings.values()]
     models = {
-        part: as_tested(
-            load_saved_model(
-                results_dir / model.file,
-                configured=grid.training_settings(training.dataset, training.variant).model,
-            ),
-            grid.overrides_at_test(training.variant),
-        )
+        part: _as_shown(grid, training, results_dir / model.file)
         for (part, training), model in zip(trainings.items(), used, strict=True)
     }
     return models, used
+
+
+def _as_shown(grid: Grid, training: Training, file: Path) -> SavedModel:
+    """Read a model of the grid, which predicts as its preset says."""
+    configured = grid.training_settings(training.dataset, training.variant).model
+    saved = load_saved_model(file, configured=configured)
+    saved = as_tested(saved, grid.overrides_at_test(training.variant))
+    return replace(saved, inference=grid.as_shown(training.variant, default_inference(saved)))
 
 
 def load_scores(

@@ -10,10 +10,12 @@ _SUBDIVISIONS = 5
 
 
 def default_inference(saved: SavedModel) -> AnyInferenceSettings:
-    """Return the paper's inference settings for a model.
+    """Return the paper's inference settings for a model, unless it brings its own.
 
     PointRend's masks are what five subdivisions make of its coarse ones: of 7x7, 224x224.
     """
+    if saved.inference is not None:
+        return saved.inference
     settings = saved.model.settings
     inference = family_of(settings).default_inference()
     head = getattr(settings, "mask_head", None)

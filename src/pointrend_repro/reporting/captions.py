@@ -6,11 +6,11 @@ The Snakefile reads this module, so it imports nothing heavy.
 from collections.abc import Iterable
 
 from pointrend_repro.config.variants import is_trained
+from pointrend_repro.declarations.family import FAMILIES
 from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 from pointrend_repro.reporting.settings_diff import differences
-from pointrend_repro.settings.identity import identity
 
 
 def number_labels(grid: Grid, number: Evaluation | Cost) -> dict[str, str]:
@@ -79,8 +79,9 @@ def shown_in_force(grid: Grid, trainings: Iterable[tuple[str, str]]) -> str:
     pairs = list(trainings)
     lines = [training_in_force(grid, pairs)]
     for variant in dict.fromkeys(variant for _, variant in pairs):
-        test = identity(grid.overrides_at_test(variant))
-        lines += [_lines(f"{variant}, tested with", {"test": test})] if test else []
+        usual = FAMILIES.find(grid.variants[variant].family).default_inference()
+        shown = grid.as_shown(variant, usual).model_dump(mode="json")
+        lines += [_lines(f"{variant}, tested with", shown)] if differences(shown) else []
     return "\n".join(lines)
 
 

@@ -7,13 +7,13 @@ This module imports neither torch nor Snakemake: a dry run reads it.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
 from pointrend_repro.base.errors import suggest
 from pointrend_repro.base.names import Name
-from pointrend_repro.settings.at_test import SizeAtTest
+from pointrend_repro.settings.at_test import SizeAtTest, on_top
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.identity import added
 from pointrend_repro.settings.proposals_from import PROPOSALS_FROM, ResolvedProposals
@@ -52,6 +52,9 @@ class AnyInferenceSettings(Strict):
 
     family: str
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
+
+
+Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 
 
 class AnyTrainingSettings(Strict):
@@ -133,6 +136,15 @@ class FamilyOverrides(Strict):
             own = self.trunk.get(model["backbone"]["name"], {})
             changed["backbone"] = merged(changed["backbone"], own)
         return changed
+
+    def of_inference(self, inference: Inference, model: AnyModelSettings) -> Inference:
+        """Return how a model predicts with the changes that apply to it."""
+        test = on_top(inference.test, self.test)
+        return inference.model_copy(update={"test": test} | self.beside_test(model))
+
+    def beside_test(self, model: AnyModelSettings) -> dict[str, Any]:
+        """Return what is changed of a model's predictions beside `test`: by default nothing."""
+        return {}
 
 
 def require_kinds(key: str, given: dict[str, Any], union: Any) -> None:

@@ -191,11 +191,25 @@ class SemanticRecipe(Recipe):
     optimizer: SemanticOptimizerSettings = SemanticOptimizerSettings()
 
 
+class SemanticInferenceOverrides(Strict):
+    """What a preset changes in how semantic models predict, beside `test`."""
+
+    points_per_step: PositiveInt | None = Field(
+        None,
+        description="of the models with PointRend. paper: 8096, 'the number of points in the "
+        "stride 16 map' of a 1024x2048 image (64x128 are 8192); none: as their inference settings "
+        "say",
+    )
+
+
 class SemanticOverrides(FamilyOverrides):
     """What a preset changes in semantic models; only `run` affects them besides."""
 
     decoder: dict[str, dict[str, Any]] = Field({}, description="by the kind of decoder")
     pointrend: dict[str, Any] = Field({}, description="of the models that have it")
+    inference: SemanticInferenceOverrides = Field(
+        SemanticInferenceOverrides(), description="of all predictions; retrains nothing"
+    )
 
     @model_validator(mode="after")
     def _decoders_exist(self) -> "SemanticOverrides":
@@ -210,3 +224,9 @@ class SemanticOverrides(FamilyOverrides):
         if model["pointrend"] is not None:
             changed["pointrend"] = merged(changed["pointrend"], self.pointrend)
         return changed
+
+    def beside_test(self, model: AnyModelSettings) -> dict[str, Any]:
+        """Return PointRend's points for a model that has it: no other has a use for them."""
+        if getattr(model, "pointrend", None) is None:
+            return {}
+        return self.inference.model_dump(exclude_none=True)

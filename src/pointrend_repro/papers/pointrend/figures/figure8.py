@@ -21,6 +21,7 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.streets import add_legend, colored_over
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.predictions.label_maps import predict_label_map
 from pointrend_repro.settings.instances import InferenceSettings
@@ -64,7 +65,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         _show_objects(column[1:3], image, detections, names)
         for ax, part in zip(column[3:], _LABELLERS, strict=True):
             saved = models[part]
-            settings = SemanticInferenceSettings()
+            settings = default_inference(saved)
+            assert isinstance(settings, SemanticInferenceSettings)
             train_ids = predict_label_map(saved.model, image, settings, saved.input)
             _show(ax, colored_over(image, train_ids))
             labelled.update(np.unique(train_ids).tolist())

@@ -12,6 +12,7 @@ from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
 from pointrend_repro.figures.drawing import WIDTH_IN, Picture, new_figure
 from pointrend_repro.figures.streets import add_legend, colored
 from pointrend_repro.modeling.semantic.point_refine import RefinementStep
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
 
 MODELS = {"deeplab_pointrend": ["pointrend"]}
@@ -28,7 +29,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     saved = models["deeplab_pointrend"]
     (record,) = choose_busy(dataset, 1)
     image = inference_image(read_record(record), saved.input)
-    settings = SemanticInferenceSettings()
+    settings = default_inference(saved)
+    assert isinstance(settings, SemanticInferenceSettings)
     steps = saved.model.refinement([image], settings)
 
     rows = -(-(1 + len(steps)) // _COLUMNS)
