@@ -11,8 +11,8 @@ import numpy as np
 import pycocotools.mask as mask_utils
 import torch
 from torch import Tensor
+from torchvision.ops import nms as suppress
 
-from pointrend_repro.modeling.boxes import suppress
 from pointrend_repro.modeling.soft_nms import decayed, soft_suppress
 from pointrend_repro.settings.at_test import Nms
 
@@ -51,7 +51,7 @@ def pool(
     boxes = torch.tensor([r["bbox"] for r in results], dtype=torch.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     scores = torch.tensor([r["score"] for r in results]) * torch.tensor(factors)
-    labels = torch.tensor([r["category_id"] for r in results], dtype=torch.int64)
+    labels = _labels(results)
     if overlap == "masks":
         left = _scores_by_masks(results, scores, labels, nms=nms, nms_iou=nms_iou)
         left, keep = left.sort(descending=True, stable=True)
@@ -60,10 +60,31 @@ def pool(
     elif nms == "soft_linear":
         keep, left = soft_suppress(boxes.float(), scores, labels, iou=nms_iou, least=_LEAST_SCORE)
     else:
-        keep = suppress(boxes.float(), scores, labels, nms_iou)
+        keep = _best_of_each(boxes, scores, labels, nms_iou)
         left = scores[keep]
     rows = zip(keep.tolist(), left.tolist(), strict=True)
     return [results[i] | {"score": score} for i, score in list(rows)[:count]]
+
+
+def _labels(results: Sequence[Result]) -> Tensor:
+    """Return a number (N,) for each object's class, from 0 up: ids may be larger than 64 bits."""
+    numbers: dict[Any, int] = {}
+    found = [numbers.setdefault(result["category_id"], len(numbers)) for result in results]
+    return torch.tensor(found, dtype=torch.int64)
+
+
+def _best_of_each(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
+    """Return the indices of the boxes that no better one of their class overlaps, best first.
+
+    Class by class: torchvision's `batched_nms` moves classes apart by their number times the
+    largest coordinate, which takes digits from the overlaps, and all of them if an id is large.
+    """
+    kept = [labels[:0]]
+    for label in labels.unique():
+        (of_class,) = torch.nonzero(labels == label, as_tuple=True)
+        kept.append(of_class[suppress(boxes[of_class], scores[of_class].double(), iou)])
+    keep = torch.cat(kept).sort().values  # so that the first of equal scores stays the first
+    return keep[scores[keep].argsort(descending=True, stable=True)]
 
 
 def _scores_by_masks(
