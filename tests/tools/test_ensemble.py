@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_as_recorded
 from pointrend_repro.cli import app
+from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.instance_results import index_results
 from pointrend_repro.predictions.pooling import pool
 from pointrend_repro.tools.ensemble.files import PoolSettings, write_ensemble
 from pointrend_repro.tools.ensemble.members import read_members
+from pointrend_repro.tools.ensemble.runs import all_whole
 
 SIDE = 40
 Entry = dict[str, Any]
@@ -252,9 +254,80 @@ def test_files_that_are_wrong_leave_an_older_output(tmp_path: Path) -> None:
         bad = write(tmp_path / "bad.json", content)
         assert problem in run(a, bad, "--output", out), problem
         assert json.loads(out.read_text()) == ["older"]
+        assert not (tmp_path / "out.origin.json").exists()
     assert "gone.json" in run(a, tmp_path / "gone.json", "--output", out)
     assert "is one of the files to read" in run(a, "--output", a)
     assert json.loads(a.read_text()) == [good]
+
+
+@pytest.mark.parametrize("overlap", ["boxes", "masks"])
+def test_a_broken_mask_leaves_an_older_output_and_its_record(tmp_path: Path, overlap: str) -> None:
+    good = entry(1, 1, (0, 0, 9, 9), 0.5)
+    a, out = write(tmp_path / "a.json", [good]), tmp_path / "out.json"
+    run(a, "--output", out)
+    before = out.read_bytes(), (tmp_path / "out.origin.json").read_bytes()
+    broken = good | {"image_id": 2, "segmentation": {"size": [SIDE, SIDE], "counts": "!!!!"}}
+    bad = write(tmp_path / "bad.json", [good, broken])
+    told = run(a, bad, "--output", out, "--overlap", overlap)
+    assert "bad.json: a prediction in image 2 has a broken RLE" in told
+    assert (out.read_bytes(), (tmp_path / "out.origin.json").read_bytes()) == before
+
+
+@given(st.data())
+def test_masks_are_whole_together_if_each_is(data: st.DataObject) -> None:
+    masks = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        high, wide = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 50))
+        bits = data.draw(st.lists(st.booleans(), min_size=high * wide, max_size=high * wide))
+        pixels = np.array(bits, np.uint8).reshape(high, wide)
+        counts = mask_utils.encode(np.asfortranarray(pixels))["counts"].decode()
+        if data.draw(st.booleans()):
+            place = data.draw(st.integers(0, len(counts) - 1))
+            other = data.draw(st.sampled_from(["", "0", "1", "o", "O", "!", "é", "\ud800"]))
+            counts = counts[:place] + other + counts[place + data.draw(st.integers(0, 1)) :]
+        masks.append({"size": [high, wide], "counts": counts})
+    expected = all(segmentation_problem(mask, tuple(mask["size"])) is None for mask in masks)
+    assert all_whole(masks) == expected
+
+
+def test_an_output_that_belongs_to_something_else(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.json", [entry(1, 1, (0, 0, 9, 9), 0.5)])
+    made = tmp_path / "made.json"
+    run(a, "--output", made)
+    before = (tmp_path / "made.origin.json").read_bytes()
+    assert "made.pooled: results in COCO's format are .json" in run(
+        made, "--output", tmp_path / "made.pooled"
+    )
+    assert "made.JSON: " in run(made, "--output", tmp_path / "made.JSON")
+    # The record of a trained model, or of a result that has been moved away.
+    write(tmp_path / "model.origin.json", {"train": {}})
+    told = run(a, "--output", tmp_path / "model.json")
+    assert "model.origin.json: is not the record of" in told
+    assert json.loads((tmp_path / "model.origin.json").read_text()) == {"train": {}}
+    assert (tmp_path / "made.origin.json").read_bytes() == before
+    run(made, "--output", tmp_path / "again.json")
+    run(made, "--output", tmp_path / "again.json")  # its own record is replaced
+    assert require_as_recorded(tmp_path / "again.json", "predict").origin["predict"]
+
+
+def test_folders_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path("a.json"), [entry(1, 1, (0, 0, 9, 9), 0.5)])
+    assert ".: cannot be written: it is a folder" in run("a.json", "--output", ".")
+    assert ".: is a folder, not a JSON file" in run(".", "a.json", "--output", "out.json")
+    assert "is one of the files to read" in run("a.json", "--output", "./a.json")
+
+
+def test_weights_below_which_nothing_is_left_are_warned_of(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.json", [entry(1, 1, (0, 0, 9, 9), 0.5)])
+    out = tmp_path / "o.json"
+    words = ["ensemble", str(file), str(file), "--output", str(out), "--weights", "0.001,0.001"]
+    done = CliRunner().invoke(app, words)
+    assert "nothing is left" in done.stderr
+    assert "0 of 2 predictions are left" in done.stdout
+    assert json.loads(out.read_text()) == []
+    done = CliRunner().invoke(app, [*words[:-1], "0.01,0.01"])
+    assert not done.stderr
 
 
 def test_masks_that_are_not_there_are_not_compared(tmp_path: Path) -> None:

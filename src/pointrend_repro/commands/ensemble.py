@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from pointrend_repro.base.errors import UserError
+
+if TYPE_CHECKING:
+    from pointrend_repro.tools.ensemble.files import PoolSettings
 
 
 def ensemble(
@@ -41,9 +44,10 @@ def ensemble(
 
     Masks are taken as they are. The weights of the 3D-FUTURE report are those of --scores.
     """
-    from pointrend_repro.tools.ensemble.files import PoolSettings, write_ensemble
-    from pointrend_repro.tools.ensemble.members import read_members, require_masks, strangers
+    from pointrend_repro.tools.ensemble.files import PoolSettings
+    from pointrend_repro.tools.ensemble.output import require_output
 
+    require_output(output, predictions)
     settings = PoolSettings(
         weights=_weights(len(predictions), weights, scores, weighting),
         nms=nms,
@@ -51,14 +55,33 @@ def ensemble(
         nms_iou=iou,
         detections_per_image=detections,
     )
+    _pool(predictions, annotations, settings, output)
+
+
+def _pool(
+    predictions: list[Path], annotations: Path | None, settings: "PoolSettings", output: Path
+) -> None:
+    from pointrend_repro.predictions.pooling import LEAST_SCORE
+    from pointrend_repro.tools.ensemble.files import write_ensemble
+    from pointrend_repro.tools.ensemble.members import read_members, require_masks, strangers
+
     members = read_members(predictions, annotations)
-    if overlap == "masks":
+    if settings.overlap == "masks":
         require_masks(members)
     for warning in strangers(members):
-        print(f"pointrend-repro: warning: {warning}", file=sys.stderr)
-    write_ensemble(members, settings, output)
+        _warn(warning)
+    left, found = write_ensemble(members, settings, output), sum(map(len, members))
+    if found and not left:
+        _warn(
+            f"{output}: nothing is left: all scores times their weights are below {LEAST_SCORE}, "
+            "where soft-NMS drops an object; only the ratios of weights matter, so give larger ones"
+        )
     told = ", ".join(f"{weight:.3g}" for weight in settings.weights)
-    print(f"{output}: {len(members)} files, weights {told}")
+    print(f"{output}: {len(members)} files, weights {told}; {left} of {found} predictions are left")
+
+
+def _warn(message: str) -> None:
+    print(f"pointrend-repro: warning: {message}", file=sys.stderr)
 
 
 def _weights(

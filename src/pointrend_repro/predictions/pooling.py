@@ -21,8 +21,9 @@ Result = dict[str, Any]
 
 Overlap = Literal["boxes", "masks"]
 
-# Below this soft-NMS drops an object, as in the report's published code.
-_LEAST_SCORE = 0.001
+# Below this soft-NMS drops an object, as in the report's published code: of a score that has been
+# multiplied by a model's weight.
+LEAST_SCORE = 0.001
 
 
 def pool(
@@ -55,10 +56,10 @@ def pool(
     if overlap == "masks":
         left = _scores_by_masks(results, scores, labels, nms=nms, nms_iou=nms_iou)
         left, keep = left.sort(descending=True, stable=True)
-        kept = left >= _LEAST_SCORE if nms == "soft_linear" else left >= 0
+        kept = left >= LEAST_SCORE if nms == "soft_linear" else left >= 0
         keep, left = keep[kept], left[kept]
     elif nms == "soft_linear":
-        keep, left = soft_suppress(boxes.float(), scores, labels, iou=nms_iou, least=_LEAST_SCORE)
+        keep, left = soft_suppress(boxes.float(), scores, labels, iou=nms_iou, least=LEAST_SCORE)
     else:
         keep = _best_of_each(boxes, scores, labels, nms_iou)
         left = scores[keep]
@@ -97,7 +98,7 @@ def _scores_by_masks(
         masks = [results[i]["segmentation"] for i in of_class.tolist()]
         overlaps = torch.from_numpy(mask_utils.iou(masks, masks, [0] * len(masks))).float()
         if nms == "soft_linear":
-            left = decayed(overlaps, scores[of_class], iou=nms_iou, least=_LEAST_SCORE)
+            left = decayed(overlaps, scores[of_class], iou=nms_iou, least=LEAST_SCORE)
             new[of_class] = left
         else:
             new[of_class[_dropped(overlaps, scores[of_class], nms_iou)]] = -1

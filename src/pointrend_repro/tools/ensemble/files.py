@@ -11,15 +11,17 @@ import pycocotools.mask as mask_utils
 
 from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import require_other
+from pointrend_repro.base.files import write_json
 from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.base.json_text import shown
-from pointrend_repro.base.origins import origin_written_last
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.evaluation.instance_results import InstanceResults
 from pointrend_repro.predictions.pooling import Overlap, Result, pool
 from pointrend_repro.settings.at_test import Nms
+from pointrend_repro.tools.ensemble.output import forgetting
+from pointrend_repro.tools.ensemble.runs import all_whole
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,7 @@ class PoolSettings:
             raise UserError(f"detections: {self.detections_per_image} is below 1")
 
 
-def write_ensemble(
-    members: Sequence[InstanceResults], settings: PoolSettings, output: Path
-) -> None:
+def write_ensemble(members: Sequence[InstanceResults], settings: PoolSettings, output: Path) -> int:
     """Write what is left of all members' predictions, and a record of how beside it.
 
     Only one image's predictions are in memory, and some bytes for each of all others. Images come
@@ -64,27 +64,38 @@ def write_ensemble(
     has are taken as they are; only its score is another. Boxes are left out if not all files have
     them: COCO's tools would sort some masks into sizes by boxes and others by their own area.
 
+    Args:
+        output: that `require_output` has let pass.
+
+    Returns:
+        How many predictions are left.
+
     Raises:
-        UserError: the output is one of the inputs, a score is below 0, or a mask is broken.
+        UserError: a score is below 0, or a mask is broken; an older output is then as it was.
     """
     paths = [member.path for member in members]
-    require_other(output, paths)
     told = asdict(settings) | {"files": [str(path) for path in paths]}
     finish = start_record(settings=told, seed=None, device=f"cpu ({cpu_name()})")
     inputs = [content_digest(path) for path in paths]
+    left = 0
 
-    def record(made: str) -> dict[str, Any]:
-        return {"predict": finish() | {"input_digests": inputs, "output_digest": made}}
+    def counted() -> Iterator[Result]:
+        nonlocal left
+        for entry in _pooled(members, settings):
+            left += 1
+            yield entry
 
-    with origin_written_last(output, record):
-        write_json_list(output, _pooled(members, settings))
+    write_json_list(output, forgetting(counted(), output))
+    made = {"input_digests": inputs, "output_digest": content_digest(output)}
+    write_json(origin_path(output), {"predict": finish() | made})
+    return left
 
 
 def _pooled(members: Sequence[InstanceResults], settings: PoolSettings) -> Iterator[Result]:
     image_ids = sorted(set(itertools.chain(*(member.image.values for member in members))))
     with_boxes = all(member.has_boxes for member in members if len(member))
     for image_id in image_ids:
-        found = [_checked(member, image_id, settings) for member in members]
+        found = [_checked(member, image_id) for member in members]
         for entry in pool(
             found,
             settings.weights,
@@ -96,22 +107,22 @@ def _pooled(members: Sequence[InstanceResults], settings: PoolSettings) -> Itera
             yield entry if with_boxes else {k: v for k, v in entry.items() if k != "bbox"}
 
 
-def _checked(member: InstanceResults, image_id: Any, settings: PoolSettings) -> list[Result]:
+def _checked(member: InstanceResults, image_id: Any) -> list[Result]:
     found: list[Result] = member.of_images([image_id])
+    where = f"{member.path}: a prediction in image {image_id}"
     for entry in found:
         if entry["score"] < 0:
             raise UserError(
-                f"{member.path}: a prediction in image {image_id} has score "
-                f"{shown(entry['score'])}; scores that are weighted must be at least 0"
+                f"{where} has score {shown(entry['score'])}; scores that are weighted must be at "
+                "least 0"
             )
-        if settings.overlap == "masks" or "bbox" not in entry:
-            entry.setdefault("bbox", _box(entry["segmentation"], member.path, image_id))
+    masks = [entry["segmentation"] for entry in found if "segmentation" in entry]
+    if masks and not all_whole(masks):
+        for mask in masks:
+            problem = segmentation_problem(mask, tuple(mask["size"]))
+            if problem:
+                raise UserError(f"{where} {problem}")
+    for entry in found:
+        if "bbox" not in entry:
+            entry["bbox"] = [float(value) for value in mask_utils.toBbox(entry["segmentation"])]
     return found
-
-
-def _box(segmentation: dict[str, Any], path: Path, image_id: Any) -> list[float]:
-    """Return the box of a mask, whose runs are checked: pycocotools reads any without a check."""
-    problem = segmentation_problem(segmentation, tuple(segmentation["size"]))
-    if problem:
-        raise UserError(f"{path}: a prediction in image {image_id} {problem}")
-    return [float(value) for value in mask_utils.toBbox(segmentation)]

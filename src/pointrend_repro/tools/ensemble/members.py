@@ -28,7 +28,7 @@ def read_members(paths: Sequence[Path], annotations: Path | None) -> list[Instan
         UserError: a file is faulty, or cannot be of the same images and classes as the others.
     """
     for path in paths:
-        if origin_path(path).is_file():
+        if path.is_file() and origin_path(path).is_file():
             require_as_recorded(path, "predict")
     members = [index_results(path) for path in paths]
     if annotations is not None:
