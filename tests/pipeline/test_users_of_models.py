@@ -23,6 +23,7 @@ from pointrend_repro.predictions.instances import detect
 from pointrend_repro.reporting.verifying import verify as look_at_all
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.tools.export.choosing import Asked
 from pointrend_repro.tools.export.writing import export_model
 from small_experiment import DATASET, PRESET, VARIANT
 
@@ -80,9 +81,7 @@ def test_the_figures_command_moves_it_aside(run: Run) -> None:
 USES: dict[str, Callable[[Path, Path], object]] = {
     "load_model": lambda model, _: load_model("pointrend_r50_fpn_coco", model),
     "convert": lambda model, out: convert(model, out / "m.pkl", "pointrend_r50_fpn_coco"),
-    "export": lambda model, out: export_model(
-        str(model), None, "pt2", out / "m.pt2", InferenceSettings()
-    ),
+    "export": lambda model, out: export_model(str(model), None, "pt2", out / "m.pt2", Asked()),
 }
 
 

@@ -22,6 +22,7 @@ from pointrend_repro.predictions.mask_proposals import propose
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
 from pointrend_repro.settings.semantic import SemanticInferenceSettings
+from pointrend_repro.tools.export.choosing import Asked
 from pointrend_repro.tools.export.writing import export_model
 from small_experiment import small_settings
 
@@ -104,6 +105,5 @@ def test_who_cannot_do_it_says_so(tmp_path: Path) -> None:
             None,
             "torchscript",
             tmp_path / "out",
-            InferenceSettings(),
-            asked={"precision": "bf16"},
+            Asked(test={"precision": "bf16"}),
         )

@@ -15,9 +15,12 @@ import torch
 import torchvision  # noqa: F401  its operators are in the graphs
 from PIL import ExifTags, Image
 from torch import Tensor, nn
+from torchvision.ops import FrozenBatchNorm2d
+from typer.testing import CliRunner
 
-from pointrend_repro import cli
+from pointrend_repro import cli, load_model
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.examples import inference_image
 from pointrend_repro.data.images import read_image
@@ -28,8 +31,14 @@ from pointrend_repro.modeling.heat_maps import keypoints_of_maps
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
+from pointrend_repro.tools.export.choosing import Asked, inference_of_graph
 from pointrend_repro.tools.export.formats import Format, write_graph
-from pointrend_repro.tools.export.graph import DetectorGraph, padded_image
+from pointrend_repro.tools.export.graph import (
+    EXACT_FROM_PX,
+    DetectorGraph,
+    padded_image,
+    pyramid_of,
+)
 from pointrend_repro.tools.export.writing import describe
 from small_experiment import OVERRIDES
 
@@ -46,16 +55,25 @@ ON_LEVELS = {"levels": ["p2", "p3", "p4", "p5", "p6"], "coarse_layers": 3, "poin
 
 
 def small_model(
-    head: str, num_keypoints: int = 0, *, of_report: bool = False, **detector: object
+    head: str,
+    num_keypoints: int = 0,
+    *,
+    of_report: bool = False,
+    norm: str = "gn",
+    coarse_resolution: int = 7,
+    **detector: object,
 ) -> MaskRCNN:
     """A narrow detector with random weights that find a few objects."""
     torch.manual_seed(0)
     small = OVERRIDES["model"]
     values = small | {"mask_head": {"kind": head, **OVERRIDES["mask_head"].get(head, {})}}
     values["detector"] = small["detector"] | {"detections_per_image": 20, "score_threshold": 0.6}
+    values["backbone"] = small["backbone"] | {"norm": norm}
+    if head == "pointrend":
+        values["mask_head"] |= {"coarse_resolution": coarse_resolution}
     if of_report:
         values["mask_head"] |= ON_LEVELS
-        values["backbone"] = small["backbone"] | {"balancing_blocks": 2}
+        values["backbone"] |= {"balancing_blocks": 2}
         values["detector"] |= {"class_agnostic_boxes": True, "box_head_layers": 3}
     values["detector"] |= detector
     if num_keypoints:
@@ -263,12 +281,91 @@ def test_the_command_writes_the_graph_and_its_description(
         "max_long_edge_px": 256,
         "multiple_of_px": 32,
         "min_side_px": 96,
+        "exact_from_px": 65,
         "max_side_px": 4096,
     }
+    assert described["mask_side"] == 28
     assert described["categories"] == [{"id": k, "name": name} for k, name in CATEGORIES]
     assert set(described["outputs"]) == {"boxes", "scores", "labels", "mask_logits"}
     assert described["command"].endswith("--output " + str(graph))
     torch.jit.load(graph)
+
+
+def export(*words: object) -> str:
+    """Export as TorchScript; return what is printed, or the one line of an error."""
+    done = CliRunner().invoke(cli.app, ["export", *map(str, words), "--format", "torchscript"])
+    if done.exit_code:
+        assert isinstance(done.exception, UserError), done.output
+        assert len(str(done.exception).splitlines()) == 1
+        return f"error: {done.exception}"
+    return done.output
+
+
+@pytest.mark.parametrize("coarse", [6, 14])
+def test_a_graph_s_masks_are_those_of_load_model(tmp_path: Path, coarse: int) -> None:
+    model, graph = small_model("pointrend", coarse_resolution=coarse), tmp_path / "model.ts"
+    trained = tmp_path / "model.safetensors"
+    save_model(trained, SavedModel(model, INPUT, CATEGORIES))
+    saved = load_model(trained)
+    assert saved.inference == inference_of_graph(None, saved.saved, Asked())
+    assert "double from step to step; give one of" in export(
+        trained, "--output", graph, "--output-resolution", 5 * coarse
+    )
+    asked = ("--output-resolution", 2 * coarse, "--points-per-step", 9)
+    export(trained, "--output", graph, *asked)
+    described = json.loads((tmp_path / "model.ts.json").read_text())
+    assert described["mask_side"] == 2 * coarse
+    assert described["settings"]["points_per_step"] == 9
+
+
+def test_a_known_model_is_exported_as_load_model_tests_it() -> None:
+    for name in ("mask_rcnn_r50_c4_coco", "pointrend_r50_fpn_coco", "solov2_light_r50_fpn_coco"):
+        known = known_model(name)
+        saved = SavedModel(small_model("pointrend"), known.input, known.categories)
+        assert inference_of_graph(name, saved, Asked()) == known.inference
+
+
+@pytest.mark.parametrize("key", ["short_edge_px", "max_long_edge_px"])
+def test_sides_that_no_graph_takes_are_refused(tmp_path: Path, key: str) -> None:
+    trained = tmp_path / "model.safetensors"
+    save_model(trained, SavedModel(small_model("4conv"), INPUT, CATEGORIES))
+    words = (trained, "--output", tmp_path / "m.ts", "--test")
+    told = export(*words, f"{key}=4097")
+    assert f"--test: {key} is 4097, but a graph takes sides of at most 4096 pixels" in told
+    assert not (tmp_path / "m.ts").exists()
+    export(*words, f"{key}=4096")
+
+
+def test_another_s_json_is_not_replaced(tmp_path: Path) -> None:
+    trained, other = tmp_path / "model.safetensors", tmp_path / "net.json"
+    save_model(trained, SavedModel(small_model("4conv"), INPUT, CATEGORIES))
+    other.write_text('{"mine": 1}')
+    told = export(trained, "--output", tmp_path / "net")
+    assert "net.json: exists, and is no file of a graph's description" in told
+    assert other.read_text() == '{"mine": 1}'
+    assert not (tmp_path / "net").exists()
+    other.unlink()
+    for _ in range(2):  # its own is replaced
+        export(trained, "--output", tmp_path / "net")
+    assert json.loads(other.read_text())["format"] == "torchscript"
+
+
+@pytest.mark.parametrize(("side", "is_exact"), [(64, False), (65, True)])
+@pytest.mark.parametrize("norm", ["gn", "bn"])
+def test_from_which_side_numbers_are_the_model_s(norm: str, side: int, is_exact: bool) -> None:
+    model = small_model("none", norm=norm)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d | FrozenBatchNorm2d):
+            nn.init.normal_(module.bias, std=0.3)
+    generator = torch.Generator().manual_seed(0)
+    image = 255 * torch.rand(3, side, 130, generator=generator)
+    assert is_exact == (side >= EXACT_FROM_PX)
+    with torch.no_grad():
+        wanted = model.backbone([image])["p2"]
+        got = pyramid_of(model.backbone, *padded_image(image))["p2"]
+    rows = wanted.shape[2]
+    off = (got[:, :, :rows] - wanted).abs().max() / wanted.abs().max()
+    assert off < 1e-4 if is_exact else off > 1e-2
 
 
 def test_what_cannot_be_exported_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

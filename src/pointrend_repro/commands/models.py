@@ -87,19 +87,21 @@ def export(
     head: Annotated[
         str | None, typer.Option(help="your own head, module:Class, if the model has one")
     ] = None,
-    output_resolution: Annotated[int, typer.Option(min=1, help="side of PointRend's masks")] = 224,
-    points_per_step: Annotated[int, typer.Option(min=1, help="PointRend's N")] = 784,
+    output_resolution: Annotated[
+        int | None,
+        typer.Option(min=1, help="side of PointRend's masks; else 32 times its coarse ones'"),
+    ] = None,
+    points_per_step: Annotated[
+        int | None, typer.Option(min=1, help="PointRend's N; else 784")
+    ] = None,
     threads: Threads = 1,
     test: AtTest = None,
 ) -> None:
     """Write a detector as a graph that runs without this package."""
-    asked = read_at_test(test)
+    test_with = read_at_test(test)
     prepare_device(Device.cpu, threads, needs_gpu=False)
-    from pointrend_repro.settings.instances import InferenceSettings
+    from pointrend_repro.tools.export.choosing import Asked
     from pointrend_repro.tools.export.writing import export_model
 
-    settings = InferenceSettings(
-        output_resolution=output_resolution, points_per_step=points_per_step
-    )
-    description = export_model(model, weights, form.value, output, settings, head=head, asked=asked)
-    tell_written(output, description)
+    asked = Asked(output_resolution, points_per_step, test_with)
+    tell_written(output, export_model(model, weights, form.value, output, asked, head=head))

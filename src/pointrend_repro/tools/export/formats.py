@@ -35,6 +35,8 @@ _SUFFIXES: dict[str, Format] = {
 }
 _OF_WEIGHTS = (".safetensors", ".pkl", ".pth")
 _TALKATIVE = ("onnxscript", "onnx_ir", "torch.onnx")
+# Larger ones would lay objects of one class on those of another (`modeling.boxes`), and only
+# torch.export writes the limit into its graph.
 MAX_SIDE_PX = 4096
 
 
@@ -87,7 +89,7 @@ def _write_pt2(graph: Graph, path: Path) -> None:
 
 
 def _write_torchscript(graph: Graph, path: Path) -> None:
-    traced = torch.jit.trace(graph, _example(), check_trace=False)
+    traced = torch.jit.trace(graph, example_inputs(), check_trace=False)
     traced.save(str(path))
 
 
@@ -130,10 +132,11 @@ def _exported(graph: Graph) -> torch.export.ExportedProgram:
     )
     sizes = {1: SIZE_DIVISOR * height, 2: SIZE_DIVISOR * width}
     return torch.export.export(
-        graph, _example(), dynamic_shapes={"image": sizes, "size": None}, strict=False
+        graph, example_inputs(), dynamic_shapes={"image": sizes, "size": None}, strict=False
     )
 
 
-def _example() -> tuple[Tensor, Tensor]:
+def example_inputs() -> tuple[Tensor, Tensor]:
+    """Return an image that a graph can be traced with: noise, so that it holds some objects."""
     generator = torch.Generator().manual_seed(0)
     return padded_image(255 * torch.rand(3, 250, 330, generator=generator))

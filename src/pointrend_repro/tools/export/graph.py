@@ -11,6 +11,9 @@ from pointrend_repro.settings.instances import InferenceSettings
 SIZE_DIVISOR = STRIDES["p5"]
 # torch.export treats a map of one cell as a special case; p6 has 64 pixels per cell.
 MIN_SIDE_PX = 3 * SIZE_DIVISOR
+# Smaller sides are padded further than a model pads them. Only the image is zero there: the shifts
+# of normalisation layers fill the maps, while beyond its own padding a model has zeros in each map.
+EXACT_FROM_PX = MIN_SIDE_PX - SIZE_DIVISOR + 1
 INPUTS = ["image", "size"]
 
 

@@ -1,0 +1,89 @@
+"""How an exported model predicts: as `load_model` does, but for what is asked for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.known_models import known_model
+from pointrend_repro.checkpoints.saved_models import SavedModel
+from pointrend_repro.config.reading import with_test
+from pointrend_repro.modeling.points import subdivision_steps
+from pointrend_repro.predictions.by_default import default_inference
+from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
+from pointrend_repro.settings.heads import PointRendHeadSettings
+from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings
+from pointrend_repro.tools.export.formats import MAX_SIDE_PX
+
+# How many sides of masks a message names: up to 64 times the coarse one's.
+_NAMED_DOUBLINGS = 6
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a graph is to do otherwise than the model by default. None: the same.
+
+    Attributes:
+        output_resolution: side M of PointRend's masks.
+        points_per_step: PointRend's N.
+        test: under the keys of `test` in an inference setting.
+    """
+
+    output_resolution: int | None = None
+    points_per_step: int | None = None
+    test: Mapping[str, Any] | None = None
+
+
+def inference_of_graph(name: str | None, saved: SavedModel, asked: Asked) -> AnyInferenceSettings:
+    """Return how a graph predicts.
+
+    Args:
+        name: of a known model, which may have settings of its own; None for a model's file.
+
+    Raises:
+        UserError: the model cannot predict in this way, or a graph cannot.
+    """
+    test = asked.test or {}
+    if test.get("precision", "fp32") != "fp32":
+        raise UserError(
+            "--test: precision: an exported model is written in fp32; what runs it may convert it"
+        )
+    settings = default_inference(saved) if name is None else known_model(name).inference
+    masks = {
+        key: value
+        for key in ("output_resolution", "points_per_step")
+        if (value := getattr(asked, key)) is not None
+    }
+    if not isinstance(settings, InferenceSettings):
+        masks = {}  # SOLOv2 renders none
+    settings = with_test(settings.model_copy(update=masks), test, where="--test")
+    _require_doublings(saved, settings)
+    _require_size(saved, settings.test)
+    return settings
+
+
+def _require_doublings(saved: SavedModel, settings: AnyInferenceSettings) -> None:
+    head = getattr(saved.model.settings, "mask_head", None)
+    if not (isinstance(head, PointRendHeadSettings) and isinstance(settings, InferenceSettings)):
+        return
+    coarse, side = head.coarse_resolution, settings.output_resolution
+    try:
+        subdivision_steps(coarse, side, settings.points_per_step)
+    except ValueError:
+        sides = ", ".join(str(coarse * 2**k) for k in range(_NAMED_DOUBLINGS + 1))
+        raise UserError(
+            f"--output-resolution {side}: this model's masks begin with {coarse}x{coarse} and "
+            f"double from step to step; give one of {sides}"
+        ) from None
+
+
+def _require_size(saved: SavedModel, test: SizeAtTest) -> None:
+    size = input_at_test(saved.input, test)
+    sides = {"short_edge_px": size.test_short_edge_px, "max_long_edge_px": size.max_long_edge_px}
+    for key, side in sides.items():
+        if side > MAX_SIDE_PX:
+            raise UserError(
+                f"--test: {key} is {side}, but a graph takes sides of at most {MAX_SIDE_PX} pixels "
+                f"(docs/export.md); give {key}={MAX_SIDE_PX} or less"
+            )
