@@ -9,19 +9,21 @@ from hypothesis import strategies as st
 from pycocotools import mask as mask_utils
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.evaluation import evaluate_predictions
 
-HEIGHT, WIDTH = 60, 80  # the diagonal is 100 pixels, so boundaries are 2 pixels thick
-THICKNESS_PX = 2
+HEIGHT, WIDTH = 60, 80  # the diagonal is 100 pixels
+# 2 % of it, and 0.5 %, or the one pixel that is the least.
+THICKNESS_PX = {"boundary_ap": 2, "boundary_ap_cityscapes": 1}
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 
 
-def boundary(mask):
+def boundary(mask, thickness):
     """The pixels that are not further than the thickness from a pixel outside the mask."""
-    padded = np.pad(mask, THICKNESS_PX)  # beyond the image is outside
+    padded = np.pad(mask, thickness)  # beyond the image is outside
     inner = np.ones_like(mask)
-    for dy in range(2 * THICKNESS_PX + 1):
-        for dx in range(2 * THICKNESS_PX + 1):
+    for dy in range(2 * thickness + 1):
+        for dx in range(2 * thickness + 1):
             inner &= padded[dy : dy + HEIGHT, dx : dx + WIDTH]
     return mask & ~inner
 
@@ -30,8 +32,8 @@ def iou(a, b):
     return (a & b).sum() / (a | b).sum()
 
 
-def boundary_iou(a, b):
-    return min(iou(a, b), iou(boundary(a), boundary(b)))
+def boundary_iou(a, b, thickness):
+    return min(iou(a, b), iou(boundary(a, thickness), boundary(b, thickness)))
 
 
 def rle(mask):
@@ -77,6 +79,7 @@ def test_the_truth_itself_scores_100(tmp_path):
     assert scores["AP75"] == pytest.approx(100)
 
 
+@pytest.mark.parametrize("metric", THICKNESS_PX)
 @settings(max_examples=40, deadline=None)
 @given(
     x0=st.integers(0, 60),
@@ -87,14 +90,14 @@ def test_the_truth_itself_scores_100(tmp_path):
     grow=st.tuples(st.integers(-3, 3), st.integers(-3, 3)),
 )
 def test_one_object_matches_up_to_its_boundary_iou(
-    tmp_path_factory, x0, y0, width, height, shift, grow
+    tmp_path_factory, metric, x0, y0, width, height, shift, grow
 ):
     truth = rectangle(x0, y0, width, height)
     found = rectangle(x0 + shift[0], y0 + shift[1], width + grow[0], height + grow[1])
-    overlap = boundary_iou(truth, found)
+    overlap = boundary_iou(truth, found, THICKNESS_PX[metric])
     files = write(tmp_path_factory.mktemp("boundary"), [truth], [found])
     expected = 100 * np.mean(overlap >= THRESHOLDS)
-    assert evaluate_predictions("boundary_ap", *files)["AP"] == pytest.approx(expected)
+    assert evaluate_predictions(metric, *files)["AP"] == pytest.approx(expected)
 
 
 def test_a_blurred_boundary_costs_more_than_in_mask_ap(tmp_path):
@@ -102,6 +105,19 @@ def test_a_blurred_boundary_costs_more_than_in_mask_ap(tmp_path):
     files = write(tmp_path, [truth], [rounder])
     boundary_ap = evaluate_predictions("boundary_ap", *files)["AP"]
     assert boundary_ap < evaluate_predictions("coco_ap", *files)["AP"]
+
+
+def test_the_thinner_a_boundary_the_more_a_shift_costs(tmp_path):
+    files = write(tmp_path, [rectangle(10, 10, 40, 40)], [rectangle(11, 10, 40, 40)])
+    metrics = ("boundary_ap_cityscapes", "boundary_ap", "coco_ap")
+    thin, thick, whole = (evaluate_predictions(metric, *files)["AP"] for metric in metrics)
+    assert thin < thick < whole
+
+
+def test_the_thickness_goes_into_records_and_the_thin_one_is_for_streets():
+    thick, thin = METRICS.find("boundary_ap"), METRICS.find("boundary_ap_cityscapes")
+    assert (thick.settings, thick.layouts) == ({"dilation_ratio": 0.02}, ("coco", "cityscapes"))
+    assert (thin.settings, thin.layouts) == ({"dilation_ratio": 0.005}, ("cityscapes",))
 
 
 def test_no_predictions_score_zero_and_no_objects_score_nothing(tmp_path):

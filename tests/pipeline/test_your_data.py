@@ -222,8 +222,8 @@ def test_columns_are_the_data_sets_metrics(config_dir: Path, tmp_path: Path) -> 
     assert list(grid.tables["mine"].columns) == ["boundary_ap"]
     assert len(grid.evaluations) == 7
     grid = grid_of(config_dir, tmp_path, layout="cityscapes")
-    assert list(grid.tables["mine"].columns)[-1] == "cityscapes_ap"
-    assert len(grid.evaluations) == 21
+    assert list(grid.tables["mine"].columns)[-2:] == ["boundary_ap_cityscapes", "cityscapes_ap"]
+    assert len(grid.evaluations) == 28
 
 
 def test_fine_tuning_from_a_file_of_detectron2s(
@@ -318,7 +318,8 @@ def test_plans_of_both_layouts(copy: WorkingCopy, run: Run, coco_builder: Builde
 def test_plan_of_streets(copy: WorkingCopy, run: Run, surveyed: Survey) -> None:
     where = ("--config-dir", copy.folder / "config")
     assert run("data", "check", surveyed.root, "--write", *where)[0] == 0
-    more = {"evaluate_boundary_ap_cityscapes_ap_coco_ap": 7, "prepare_cityscapes": 1}
+    metrics = "boundary_ap_boundary_ap_cityscapes_cityscapes_ap_coco_ap"
+    more = {f"evaluate_{metrics}": 7, "prepare_cityscapes": 1}
     jobs = copy.plan("--config", "preset=mine")
     assert jobs == TABLE | more | {"fetch_data": 1}  # ImageNet's weights
 

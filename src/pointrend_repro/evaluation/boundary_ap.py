@@ -1,23 +1,29 @@
 """Boundary AP (2103.16562), which makes COCO's AP sensitive to boundaries, by faster-coco-eval.
 
 The IoU of a pair is the smaller of the masks' IoU and of their boundaries' IoU; a boundary is what
-an erosion by d pixels removes from a mask, with d 2 % of the image's diagonal. The paper does not
-report this metric; the field has since used it to measure what the paper improves.
+an erosion by d pixels removes from a mask, with d 2 % of the image's diagonal, or 0.5 % for
+Cityscapes. The paper does not report this metric; the field has since used it to measure what the
+paper improves.
 
 The authors' own tool (bowenc0221/boundary-iou-api), pycocotools with another IoU, is not in the
 package index. So this IoU is faster-coco-eval's, which the tests check against a plain
 implementation, and pycocotools matches by it. The numbers are faster-coco-eval's own, but its
 matches cannot be read, and resampling needs them.
+
+For Cityscapes, only the ratio is that of the authors' tool: the tool takes Cityscapes' AP, and this
+remains COCO's.
 """
 
 import contextlib
 import io
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pycocotools.cocoeval import COCOeval
 
+from pointrend_repro.declarations.boundary_ratios import CITYSCAPES_RATIO, COCO_RATIO
 from pointrend_repro.evaluation.coco_ap import (
     STATS,
     coco_index,
@@ -33,9 +39,6 @@ from pointrend_repro.evaluation.official_files import Entry
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
-
-# Of the image's diagonal: the authors' value for COCO and LVIS.
-_DILATION_RATIO = 0.02
 
 
 def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -55,22 +58,30 @@ def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
     return score_boundary_ap(ground_truth, predictions, ReadOnce()).values
 
 
-def score_boundary_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `boundary_ap` does, and also return the matches of masks."""
+def _score(ground_truth: Path, predictions: Path, once: ReadOnce, *, ratio: float) -> Scored:
+    """Score as `boundary_ap` does, and also return the matches of masks.
+
+    Args:
+        ratio: how thick a boundary is, as a share of the image's diagonal.
+    """
     truth, results = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        table = _matches(truth, results)
+        table = _matches(truth, results, ratio)
     _log.debug("faster-coco-eval and pycocotools: %s", printed.getvalue())
     return Scored(dict(zip(STATS, coco_stats(truth, table, "segm"), strict=True)), table)
 
 
-def _matches(truth: Truth, results: InstanceResults) -> MatchTable:
+score_boundary_ap = partial(_score, ratio=COCO_RATIO)
+score_boundary_ap_cityscapes = partial(_score, ratio=CITYSCAPES_RATIO)
+
+
+def _matches(truth: Truth, results: InstanceResults, ratio: float) -> MatchTable:
     """Let pycocotools match detections to objects by their boundary IoU, block by block."""
     table = match_table(truth)
     for image_ids, found in blocks(truth.image_ids, results):
         content = truth.of_images(image_ids)
-        overlaps = _overlaps(content, without("bbox", found))
+        overlaps = _overlaps(content, without("bbox", found), ratio)
         index = coco_index(content)
         # As `bbox`: for `segm` COCOeval would also encode the masks, which are compared above.
         evaluation = COCOeval(index, loaded(index, without("bbox", found)), "bbox")
@@ -82,7 +93,9 @@ def _matches(truth: Truth, results: InstanceResults) -> MatchTable:
     return table
 
 
-def _overlaps(content: dict[str, Any], masks: list[Entry]) -> dict[tuple[int, int], Any]:
+def _overlaps(
+    content: dict[str, Any], masks: list[Entry], ratio: float
+) -> dict[tuple[int, int], Any]:
     """Return the boundary IoU of each image and category, by faster-coco-eval.
 
     They are arrays (detections, objects) with detections by falling score, or lists without any.
@@ -94,7 +107,7 @@ def _overlaps(content: dict[str, Any], masks: list[Entry]) -> dict[tuple[int, in
         index,
         index.loadRes(masks) if masks else COCO({**content, "annotations": []}),
         iouType="boundary",
-        boundary_dilation_ratio=_DILATION_RATIO,
+        boundary_dilation_ratio=ratio,
         boundary_cpu_count=1,
     )
     evaluation.evaluate()
