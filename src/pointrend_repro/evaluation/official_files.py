@@ -1,6 +1,7 @@
 """Reads the two input files of a COCO or LVIS scorer, with errors that name the entry.
 
-The scorers themselves react to a faulty entry with a KeyError, or with a meaningless number.
+The scorers themselves react to a faulty entry with a KeyError or an IndexError, or with a
+meaningless number.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import is_finite, shown
 from pointrend_repro.base.long_list import LongList, read_with_long_list
+from pointrend_repro.data.coco_checks import segmentation_problem
 
 Entry = dict[str, Any]
 
@@ -25,7 +27,7 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
         The file's content; `annotations` stay in the file.
 
     Raises:
-        UserError: the file cannot be read, or a list or key is missing.
+        UserError: the file cannot be read, a list or key is missing, or a mask cannot be drawn.
     """
     content: dict[str, Any] = read_with_long_list(path, "annotations", allow_nan=True)
     require_entries(content, path, required)
@@ -35,13 +37,18 @@ def read_ground_truth(path: Path, required: Mapping[str, tuple[str, ...]]) -> di
 def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, ...]]) -> None:
     """Require keys of the entries of annotations; arguments as for `read_ground_truth`.
 
+    Masks are checked if they are required; the sizes of images then have to be there.
+
     Raises:
-        UserError: a list or key is missing.
+        UserError: a list or key is missing, or a mask cannot be drawn.
     """
     for name, keys in required.items():
         entries = content.get(name) if isinstance(content, dict) else None
         if not isinstance(entries, list | LongList):
             raise UserError(f"{path}: has no list {name!r}; give the official annotations")
+        with_masks = "segmentation" in keys
+        images = content["images"] if with_masks else ()
+        sizes = {image["id"]: (image["height"], image["width"]) for image in images}
         for index, entry in enumerate(entries):
             where = f"{path}: {name}[{index}]"
             _require_keys(entry, keys, where)
@@ -50,6 +57,16 @@ def require_entries(content: Any, path: Path, required: Mapping[str, tuple[str, 
                 raise UserError(
                     f"{where}: area is {shown(entry['area'])}; write the pixels of the mask"
                 )
+            if with_masks:
+                _require_mask(entry, sizes, where)
+
+
+def _require_mask(entry: Entry, sizes: Mapping[int, tuple[int, int]], where: str) -> None:
+    """Refuse an object's mask that scorers cannot draw; no scorer reads those of other images."""
+    size = sizes.get(entry["image_id"])
+    problem = None if size is None else segmentation_problem(entry["segmentation"], size)
+    if problem is not None:
+        raise UserError(f"{where}: {problem}")
 
 
 def require_prediction(entry: Any, path: Path, index: int) -> None:

@@ -1,0 +1,68 @@
+"""Annotations whose masks cannot be drawn are refused, by all metrics of masks alike."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.evaluation import evaluate_predictions
+
+Builder = Callable[..., Path]
+
+OF_MASKS = (
+    *("coco_ap", "coco_ar", "boundary_ap", "boundary_ap_cityscapes"),
+    *("future3d_ap", "lvis_ap_star", "proposal_recall"),
+)
+FAULTS: dict[str, tuple[Any, str]] = {
+    "nothing": ([], "has a segmentation that is neither polygons nor RLE"),
+    "null": (None, "has a segmentation that is neither polygons nor RLE"),
+    "an empty polygon": ([[]], "has a polygon of fewer than 3 points"),
+    "a line, which pycocotools takes for a box": ([[1, 2, 3, 4]], "fewer than 3 points"),
+    "words": ([["a", "b", "c", "d", "e", "f"]], "has a polygon that is not a list of finite"),
+    "of another size": ({"size": [9, 9], "counts": [81]}, "has an RLE of size"),
+    "too short": ({"size": [48, 64], "counts": [5]}, "has an RLE of 5 pixels"),
+}
+
+
+def files(builder: Builder, segmentation: Any) -> tuple[Path, Path]:
+    """Annotations for LVIS's tool and COCO's, whose second object is faulty, and no detections."""
+    truth = builder(val_images=2) / "annotations/instances_val2017.json"
+    content = json.loads(truth.read_text())
+    for image in content["images"]:
+        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    for category in content["categories"]:
+        category |= {"synset": "person.n.01", "frequency": "f"}
+    content["annotations"][1]["segmentation"] = segmentation
+    truth.write_text(json.dumps(content))
+    found = truth.with_name("found.json")
+    found.write_text("[]")
+    return truth, found
+
+
+@pytest.mark.parametrize("metric", OF_MASKS)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_object_is_named(coco_builder: Builder, metric: str, fault: str) -> None:
+    segmentation, message = FAULTS[fault]
+    truth, found = files(coco_builder, segmentation)
+    if metric == "proposal_recall":  # compares masks where predictions have them
+        found.write_text(json.dumps([a_detection(truth)]))
+    with pytest.raises(UserError, match=rf"val2017\.json: annotations\[1\]: .*{message}"):
+        evaluate_predictions(metric, truth, found)
+
+
+def a_detection(truth: Path) -> dict[str, Any]:
+    (image, *_) = json.loads(truth.read_text())["images"]
+    from pycocotools import mask as mask_utils
+
+    rle = mask_utils.frPyObjects([[1, 1, 9, 1, 9, 9]], image["height"], image["width"])[0]
+    mask = {"size": rle["size"], "counts": rle["counts"].decode()}
+    return {"image_id": image["id"], "category_id": 3, "score": 0.5, "segmentation": mask}
+
+
+@pytest.mark.parametrize("metric", ["coco_box_ap", "coco_box_ar"])
+def test_a_metric_of_boxes_needs_no_masks(coco_builder: Builder, metric: str) -> None:
+    truth, found = files(coco_builder, [])
+    assert 0 in evaluate_predictions(metric, truth, found).values()
