@@ -3,9 +3,10 @@
 import colorsys
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.keypoints import Pair
@@ -64,10 +65,12 @@ def draw_instances(
     drawn = image.astype(np.float32)
     shown = np.flatnonzero(instances.scores >= score_threshold)
     for k in shown[::-1]:
-        mask, colour = _region(instances, k, image), np.array(_colour(int(k)), dtype=np.float32)
+        whole, colour = _region(instances, k, image), np.array(_colour(int(k)), dtype=np.float32)
+        box = _box(whole)
+        mask, part = whole[box], drawn[box]
         if instances.masks is not None:
-            drawn[mask] = (1 - _TINT) * drawn[mask] + _TINT * colour
-        drawn[_outline(mask, _line_width(image))] = colour
+            part[mask] = (1 - _TINT) * part[mask] + _TINT * colour
+        part[_outline(mask, _line_width(image))] = colour
     picture = Image.fromarray(drawn.round().astype(np.uint8))
     if instances.keypoints is not None:
         for k in shown[::-1]:
@@ -112,11 +115,24 @@ def _line_width(image: NDArray[np.uint8]) -> int:
     return max(1, round(min(image.shape[:2]) / 400))
 
 
+def _box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the rows and columns that hold all of a mask: most are far smaller than a picture."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return slice(0), slice(0)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 def _outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
-    """Return the mask's own pixels that are at most `width` from its outside."""
-    padded = Image.fromarray(np.pad(mask, width).astype(np.uint8) * 255)
-    inner = np.array(padded.filter(ImageFilter.MinFilter(2 * width + 1))) > 0
-    return mask & ~inner[width:-width, width:-width]
+    """Return the mask's own pixels that are at most `width` from its outside.
+
+    What lies around the array (H, W) is outside.
+    """
+    if not mask.size:  # OpenCV takes no empty images
+        return mask
+    square = np.ones((2 * width + 1, 2 * width + 1), dtype=np.uint8)
+    inner = cv2.erode(mask.astype(np.uint8), square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return mask & (inner == 0)
 
 
 def _skeleton(
