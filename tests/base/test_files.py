@@ -52,6 +52,16 @@ def test_file_appears_whole_with_its_folder(tmp_path: Path) -> None:
     assert names(path.parent) == ["text"]
 
 
+@pytest.mark.parametrize("letter", ["a", "\u65e5"])
+def test_names_as_long_as_a_disk_allows(tmp_path: Path, letter: str) -> None:
+    name = letter * (255 // len(letter.encode()))
+    write_text(tmp_path / name, "file")
+    with atomic_folder(tmp_path / "inside" / name) as part:
+        write_text(part / "text", "x")
+    assert sorted(names(tmp_path)) == sorted([name, "inside"])
+    assert names(tmp_path / "inside") == [name]
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("old", [None, "old"])
 def test_nothing_half_written_is_left(

@@ -14,6 +14,8 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
 
+# Disks take names of 255 bytes, and some that are encrypted 143.
+_MOST_BYTES = 120
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -27,7 +29,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or the file cannot be written.
     """
-    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    part = _part_of(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch(exist_ok=False)
@@ -65,7 +67,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or the folder cannot be written.
     """
-    part = path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
+    part = _part_of(path)
     old = part.with_suffix(".old")
     try:
         with write_errors(path):
@@ -77,6 +79,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     finally:
         for folder in (part, old):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _part_of(path: Path) -> Path:
+    """Return a temporary path beside a path, also where its name is as long as a disk allows."""
+    if (
+        len(os.fsencode(path.name)) > _MOST_BYTES
+    ):  # `remove_leftovers` then does not know it, and need not
+        return path.parent / f".{secrets.token_hex(16)}.part"
+    return path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
 
 
 @contextlib.contextmanager
