@@ -1,12 +1,18 @@
 """Pillow on files from outside: whatever is wrong with one is reported in one line."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, ImageFile
 
 from pointrend_repro.base.errors import UserError
+
+# Pillow warns of half as many pixels as it refuses. Such pictures are read, and there is nothing to
+# warn of. Filters that are put back after each file would, in threads, be put back by the wrong
+# one, and would make Python repeat all other warnings, which it gives once.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 @contextlib.contextmanager
@@ -18,8 +24,8 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
         advice: what to do about it.
 
     Raises:
-        UserError: the file is missing, not an image, damaged, or has more pixels than Pillow
-            accepts (twice `Image.MAX_IMAGE_PIXELS`).
+        UserError: the file is missing, may not be read, is not an image, damaged, or has more
+            pixels than Pillow accepts (twice `Image.MAX_IMAGE_PIXELS`).
     """
     try:
         with Image.open(path) as image:
@@ -31,6 +37,8 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
         raise UserError(
             f"{path}: has more than {most} pixels, which is not read; make it smaller"
         ) from None
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     # Pillow's decoders report broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
     # (AVIF), NotImplementedError (DDS), struct.error and others.
     except Exception as error:
