@@ -78,5 +78,7 @@ def test_what_cannot_be_shown(load: Loader) -> None:
         pr.subdivision(model, PICTURE, (9, 0, 9, 9), 0)
     with pytest.raises(pr.UserError, match="label 2: the model has the classes 0 to 1"):
         pr.subdivision(model, PICTURE, (0, 0, 9, 9), 2)
+    with pytest.raises(pr.UserError, match=r"label 1\.5: the model has the classes 0 to 1"):
+        pr.subdivision(model, PICTURE, (0, 0, 9, 9), 1.5)
     with pytest.raises(pr.UserError, match="must be a uint8 array"):
         pr.subdivision(model, PICTURE / 255, (0, 0, 9, 9), 0)

@@ -88,8 +88,11 @@ class Model:
             The path of a picture and what `predict` finds in it.
 
         Raises:
-            UserError: a picture cannot be read, and there is no `on_error`.
+            UserError: a picture cannot be read, and there is no `on_error`; or `pictures` is a
+                single name.
         """
+        if isinstance(pictures, (str, bytes, Path)):
+            raise UserError("pictures: must be a list of files; put the one file in [ ]")
         for path in map(Path, pictures):
             try:
                 pixels = read_image(path)

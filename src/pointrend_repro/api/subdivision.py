@@ -69,7 +69,7 @@ def subdivision(
     x0, y0, x1, y1 = (float(edge) for edge in box)
     if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height):
         raise UserError(f"box {tuple(box)}: must be xyxy inside the image of {width}x{height} px")
-    if not 0 <= label < len(model.categories):
+    if not isinstance(label, (int, np.integer)) or not 0 <= label < len(model.categories):
         raise UserError(
             f"label {label}: the model has the classes 0 to {len(model.categories) - 1}"
         )
