@@ -1,14 +1,16 @@
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.cityscapes import image_size, read_instance_ids
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.images import read_image, read_picture
 from pointrend_repro.data.label_images import read_label_ids
 
 # EXIF 2.32, tag 274: how to turn the upright picture into the stored one.
@@ -129,10 +131,94 @@ def test_deep_grey_is_refused(tmp_path: Path) -> None:
         read_image(path)
 
 
+def png_of_16_bits(path: Path, pixels: np.ndarray, colour_type: int) -> Path:
+    """A PNG of pixels (H, W, channels) of 16 bits, of which Pillow writes only grey ones."""
+    height, width = pixels.shape[:2]
+    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    return write_png(path, header, zlib.compress(rows))
+
+
+# PNG's numbers for RGB, grey with alpha, and RGB with alpha.
+COLOURS = {"RGB": 2, "LA": 4, "RGBA": 6}
+
+
+@pytest.mark.parametrize("mode", COLOURS)
+@pytest.mark.parametrize("brightest", [4095, 65535])
+def test_a_single_picture_of_16_bits_is_refused(tmp_path: Path, mode: str, brightest: int) -> None:
+    pixels = np.full((2, 3, len(mode)), brightest, np.uint16)
+    path = png_of_16_bits(tmp_path / "a.png", pixels, COLOURS[mode])
+    with pytest.raises(UserError, match=r"a\.png: has more than 8 bits per channel .*; convert it"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("mode", COLOURS)
+def test_a_data_sets_images_of_12_bits_in_16_are_not_black_in_silence(
+    tmp_path: Path, mode: str
+) -> None:
+    for name in ("a.png", "b.png"):
+        pixels = np.full((2, 3, len(mode)), 4095, np.uint16)
+        if mode.endswith("A"):
+            pixels[:, :, -1] = 65535
+        png_of_16_bits(tmp_path / name, pixels, COLOURS[mode])
+    with pytest.warns(UserWarning, match="use at most 12 of their 16 bits.*`.*data mend`") as told:
+        assert read_image(tmp_path / "a.png").max() == 15
+    assert str(told[0].message).startswith(f"{tmp_path}: ")
+    with warnings.catch_warnings(record=True) as again:
+        warnings.simplefilter("default")
+        for name in ("a.png", "b.png"):
+            read_image(tmp_path / name)
+    assert len(again) == 1
+
+
+def tiff_of_planes(path: Path, pixels: np.ndarray) -> Path:
+    """A TIFF of pixels (H, W, 3) of 16 bits, all of red, then green, then blue: TIFF 6.0, p. 38."""
+    (height, width, _), start = pixels.shape, 8
+    planes = [pixels[:, :, k].astype("<u2").tobytes() for k in range(3)]
+    size, end = len(planes[0]), start + sum(map(len, planes))
+    arrays = struct.pack("<3H3I3I", 16, 16, 16, *range(start, end, size), size, size, size)
+    tags = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, end), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2), (273, 4, 3, end + 6), (277, 3, 1, 3), (278, 3, 1, height)]
+    tags += [(279, 4, 3, end + 18), (284, 3, 1, 2)]
+    folder = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    head = b"II*\0" + struct.pack("<I", end + len(arrays))
+    path.write_bytes(head + b"".join(planes) + arrays + folder + bytes(4))
+    return path
+
+
+def test_planes_of_16_bits_are_refused_since_pillow_takes_them_for_8(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 2**16, (4, 5, 3), dtype=np.uint16)
+    path = tiff_of_planes(tmp_path / "a.tif", pixels)
+    for read in (read_image, read_picture):
+        with pytest.raises(UserError, match=r"a\.tif: has more than 8 bits per channel"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "ppm"])
+def test_other_formats_of_16_bits(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    cv2.imwrite(str(path), np.full((4, 5, 3), 4095, np.uint16))
+    with pytest.raises(UserError, match="has more than 8 bits per channel"):
+        read_picture(path)
+    with pytest.warns(UserWarning, match="at most 12 of their 16 bits"):
+        assert read_image(path).max() <= 16
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("brightest", [0, 65535])
+def test_a_data_sets_images_that_use_16_bits_are_read(tmp_path: Path, brightest: int) -> None:
+    path = png_of_16_bits(tmp_path / "a.png", np.full((2, 3, 3), brightest, np.uint16), 2)
+    assert read_image(path).max() == brightest >> 8
+
+
 def of_size(path: Path, width: int, height: int) -> Path:
     """A grey PNG that says so of itself and holds next to nothing."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    return write_png(path, header, zlib.compress(b"\0" * 100))
+
+
+def write_png(path: Path, header: bytes, data: bytes) -> Path:
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     parts = [
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks

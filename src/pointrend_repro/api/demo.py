@@ -10,7 +10,7 @@ from pointrend_repro.api.loading import Model
 from pointrend_repro.api.longest_sides import too_long
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.images import read_picture
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.mask_proposals import MaskProposals
@@ -37,7 +37,7 @@ def write_overlay(
     Raises:
         UserError: the image is faulty, or too long for the overlay's format.
     """
-    pixels = read_image(image)
+    pixels = read_picture(image)
     kind = Image.registered_extensions()[output.suffix.lower()]
     _require_fits(image, pixels.shape[0], pixels.shape[1], output, kind)
     found = model.predict(pixels)

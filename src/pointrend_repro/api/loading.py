@@ -13,7 +13,7 @@ from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
-from pointrend_repro.data.images import read_image
+from pointrend_repro.data.images import read_picture
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.instances import Instances
@@ -95,7 +95,7 @@ class Model:
             raise UserError("pictures: must be a list of files; put the one file in [ ]")
         for path in map(Path, pictures):
             try:
-                pixels = read_image(path)
+                pixels = read_picture(path)
             except UserError as error:
                 if on_error is None:
                     raise

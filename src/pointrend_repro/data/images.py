@@ -1,5 +1,6 @@
 """Reads an image as the RGB pixels that every model starts from."""
 
+import warnings
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from pointrend_repro.data.coco import ImageRecord
 from pointrend_repro.data.decoding import opened_picture
 
 _EXIF_ORIENTATION = 274
+_TIFF_BITS = 258
 
 # What reverses each EXIF orientation; 1 is upright.
 _UPRIGHT = {
@@ -40,15 +42,34 @@ def read_image(path: Path) -> np.ndarray:
     return np.array(open_rgb(path))
 
 
-def open_rgb(path: Path) -> Image.Image:
+def read_picture(path: Path) -> np.ndarray:
+    """Read an image as `read_image` does, of which nobody has looked at how many bits it uses.
+
+    Of a data set, `data check` lists the images with 16 bits per channel and `data mend` copies
+    those that are read as nearly black. A single picture has no such care, and is refused.
+
+    Returns:
+        uint8 array (H, W, 3).
+
+    Raises:
+        UserError: as in `open_rgb`, or it has 16 bits per channel.
+    """
+    return np.array(open_rgb(path, deep_colour=False))
+
+
+def open_rgb(path: Path, *, deep_colour: bool = True) -> Image.Image:
     """Read an image upright and in RGB, whatever its file holds, to work on it in Pillow.
 
     Grey, CMYK and palette images are converted; transparency is dropped, not blended, and the
     EXIF orientation is applied, both as in detectron2's `read_image`.
 
+    Args:
+        deep_colour: read the upper 8 of 16 bits per channel of a colour image; a warning says if
+            they are nearly black.
+
     Raises:
-        UserError: the file is missing, not an image, truncated, has more than 8 bits per
-            channel, or more pixels than Pillow accepts.
+        UserError: the file is missing, not an image, truncated, has one channel of more than 8
+            bits, several of 16 without `deep_colour`, or more pixels than Pillow accepts.
     """
     if path.is_dir():
         raise UserError(f"{path}: is a folder, not an image")
@@ -56,7 +77,8 @@ def open_rgb(path: Path) -> Image.Image:
         raise UserError(f"{path}: no such image")
     advice = "the file may be truncated: fetch it again"
     with opened_picture(path, otherwise="not a whole image", advice=advice) as image:
-        if is_deep(image):
+        is_16_bits = is_deep_colour(image)  # loading forgets it
+        if is_deep(image) or _has_deep_planes(image) or (is_16_bits and not deep_colour):
             raise UserError(
                 f"{path}: has more than 8 bits per channel (mode {image.mode}); "
                 "convert it to 8 bits"
@@ -65,7 +87,10 @@ def open_rgb(path: Path) -> Image.Image:
         upright = _upright(image)
     # Pillow warns about a palette's transparency, which is dropped here anyway.
     upright.info.pop("transparency", None)
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
+    rgb = upright if upright.mode == "RGB" else upright.convert("RGB")
+    if is_16_bits:
+        _warn_if_dark(rgb, path)
+    return rgb
 
 
 def open_record(record: ImageRecord) -> Image.Image:
@@ -100,7 +125,29 @@ def is_deep_colour(image: ImageFile.ImageFile) -> bool:
 
     Pillow reads the upper 8 bits, which are nearly black where only 12 are in use.
     """
-    return not is_deep(image) and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
+    # Of PPM, the number is that of white.
+    how = [str(tile[3]) for tile in getattr(image, "tile", ())]
+    deep = any(";16" in text or (image.format == "PPM" and "65535" in text) for text in how)
+    return deep and not is_deep(image)
+
+
+def _has_deep_planes(image: ImageFile.ImageFile) -> bool:
+    """Whether a TIFF has channels of 16 bits one after another, which Pillow takes for 8.
+
+    OpenCV does not read them either, so that `data mend` cannot.
+    """
+    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (8,))
+    return max(bits) > 8 and not (is_deep(image) or is_deep_colour(image))
+
+
+def _warn_if_dark(rgb: Image.Image, path: Path) -> None:
+    """Warn, once for a folder, of images that use 12 of their 16 bits."""
+    if 0 < int(np.asarray(rgb).max()) <= 16:
+        warnings.warn(
+            f"{path.parent}: has colour images that use at most 12 of their 16 bits and are read "
+            "as nearly black; `pointrend-repro data mend` makes copies of 8 bits",
+            stacklevel=1,  # Python gives a warning once for its text and line
+        )
 
 
 def upright_method(image: Image.Image) -> Image.Transpose | None:
