@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -34,7 +35,8 @@ def photos(tmp_path: Path) -> Path:
 def test_folders_files_and_patterns(photos: Path) -> None:
     def found(*places: str) -> dict[str, str]:
         return {
-            p.name: str(p.path.relative_to(photos)) for p in find_pictures(places, photos / "out")
+            p.name: str(p.path.relative_to(photos))
+            for p in find_pictures(places, photos / "out").pictures
         }
 
     assert found(str(photos)) == {"a": "a.JPG", "b": "b.png"}
@@ -46,7 +48,8 @@ def test_folders_files_and_patterns(photos: Path) -> None:
 
 def test_a_pattern_below_the_current_folder(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(photos.parent)
-    assert [str(p.path) for p in find_pictures(["photos/*.png"], Path("out"))] == ["photos/b.png"]
+    found = find_pictures(["photos/*.png"], Path("out")).pictures
+    assert [str(p.path) for p in found] == ["photos/b.png"]
 
 
 @pytest.mark.parametrize(
@@ -221,6 +224,25 @@ def test_predict_many_goes_on_after_a_broken_picture(photos: Path, tmp_path: Pat
     np.testing.assert_array_equal(
         found[good].boxes, model.predict(np.array(Image.open(good))).boxes
     )
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_predict_many_wants_several(photos: Path, tmp_path: Path, kind: type) -> None:
+    model = pr.load_model(write_model(tmp_path, "4conv"))
+    with pytest.raises(UserError, match=r"^pictures: must be a list of files; put the one file in"):
+        list(model.predict_many(kind(photos / "b.png")))
+
+
+def test_pictures_of_16_bits_are_refused_in_python_and_by_demo(tmp_path: Path) -> None:
+    path, weights = tmp_path / "deep.png", write_model(tmp_path, "4conv")
+    cv2.imwrite(str(path), np.full((20, 30, 3), 4000, np.uint16))
+    refused = pytest.raises(UserError, match=r"deep\.png: has more than 8 bits per channel")
+    with refused:
+        list(pr.load_model(weights).predict_many([path]))
+    words = ["demo", str(path), "--output", str(tmp_path / "o.png"), "--weights", str(weights)]
+    done = CliRunner().invoke(app, words)
+    with refused:
+        raise done.exception or AssertionError
 
 
 def test_names_without_what_two_models_share() -> None:

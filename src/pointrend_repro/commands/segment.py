@@ -21,6 +21,7 @@ from pointrend_repro.commands.options import (
 from pointrend_repro.config.folder import CONFIG_DIR
 
 if TYPE_CHECKING:
+    from pointrend_repro.api.segment.pictures import Found
     from pointrend_repro.api.segment.run import Segmented
 
 
@@ -46,8 +47,9 @@ def segment(
 ) -> None:
     """Find the objects in pictures: COCO results, overlays, and a gallery that opens from disk.
 
-    A second call continues: pictures that are finished are not predicted again. A picture that
-    cannot be read is left out and listed at the end; the exit code is then 1.
+    A second call continues: pictures that are finished are not predicted again, and others are
+    added to the gallery. A picture that cannot be read is left out and listed at the end; the exit
+    code is then 1.
     """
     from pointrend_repro.api.choosing import Chosen
     from pointrend_repro.api.segment.owning import require_safe
@@ -58,7 +60,7 @@ def segment(
     chosen = [Chosen(model, weights)]
     if beside is not None or beside_weights is not None:
         chosen.append(Chosen(beside, beside_weights))
-    require_safe(output, found, models=len(chosen))
+    require_safe(output, found.pictures, models=len(chosen))
     files = [each.file(data_dir, config_dir) for each in chosen]
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.api.segment.run import Segmenter, segment_pictures
@@ -67,15 +69,24 @@ def segment(
         Segmenter(each.load(file, device=where, test=asked), content_digest(file), score_threshold)
         for each, file in zip(chosen, files, strict=True)
     ]
-    _tell(segment_pictures(found, segmenters, output))
+    _tell(found, segment_pictures(found.pictures, segmenters, output))
 
 
-def _tell(done: "Segmented") -> None:
+def _tell(found: "Found", done: "Segmented") -> None:
     """Print what was done, and end with 1 if a picture was left out."""
+    from pointrend_repro.api.segment.naming import as_text
+    from pointrend_repro.api.segment.pictures import in_words
+
     objects = "" if done.objects is None else f", {done.objects} objects"
     kept = f" ({done.kept} were finished before)" if done.kept else ""
-    print(f"{done.pictures} pictures{kept}{objects}: {done.page}")
+    print(f"{done.pictures} pictures{kept}{objects}: {as_text(done.page)}")
+    if found.gone:
+        print(f"no longer shown, since they are gone: {found.gone} pictures", file=sys.stderr)
+    if found.passed_over:
+        print(f"passed over: {in_words(found.passed_over)}", file=sys.stderr)
+    for path, frames in done.cut:
+        print(f"only the first of {frames} frames: {as_text(path)}", file=sys.stderr)
     for path, reason in done.failed:
-        print(f"not read: {path}: {reason}", file=sys.stderr)
+        print(f"not read: {as_text(path)}: {as_text(reason)}", file=sys.stderr)
     if done.failed:
         raise typer.Exit(1)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from pointrend_repro.api.segment.naming import as_text
 from pointrend_repro.api.segment.pictures import Picture
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.templates import page_templates
@@ -34,14 +35,15 @@ def write_gallery(
     entries = [
         _entry(picture, [made[k] for made in outcomes]) for k, picture in enumerate(pictures)
     ]
-    page, shown = output / "index.html", short_names(models)
+    page, shown = output / "index.html", [as_text(name) for name in short_names(models)]
     text = (
         page_templates(Path(__file__).parent)
         .get_template("gallery.html.j2")
         .render(
             models=shown,
             entries=entries,
-            failed=failed,
+            failed=[(as_text(path), as_text(reason)) for path, reason in failed],
+            cut=sum("frames" in entry for entry in entries),
             data=script_json(entries),
             models_json=script_json(shown),
             classes=_classes(entries),
@@ -71,8 +73,9 @@ def short_names(models: Sequence[str]) -> list[str]:
 def _entry(picture: Picture, outcomes: list[dict[str, Any]]) -> dict[str, Any]:
     name = quote(picture.name)
     layers = [f"overlays/{name}.jpg", *(f"beside/overlays/{name}.jpg" for _ in outcomes[1:])]
-    return {
-        "title": picture.path.name,
+    frames = outcomes[0].get("frames")
+    return ({} if frames is None else {"frames": frames}) | {
+        "title": as_text(picture.path.name),
         "width": outcomes[0]["width"],
         "height": outcomes[0]["height"],
         "picture": f"pictures/{name}.jpg",

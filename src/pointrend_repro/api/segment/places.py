@@ -72,13 +72,12 @@ def is_gallery(folder: Path) -> bool:
     is there.
     """
     images = Place(folder, True).images
-    if not images.is_file() or not (folder / "objects").is_dir():
-        return False
     try:
         found = read_json(images)
-    except UserError:
+        has_objects = (folder / "objects").is_dir()
+    except (UserError, OSError):  # such as one that may not be looked at
         return False
-    return isinstance(found, dict) and found.keys() == _KEYS
+    return has_objects and isinstance(found, dict) and found.keys() == _KEYS
 
 
 def begin_gallery(folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 In the output folder lie, for each picture: `objects/NAME.json`, `overlays/NAME.jpg`, of semantic
 models `labels/NAME.png`; of all pictures: `images.json` and, of objects, `results.json`. What a
-second model finds is laid out in the same way in `beside/`.
+second model finds is laid out in the same way in `beside/`. Calls with other pictures add to these.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +18,26 @@ from PIL import Image
 from rich.progress import track
 
 from pointrend_repro.api.loading import Model
-from pointrend_repro.api.longest_sides import too_long
+from pointrend_repro.api.segment.earlier import read_record, require_same_maker, source_of
 from pointrend_repro.api.segment.gallery import SMALL_PX, write_gallery
+from pointrend_repro.api.segment.naming import as_text
 from pointrend_repro.api.segment.outcomes import category_ids, objects_of, shares_of
-from pointrend_repro.api.segment.pictures import UNREAD_SUFFIXES, Picture, leads_nowhere
+from pointrend_repro.api.segment.pictures import Picture
 from pointrend_repro.api.segment.places import Place, begin_gallery, places_in
+from pointrend_repro.api.segment.reading import (
+    UnreadableError,
+    count_frames,
+    read_pixels,
+    state_of,
+)
+from pointrend_repro.api.segment.results import write_results
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_path, read_json, write_errors, write_json
+from pointrend_repro.base.files import atomic_path, write_json
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.data.images import read_image
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.overlays import draw_found
 
-
-class _UnreadableError(Exception):
-    """A picture is at fault, and not, say, a full disk."""
+_Outcome = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -48,17 +54,36 @@ class Segmenter:
     weights: str
     score_threshold: float
 
+    @cached_property
+    def _maker(self) -> dict[str, Any]:
+        return {
+            "weights": self.weights,
+            "inference": self.model.inference.model_dump(mode="json"),
+            "score_threshold": self.score_threshold,
+        }
+
+    @cached_property
+    def made_with(self) -> str:
+        """What identifies weights and settings."""
+        return digest(self._maker)
+
     def made_by(self, picture: Path) -> str:
-        """Return what identifies the outcome for a picture; it is made anew if this changes."""
-        stat = picture.stat()
-        return digest(
-            {
-                "weights": self.weights,
-                "inference": self.model.inference.model_dump(mode="json"),
-                "score_threshold": self.score_threshold,
-                "picture": [str(picture.resolve()), stat.st_size, stat.st_mtime_ns],
-            }
-        )
+        """Return what identifies the outcome for a picture; it is made anew if this changes.
+
+        Raises:
+            UnreadableError: the picture is not there, or not of a kind that is read.
+        """
+        state = state_of(picture)
+        return digest(self._maker | {"picture": [os.path.realpath(picture), *state]})
+
+    def has_made(self, record: _Outcome) -> bool:
+        """Whether these weights and settings have made a record, of whatever picture."""
+        if "made_with" in record:
+            return bool(record["made_with"] == self.made_with)
+        try:  # of before there was such a key
+            return bool(record.get("made_by") == self.made_by(Path(record["file_name"])))
+        except UnreadableError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -71,6 +96,7 @@ class Segmented:
         objects: how many the first model found; None: it labels pixels.
         kept: of the pictures, how many were finished before.
         failed: the pictures that could not be read, with the reason.
+        cut: the pictures with several frames, of which the first was read, with their number.
     """
 
     page: Path
@@ -78,6 +104,7 @@ class Segmented:
     objects: int | None
     kept: int
     failed: list[tuple[Path, str]]
+    cut: list[tuple[Path, int]]
 
 
 def segment_pictures(
@@ -90,27 +117,31 @@ def segment_pictures(
     Args:
         pictures: of `find_pictures`.
         segmenters: one, or a second one to compare with.
-        output: a folder that `require_safe` accepts; what other pictures have left there is not
-            shown and not removed.
+        output: a folder that `require_safe` accepts; what was made of pictures that are gone is
+            not shown and not removed.
 
     Raises:
-        UserError: no picture can be read, or the folder cannot be written.
+        UserError: no picture can be read, the folder cannot be written, or it holds pictures that
+            this call does not name and other weights or settings have made.
     """
     places = places_in(output, len(segmenters))
+    unnamed = [picture.name for picture in pictures if not picture.is_named]
+    for segmenter, place in zip(segmenters, places, strict=True):
+        require_same_maker(unnamed, place, segmenter.has_made)
     for place in places:
         begin_gallery(place.folder)
     finished: list[Picture] = []
     failed: list[tuple[Path, str]] = []
     kept = 0
-    outcomes: list[list[dict[str, Any]]] = [[] for _ in segmenters]
+    outcomes: list[list[_Outcome]] = [[] for _ in segmenters]
     for picture in track(pictures, "segmenting"):
-        read = cache(partial(_read, picture))  # once for both models
+        read = cache(partial(read_pixels, picture.path))  # once for both models
         try:
             found = [
                 _outcome(picture, each, place, read)
                 for each, place in zip(segmenters, places, strict=True)
             ]
-        except _UnreadableError as error:
+        except UnreadableError as error:
             failed.append((picture.path, str(error)))
             continue
         finished.append(picture)
@@ -120,32 +151,53 @@ def segment_pictures(
     if not finished:
         path, reason = failed[0]
         raise UserError(f"none of {len(pictures)} pictures can be read; {path}: {reason}")
+    return _finish(output, finished, segmenters, outcomes, failed, kept)
+
+
+def _finish(
+    output: Path,
+    pictures: list[Picture],
+    segmenters: Sequence[Segmenter],
+    outcomes: list[list[_Outcome]],
+    failed: list[tuple[Path, str]],
+    kept: int,
+) -> Segmented:
+    places = places_in(output, len(segmenters))
     for segmenter, place, of_one in zip(segmenters, places, outcomes, strict=True):
-        _write_results(segmenter.model, of_one, place)
+        write_results(segmenter.model, pictures, of_one, place)
     names = [segmenter.model.name for segmenter in segmenters]
-    page = write_gallery(output, names, finished, outcomes, failed)
+    page = write_gallery(output, names, pictures, outcomes, failed)
     counts = [len(each["objects"]) for each in outcomes[0] if "objects" in each]
-    return Segmented(page, len(finished), sum(counts) if counts else None, kept, failed)
+    cut = [
+        (picture.path, made["frames"])
+        for picture, made in zip(pictures, outcomes[0], strict=True)
+        if "frames" in made
+    ]
+    return Segmented(page, len(pictures), sum(counts) if counts else None, kept, failed, cut)
 
 
 def _outcome(
     picture: Picture, segmenter: Segmenter, place: Place, read: Callable[[], NDArray[np.uint8]]
-) -> tuple[bool, dict[str, Any]]:
+) -> tuple[bool, _Outcome]:
     """Return whether a picture was finished before, and what was found in it."""
     name = picture.name
-    _require_readable(picture.path)
-    made_by = segmenter.made_by(picture.path)
-    old = _read_old(place, name, made_by)
+    made: _Outcome = {
+        "made_by": segmenter.made_by(picture.path),
+        "made_with": segmenter.made_with,
+        "file_name": as_text(picture.path),
+        "source": source_of(picture.path),
+    }
+    old = _read_old(place, name, made["made_by"])
     if old is not None:
-        return True, old
+        if old != old | made:  # today's call writes the path in another way
+            write_json(place.record(name), old | made)
+        return True, old | made
     pixels = read()
     found = segmenter.model.predict(pixels)
-    made: dict[str, Any] = {
-        "made_by": made_by,
-        "file_name": str(picture.path),
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-    }
+    made |= {"width": pixels.shape[1], "height": pixels.shape[0]}
+    frames = count_frames(picture.path)
+    if frames > 1:
+        made["frames"] = frames
     threshold = segmenter.score_threshold
     if isinstance(found, LabelMap):
         made["classes"] = shares_of(found, segmenter.model)
@@ -162,40 +214,9 @@ def _outcome(
     return False, made
 
 
-def _require_readable(path: Path) -> None:
-    if leads_nowhere(path):
-        raise _UnreadableError(f"is a link to {path.readlink()}, which is not there")
-    if not path.exists():
-        raise _UnreadableError("it is gone")
-    suffix = path.suffix.lower()
-    if suffix in UNREAD_SUFFIXES:
-        raise _UnreadableError(f"{suffix} is not read; convert it to JPEG or PNG")
-
-
-def _read(picture: Picture) -> NDArray[np.uint8]:
-    try:
-        pixels = read_image(picture.path)
-    except UserError as error:
-        raise _UnreadableError(str(error).removeprefix(f"{picture.path}: ")) from None
-    height, width = pixels.shape[:2]
-    most = too_long("JPEG", height, width)
-    if most is not None:
-        raise _UnreadableError(
-            f"has {width}x{height} pixels, and its overlay, a JPEG, at most {most} a side; "
-            "make it smaller"
-        )
-    return pixels
-
-
-def _read_old(place: Place, name: str, made_by: str) -> dict[str, Any] | None:
-    record = place.record(name)
-    if not record.is_file():
-        return None
-    try:
-        old = read_json(record)
-    except UserError:  # damaged; it is made anew
-        return None
-    if not isinstance(old, dict) or old.get("made_by") != made_by:
+def _read_old(place: Place, name: str, made_by: str) -> _Outcome | None:
+    old = read_record(place, name)
+    if old is None or old.get("made_by") != made_by:
         return None
     others = place.beside_record(name, has_labels="classes" in old)
     return old if all(path.is_file() for path in others) else None
@@ -207,26 +228,3 @@ def _save(pixels: NDArray[np.uint8], path: Path, kind: str, *, longest: int | No
         image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     with atomic_path(path) as part:
         image.save(part, format=kind, quality=90)
-
-
-def _write_results(model: Model, outcomes: list[dict[str, Any]], place: Place) -> None:
-    """Write COCO's results, and the images and categories that their numbers mean."""
-    results = [
-        {"image_id": number, "file_name": made["file_name"]} | entry
-        for number, made in enumerate(outcomes, start=1)
-        for entry in made.get("objects", [])
-    ]
-    images = [
-        {"id": number, **{key: made[key] for key in ("file_name", "width", "height")}}
-        | {key: made[key] for key in ("classes",) if key in made}
-        for number, made in enumerate(outcomes, start=1)
-    ]
-    categories = [{"id": number, "name": name} for number, name in model.categories]
-    document = {"images": images, "categories": categories}
-    if any("objects" in made for made in outcomes):
-        write_json(place.images, document)
-        write_json(place.results, results, indent=None)
-    else:  # those of an earlier model number other images
-        with write_errors(place.results):
-            place.results.unlink(missing_ok=True)
-        write_json(place.images, document)

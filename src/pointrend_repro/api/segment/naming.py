@@ -1,0 +1,48 @@
+"""What the files are called that are made of a picture."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+# A disk takes 255 bytes, some encrypted ones 143, with the suffix.
+_MOST_BYTES = 120
+# How Python holds a byte of a name that is not UTF-8. No JSON, page or address can hold it.
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+
+
+def names_for(paths: Iterable[Path], *, taken: Iterable[str]) -> list[str]:
+    """Return a name for each picture, its own as far as no other one has it.
+
+    Args:
+        taken: names that are in use.
+
+    Returns:
+        Names of UTF-8, unique also where a disk does not tell A from a.
+    """
+    used = {name.lower() for name in taken}
+    names = []
+    for path in paths:
+        stem = _short(as_text(path.stem), path)
+        name, number = stem, 1
+        while name.lower() in used:
+            number += 1
+            name = f"{stem}_{number}"
+        used.add(name.lower())
+        names.append(name)
+    return names
+
+
+def as_text(path: Path | str) -> str:
+    """Return a path as text that any file can hold, whatever bytes are in it."""
+    return _NO_TEXT.sub("\ufffd", str(path))
+
+
+def _short(name: str, path: Path) -> str:
+    """Cut a name between two characters, and put a digest in place of what is lost."""
+    whole = name.encode()
+    if len(whole) <= _MOST_BYTES:
+        return name
+    digest = hashlib.sha256(os.fsencode(path.stem)).hexdigest()[:8]
+    return f"{whole[: _MOST_BYTES - 9].decode(errors='ignore')}_{digest}"
