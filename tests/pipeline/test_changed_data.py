@@ -183,6 +183,29 @@ def test_results_without_a_fingerprint_are_told_apart(finished: Finished) -> Non
     assert told == "unchanged since the results were made; 1 made before data were recorded"
 
 
+def test_without_the_data_nothing_is_called_unchanged(finished: Finished) -> None:
+    """As in a clone that has only the metric files: nobody has checked any data there."""
+
+    def told() -> str:
+        results = load_results(finished.grid, finished.results)
+        return in_words(mark_changed(results, load_data_state(finished.grid, finished.results)))
+
+    for name in ("dataset.json", "data_today.json"):
+        (finished.results / DATASET / name).unlink(missing_ok=True)
+    assert told() == "not compared: the data are not here, or nobody has checked them"
+    write_report(finished.grid, finished.results, finished.reports)
+    page = finished.texts()["index.html"]
+    assert page.count("not compared") > 1  # among the conditions, and of each step
+    assert "unchanged since the results were made<" not in page
+
+    finished.look_again()
+    path = finished.results / DATASET / "data_today.json"
+    edit(path, lambda content: content["fingerprints"].pop("train"))
+    assert told() == (
+        "unchanged since the results were made; 1 of 1 result not compared, whose data are not here"
+    )
+
+
 def test_lvis_annotations_of_ones_own_count_too(finished: Finished, tmp_path: Path) -> None:
     lvis = tmp_path / "lvis.json"
     lvis.write_text("{}")

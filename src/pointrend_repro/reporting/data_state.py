@@ -3,7 +3,8 @@
 A step records the fingerprint of what it read (`data.fingerprint`). The rule `check_data` writes
 that of the data before anything trains on them into `dataset.json`, `check_data_again` that of
 today into `data_today.json`.
-Records from before fingerprints were kept, and data sets that nobody has checked, say nothing.
+Nothing can be compared with records from before fingerprints were kept, or where nobody has checked
+the data, as in a clone that has only results.
 """
 
 import contextlib
@@ -27,12 +28,12 @@ class DataState:
 
     today: Mapping[str, Mapping[str, str]]
 
-    def has_changed(self, dataset: str, record: Record) -> bool:
-        """Whether a step read other data than there are today, as far as anybody can tell."""
+    def has_changed(self, dataset: str, record: Record) -> bool | None:
+        """Whether a step read other data than there are today; None: nobody can tell."""
         if record.data is None:
-            return False
+            return None
         today = self.today.get(dataset, {}).get(record.data.part)
-        return today is not None and today != record.data.fingerprint
+        return None if today is None else today != record.data.fingerprint
 
 
 def load_data_state(
@@ -56,7 +57,7 @@ def load_data_state(
 
 
 def mark_changed(results: Results, state: DataState) -> Results:
-    """Return the results with `data_changed` set in each step that read other data."""
+    """Return the results with `data_changed` set in each step whose data can be compared."""
     return {source: _marked(source, result, state) for source, result in results.items()}
 
 
@@ -83,12 +84,17 @@ def in_words(results: Results) -> str:
     measured = [r for source, r in results.items() if isinstance(source, Evaluation)]
     if not measured:
         return "nothing measured yet"
+    steps = [list(result.origin.steps.values()) for result in measured]
     changed = sum(data_changed(result) for result in measured)
-    silent = sum(
-        any(record.data is None for record in result.origin.steps.values()) for result in measured
-    )
-    told = f"; {silent} made before data were recorded" if silent else ""
+    silent = sum(any(s.data is None for s in of_one) for of_one in steps)
+    absent = sum(any(s.data and s.data_changed is None for s in of_one) for of_one in steps)
+    if all(step.data_changed is None for of_one in steps for step in of_one):
+        if not absent:
+            return "not compared: the results were made before data were recorded"
+        return "not compared: the data are not here, or nobody has checked them"
     results_ = count(len(measured), "result")
+    told = f"; {silent} made before data were recorded" if silent else ""
+    told += f"; {absent} of {results_} not compared, whose data are not here" if absent else ""
     if not changed:
         return f"unchanged since the results were made{told}"
     return (
@@ -115,12 +121,18 @@ def _marked(source: Evaluation | Cost, result: Result, state: DataState) -> Resu
         return result
     dataset = source.prediction.training.dataset
     steps = {
-        name: record.model_copy(update={"data_changed": True})
+        name: record.model_copy(update={"data_changed": changed})
         for name, record in result.origin.steps.items()
-        if state.has_changed(dataset, record)
-        or any(state.has_changed(s.dataset, s.train) for s in record.sources if s.train)
+        if (changed := _has_changed(dataset, record, state)) is not None
     }
     if not steps:
         return result
     origin: Origin = result.origin.model_copy(update=steps)
     return result.model_copy(update={"origin": origin})
+
+
+def _has_changed(dataset: str, record: Record, state: DataState) -> bool | None:
+    """Whether a step, or a training that it builds on, read other data; None: nobody can tell."""
+    own = state.has_changed(dataset, record)
+    before = [state.has_changed(s.dataset, s.train) for s in record.sources if s.train]
+    return True if any(before) else own

@@ -32,7 +32,8 @@ class Record(Frozen):
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
     has made (`digests`). `code_digest` is of `code_modules` or, in older records, which have none,
     of the whole package. `tested_with` is of a prediction: sizes and limits, the model's own or the
-    inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it.
+    inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it, and None
+    says that what the step read was not compared with today's data.
     """
 
     command: str
@@ -55,7 +56,7 @@ class Record(Frozen):
     started_from: "ModelRead | None" = None
     others: "tuple[ModelRead, ...]" = ()
     proposals_from: "ModelRead | None" = None
-    data_changed: bool = False
+    data_changed: bool | None = None
 
     @property
     def sources(self) -> "list[Source]":

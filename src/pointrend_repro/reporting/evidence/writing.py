@@ -13,6 +13,7 @@ from pointrend_repro.reporting.claims.files import JudgedClaim, claims_as_data, 
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import metrics_frame
 from pointrend_repro.reporting.conditions import Conditions, gather_conditions
+from pointrend_repro.reporting.data_state import load_data_state, mark_changed
 from pointrend_repro.reporting.evidence.blocks import with_block
 from pointrend_repro.reporting.evidence.kept import CLAIMS_FILE, CONDITIONS_FILE, read_kept
 from pointrend_repro.reporting.evidence.packing import pack
@@ -52,7 +53,8 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
         claims = read_claims(grid.name, results, results_dir)
     if not claims:
         raise UserError(f"{results_dir / CLAIMS_FOLDER}: no claims; judge them first")
-    conditions = gather_conditions(grid, results, code=TodaysCode())
+    compared = mark_changed(results, load_data_state(grid, results_dir))
+    conditions = gather_conditions(grid, compared, code=TodaysCode())
     page, folder = docs / "evidence.md", docs / "evidence" / run_name(grid)
     with_block(page, grid.name, "")  # before anything is written, whether its marks are whole
     _write_folder(results_dir, folder, results, claims, conditions)
