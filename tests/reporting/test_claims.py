@@ -511,6 +511,22 @@ def test_plots_fit_and_say_in_words_what_they_show(
     assert show_claims([]) is None
 
 
+def test_the_overview_says_what_it_lists(tmp_path: Path, judge: Judge, small_grid: Grid) -> None:
+    loss = {("table1", row, "coco_ap"): -9.0 for row in ("pointrend_28", "pointrend_224")}
+    warned = small_grid.preset.model_copy(update={"warning": "Narrow.", "judges_claims": True})
+    headings = []
+    for grid in (small_grid, replace(small_grid, preset=warned)):
+        folder = tmp_path / "results/paper"
+        judged = judge(grid, change=loss)
+        assert "does-not-hold" in {claim.verdict for claim in judged.values()}
+        write_claims(list(judged.values()), folder)
+        write_metrics(grid, folder)
+        write_report(grid, folder, tmp_path / "reports")
+        page = (tmp_path / "reports/index.html").read_text()
+        headings += re.findall(r"<h3>(What .*)</h3>", page)
+    assert headings == ["What deviates or does not hold", "What does not hold"]
+
+
 def test_a_claim_can_do_no_harm(judge: Judge, tmp_path: Path, small_grid: Grid) -> None:
     evil = "<script>alert(1)</script>\"'"
     judged = [c.model_copy(update={"statement": evil, "source": evil}) for c in judge().values()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointrend_repro.reporting.formats import printed
+from pointrend_repro.reporting.formats import device, printed
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,16 @@ from pointrend_repro.reporting.formats import printed
 def test_a_papers_number_keeps_its_decimals(value: float, text: str) -> None:
     """Tables 3 and 4 of the 3D-FUTURE report differ in the second: 77.38 and 77.37."""
     assert printed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("recorded", "text"),
+    [
+        ("cpu (AMD EPYC, 1 threads)", "cpu (AMD EPYC, 1 thread)"),
+        ("2 x cpu (A, 1 threads)", "2 x cpu (A, 1 thread)"),
+        ("cpu (AMD EPYC, 11 threads)", "cpu (AMD EPYC, 11 threads)"),
+        ("cuda (NVIDIA H200)", "cuda (NVIDIA H200)"),
+    ],
+)
+def test_one_thread_is_not_several(recorded: str, text: str) -> None:
+    assert device(recorded) == text

@@ -179,7 +179,10 @@ def test_statuses_and_differences(paper: Grid, fill: Fill) -> None:
     assert "≠ deviates 6" in page.words
     assert "– missing 3" in page.words
     assert "paper 36.3 difference −0.25" in page.words
-    assert "✓ reproduced 6" in Page(report(paper, fill(paper, offset=0.2))).words
+    assert " What deviates ≠ Table 1" in page.words
+    page = Page(report(paper, fill(paper, offset=0.2)))
+    assert "✓ reproduced 6" in page.words
+    assert "What deviates" not in page.words
 
 
 def test_missing_cells_say_why(paper: Grid, fill: Fill) -> None:
@@ -314,6 +317,16 @@ def test_the_page_does_not_depend_on_when_it_is_made(smoke: Grid, fill: Fill) ->
     first = report(smoke, results_dir)
     assert report(smoke, results_dir) == first
     assert str(datetime.datetime.now(datetime.UTC).year) not in Page(first).text
+
+
+def test_one_thread_is_one_wherever_a_device_is_told(smoke: Grid, tmp_path: Path) -> None:
+    results_dir = tmp_path / "results" / "smoke"
+    for evaluation in smoke.evaluations:
+        write_result(results_dir, smoke, evaluation, {"AP": 1.0}, device="cpu (X, 1 threads)")
+    write_metrics(smoke, results_dir)
+    text = report(smoke, results_dir)
+    assert "1 threads" not in text
+    assert text.count("cpu (X, 1 thread)") > len(smoke.evaluations)
 
 
 def test_a_device_is_told_once() -> None:

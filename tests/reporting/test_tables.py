@@ -175,6 +175,17 @@ def test_a_preset_with_a_warning_gives_no_verdicts(smoke: Grid, fill: Fill) -> N
     assert "Tolerance" not in to_markdown(smoke, table)
 
 
+def test_no_tolerance_is_told_where_the_paper_has_no_number() -> None:
+    grid = load_grid("paper")
+    tables = {
+        t.name: t for t in measure_tables(grid, pd.DataFrame(columns=["file", "key", "value"]))
+    }
+    text = to_markdown(grid, tables["table2"])
+    told = re.findall(r"Tolerance for (.*?): ", text)
+    assert told == ["FLOPs", r"\# activations"]
+    assert "unused" not in text
+
+
 def test_markdown_is_laid_out_as_in_the_paper(paper: Grid, fill: Fill) -> None:
     text = to_markdown(paper, measure(paper, fill(paper, offset=0.5)))
     rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -108,8 +108,10 @@ def _own_rules(measured: MeasuredTable) -> list[str]:
 
 
 def _judged(grid: Grid, measured: MeasuredTable) -> list[Column]:
-    columns = measured.table.columns.values()
-    judged = [c for c in columns if c.tolerance is not None and measured.published]
+    """Return the columns that are judged by a tolerance: those in which the paper has a number."""
+    published = {name for row in measured.table.rows.values() for name in row.paper}
+    columns = measured.table.columns.items()
+    judged = [c for name, c in columns if c.tolerance is not None and name in published]
     return [c for c in judged if grid.preset.warning is None or c.is_exact]
 
 

@@ -53,6 +53,11 @@ def signed(value: float) -> str:
     return "0.00" if text in {"+0.00", "-0.00"} else text.replace("-", "\N{MINUS SIGN}")
 
 
+def device(text: str) -> str:
+    """Return a record's device; those that one thread ran on say `1 threads`."""
+    return re.sub(r"\b1 threads\b", "1 thread", text)
+
+
 def duration(seconds: float) -> str:
     """Return a time in its two largest units, such as `5 h 02 min`."""
     if seconds < 60:

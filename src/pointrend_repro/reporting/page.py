@@ -1,7 +1,6 @@
 """The pages that a reviewer opens: each is one file that needs no network."""
 
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,6 +131,7 @@ def _environment() -> jinja2.Environment:
         "number": formats.number,
         "printed": formats.printed,
         "signed": formats.signed,
+        "device": formats.device,
         "duration": formats.duration,
         "memory": formats.memory,
         "commit": formats.commit,
@@ -173,7 +173,7 @@ def _in_words(conditions: Conditions) -> dict[str, list[str]]:
 
 def _hardware(devices: Sequence[str]) -> list[str]:
     """Return each device once: steps that need no torch do not say how many threads they had."""
-    told = [re.sub(r"\b1 threads\b", "1 thread", device) for device in devices]
+    told = [formats.device(device) for device in devices]
     return [
         device
         for device in told

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointrend_repro.reporting.comparison.reading import Side
-from pointrend_repro.reporting.formats import commit
+from pointrend_repro.reporting.formats import commit, device
 from pointrend_repro.reporting.settings_diff import text
 from pointrend_repro.reporting.states import ALTERED
 
@@ -46,14 +46,14 @@ def _facts(side: Side) -> dict[str, tuple[str, ...]]:
         columns = {"commit": "git_commit", "code": "code_digest", "device": "device"}
         columns |= {"torch": "torch", "settings digests": "settings_digest"}
         return {
-            name: tuple(sorted(side.metrics[column].dropna().unique()))
+            name: tuple(sorted(map(device, side.metrics[column].dropna().unique())))
             for name, column in columns.items()
         }
     found: dict[str, set[str]] = {"commit": set(), "code": set(), "device": set()}
     for record in records:
         found["commit"].add(commit(record.git_commit))
         found["code"].add(record.code_digest)
-        found["device"].add(record.device)
+        found["device"].add(device(record.device))
         for library, version in record.versions.items():
             found.setdefault(library, set()).add(version)
         if record.data:
