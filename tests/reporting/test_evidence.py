@@ -18,6 +18,8 @@ from pointrend_repro.reporting.claims.judging import judge_claims
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.claims.shown import in_words, show_claims
 from pointrend_repro.reporting.evidence.blocks import END, begin
+from pointrend_repro.reporting.evidence.kept import read_kept
+from pointrend_repro.reporting.evidence.tables import verdicts_of_runs
 from pointrend_repro.reporting.evidence.writing import write_evidence
 from pointrend_repro.reporting.results import load_results
 
@@ -153,18 +155,40 @@ def test_two_runs_stand_beside_each_other_and_say_what_moved(
         f"{len(tested) - 2} with the same verdict, 2 with a different one, {turned} opposite."
         in text
     )
-    (row,) = [line for line in text.splitlines() if line.startswith(f"| {kept[0]['statement']} |")]
-    assert not any(part["text"] in row for part in kept[0]["parts"]), "the same in both runs"
-    for part in kept[0]["parts"]:
-        part["text"] += " of another run"
-    (other / "claims.json").write_text(json.dumps(kept))
-    write_evidence(grid, judged[0], tmp_path)
-    assert page.read_text().count(" of another run; paper") == 1, "weakest in another difference"
-    text = page.read_text()
     (other / "claims.json").write_text('[{"name": "a"}]')
     with pytest.raises(UserError, match=r"seeds_5_to_9/claims.json: not what a run has kept"):
         write_evidence(grid, judged[0], tmp_path)
     assert page.read_text() == text
+
+
+def test_a_verdict_names_the_difference_that_decides_it(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    """Of several, the weakest is shown; a claim of a single difference needs no name."""
+    folder = write_evidence(grid, judged[0], tmp_path)
+    page = tmp_path / "evidence.md"
+
+    def rows() -> dict[str, str]:
+        lines = page.read_text().splitlines()
+        return {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
+
+    claims = read_kept(folder).claims.values()
+    measured = [claim for claim in claims if claim.verdict != "not-measured"]
+    several = [claim for claim in measured if len(claim.parts) > 1]
+    assert several
+    assert len(several) < len(measured)
+    for claim in measured:
+        row = rows()[f"| {escaped(claim.statement)}"]
+        told = [part for part in claim.parts if f" in {escaped(part.text)}; " in row]
+        assert told == ([claim.weakest] if claim in several else [])
+
+    kept = json.loads((folder / "claims.json").read_text())
+    (alone,) = [claim for claim in kept if claim["name"] == "larger_4conv_is_worse"]
+    exact = {"interval": None, "p_value": None, "reason": "counted: exact; 12.3 times"}
+    alone["parts"] = [part | exact | {"unit": "M"} for part in alone["parts"]]
+    (folder / "claims.json").write_text(json.dumps(kept))
+    text = verdicts_of_runs("paper", [read_kept(folder)])
+    assert "; counted: exact; 12.3 times |" in text.replace("; survives Holm", "")
 
 
 def test_there_is_no_evidence_without_claims(grid: Grid, tmp_path: Path) -> None:

@@ -319,6 +319,22 @@ def test_the_page_does_not_depend_on_when_it_is_made(smoke: Grid, fill: Fill) ->
     assert str(datetime.datetime.now(datetime.UTC).year) not in Page(first).text
 
 
+@pytest.mark.parametrize(
+    ("wall_s", "told"),
+    [(3.6e6, "6,000 hours on CPUs"), (6000.0, "10 hours on CPUs"), (60.0, "6 min 00 s on a CPU")],
+)
+def test_hours_on_cpus_are_wall_time(paper: Grid, tmp_path: Path, wall_s: float, told: str) -> None:
+    """Of the last part of a training that was interrupted: its record has no more."""
+    results_dir = tmp_path / "results" / "paper"
+    for evaluation in paper.evaluations:
+        write_result(
+            results_dir, paper, evaluation, {"AP": 1.0}, device="cpu (X, 4 threads)", wall_s=wall_s
+        )
+    write_metrics(paper, results_dir)
+    words = Page(report(paper, results_dir)).words
+    assert f"6 of 6 trainings {told} (wall time; of interrupted trainings the last part)" in words
+
+
 def test_one_thread_is_one_wherever_a_device_is_told(smoke: Grid, tmp_path: Path) -> None:
     results_dir = tmp_path / "results" / "smoke"
     for evaluation in smoke.evaluations:

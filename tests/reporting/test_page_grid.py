@@ -72,6 +72,7 @@ def test_gpu_hours_are_on_the_first_screen(grid: Grid, page: Page) -> None:
     trained = len(grid.trainings)
     seconds = sum(8 * (25_000 + training.trial) for training in grid.trainings)
     assert f"{trained} of {trained} trainings {seconds / 3600:,.0f} GPU-hours" in page.words
+    assert "GPU-hours (of interrupted trainings the last part)" in page.words
 
 
 def test_json_in_a_script_cannot_end_it() -> None:

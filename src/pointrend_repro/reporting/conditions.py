@@ -23,8 +23,9 @@ class Conditions:
             nothing.
         devices: of all steps, in words.
         trainings_done: how many of the `trainings_planned` have a number to show.
-        gpu_hours: wall time times number of GPUs, over the trainings on GPUs.
-        cpu_hours: wall time of the trainings on CPUs.
+        gpu_hours: wall time times number of GPUs, over the trainings on GPUs; of an interrupted
+            training the last part only, which is what its record has.
+        cpu_hours: wall time of the trainings on CPUs, whatever their number of cores; likewise.
         first_day: on which the first step began, such as `2024-05-01`; None before any.
         last_day: on which the last step began.
         commits: of all steps; None stands for code outside git.

@@ -183,15 +183,20 @@ def _hardware(devices: Sequence[str]) -> list[str]:
 
 def _training(conditions: Conditions) -> list[str]:
     planned = formats.count(conditions.trainings_planned, "training")
-    hours = {"GPU": conditions.gpu_hours, "CPU": conditions.cpu_hours}
-    spent = [_hours(hours[kind], kind) for kind in hours if hours[kind]]
+    spent, last = [], "of interrupted trainings the last part"
+    if conditions.gpu_hours:
+        spent.append(f"{_hours(conditions.gpu_hours, 'GPU-hours', 'on a GPU')} ({last})")
+    if conditions.cpu_hours:
+        spent.append(
+            f"{_hours(conditions.cpu_hours, 'hours on CPUs', 'on a CPU')} (wall time; {last})"
+        )
     return [f"{conditions.trainings_done} of {planned}", *spent]
 
 
-def _hours(hours: float, kind: str) -> str:
+def _hours(hours: float, unit: str, where: str) -> str:
     if hours < 1:
-        return f"{formats.duration(hours * 3600)} on a {kind}"
-    return f"{hours:,.0f} {kind}-hours" if hours >= 10 else f"{hours:.1f} {kind}-hours"
+        return f"{formats.duration(hours * 3600)} {where}"
+    return f"{hours:,.0f} {unit}" if hours >= 10 else f"{hours:.1f} {unit}"
 
 
 def _code_state(conditions: Conditions) -> str:

@@ -52,8 +52,8 @@ def verdicts_of_runs(preset: str, runs: Sequence[KeptRun]) -> str:
     for name in names:
         of_runs = [run.claims.get(name) for run in runs]
         judged_ones = [c for c in of_runs if c and c.verdict != "not-measured"]
-        weakest = {claim.weakest.text for claim in judged_ones}
-        cells = (_cell(claim, is_named=len(weakest) > 1) for claim in of_runs)
+        named = {part.text for claim in judged_ones for part in claim.parts}
+        cells = (_cell(claim, is_named=len(named) > 1) for claim in of_runs)
         lines.append(_row([claims[name].statement, *cells]))
     return "\n".join([*lines, ""])
 
@@ -65,14 +65,14 @@ def _made(run: KeptRun) -> str:
         for verdict, (_, word) in VERDICT_WORDS.items()
         if verdict in verdicts
     ]
-    hours = {"CPUs": made.cpu_hours, "GPUs": made.gpu_hours}
-    spent = " and ".join(
-        f"{time:.1f} hours in sum on {what}" for what, time in hours.items() if time
-    )
-    devices = sorted({re.sub(r", \d+ threads", "", device) for device in made.devices})
+    hours = {"hours of wall time on CPUs": made.cpu_hours, "GPU-hours": made.gpu_hours}
+    spent = " and ".join(f"{time:.1f} {what}" for what, time in hours.items() if time)
+    # The record of a training that was continued has the wall time of its last part.
+    spent = f"{spent}, of interrupted trainings the last part only" if spent else "no hours"
+    devices = sorted({re.sub(r", \d+ threads?", "", device) for device in made.devices})
     devices = [re.sub(r"^cpu \((.*)\)$", r"\1", device) for device in devices]
     return (
-        f"{made.trainings_done} of {made.trainings_planned} trainings, {spent or 'no hours'} "
+        f"{made.trainings_done} of {made.trainings_planned} trainings, {spent} "
         f"({', '.join(devices)}). {count(len(verdicts), 'claim')}; {', '.join(counts)}."
     )
 
@@ -99,7 +99,7 @@ def _cell(claim: KeptClaim | None, *, is_named: bool) -> str:
 
     Args:
         claim: of one run; None if it has not judged it.
-        is_named: whether to name the weakest difference, as where runs have different ones.
+        is_named: whether to name the difference, as where a claim has several.
     """
     if claim is None:
         return ""
@@ -109,7 +109,8 @@ def _cell(claim: KeptClaim | None, *, is_named: bool) -> str:
     paper, here = _numbers(claim.weakest)
     holm = holm_in_words(claim.verdict, survives=claim.survives_holm)
     name = f" in {claim.weakest.text}" if is_named else ""
-    said = [f"{sign} {word}: {here}{name}", "" if paper == "–" else f"paper {paper}", holm]
+    why = claim.weakest.reason if claim.weakest.interval is None else ""
+    said = [f"{sign} {word}: {here}{name}", "" if paper == "–" else f"paper {paper}", why, holm]
     return "; ".join(filter(None, said))
 
 
