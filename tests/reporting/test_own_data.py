@@ -77,7 +77,7 @@ def test_the_table_is_about_the_data(paper: Grid, fill: Fill) -> None:
     text = to_markdown(grid, table_of(grid, results_dir))
     assert "| PointRend, 224x224 | **★** 36.3 (trials 36.2–36.4) | **★** 39.7" in text
     assert RULE in text
-    text = text.replace("Preset paper", "")
+    text = text.replace("Data of preset paper", "")
     for word in ("paper", "no-claim", "not judged", "Tolerance", "unused"):
         assert word not in text.partition("| --- |")[2], word
     assert NONE in to_markdown(grid, table_of(grid, results_dir.parent / "nowhere"))

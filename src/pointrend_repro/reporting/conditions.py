@@ -8,6 +8,7 @@ from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state, settings_state
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.results import Record, Results
+from pointrend_repro.reporting.scale import scale_of
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Conditions:
         data: whether the data have changed since, in words.
         numbers: whether the numbers are as they were made, in words.
         settings: whether they were made with today's settings, in words.
-        scale: what the preset makes of the paper's models and schedules, in words; empty where
-            nothing.
+        scale: what the preset makes of the paper's models, images and schedules, in words; empty
+            where nothing.
         devices: of all steps, in words.
         trainings_done: how many of the `trainings_planned` have a number to show.
         gpu_hours: wall time times number of GPUs, over the trainings on GPUs; of an interrupted
@@ -72,7 +73,7 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         data=data_state.in_words(results),
         numbers=altered.in_words(results),
         settings=settings_state.in_words(grid, results),
-        scale=_scale(grid),
+        scale=scale_of(grid, grid.trainings).lines,
         devices=tuple(sorted({record.device for record in records})),
         trainings_done=len(trainings),
         trainings_planned=len(grid.trainings),
@@ -108,31 +109,3 @@ def _trainings(results: Results) -> dict[Training, Record]:
                 found |= {s.training: s.train for s in step.sources if s.train}
             found[evaluation.prediction.training] = result.origin.train
     return found
-
-
-def _scale(grid: Grid) -> tuple[str, ...]:
-    overrides = grid.preset.overrides
-    trunk = overrides.model.get("backbone", {}).get("name")
-    updates = _updates(grid) if "total_iters" in overrides.schedule else ""
-    trained = [grid.variants[name] for name in {t.variant for t in grid.trainings}]
-    trunks = {variant.model.backbone.name for variant in trained if variant.family == "mask_rcnn"}
-    replaced = {
-        old: new["name"] for old, new in overrides.trunk.items() if old in trunks and "name" in new
-    }
-    which = "all other" if replaced else "all"
-    lines = [f"trunk {trunk} in {which} detectors"] if trunk else []
-    lines += [f"trunk {new} in place of {old}" for old, new in replaced.items()]
-    return tuple([*lines, f"{updates} updates per detector"] if updates else lines)
-
-
-def _updates(grid: Grid) -> str:
-    """Return how many updates the detectors have, which the preset says."""
-    counts = [
-        grid.training_settings(training.dataset, training.variant).schedule.total_iters
-        for training in grid.trainings
-        if grid.variants[training.variant].family == "mask_rcnn"
-    ]
-    if not counts:
-        return ""
-    low, high = min(counts), max(counts)
-    return str(low) if low == high else f"{low} to {high}"

@@ -1,11 +1,15 @@
 """A measured table as CSV for machines and as Markdown, and what a reader must know of it."""
 
+import re
+
 from pointrend_repro.config.tables import Column
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Evaluation
 from pointrend_repro.reporting import csv_text
 from pointrend_repro.reporting.best import NONE, RULE, best_cells
-from pointrend_repro.reporting.formats import between, number, printed
+from pointrend_repro.reporting.formats import between, listed, number, printed
 from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
+from pointrend_repro.reporting.scale import scale_of
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
@@ -83,14 +87,12 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
     """Return what is of this table alone: its source, data and tolerances."""
     columns = measured.table.columns.values()
     used = {c.dataset: grid.preset.datasets.get(c.dataset) for c in columns if c.dataset}
-    data = [
-        f"{wanted} is {grid.datasets[name].title}" if name else f"{wanted} is not part of it"
-        for wanted, name in used.items()
-    ]
+    data = [_data_text(grid, measured, wanted, name) for wanted, name in used.items()]
     lines = [f"Source: {measured.table.source}."]
-    lines += [f"Preset {grid.name}: {'; '.join(data)}."] if data else []
+    lines += [f"Data of preset {grid.name}: {'; '.join(data)}."] if data else []
     if not measured.published:
         return [*lines, *_own_rules(measured)]
+    lines += _names_note(grid, measured)
     judged = _judged(grid, measured)
     lines += [f"Tolerance for {c.title}: {_tolerance_text(c)}." for c in judged]
     unjudged: dict[str, list[str]] = {}
@@ -98,6 +100,34 @@ def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
         if column.tolerance is None:
             unjudged.setdefault(column.tolerance_source, []).append(column.title)
     return lines + [f"No verdict on {', '.join(c)}: {why}." for why, c in unjudged.items()]
+
+
+def _data_text(grid: Grid, measured: MeasuredTable, wanted: str, name: str | None) -> str:
+    """Say which data are used for a data set of a table; of a paper's, in whose place."""
+    if name is None:
+        return f"none for {wanted}"
+    title = grid.datasets[name].title
+    if name == wanted or not measured.published:
+        return title
+    table = measured.table
+    texts = " ".join([table.title, table.caption, *(c.title for c in table.columns.values())])
+    # As the table prints the name: COCO for coco.
+    printed_name = re.search(rf"\b{re.escape(wanted)}\b", texts, re.IGNORECASE)
+    return f"{title} (in place of {printed_name[0] if printed_name else wanted})"
+
+
+def _names_note(grid: Grid, measured: MeasuredTable) -> list[str]:
+    """Say that titles tell the paper's sizes where the models behind the numbers have others."""
+    evaluations = [e for cell in measured.cells.values() for e in cell.cell.evaluations]
+    predictions = {e.prediction for e in evaluations if isinstance(e, Evaluation)}
+    trainings = {t for prediction in predictions for t in grid.models_of(prediction)}
+    differing = scale_of(grid, trainings).differing
+    if not differing:
+        return []
+    return [
+        f"Rows and columns keep the paper's names, but {listed(differing)} differ from the "
+        "paper's: see Scale in the report's conditions."
+    ]
 
 
 def _own_rules(measured: MeasuredTable) -> list[str]:

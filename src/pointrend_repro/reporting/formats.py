@@ -1,7 +1,7 @@
 """How numbers, times and sizes are written for people. Files for machines keep full precision."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 # How the configuration and the code write what papers print otherwise.
 _SPELLINGS = (
@@ -80,6 +80,12 @@ def memory(megabytes: float) -> str:
 def count(n: int, noun: str) -> str:
     """Return `1 trial` or `3 trials`."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    *first, last = texts
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def commit(digits: str | None) -> str:
