@@ -11,8 +11,9 @@ from pointrend_repro.base.files import write_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Cost
-from pointrend_repro.reporting.collect import metrics_frame
+from pointrend_repro.reporting.collect import metrics_frame, write_metrics
 from pointrend_repro.reporting.pictures.costs import Costs, Head, lay_out_costs
+from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.results import load_results
 from pointrend_repro.reporting.tables import measure_tables
 
@@ -123,3 +124,28 @@ def test_every_head_of_table_1_is_counted_in_every_preset(preset: str) -> None:
     rows = grid.tables["table1"].rows.values()
     assert {(row.variant, row.inference) for row in rows} <= counted
     assert all(isinstance(cost, Cost) for cost in grid.costs)
+
+
+def test_counts_at_other_widths_than_those_that_are_trained_are_told(tmp_path: Path) -> None:
+    """Table 2 is counted at the paper's widths, and `mini` trains heads of 32 channels."""
+    for preset in ("paper", "mini"):
+        whole = load_grid(preset)
+        tables = {name: whole.tables[name] for name in ("table1", "table2")}
+        cells = tuple(c for c in whole.cells if c.table in tables)
+        preset_ = whole.preset.model_copy(update={"figures": [], "pictures": ["costs"]})
+        grid = replace(whole, tables=tables, cells=cells, preset=preset_)
+        folder = tmp_path / preset
+        fill(grid, folder)
+        costs = lay_out(grid, folder)
+        is_other = preset == "mini"
+        assert costs.has_other_widths == is_other
+        assert heads(costs)["PointRend, 224x224"].has_other_widths == is_other
+        assert not heads(costs)["4x conv, 224x224"].has_other_widths  # never trained
+        operations = costs.plots[0]
+        assert ("at the paper's widths" in operations.x_title) == is_other
+        assert ("of other widths" in operations.description) == is_other
+        write_metrics(grid, folder)
+        write_report(grid, folder, folder / "reports")
+        page = (folder / "reports/index.html").read_text()
+        assert ("AP and time are of heads of other widths" in page) == is_other
+        assert ("<small>B, at the paper&#39;s widths</small>" in page) == is_other

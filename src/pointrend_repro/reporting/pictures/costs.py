@@ -8,7 +8,7 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Evaluation, dataset_path
+from pointrend_repro.experiments.nodes import Evaluation, Training, dataset_path
 from pointrend_repro.reporting.pictures.plot import (
     Label,
     Scale,
@@ -18,6 +18,7 @@ from pointrend_repro.reporting.pictures.plot import (
     place_labels,
 )
 from pointrend_repro.reporting.results import Results
+from pointrend_repro.reporting.scale import widths
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
 # Of a plot of 720 by 440 units, as in cost_plot.html.j2.
@@ -34,6 +35,8 @@ class Head:
         seconds: wall time of predicting an image, median over the trials.
         images: how many were predicted.
         devices: what predicted them.
+        has_other_widths: whether the models behind AP and time have other numbers of channels than
+            the head that is counted, which is the paper's in every preset.
     """
 
     title: str
@@ -43,6 +46,7 @@ class Head:
     seconds: float | None
     images: int | None
     devices: tuple[str, ...]
+    has_other_widths: bool
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Costs:
     heads: list[Head]
     plots: list[Plot]
 
+    @property
+    def has_other_widths(self) -> bool:
+        """Whether some AP is of a narrower or wider head than the one that is counted."""
+        return any(head.has_other_widths for head in self.heads)
+
 
 def lay_out_costs(
     grid: Grid, tables: Sequence[MeasuredTable], results: Results, results_dir: Path
@@ -95,12 +104,17 @@ def lay_out_costs(
         for count in cells
         if count.row.runs and count.column.value == "multiply_adds"
     ]
+    counted, remark = "multiply-adds of the mask head per box, in billions", ""
+    if any(head.has_other_widths for head in heads):
+        counted = "billion multiply-adds per box, at the paper's widths"
+        remark = "; the AP is of heads of other widths"
     plots = [
         _plot(
             "operations",
-            "multiply-adds of the mask head per box, in billions",
+            counted,
             [(h, h.count.measured) for h in heads],
             logarithmic=True,
+            remark=remark,
         ),
         _plot(
             "time",
@@ -134,7 +148,19 @@ def _head(
         seconds=seconds,
         images=images,
         devices=tuple(sorted({record.device for record in records})),
+        has_other_widths=any(
+            _differs_from_counted(grid, training)
+            for training in {score.prediction.training for score in scores}
+        ),
     )
+
+
+def _differs_from_counted(grid: Grid, training: Training) -> bool:
+    """Whether a preset trains a mask head, or the pyramid that it sees, at other widths."""
+    here = grid.training_settings(training.dataset, training.variant).model
+    paper = grid.variants[training.variant].model
+    of_head, of_paper = (m.model_dump(include={"backbone", "mask_head"}) for m in (here, paper))
+    return any(True for _ in widths(of_head, of_paper))
 
 
 def _is_ap(cell: MeasuredCell) -> bool:
@@ -154,7 +180,12 @@ def _num_images(results_dir: Path, dataset: str) -> int | None:
 
 
 def _plot(
-    name: str, x_title: str, costs: Sequence[tuple[Head, float | None]], *, logarithmic: bool
+    name: str,
+    x_title: str,
+    costs: Sequence[tuple[Head, float | None]],
+    *,
+    logarithmic: bool,
+    remark: str = "",
 ) -> Plot | None:
     placed = [(h, h.ap, c) for h, c in costs if h.ap is not None and c is not None]
     if not placed:
@@ -173,7 +204,8 @@ def _plot(
         description="; ".join(
             f"{h.title}: AP {statistics.median(v for _, v in ap.values):.1f} at {c:.3g}"
             for h, ap, c in placed
-        ),
+        )
+        + remark,
         x_title=x_title,
         x_ticks=log_ticks(x) if logarithmic else linear_ticks(x, 5),
         y_ticks=[tick for tick in linear_ticks(y, 5) if not tick.text.startswith("-")],
