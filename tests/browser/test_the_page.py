@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from axe import violations
 from pages import Page
+from PIL import Image
 
 OPEN_ALL = "for (const d of document.querySelectorAll('details')) d.open = true"
 LINKS = "[...document.querySelectorAll('a.measured, a.why')]"
@@ -70,6 +71,36 @@ def test_no_width_scrolls_the_page_sideways(page: Page, smoke_page: Path, width:
         # What sticks out of the page, but for what scrolls by itself or is not for the eyes.
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.evaluate(OPEN_ALL)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_table_is_shaded_at_the_side_where_it_goes_on(
+    page: Page, short_page: Path, tmp_path: Path, scheme: str
+) -> None:
+    page.send("Emulation.setScrollbarsHidden", hidden=True)  # later, it would move what is seen
+    page.look(width=390, scheme=scheme).open(short_page)
+    wide = "[...document.querySelectorAll('.table .scroll')].find(e => e.scrollWidth > 450)"
+    page.evaluate(f"{wide}.id = 'wide'")
+
+    def shaded() -> tuple[bool, bool]:
+        """Whether the left and the right end differ from the page, above the first heading."""
+        page.screenshot(tmp_path / "wide.png", "#wide")
+        image = Image.open(tmp_path / "wide.png").convert("RGB")
+        plain = image.getpixel((image.width // 2, 6))
+        left, right = (image.getpixel((x, 6)) for x in (0, image.width - 2))
+        return left != plain, right != plain
+
+    assert shaded() == (False, True)
+    page.evaluate("document.querySelector('#wide').scrollLeft = 100")
+    assert shaded() == (True, True)
+    page.evaluate("document.querySelector('#wide').scrollLeft = 9999")
+    assert shaded() == (True, False)
+    page.look(width=1920, scheme=scheme)
+    page.evaluate("document.querySelector('#wide').scrollLeft = 0")
+    assert shaded() == (False, False)
+    page.send("Emulation.setEmulatedMedia", media="print")
+    style = "getComputedStyle(document.querySelector('#wide')).backgroundImage"
+    assert page.evaluate(style) == "none"
 
 
 def is_open(page: Page) -> bool:
