@@ -148,4 +148,4 @@ def test_counts_at_other_widths_than_those_that_are_trained_are_told(tmp_path: P
         write_report(grid, folder, folder / "reports")
         page = (folder / "reports/index.html").read_text()
         assert ("AP and time are of heads of other widths" in page) == is_other
-        assert ("<small>B, at the paper&#39;s widths</small>" in page) == is_other
+        assert ("<small>B<br>at the paper's widths</small>" in page) == is_other

@@ -28,14 +28,14 @@ def tables_of(grid: Grid, folder: Path) -> dict[str, MeasuredTable]:
 def test_the_scale_names_widths_sizes_and_updates_of_all_models(mini: Grid) -> None:
     """Against config/scales/mini.yaml and the recipes of mini's data sets."""
     assert scale_of(mini, mini.trainings).lines == (
-        "detectors (the paper's): trunks resnet18_narrow (resnet50), resnet50_narrow (resnet101), "
-        "resnext50_narrow (resnext101_32x8d); channels of FPN 32 (256), box head 256 (1024), 4x "
-        "conv 32 (256), PointRend 64 and 32 (1024 and 256), SharpMask-style 16, 64 and 16 (128, "
-        "512 and 64); shorter edge of images 192 px (800 to 1024); 1200 to 4050 updates (24,000 "
-        "to 270,000)",
-        "semantic models (the paper's): trunks resnet18_narrow (resnet103 and resnet101); channels "
-        "of DeepLabV3 32 (256), PointRend 32 (256), FPN 32 (256), SemanticFPN 32 (128); shorter "
-        "edge of images 256 px (1024); 1500 to 2400 updates (65,000 to 90,000)",
+        "detectors, the paper's in brackets: trunks resnet18_narrow (resnet50), resnet50_narrow "
+        "(resnet101), resnext50_narrow (resnext101_32x8d); channels of FPN 32 (256), box head 256 "
+        "(1024), 4x conv 32 (256), PointRend 64 and 32 (1024 and 256), SharpMask-style 16, 64 and "
+        "16 (128, 512 and 64); shorter edge of images 192 px (800 to 1024); 1200 to 4050 updates "
+        "(24,000 to 270,000)",
+        "semantic models, the paper's in brackets: trunks resnet18_narrow (resnet103 and "
+        "resnet101); channels of DeepLabV3 32 (256), PointRend 32 (256), FPN 32 (256), SemanticFPN "
+        "32 (128); shorter edge of images 256 px (1024); 1500 to 2400 updates (65,000 to 90,000)",
     )
 
 

@@ -112,11 +112,13 @@ def test_the_scale_names_the_trunks_that_are_trained() -> None:
     code = TodaysCode()
     (of_detectors, _) = gather_conditions(load_grid("mini"), {}, code).scale
     assert of_detectors.startswith(
-        "detectors (the paper's): trunks resnet18_narrow (resnet50), resnet50_narrow (resnet101), "
-        "resnext50_narrow (resnext101_32x8d); "
+        "detectors, the paper's in brackets: trunks resnet18_narrow (resnet50), resnet50_narrow "
+        "(resnet101), resnext50_narrow (resnext101_32x8d); "
     )
     (of_one_table,) = gather_conditions(load_grid("mini_nuclei"), {}, code).scale
-    assert of_one_table.startswith("detectors (the paper's): trunks resnet18_narrow (resnet50); ")
+    assert of_one_table.startswith(
+        "detectors, the paper's in brackets: trunks resnet18_narrow (resnet50); "
+    )
 
 
 def test_days_are_those_of_all_steps(paper: Grid, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ class Scale:
     def lines(self) -> tuple[str, ...]:
         """How they differ, a line for each family; empty where they do not."""
         return tuple(
-            f"{name} (the paper's): {'; '.join(how for _, how in told)}"
+            f"{name}, the paper's in brackets: {'; '.join(how for _, how in told)}"
             for name, told in self.families.items()
         )
 
