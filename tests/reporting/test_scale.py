@@ -77,8 +77,8 @@ def test_notes_say_that_the_names_are_the_papers(mini: Grid, tmp_path: Path) -> 
             assert told == []
             continue
         assert told == [
-            "Rows and columns keep the paper's names, but models, image sizes and schedules differ "
-            "from the paper's: see Scale in the report's conditions."
+            "Rows, columns and caption keep the paper's names, but models, image sizes and "
+            "schedules differ from the paper's: see Scale in the report's conditions."
         ]
         assert all(NAMES in text for text in (to_markdown(mini, table), to_latex(mini, table)))
 

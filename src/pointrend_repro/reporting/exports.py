@@ -125,8 +125,8 @@ def _names_note(grid: Grid, measured: MeasuredTable) -> list[str]:
     if not differing:
         return []
     return [
-        f"Rows and columns keep the paper's names, but {listed(differing)} differ from the "
-        "paper's: see Scale in the report's conditions."
+        f"Rows, columns and caption keep the paper's names, but {listed(differing)} differ "
+        "from the paper's: see Scale in the report's conditions."
     ]
 
 
