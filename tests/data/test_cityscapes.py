@@ -29,6 +29,7 @@ from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.settings.generated import GeneratedSettings
 
+KINDS = ("leftImg8bit", "gtFine")
 SETTINGS = GeneratedSettings(
     train_images=3, val_images=14, width_px=192, height_px=96, classes=8, crowd_image_share=0.125
 )
@@ -220,6 +221,47 @@ def test_broken_image_is_named(root: Path) -> None:
     (root / f"leftImg8bit/val/{NAME}_leftImg8bit.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"_leftImg8bit.png: cannot be read"):
         prepared(root)
+
+
+def city_files(root: Path, *places: str) -> None:
+    """Write one image of a city for each "leftImg8bit/aa/0000", or label image for "gtFine/...".
+
+    The pixels of all label images are one object: a person in the city zz, else a car.
+    """
+    for place in places:
+        kind, city, name = place.split("/")
+        is_photograph = kind == "leftImg8bit"
+        ending = "leftImg8bit" if is_photograph else "gtFine_instanceIds"
+        path = root / kind / "val" / city / f"{name}_{ending}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        value = 24000 if city == "zz" else 26000
+        ids = np.zeros((8, 8), np.uint8) if is_photograph else np.full((8, 8), value, np.uint16)
+        Image.fromarray(ids).save(path)
+
+
+def test_one_name_in_two_cities_is_refused(tmp_path: Path) -> None:
+    """Or one of the two would be left out without a word, or get the other's labels."""
+    root = tmp_path / "streets"
+    city_files(root, *(f"{kind}/{city}/0000" for kind in KINDS for city in ("aa", "zz")))
+    with pytest.raises(UserError) as caught:
+        prepared(root)
+    told = str(caught.value)
+    assert told.startswith(f"{root}/gtFine/val/zz/0000_gtFine_instanceIds.png: has the name of ")
+    assert "val/aa/0000_gtFine_instanceIds.png; begin the names" in told
+    for path in root.glob("*/val/*/0000_*.png"):  # as the official names are
+        path.rename(path.with_name(f"{path.parent.name}_{path.name}"))
+    found = prepared(root)
+    assert [image["file_name"] for image in found["images"]] == [
+        "aa/aa_0000_leftImg8bit.png",
+        "zz/zz_0000_leftImg8bit.png",
+    ]
+    assert [entry["category_id"] for entry in found["annotations"]] == [26, 24]
+
+
+def test_a_photograph_with_the_labels_of_another_city_is_refused(tmp_path: Path) -> None:
+    city_files(tmp_path / "streets", "leftImg8bit/aa/0000", "gtFine/zz/0000")
+    with pytest.raises(UserError, match=r"aa/0000_left\S+: lies in another city than \S+/zz/0000"):
+        prepared(tmp_path / "streets")
 
 
 def test_size_and_ids_of_a_label_image(official: Path) -> None:

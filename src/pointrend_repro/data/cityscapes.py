@@ -81,7 +81,7 @@ def label_files(root: Path, split: Split, kind: LabelKind = "instanceIds") -> di
     """Return the label images of a split by `<city>_<sequence>_<frame>`, sorted.
 
     Raises:
-        UserError: there are none, or one is missing beside its polygons.
+        UserError: there are none, one is missing beside its polygons, or two have one name.
     """
     folder, ending = root / "gtFine" / split, label_ending(kind)
     found = files_by_name(folder, ending)
@@ -111,7 +111,8 @@ def image_files(
         kind: the kind of label images in `labelled`.
 
     Raises:
-        UserError: there are none, or not exactly those that have label images.
+        UserError: there are none, not exactly those that have label images, or one lies in
+            another city than they do.
     """
     folder = root / "leftImg8bit" / split
     found = files_by_name(folder, IMAGE_ENDING)
@@ -132,6 +133,12 @@ def image_files(
             f"{labelled[unseen[0]]}: has no *{IMAGE_ENDING} in {folder} (label images "
             f"without: {len(unseen)}); unpack all of leftImg8bit_trainvaltest.zip"
         )
+    for name, path in found.items():
+        if path.parent.name != labelled[name].parent.name:
+            raise UserError(
+                f"{path}: lies in another city than {labelled[name]}; put both into folders of "
+                "one name"
+            )
     return found
 
 
@@ -187,9 +194,22 @@ def label_ending(kind: LabelKind) -> str:
 
 
 def files_by_name(folder: Path, ending: str) -> dict[str, Path]:
-    """Return the files of one kind in the cities of a split, by `<city>_<sequence>_<frame>`."""
-    paths = sorted(folder.glob(f"*/*{ending}"), key=lambda path: path.name)
-    return {path.name.removesuffix(ending): path for path in paths}
+    """Return the files of one kind in the cities of a split, by `<city>_<sequence>_<frame>`.
+
+    Raises:
+        UserError: two cities have a file of the same name. The official scorer and the ids of
+            images know a file by its name alone.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob(f"*/*{ending}"), key=lambda path: (path.name, path)):
+        name = path.name.removesuffix(ending)
+        if name in found:
+            raise UserError(
+                f"{path}: has the name of {found[name]}; begin the names of a city's files with "
+                "its own name, as Cityscapes does, since a scorer knows them by these alone"
+            )
+        found[name] = path
+    return found
 
 
 def _require_size(image: Path, shape: tuple[int, ...], label_image: Path) -> None:
