@@ -17,6 +17,7 @@ from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
+from pointrend_repro.data.prepared import require_up_to_date
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.nodes import (
     COLLECTED_FILE,
@@ -159,6 +160,10 @@ onstart:
             require_files_of_the_past(read, time.time())
             for job in to_do:
                 if job.rule.name == "check_data" and made.isdisjoint(job.input):
+                    paths = DATA[job.wildcards.dataset]
+                    require_up_to_date(
+                        paths, paths.train_annotations, paths.val_annotations
+                    )
                     require_sound_data(data_check(job.wildcards), job.output[0])
                 if job.rule.name in ("train", "train_with_detectron2"):
                     require_machines(
@@ -348,6 +353,8 @@ def changeable_data(wildcards):
     paths = DATA[wildcards.dataset]
     names = ("train_annotations", "val_annotations", "train_images", "val_images")
     found = [path for name in names if (path := getattr(paths, name)).exists()]
+    if paths.prepared_from is not None and paths.prepared_from.is_file():
+        found.append(paths.prepared_from)
     if GRID.datasets[wildcards.dataset].layout == "cityscapes":
         found = [
             path

@@ -8,6 +8,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import require_ours
 from pointrend_repro.base.json_text import is_finite, shown
 from pointrend_repro.base.long_list import read_with_long_list
+from pointrend_repro.base.provenance import digest
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
@@ -22,6 +23,7 @@ from pointrend_repro.data.fingerprint import (
 )
 from pointrend_repro.data.keypoints import shared_definition
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.prepared import changed_source
 from pointrend_repro.data.shifted import shift_of_masks
 
 _log = logging.getLogger(__name__)
@@ -68,11 +70,7 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     keypoints = shared_definition(train.categories)
     if keypoints is not None:
         description["keypoints"] = list(keypoints.names)
-    fingerprints = {
-        "train": annotated_images(paths.train_annotations, train),
-        "val_images": names_and_sizes(image.path for image in val.images),
-        "val_annotations": file_fingerprint(paths.val_annotations),
-    }
+    fingerprints = _fingerprints(train, val, paths)
     if config.layout == "cityscapes":
         fingerprints["val_label_images"] = val_label_images(paths.root)
     if config.trains_label_maps:
@@ -92,6 +90,25 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         }
         fingerprints["lvis_annotations"] = file_fingerprint(paths.lvis_annotations)
     return description | {"fingerprints": fingerprints}
+
+
+def _fingerprints(train: CocoDataset, val: CocoDataset, paths: DataPaths) -> dict[str, str]:
+    """Return those of the annotations and of val's images.
+
+    Prepared annotations that are out of date have another one, so that numbers made from them are
+    marked until the files that they were made of are as they were.
+    """
+    found = {
+        "train": annotated_images(paths.train_annotations, train),
+        "val_images": names_and_sizes(image.path for image in val.images),
+        "val_annotations": file_fingerprint(paths.val_annotations),
+    }
+    prepared = {"train": paths.train_annotations, "val_annotations": paths.val_annotations}
+    for part, annotations in prepared.items():
+        if changed := changed_source(paths, annotations):
+            _log.warning("%s: %s", annotations, changed)
+            found[part] = digest([found[part], changed])
+    return found
 
 
 def _require_categories(

@@ -23,6 +23,9 @@ class DataPaths:
 
     Those of Cityscapes, of the first images of val, and of a val taken out of train are made
     by `data prepare`; the others come with the data.
+
+    Attributes:
+        prepared_from: what it makes them of: a file of annotations or, of Cityscapes, `root`.
     """
 
     root: Path
@@ -31,6 +34,7 @@ class DataPaths:
     val_images: Path
     val_annotations: Path
     lvis_annotations: Path | None
+    prepared_from: Path | None = None
 
     def truth(self, part: Truth) -> Path | None:
         """Return what predictions are scored against; for label images the whole data set's folder.
@@ -64,7 +68,7 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
     own_lvis = root / dataset.lvis_annotations if dataset.lvis_annotations else None
     lvis = user.lvis_annotations or own_lvis
     if dataset.val_from_train is not None:
-        return _split_paths(name, root / dataset.train_images, root, lvis)
+        return _split_paths(name, root, dataset, lvis)
     return DataPaths(
         root=root,
         train_images=root / dataset.train_images,
@@ -72,12 +76,13 @@ def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:
         val_images=root / dataset.val_images,
         val_annotations=_val_annotations(name, root, dataset),
         lvis_annotations=lvis,
+        prepared_from=root / dataset.val_annotations if dataset.val_first else None,
     )
 
 
-def _split_paths(name: str, images: Path, root: Path, lvis: Path | None) -> DataPaths:
+def _split_paths(name: str, root: Path, dataset: Dataset, lvis: Path | None) -> DataPaths:
     # Not below `root`, which may be read-only.
-    prepared = Path("data") / f"{name}_parts"
+    prepared, images = Path("data") / f"{name}_parts", root / dataset.train_images
     return DataPaths(
         root=root,
         train_images=images,
@@ -85,6 +90,7 @@ def _split_paths(name: str, images: Path, root: Path, lvis: Path | None) -> Data
         val_images=images,
         val_annotations=prepared / "instances_val.json",
         lvis_annotations=lvis,
+        prepared_from=root / dataset.train_annotations,
     )
 
 
@@ -151,4 +157,5 @@ def _cityscapes_paths(name: str, root: Path) -> DataPaths:
         val_images=root / "leftImg8bit" / "val",
         val_annotations=prepared / "instances_val.json",
         lvis_annotations=None,
+        prepared_from=root,
     )

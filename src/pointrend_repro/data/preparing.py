@@ -6,14 +6,23 @@ from pointrend_repro.data.cityscapes import prepare_instances
 from pointrend_repro.data.first_images import prepare_first_images
 from pointrend_repro.data.own_split import prepare_own_split
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.prepared import take_note, write_note
 
 
 def prepare_annotations(name: str, config: Dataset, paths: DataPaths) -> None:
     """Write the annotations of Cityscapes' instances, or of another choice of COCO's images.
 
+    A note of what they were made of lies beside them (`data.prepared`).
+
     Raises:
         UserError: there is nothing to prepare, or the data set's own files are missing or faulty.
     """
+    note = take_note(name, paths)  # before: what changes meanwhile is not in them for sure
+    _write_annotations(name, config, paths)
+    write_note(note, paths)
+
+
+def _write_annotations(name: str, config: Dataset, paths: DataPaths) -> None:
     if config.val_first is not None:
         whole = paths.root / config.val_annotations
         prepare_first_images(whole, config.val_first, paths.val_annotations)

@@ -11,6 +11,7 @@ from pointrend_repro.data.keypoints import (
     shared_definition,
 )
 from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.prepared import require_up_to_date
 from pointrend_repro.data.semantic import LabelledImage, LabelledImages, read_labelled_images
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.of_family import AnyTrainingSettings
@@ -18,8 +19,13 @@ from pointrend_repro.settings.values import Split
 
 
 def read_instances(data: DataPaths, split: Split) -> CocoDataset:
-    """Read images and their objects."""
+    """Read images and their objects.
+
+    Raises:
+        UserError: a file is missing or faulty, or `data prepare` should be run again for train.
+    """
     if split == "train":
+        require_up_to_date(data, data.train_annotations)
         return read_coco(data.train_images, data.train_annotations)
     return read_coco(data.val_images, data.val_annotations)
 
