@@ -112,6 +112,19 @@ BAD = {
         "image 1: .*gone.jpg is not on disk; fetch it",
     ),
     "folder not on disk": (set_in("images", "file_name", "x/gone.jpg"), "x: no such folder"),
+    "zero byte in a folder's name": (
+        set_in("images", "file_name", "a\0b/c.jpg"),
+        r"image 1: file_name is 'a\\x00b/c\.jpg'; no file has a zero byte in its name",
+    ),
+    "zero byte in a name": (set_in("images", "file_name", "c\0.jpg"), "has a zero byte in its"),
+    "folder's name too long": (
+        set_in("images", "file_name", f"{'a' * 300}/c.jpg"),
+        r"image 1: the folder in its file_name cannot be read \(File name too long\); correct",
+    ),
+    "folder's name is no text": (
+        set_in("images", "file_name", "\ud800/c.jpg"),
+        r"image 1: the folder in its file_name cannot be read \(.*surrogates not allowed\)",
+    ),
     "annotation no object": (
         lambda d: d["annotations"].insert(0, 5),
         r"annotation number 0 \(from 0\) is not a JSON object",

@@ -166,7 +166,7 @@ def _files_on_disk(
     for image_id, image in images.items():
         folder, name = os.path.split(image["file_name"])
         if folder not in listings:
-            listings[folder] = _listing(images_dir / folder)
+            listings[folder] = _listing(images_dir / folder, f"{path}: image {image_id}")
         # 3D-FUTURE's annotations name their images without the ending.
         on_disk = [each for each in (name, f"{name}.jpg") if each in listings[folder]]
         if not on_disk:
@@ -178,12 +178,17 @@ def _files_on_disk(
     return found
 
 
-def _listing(folder: Path) -> set[str]:
+def _listing(folder: Path, image: str) -> set[str]:
     try:
         with os.scandir(folder) as entries:
             return {entry.name for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder}: no such folder of images; fetch the data set first") from None
+    except (OSError, ValueError) as error:  # a name that is too long, or that is none
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"{image}: the folder in its file_name cannot be read ({reason}); correct one of them"
+        ) from None
 
 
 def _annotations(

@@ -30,6 +30,8 @@ def image_problem(entry: Any, seen: Container[int]) -> str | None:
     """Return what is wrong with an element of `images`, or None; `seen` are earlier ids."""
     types = {"id": int, "file_name": str, "width": int, "height": int}
     problem = _type_problem(entry, types)
+    if problem is None and "\0" in entry["file_name"]:
+        return f"file_name is {shown(entry['file_name'])}; no file has a zero byte in its name"
     if problem is None and min(entry["width"], entry["height"]) <= 0:
         return f"is {entry['width']} x {entry['height']} pixels; write its true size"
     if problem is None and entry["id"] in seen:
