@@ -16,6 +16,7 @@ from pointrend_repro.cli import app
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_dataset
 from pointrend_repro.data.first_images import prepare_first_images
+from pointrend_repro.data.own_split import prepare_own_split
 from pointrend_repro.data.paths import UserData, data_paths
 
 
@@ -55,6 +56,23 @@ def test_what_is_refused(whole: Path, tmp_path: Path) -> None:
     faulty = {"images": [{}], "annotations": [], "categories": []}
     with pytest.raises(UserError, match="has no whole number as 'id'"):
         prepare_first_images(write(tmp_path / "faulty.json", faulty), 1, out)
+    assert not out.exists()
+
+
+def test_annotations_of_no_image_are_refused_not_dropped(whole: Path, tmp_path: Path) -> None:
+    """As a reader of the whole file refuses them."""
+    content = json.loads(whole.read_text())
+    content["annotations"] += [{"id": 7, "image_id": 78}, {"id": 8, "image_id": 77}]
+    write(whole, content)
+    out = tmp_path / "out.json"
+    with pytest.raises(UserError) as caught:
+        prepare_first_images(whole, 3, out)
+    assert str(caught.value) == (
+        f"{whole}: an annotation names image 77, which is not listed; list it under 'images', or "
+        "remove the annotation (such annotations in all: 2)"
+    )
+    with pytest.raises(UserError, match="names image 77, which is not listed"):
+        prepare_own_split(whole, 3, seed=0, train=out, val=tmp_path / "val.json")
     assert not out.exists()
 
 

@@ -35,15 +35,22 @@ def read_lists(annotations: Path) -> tuple[dict[str, Any], list[int]]:
     """Return the content of COCO annotations, and the sorted ids of their images.
 
     Raises:
-        UserError: the file cannot be read, has no such lists, or an entry without an id.
+        UserError: the file cannot be read, has no such lists, an entry without an id, or an
+            annotation of an image that is not listed: it would be in no part.
     """
     content = read_json(annotations)
     entries = content if isinstance(content, dict) else {}
     if not all(isinstance(entries.get(name), list) for name in _LISTS):
         raise UserError(f"{annotations}: is no file of COCO annotations with {', '.join(_LISTS)}")
     ids = sorted(_get(image, "id", annotations) for image in entries["images"])
-    for entry in entries["annotations"]:
-        _get(entry, "image_id", annotations)
+    named = [_get(entry, "image_id", annotations) for entry in entries["annotations"]]
+    listed = set(ids)
+    if absent := sorted(set(named) - listed):
+        lost = sum(number not in listed for number in named)
+        raise UserError(
+            f"{annotations}: an annotation names image {absent[0]}, which is not listed; list it "
+            f"under 'images', or remove the annotation (such annotations in all: {lost})"
+        )
     return entries, ids
 
 
