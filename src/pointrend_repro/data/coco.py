@@ -184,10 +184,10 @@ def _listing(folder: Path, image: str) -> set[str]:
             return {entry.name for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder}: no such folder of images; fetch the data set first") from None
-    except (OSError, ValueError) as error:  # a name that is too long, or that is none
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:  # such as a name that is too long
         raise UserError(
-            f"{image}: the folder in its file_name cannot be read ({reason}); correct one of them"
+            f"{image}: the folder of its file_name cannot be read ({error.strerror}); correct one "
+            "of the two"
         ) from None
 
 
