@@ -163,11 +163,41 @@ DIGITS = "9" * 5000
 ARABIC = "\u0663".encode().decode("latin-1")
 
 
-@pytest.mark.parametrize("length", [DIGITS, "-5", "1e3", "\xb2", ARABIC, "5, 5", ""])
+@pytest.mark.parametrize("length", [DIGITS, "-5", "1e3", "\xb2", ARABIC, ",", ""])
 def test_a_length_that_is_no_number(server: FileServer, part: Path, length: str) -> None:
     server.script = [lambda h, content: h.send(200, content, Content_Length=length)] * 9
     told = refuses(pinned(server), part, "no number as the file's length", "after 3 tries")
     assert DIGITS not in told
+
+
+def test_a_length_that_stands_there_twice_is_one(server: FileServer, part: Path) -> None:
+    """As RFC 9110, 8.6 allows: a proxy has added the same header again."""
+
+    def twice(handler: Handler, content: bytes) -> None:
+        handler.send_response(200)
+        for _ in range(2):
+            handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    server.script = [twice]
+    get(pinned(server), part)
+    assert part.read_bytes() == OLD
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("coding", ["", "identity", "Identity", "IDENTITY", "identity, identity"])
+def test_no_coding_by_any_of_its_names(server: FileServer, part: Path, coding: str) -> None:
+    server.script = [lambda h, content: h.send(200, content, Content_Encoding=coding)]
+    get(hashed(server), part)
+    assert part.read_bytes() == OLD
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("coding", ["gzip", "GZIP", "identity, br"])
+def test_a_coding_that_was_not_asked_for(server: FileServer, part: Path, coding: str) -> None:
+    server.script = [lambda h, content: h.send(200, content, Content_Encoding=coding)] * 3
+    refuses(hashed(server), part, "compressed in transit, though that was not asked for")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +216,94 @@ def test_no_more_bytes_by_a_number_that_is_none(server: FileServer, part: Path) 
     server.script = [cut_after(1000), saying(416, Content_Range=f"bytes */{DIGITS}")]
     get(hashed(server), part)
     assert part.read_bytes() == OLD
+
+
+PAGE = b"<html>Please log in to this network</html>"
+
+
+def instead(body: bytes, **headers: object) -> Behaviour:
+    """Anything but the file, without its length unless that is given."""
+    return lambda handler, _: handler.send(200, body, **{"Content_Length": None} | headers)
+
+
+@pytest.mark.parametrize("kind", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+@pytest.mark.parametrize("had", [0, 9000])
+def test_a_page_is_refused_and_costs_no_bytes(
+    server: FileServer, part: Path, kind: str, had: int
+) -> None:
+    server.script = [cut_after(had), instead(PAGE, Content_Type=kind)] if had else []
+    server.script = server.script or [instead(PAGE, Content_Type=kind)]
+    refuses(hashed(server), part, "the server sends a web page (", "; get it by other means")
+    assert len(server.asked) == (2 if had else 1)
+    assert (part.read_bytes() if part.exists() else b"") == OLD[:had]
+    get(hashed(server), part)
+    assert part.read_bytes() == OLD
+    assert server.asked[-1].headers.get("range") == (f"bytes={had}-" if had else None)
+
+
+def test_an_archive_that_is_called_a_page_is_none(server: FileServer, part: Path) -> None:
+    """PHP calls everything a page, if nobody says what it is."""
+    content = b"PK\x03\x04" + OLD[4:]
+    server.script = [instead(content, Content_Type="text/html")]
+    get(hashed(server), part)
+    assert part.read_bytes() == content
+
+
+@pytest.mark.parametrize("request_of", [hashed, pinned])
+def test_anything_without_a_length_does_not_cost_what_is_there(
+    server: FileServer, part: Path, request_of: Callable[[FileServer], FileRequest]
+) -> None:
+    server.script = [cut_after(9000), instead(b"Please log in")]
+    get(request_of(server), part)
+    assert part.read_bytes() == OLD
+    ranges = [asked.headers.get("range") for asked in server.asked]
+    assert ranges == [None, "bytes=9000-", "bytes=9000-"]
+    assert sorted(path.name for path in part.parent.iterdir()) == [part.name, f"{part.name}.json"]
+
+
+def test_nothing_but_that_is_told_and_the_part_is_kept(server: FileServer, part: Path) -> None:
+    server.script = [cut_after(9000)] + [instead(b"Please log in")] * 3
+    told = "the server sends 13 bytes where 9000 are there already, after 3 tries; 9000 bytes"
+    refuses(pinned(server), part, told)
+    assert part.read_bytes() == OLD[:9000]
+
+
+def test_a_new_beginning_counts_once_it_is_longer(server: FileServer, part: Path) -> None:
+    """A server that ignores ranges and breaks off: what is there never becomes less."""
+
+    def some(count: int) -> Behaviour:
+        return lambda handler, _: handler.send(
+            200, NEW[:count], Content_Length=len(NEW), ETag='"v2"'
+        )
+
+    server.script = [cut_after(5000), some(3000), saying(404)]
+    refuses(hashed(server), part, "404 Not Found")
+    assert part.read_bytes() == OLD[:5000]
+    server.script = [some(6000), saying(404)]
+    refuses(hashed(server), part, "404 Not Found")
+    assert part.read_bytes() == NEW[:6000]
+    assert Part(part).etag(f"{server.url}/file.zip") == '"v2"'
+    server.script = [cut_after(0), instead(NEW, ETag='"v2"')]
+    get(hashed(server), part)
+    assert part.read_bytes() == NEW
+
+
+@pytest.mark.parametrize("length", [100, None])
+def test_a_new_version_may_be_shorter(server: FileServer, part: Path, length: int | None) -> None:
+    """It says so by its length, or by another name of its version."""
+    headers = {"Content_Length": length, "ETag": '"v2"'}
+    server.script = [cut_after(5000), instead(NEW[:100], **headers)]
+    get(pinned(server), part)
+    assert part.read_bytes() == NEW[:100]
+
+
+def test_what_a_kill_left_beside_the_part_is_removed(server: FileServer, part: Path) -> None:
+    part.parent.mkdir()
+    part.with_name(f"{part.name}.again").write_bytes(b"rest of another try")
+    server.script = [cut_after(5000)]
+    get(hashed(server), part)
+    assert part.read_bytes() == OLD
+    assert sorted(path.name for path in part.parent.iterdir()) == [part.name, f"{part.name}.json"]
 
 
 BAD_PLACES = {

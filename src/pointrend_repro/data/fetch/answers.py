@@ -15,6 +15,8 @@ _WORTH_ANOTHER_TRY = {408, 425, 429}
 _REDIRECTS = range(300, 400)
 # Up to a thousand petabytes; \d would also match digits of other scripts.
 _NUMBER = "[0-9]{1,18}"
+_PAGES = {"text/html", "application/xhtml+xml"}
+_BEGINNINGS = (b"PK", b"\x80")  # of archives, also PyTorch's; of pickles
 
 
 def check_status(answer: requests.Response, request: FileRequest) -> None:
@@ -61,6 +63,24 @@ def says_complete(answer: requests.Response, have: int) -> bool:
     return found is not None and int(found[1]) == have
 
 
+def require_no_page(answer: requests.Response, request: FileRequest, first: bytes) -> None:
+    """Refuse a web page in place of the file, such as one that asks for a login.
+
+    Args:
+        first: the first bytes of the response. Some servers call a file a page that is none.
+
+    Raises:
+        UserError: it is a page.
+    """
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    is_file = first.startswith(_BEGINNINGS) or first == b"P"
+    if kind in _PAGES and answer.status_code == 200 and not is_file:
+        raise UserError(
+            f"{public_address(request.url)}: the server sends a web page ({kind}) and not the "
+            f"file, as a network does that asks for a login; {request.advice}"
+        )
+
+
 def offered(answer: requests.Response, request: FileRequest) -> tuple[int, int | None]:
     """Return the byte at which the response starts, and the size of the whole file if it says.
 
@@ -70,7 +90,8 @@ def offered(answer: requests.Response, request: FileRequest) -> tuple[int, int |
         UserError: more bytes than the file may have.
         TransientError: another number of bytes than the file has, or not a number.
     """
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
+    codings = answer.headers.get("Content-Encoding", "").lower().split(",")  # RFC 9110, 8.4
+    if not {coding.strip() for coding in codings} <= {"", "identity"}:
         raise TransientError("the file is compressed in transit, though that was not asked for")
     start, total = _range(answer) if answer.status_code == 206 else (0, _length(answer))
     if total is not None and request.size_bytes is not None and total != request.size_bytes:
@@ -97,9 +118,12 @@ def _length(answer: requests.Response) -> int | None:
     text = answer.headers.get("Content-Length")
     if text is None:
         return None
-    if not re.fullmatch(_NUMBER, text.strip()):
+    # One that stands there several times is joined by commas, and still one (RFC 9110, 8.6).
+    numbers = {each.strip() for each in text.split(",")}
+    number = numbers.pop()
+    if numbers or not re.fullmatch(_NUMBER, number):
         raise TransientError(f"the server gives no number as the file's length: {text[:20]!r}")
-    return int(text)
+    return int(number)
 
 
 def _seconds(date: str) -> float | None:

@@ -54,6 +54,16 @@ class Part:
             raise
         return stream
 
+    @property
+    def beside(self) -> "Part":
+        """Where a new beginning of the same file waits until it is worth more than this one."""
+        return Part(self.path.with_name(self.path.name + ".again"))
+
+    def become(self, other: "Part") -> None:
+        """Take the bytes of another part, which is then no more; what was noted is forgotten."""
+        self._note_path.unlink(missing_ok=True)
+        other.path.replace(self.path)
+
     def discard(self) -> None:
         """Remove it and its notes, since it is wrong or finished."""
         self.path.unlink(missing_ok=True)

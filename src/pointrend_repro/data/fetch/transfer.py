@@ -4,6 +4,7 @@ The server's ETag is kept beside the partial download, so that a later request c
 same version (RFC 9110, sections 13.1.5 and 14).
 """
 
+import itertools
 import logging
 import re
 import time
@@ -16,7 +17,13 @@ import requests
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_errors
 from pointrend_repro.data.fetch.addresses import public_address
-from pointrend_repro.data.fetch.answers import check_status, offered, says_complete
+from pointrend_repro.data.fetch.answers import (
+    check_status,
+    offered,
+    require_no_page,
+    says_complete,
+)
+from pointrend_repro.data.fetch.arriving import Arriving
 from pointrend_repro.data.fetch.asking import OneStepSession, asked
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.request import FileRequest, Patience, Report, TransientError
@@ -70,6 +77,7 @@ def download(
     """
     receiver, place = _Receiver(report, patience, clock), public_address(request.url)
     part = Part(path)
+    part.beside.discard()  # left by a kill
     in_one_piece = not part.exists
     furthest, failures = part.size, 0
     while True:
@@ -153,25 +161,34 @@ def _receive(
     start: int,
     total: int | None,
 ) -> None:
-    if start == 0:
-        part.discard()
-    part.note(request.url, answer.headers.get("ETag"), answer.url)
+    # Not iter_content: it fills whole chunks, and loses a partial one if the connection breaks.
+    chunks = iter(lambda: answer.raw.read1(_CHUNK_BYTES, decode_content=False), b"")
+    first = next(chunks, b"")
+    require_no_page(answer, request, first)
+    etag, had, known = answer.headers.get("ETag"), part.size, part.etag(request.url)
     most, have = request.max_bytes if total is None else total, start
     speed = SpeedWatch(receiver.patience, receiver.clock)
-    with part.open() as stream:
-        # Not iter_content: it fills whole chunks, and loses a partial one if the connection breaks.
-        while chunk := answer.raw.read1(_CHUNK_BYTES, decode_content=False):
+    with Arriving(part, start, lambda: part.note(request.url, etag, answer.url)) as arriving:
+        for chunk in itertools.chain([first], chunks):
             have += len(chunk)
             if have > most:
                 break
-            stream.write(chunk)
+            arriving.write(chunk)
             receiver.report(have, total)
             speed.count(len(chunk))
+        # Without a length, the end of another version may as well be that of the connection.
+        is_other = total is None and None not in (etag, known) and etag != known
+        if have == total or (is_other and have <= most):
+            arriving.replace()
+        waits = arriving.waits
     if have > most:
-        part.discard()
+        if not waits:
+            part.discard()
         raise UserError(
             f"{public_address(request.url)}: the server sends more than {most} bytes: another "
             f"file; {request.advice}"
         )
     if total is not None and have < total:
         raise TransientError(f"the connection was cut at byte {have} of {total}")
+    if waits:
+        raise TransientError(f"the server sends {have} bytes where {had} are there already")
