@@ -40,6 +40,7 @@ def unpack_images(
         archive,
         into,
         ["images"],
+        name=archive.name,
         max_bytes=max_bytes,
         report=lambda done, total: None,
         check=check,

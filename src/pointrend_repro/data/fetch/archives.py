@@ -56,6 +56,7 @@ def unpack(
     into: Path,
     places: Sequence[str],
     *,
+    name: str,
     max_bytes: int,
     report: Report,
     check: Callable[[Path], str | None],
@@ -64,6 +65,8 @@ def unpack(
 
     Args:
         places: paths in the archive; each appears whole, or not at all.
+        name: after which the folder is called that everything is unpacked into at first. What
+            others have left under it is removed, so no other process may use it meanwhile.
         max_bytes: the most that is unpacked.
         check: takes the folder that everything was unpacked into, before anything is moved to its
             place, and returns what is wrong with it, or None.
@@ -82,7 +85,7 @@ def unpack(
         members = [m for m in opened.infolist() if _place_of(m.filename, places)]
         _refuse(archive, size_problem(members, archive.stat().st_size, max_bytes))
         with write_errors(into):
-            folder = _fresh_folder(archive, into)
+            folder = _fresh_folder(into, name)
             try:
                 _unpack_members(opened, members, folder, report)
                 missing = [place for place in places if not (folder / place).exists()]
@@ -143,10 +146,15 @@ def _place_of(name: str, places: Sequence[str]) -> str | None:
     return next((p for p in places if name == p or name.startswith(f"{p}/")), None)
 
 
-def _fresh_folder(archive: Path, into: Path) -> Path:
-    for left_by_a_kill in into.glob(f".{glob.escape(archive.name)}.*{_SUFFIX}"):
-        shutil.rmtree(left_by_a_kill, ignore_errors=True)
-    folder = into / f".{archive.name}.{secrets.token_hex(4)}{_SUFFIX}"
+def left_by_kills(into: Path, name: str) -> list[Path]:
+    """Return the folders below `into` in which killed processes have unpacked under a name."""
+    return sorted(into.glob(f".{glob.escape(name)}.*{_SUFFIX}"))
+
+
+def _fresh_folder(into: Path, name: str) -> Path:
+    for left in left_by_kills(into, name):
+        shutil.rmtree(left, ignore_errors=True)
+    folder = into / f".{name}.{secrets.token_hex(4)}{_SUFFIX}"
     folder.mkdir(parents=True)
     return folder
 

@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,22 @@ def fetch(
         require_no_broken_link(job.into)
         if job.file.package and not job.given.exists():
             require_credentials(job)
+    _make_room(data, missing)
     require_space(space_needed(job) for job in missing)
     for name, group in jobs.items():
         with _only_one(data, name):
             sessions = Sessions()
             entries = [_obtain(job, sessions) for job in group]
             records.write_download_record(data, name, catalogue.downloads[name].title, entries)
+
+
+def _make_room(data: Path, jobs: list[Job]) -> None:
+    """Remove what was being unpacked when a process was killed: it may take most of the disk."""
+    for job in jobs:
+        if job.left_by_kills:
+            with _only_one(data, job.name):
+                for folder in job.left_by_kills:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
@@ -167,6 +178,7 @@ def _put_in_place(job: Job, path: Path, source: Source) -> dict[str, Any]:
                 path,
                 job.into,
                 places,
+                name=job.part.name,
                 max_bytes=max_bytes,
                 report=report,
                 check=lambda folder: count(folder, job.file)[1],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.fetch import records
+from pointrend_repro.data.fetch.archives import left_by_kills
 from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.request import Patience
@@ -49,6 +50,13 @@ class Job:
     def is_in_place(self) -> bool:
         """Whether everything that it puts on disk is there, without counting."""
         return all((self.into / place).exists() for place in self.file.places)
+
+    @property
+    def left_by_kills(self) -> list[Path]:
+        """What killed processes have unpacked of it, which nothing reads."""
+        # Under its own name by earlier versions, from an archive that was given.
+        names = [self.part.name, *([] if self.name != self.download.into else [self.file.name])]
+        return [folder for name in names for folder in left_by_kills(self.into, name)]
 
     @property
     def advice(self) -> str:
