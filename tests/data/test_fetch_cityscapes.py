@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from cityscapesscripts.download import downloader
 from file_server import FileServer, Handler, cut_after, good, running_server, saying
 from small_downloads import Downloads, published, zipped
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data.fetch import cityscapes
+from pointrend_repro.data.fetch import asking, cityscapes
+from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.planning import DownloadPlan
+from pointrend_repro.data.fetch.request import FileRequest
 
 USER, PASSWORD = "somebody@example.org", "correct horse"
 
@@ -201,6 +204,47 @@ def test_a_login_that_runs_out(downloads: Downloads, monkeypatch: pytest.MonkeyP
         downloads.fetch("cityscapes")
     downloads.fetch("cityscapes")
     assert downloads.server.asked[-1].headers["range"] == "bytes=100-"
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_of_the_users_own_are_used(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's proxy has its own authority, which the login must accept as downloads do."""
+    asked: list[object] = []
+
+    def send(session: object, request: object, **options: object) -> None:
+        asked.append(options["verify"])
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    credentials = cityscapes.Credentials(USER, PASSWORD)
+    for value in (str(tmp_path / "ca.pem"), ""):
+        monkeypatch.setenv(variable, value)
+        with pytest.raises(UserError, match="does not answer as it should"):
+            cityscapes.login("https://www.cityscapes-dataset.com", credentials)
+        with OneStepSession() as session, pytest.raises(requests.ConnectionError):
+            session.get("https://dl.fbaipublicfiles.com/R-50.pkl")
+    assert asked == [str(tmp_path / "ca.pem")] * 2 + [True] * 2
+
+
+def test_certificates_that_are_not_there_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
+    told = r"not asked \(.*gone\.pem\); correct REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+    site = "https://www.cityscapes-dataset.com"
+    with pytest.raises(UserError, match=told):
+        cityscapes.login(site, cityscapes.Credentials(USER, PASSWORD))
+    wanted = FileRequest(f"{site}/a.zip", None, 10, True, "get it by other means")
+    with (
+        OneStepSession() as session,
+        pytest.raises(UserError, match=told),
+        asking.asked(session, wanted, {}),
+    ):
+        pass
 
 
 def test_no_password_goes_over_an_open_line() -> None:

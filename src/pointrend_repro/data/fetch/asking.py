@@ -24,6 +24,8 @@ from pointrend_repro.data.fetch.addresses import (
 from pointrend_repro.data.fetch.request import FileRequest, TransientError
 
 TIMEOUT_S = (20, 60)  # to connect; between two chunks
+# The user's own certificates, as of a company's proxy; the first that is set, as in requests.
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 MOST_REDIRECTS = 20
 _TALKERS = ("urllib3.connection", "urllib3.connectionpool")
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -116,6 +118,14 @@ def _answer(
         raise
     except ValueError as error:  # an invalid port or host
         raise _leads_nowhere(request, error) from None
+    except OSError as error:
+        raise no_certificates(public_address(url), error) from None
+
+
+def no_certificates(place: str, error: OSError) -> UserError:
+    """Say that the file of certificates that the user's environment names cannot be used."""
+    reason = without_secrets(" ".join(str(error).split()))[:300]
+    return UserError(f"{place}: not asked ({reason}); correct {' or '.join(CA_VARIABLES)}")
 
 
 def _address(request: FileRequest, url: str) -> tuple[str, tuple[bytes, bytes] | None]:

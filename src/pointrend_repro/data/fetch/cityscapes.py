@@ -21,7 +21,12 @@ from urllib3.exceptions import HTTPError
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import parse_json
 from pointrend_repro.data.fetch.addresses import is_encrypted, public_address
-from pointrend_repro.data.fetch.asking import TIMEOUT_S, OneStepSession
+from pointrend_repro.data.fetch.asking import (
+    CA_VARIABLES,
+    TIMEOUT_S,
+    OneStepSession,
+    no_certificates,
+)
 
 USERNAME_VARIABLE = "CITYSCAPES_USERNAME"
 PASSWORD_VARIABLE = "CITYSCAPES_PASSWORD"
@@ -78,6 +83,7 @@ def login(site: str, credentials: Credentials) -> OneStepSession:
     session = OneStepSession()
     session.trust_env = False  # the user's .netrc must not replace these credentials
     session.proxies = requests.utils.get_environ_proxies(site)
+    session.verify = next(filter(None, map(os.environ.get, CA_VARIABLES)), True)
     form = {"username": credentials.username, "password": credentials.password, "submit": "Login"}
     _ask(session, "GET", f"{site}/login")
     status, _ = _ask(session, "POST", f"{site}/login", form)
@@ -131,6 +137,8 @@ def _ask(
         raise UserError(
             f"{place}: the site does not answer as it should{status}; try again later"
         ) from None
+    except OSError as error:
+        raise no_certificates(place, error) from None
     if len(content) > _MOST_BYTES:
         raise UserError(f"{place}: returns more than {_MOST_BYTES} bytes; try again later")
     return answer.status_code, content
