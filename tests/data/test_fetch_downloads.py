@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import shutil
 import sys
 from collections import namedtuple
@@ -209,8 +210,27 @@ def test_a_page_is_not_pinned_as_weights(downloads: Downloads, weights: Path) ->
 def test_the_hash_in_a_name(downloads: Downloads) -> None:
     url = downloads.offer("model_final_000000.pkl", WEIGHTS)
     downloads.add("zoo", "zoo", pinned(url, md5_prefix="000000"))
-    with pytest.raises(UserError, match=r"has md5 \w{32}, not 000000\.\.\."):
+    with pytest.raises(UserError, match=r"has md5 \w{32}, not 000000\.\.\. as its name says \(if"):
         downloads.fetch("zoo")
+
+
+@pytest.mark.parametrize("key", ["sha256_prefix", "md5_prefix"])
+def test_a_name_that_is_wrong_does_not_keep_the_file_away(downloads: Downloads, key: str) -> None:
+    """Publishers do replace files under old names; the message has what to write instead."""
+    url = downloads.offer("net-000000.pkl", WEIGHTS)
+    downloads.add("net", "net", pinned(url, **{key: "000000"}))
+    with pytest.raises(UserError) as caught:
+        downloads.fetch("net")
+    told = re.search(
+        r"if the name is wrong, put `(sha256): (\w{64})` in the place of `sha256` and "
+        rf"`{key}` in config/downloads\.yaml",
+        str(caught.value),
+    )
+    assert told
+    assert "\n" not in str(caught.value)
+    downloads.add("net", "net", pinned(url, **{told[1]: told[2]}))
+    downloads.fetch("net")
+    assert (downloads.data / "net/net-000000.pkl").read_bytes() == WEIGHTS
 
 
 def test_the_sha256_in_a_name(downloads: Downloads) -> None:
@@ -353,6 +373,33 @@ def test_a_small_disk_is_refused_before_anything_starts(
     assert not downloads.data.exists()
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage(0, 0, needed))
     downloads.fetch("coco")
+
+
+@pytest.mark.parametrize("name", ["..train2017.zip.part", ".train2017.zip"])
+@pytest.mark.parametrize("given", [False, True])
+def test_what_a_kill_left_unpacked_is_no_reason_to_refuse(
+    downloads: Downloads, coco: Path, monkeypatch: pytest.MonkeyPatch, name: str, given: bool
+) -> None:
+    """The disk that was large enough for the first try is large enough for the next."""
+    usage = namedtuple("usage", "total used free")
+    content = downloads.server.files["/zips/train2017.zip"]
+    left = downloads.data / "coco" / f"{name}.deadbeef.unpacking"
+    (left / "train2017").mkdir(parents=True)
+    (left / "train2017/half.jpg").write_bytes(b"0" * 10**6)
+    if given:
+        (downloads.data / "downloads").mkdir()
+        (downloads.data / "downloads/train2017.zip").write_bytes(content)
+    needed = 3 * 10**7 + max(len(content) for content in downloads.server.files.values())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(0, 0, needed - 10**6 * left.exists()))
+    lock = downloads.data / ".fetched" / "coco.lock"
+    lock.parent.mkdir(parents=True)
+    with lock.open("w") as other:  # it may be unpacking just now
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process is fetching coco"):
+            downloads.fetch("coco")
+    assert left.exists()
+    downloads.fetch("coco")
+    assert contents(downloads.data / "coco") == contents(coco)
 
 
 def test_two_processes_do_not_write_one_file(downloads: Downloads, weights: Path) -> None:

@@ -52,11 +52,21 @@ def wrong_bytes(path: Path, file: RemoteFile, found: Digests) -> str | None:
     if file.sha256 != PIN and found.sha256 != file.sha256:
         return f"has sha256 {found.sha256}, not {file.sha256}"
     if file.sha256_prefix and not found.sha256.startswith(file.sha256_prefix):
-        return f"has sha256 {found.sha256}, not {file.sha256_prefix}..."
-    md5 = file.md5 or file.md5_prefix
-    if md5 and not found.md5.startswith(md5):
-        return f"has md5 {found.md5}, not {md5}{'' if file.md5 else '...'}"
+        told = f"has sha256 {found.sha256}, not {file.sha256_prefix}..."
+        return told + _instead("sha256_prefix", found)
+    if file.md5 and found.md5 != file.md5:
+        return f"has md5 {found.md5}, not {file.md5}"
+    if file.md5_prefix and not found.md5.startswith(file.md5_prefix):
+        return f"has md5 {found.md5}, not {file.md5_prefix}..." + _instead("md5_prefix", found)
     return _not_whole(path, file)
+
+
+def _instead(key: str, found: Digests) -> str:
+    """Say how to go on if the publisher has named a file wrongly, as happens (mmcv, issue 600)."""
+    return (
+        f" as its name says (if the name is wrong, put `sha256: {found.sha256}` in the place of "
+        f"`sha256` and `{key}` in config/downloads.yaml)"
+    )
 
 
 def _not_whole(path: Path, file: RemoteFile) -> str | None:
