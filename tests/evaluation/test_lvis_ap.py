@@ -298,3 +298,22 @@ def test_real_data_scores_as_by_hand(
     scores = lvis_ap_star(path, write(tmp_path / "p.json", found))
     assert scores == {key: None if value < 0 else value for key, value in expected.items()}
     assert 5 < scores["AP"] < 80
+
+
+def test_few_of_the_images_predicted_are_told(
+    real: tuple[Path, Document], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Perfect masks on a quarter of the images: AP* is 25, which nothing else would explain."""
+    path, by_hand = real
+    found = truth_as_predictions(by_hand, 0)
+    with caplog.at_level(logging.WARNING):
+        lvis_ap_star(path, write(tmp_path / "all.json", found))
+    assert not caplog.text
+    images = {image["id"] for image in by_hand["images"][:25]}
+    few = [entry for entry in found if entry["image_id"] in images]
+    with_objects = {entry["image_id"] for entry in found}
+    bare = len(with_objects) - len({entry["image_id"] for entry in few})
+    with caplog.at_level(logging.WARNING):
+        assert lvis_ap_star(path, write(tmp_path / "few.json", few))["AP"] < 40
+    told = f"few.json: has nothing in {bare} of {len(with_objects)} images with objects of {path}"
+    assert told in caplog.text

@@ -22,6 +22,7 @@ from pointrend_repro.data.fingerprint import (
     val_label_images,
 )
 from pointrend_repro.data.keypoints import shared_definition
+from pointrend_repro.data.lvis import describe_lvis
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.prepared import changed_source
 from pointrend_repro.data.shifted import shift_of_masks
@@ -49,7 +50,8 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
 
     Raises:
         UserError: a file is missing or faulty, train and val differ in categories, the counts are
-            not those of the configuration, or too many masks are empty once drawn.
+            not those of the configuration, too many masks are empty once drawn, or LVIS's
+            annotations are not of val.
     """
     _require_folders(name, config, paths)
     train = read_coco(paths.train_images, paths.train_annotations)
@@ -84,10 +86,9 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
         }
         fingerprints["train_labels"] = labelled_images(labelled)
     if paths.lvis_annotations:
-        description["lvis"] = {
-            "images": _count_images(paths.lvis_annotations),
-            "sha256": file_sha256(paths.lvis_annotations),
-        }
+        description["lvis"] = describe_lvis(
+            config, val, paths.lvis_annotations, paths.val_annotations
+        )
         fingerprints["lvis_annotations"] = file_fingerprint(paths.lvis_annotations)
     return description | {"fingerprints": fingerprints}
 
@@ -228,10 +229,3 @@ def _describe_split(dataset: CocoDataset, annotations: Path) -> dict[str, Any]:
         **keypoints,
         "annotations_sha256": file_sha256(annotations),
     }
-
-
-def _count_images(lvis_annotations: Path) -> int:
-    content = read_with_long_list(lvis_annotations, "annotations", allow_nan=True)
-    if not isinstance(content, dict) or not isinstance(content.get("images"), list):
-        raise UserError(f"{lvis_annotations}: has no list 'images'; give LVIS v0.5 annotations")
-    return len(content["images"])

@@ -41,13 +41,16 @@ _REQUIRED = {
 # As LVISEval names them; areas as in COCO; r, c and f are categories in 1-10, 11-100 and more than
 # 100 training images.
 _STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
+# A detector finds something wherever there is an object, nearly; else it was given fewer images.
+_BARE_SHARE = 0.1
 _MAX_DETECTIONS = 300  # per image; LVIS's own limit, and the one for AP*
 
 
 def lvis_ap_star(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
     """Score COCO predictions by AP*.
 
-    Predictions in images that the LVIS file lacks are left out, and their number is logged.
+    Predictions in images that the LVIS file lacks are left out, and their number is logged. So is
+    that of its images with objects and without predictions, if there are many.
 
     Args:
         ground_truth: LVIS v0.5 annotations, such as `lvis_v0.5_val.json`.
@@ -93,6 +96,14 @@ def _read(ground_truth: Path, predictions: Path, once: ReadOnce) -> tuple[Truth,
         raise UserError(
             f"{predictions}: has no image in common with {ground_truth}; "
             "predict on the images that LVIS annotates (COCO val2017 for v0.5 val)"
+        )
+    with_objects = {e["image_id"] for e in content["annotations"] if change(e) is not None}
+    bare = len(with_objects - set(results.image.values))
+    if bare > _BARE_SHARE * len(with_objects):
+        _log.warning(
+            "%s: has nothing in %d of %d images with objects of %s, which all count as missed; if "
+            "nothing was predicted on these images, cut that file to the others (docs/data.md)",
+            *(predictions, bare, len(with_objects), ground_truth),
         )
     if known < len(results):
         _log.warning(
