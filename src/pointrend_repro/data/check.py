@@ -26,6 +26,7 @@ from pointrend_repro.data.lvis import describe_lvis
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.data.prepared import changed_source
 from pointrend_repro.data.shifted import shift_of_masks
+from pointrend_repro.data.splits_apart import require_apart
 
 _log = logging.getLogger(__name__)
 
@@ -49,14 +50,15 @@ def describe_dataset(name: str, config: Dataset, paths: DataPaths) -> dict[str, 
     """Read all annotations of a data set, and count and fingerprint them; count label images.
 
     Raises:
-        UserError: a file is missing or faulty, train and val differ in categories, the counts are
-            not those of the configuration, too many masks are empty once drawn, or LVIS's
-            annotations are not of val.
+        UserError: a file is missing or faulty, train and val differ in categories or have the same
+            images, the counts are not those of the configuration, too many masks are empty once
+            drawn, or LVIS's annotations are not of val.
     """
     _require_folders(name, config, paths)
     train = read_coco(paths.train_images, paths.train_annotations)
     val = read_coco(paths.val_images, paths.val_annotations)
     _require_categories(name, config, train, val, paths)
+    require_apart(train, val, paths)
     _require_areas(paths.val_annotations)
     _require_drawn(train, paths.train_annotations)
     _require_drawn(val, paths.val_annotations)
