@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from pointrend_repro.base.errors import UserError
 
@@ -28,7 +28,9 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
             pixels than Pillow accepts (twice `Image.MAX_IMAGE_PIXELS`).
     """
     try:
-        with Image.open(path) as image:
+        # Given a path, Pillow maps the pixels of some files into memory, by their turned size: grey
+        # TIFFs that lie on their side are then scrambled (Pillow 11 to 13).
+        with path.open("rb") as file, Image.open(file) as image:
             yield image
     except UserError:
         raise
@@ -39,6 +41,8 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
         ) from None
     except PermissionError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnidentifiedImageError:
+        raise UserError(f"{path}: {otherwise} (of no format that is known); {advice}") from None
     # Pillow's decoders report broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
     # (AVIF), NotImplementedError (DDS), struct.error and others.
     except Exception as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import ImageRecord
@@ -14,6 +14,7 @@ from pointrend_repro.data.decoding import opened_picture
 
 _EXIF_ORIENTATION = 274
 _TIFF_BITS = 258
+_TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
 
 # What reverses each EXIF orientation; 1 is upright.
 _UPRIGHT = {
@@ -83,7 +84,7 @@ def open_rgb(path: Path, *, deep_colour: bool = True) -> Image.Image:
                 f"{path}: has more than 8 bits per channel (mode {image.mode}); "
                 "convert it to 8 bits"
             )
-        image.load()
+        image.load()  # which turns a TIFF upright, so what is left to do is asked afterwards
         upright = _upright(image)
     # Pillow warns about a palette's transparency, which is dropped here anyway.
     upright.info.pop("transparency", None)
@@ -151,12 +152,23 @@ def _warn_if_dark(rgb: Image.Image, path: Path) -> None:
 
 
 def upright_method(image: Image.Image) -> Image.Transpose | None:
-    """Return what turns an image upright by its EXIF orientation, or None if it is upright."""
+    """Return what turns an image upright by its EXIF orientation, or None if it is upright.
+
+    Of an image that is not loaded: what turns its stored pixels. Of one that is loaded: what turns
+    the loaded ones, which Pillow has turned already if it is a TIFF.
+    """
     try:
         orientation = image.getexif().get(_EXIF_ORIENTATION)
     except Exception:  # broken EXIF fails in many ways and does not affect the pixels
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """Return (width, height) in pixels as stored, of an image that is opened but not loaded."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):  # its `size` is that of the turned image
+        return image.tag_v2[_TIFF_WIDTH], image.tag_v2[_TIFF_HEIGHT]
+    return image.size
 
 
 def _upright(image: Image.Image) -> Image.Image:

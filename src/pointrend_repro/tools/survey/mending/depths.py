@@ -20,11 +20,23 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.data.images import is_deep, upright_method
+from pointrend_repro.data.images import is_deep, open_rgb, upright_method
 
 # Pillow writes 8 bits in these formats without loss; the file name stays.
 _FORMATS = {"PNG", "TIFF", "PPM", "JPEG2000"}
 MAX_BITS = 16
+
+_Turn = Image.Transpose
+# Rows become columns, and then the order of rows, of columns, or of both is reversed.
+_SIDEWAYS = (_Turn.TRANSPOSE, _Turn.ROTATE_90, _Turn.TRANSVERSE, _Turn.ROTATE_270)
+_REVERSED: dict[Image.Transpose | None, tuple[bool, bool]] = {
+    _Turn.FLIP_LEFT_RIGHT: (False, True),
+    _Turn.ROTATE_180: (True, True),
+    _Turn.FLIP_TOP_BOTTOM: (True, False),
+    _Turn.ROTATE_90: (True, False),
+    _Turn.TRANSVERSE: (True, True),
+    _Turn.ROTATE_270: (False, True),
+}
 
 
 def common_bits(paths: Sequence[Path]) -> tuple[int, list[Path], dict[Path, str]]:
@@ -52,21 +64,38 @@ def to_8_bits(pixels: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
 
 def write_8_bits(source: Path, target: Path, bits: int) -> None:
     """Write a deep image upright, with 8 bits, in its own format."""
-    with Image.open(source) as image:
-        turn, kind = upright_method(image), image.format
-        shallow = Image.fromarray(to_8_bits(_values(image, source), bits))
-    (shallow if turn is None else shallow.transpose(turn)).save(target, format=kind)
+    with opened_picture(source, otherwise="not a whole image", advice="fetch it again") as image:
+        kind, values = image.format, _values(image, source)
+    Image.fromarray(to_8_bits(values, bits)).save(target, format=kind)
 
 
 def _values(image: Image.Image, path: Path) -> NDArray[Any]:
-    """The values of an open image, (H, W) or RGB (H, W, 3)."""
+    """The values of an open image, upright, (H, W) or RGB (H, W, 3)."""
     if is_deep(image):
-        values = np.asarray(image)
+        values = np.asarray(image)  # of a TIFF, Pillow turns them as it reads
+        values = _turned(values, upright_method(image))
         return values.astype(np.int64) if values.dtype.kind in "iu" else values
+    turn = upright_method(image)
     read = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)  # Pillow drops the lower 8 bits of colour
     if read is None or read.ndim != 3 or read.dtype != np.uint16:
         raise ValueError("its 16 bits cannot be read")
-    return np.ascontiguousarray(read[:, :, 2::-1])
+    values = np.ascontiguousarray(read[:, :, 2::-1])
+    if turn is None:
+        return values
+    # OpenCV turns some files upright and others not; the upper 8 bits, as Pillow reads them, tell.
+    upright = np.asarray(open_rgb(path))
+    for found in (values, _turned(values, turn)):
+        if np.array_equal(found >> 8, upright):
+            return found
+    raise ValueError("its 16 bits cannot be read")
+
+
+def _turned(values: NDArray[Any], turn: Image.Transpose | None) -> NDArray[Any]:
+    """Pillow's `transpose` for values that no mode of Pillow holds."""
+    if turn in _SIDEWAYS:
+        values = values.swapaxes(0, 1)
+    down, right = _REVERSED.get(turn, (False, False))
+    return np.ascontiguousarray(values[:: -1 if down else 1, :: -1 if right else 1])
 
 
 def _brightest(path: Path) -> int | str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.data.images import is_deep, is_deep_colour, upright_method
+from pointrend_repro.data.images import is_deep, is_deep_colour, stored_size, upright_method
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,6 @@ def _read_header(path: Path) -> Header | None:
     try:
         with opened_picture(path, otherwise="no picture", advice="") as image:
             deep, deep_colour = is_deep(image), is_deep_colour(image)
-            return Header(image.size, upright_method(image), deep, deep_colour)
+            return Header(stored_size(image), upright_method(image), deep, deep_colour)
     except UserError:
         return None
