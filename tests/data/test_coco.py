@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 from pycocotools.coco import COCO
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset, read_coco
-from pointrend_repro.data.coco_checks import compressed_runs
+from pointrend_repro.data.coco_checks import MAX_PIXELS, compressed_runs
 from pointrend_repro.data.segmentations import segmentation_mask
 
 Document = dict[str, Any]
@@ -22,6 +23,10 @@ Builder = Callable[..., Path]
 
 def read_train(root: Path) -> CocoDataset:
     return read_coco(root / "train2017", root / "annotations/instances_train2017.json")
+
+
+def test_what_pillow_does_not_open_is_refused() -> None:
+    assert 2 * (Image.MAX_IMAGE_PIXELS or 0) == MAX_PIXELS
 
 
 def test_reads_what_was_written(coco_builder: Builder) -> None:
@@ -104,6 +109,10 @@ BAD = {
     "image id is text": (set_in("images", "id", "1"), "image 1: id is '1'; write a whole number"),
     "width is a fraction": (set_in("images", "width", 64.5), "image 1: width is 64.5"),
     "height is true": (set_in("images", "height", True), "image 1: height is True"),
+    "more pixels than an image may have": (
+        set_in("images", "width", 10**9),
+        "image 1: is 1000000000 x 48 pixels, and images of more than 178956970 are not read",
+    ),
     "zero width": (set_in("images", "width", 0), "image 1: is 0 x 48 pixels"),
     "negative height": (set_in("images", "height", -48), "image 1: is 64 x -48 pixels"),
     "repeated image": (repeat("images"), "image 1: its id appears twice"),

@@ -10,6 +10,9 @@ from pointrend_repro.data.keypoints import KeypointDefinition, read_definition
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
+# Pillow's limit (twice `Image.MAX_IMAGE_PIXELS`): no larger image is opened. Masks are drawn at the
+# size that is written here before any image is, so that it decides how much memory they take.
+MAX_PIXELS = 178_956_970
 _TWICE = "its id appears twice; give each {} its own"
 
 
@@ -34,6 +37,11 @@ def image_problem(entry: Any, seen: Container[int]) -> str | None:
         return f"file_name is {shown(entry['file_name'])}; no file has a zero byte in its name"
     if problem is None and min(entry["width"], entry["height"]) <= 0:
         return f"is {entry['width']} x {entry['height']} pixels; write its true size"
+    if problem is None and entry["width"] * entry["height"] > MAX_PIXELS:
+        return (
+            f"is {shown(entry['width'])} x {shown(entry['height'])} pixels, and images of more "
+            f"than {MAX_PIXELS} are not read; write its true size, or make it smaller"
+        )
     if problem is None and entry["id"] in seen:
         return _TWICE.format("image")
     return problem

@@ -120,6 +120,11 @@ DEFECTS = {
     "text for a width": Defect(
         lambda p: p.image.update(width="48"), "wrong image entries", "image {k}: width is '48'"
     ),
+    "size that no image has": Defect(
+        lambda p: p.image.update(width=10**9, height=10**9),
+        "wrong image entries",
+        "image {k}: is 1000000000 x 1000000000 pixels",
+    ),
     "image id twice": Defect(
         lambda p: p.document["images"].append(dict(p.image)),
         "wrong image entries",
@@ -291,7 +296,7 @@ def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], wher
         ]
         assert [f.must_mend for f in told] == [defect.must_mend], name
     # An image without a size makes its object one of no image.
-    expected = len(names) + names.count("text for a width")
+    expected = len(names) + sum(map(names.count, ("text for a width", "size that no image has")))
     empty = [n for n in names if DEFECTS[n].kind == "masks without a pixel"]
     expected += 2 * len(empty) > len(survey.splits[where].objects)  # then the file is wrong, too
     assert len(survey.findings) == expected, survey.findings
