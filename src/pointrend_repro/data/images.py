@@ -27,6 +27,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+_SIDEWAYS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
+
 # Pillow clips these to 255 when it converts them to RGB, which leaves a white image.
 _DEEP_MODES = ("I", "F")
 
@@ -162,6 +164,11 @@ def upright_method(image: Image.Image) -> Image.Transpose | None:
     except Exception:  # broken EXIF fails in many ways and does not affect the pixels
         return None
     return _UPRIGHT.get(orientation) if isinstance(orientation, int) else None
+
+
+def is_on_its_side(turn: Image.Transpose | None) -> bool:
+    """Whether what turns an image upright swaps its width and height."""
+    return turn in _SIDEWAYS
 
 
 def stored_size(image: Image.Image) -> tuple[int, int]:

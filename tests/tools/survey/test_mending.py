@@ -99,11 +99,16 @@ def test_so_is_one_of_photographs(key: str, photographs: Path, tmp_path: Path) -
     check_mended(key, photographs, tmp_path)
 
 
-@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+@pytest.mark.parametrize(
+    ("orientation", "said"), [(5, True), (6, True), (6, False), (7, True), (8, True), (8, None)]
+)
 def test_objects_drawn_on_pictures_that_lie_on_their_side(
-    orientation: int, generated: Path, tmp_path: Path
+    orientation: int, said: bool | None, generated: Path, tmp_path: Path
 ) -> None:
-    """A tool that knows nothing of EXIF: all its coordinates are those of the stored picture."""
+    """A tool that knows nothing of EXIF: all its coordinates are those of the stored picture.
+
+    It writes the stored sizes, or null, or none.
+    """
     broken, upright = tmp_path / "broken", tmp_path / "upright"
     shutil.copytree(generated, broken)
     edit(broken, without_rle)
@@ -114,8 +119,13 @@ def test_objects_drawn_on_pictures_that_lie_on_their_side(
             exif = Image.Exif()
             exif[274] = orientation
             image.save(path, exif=exif)
+    if said is None:
+        images(lambda e: e.update(width=None, height=None))(broken)
+    elif not said:
+        images(lambda e: [e.pop("width"), e.pop("height")])(broken)
     assert inspect_folder(broken).faults
     planned = mend(broken, tmp_path / "out")
+    assert planned.left == ()
     assert not inspect_folder(tmp_path / "out").faults
     count = sum(len(t) for truth in truths(upright).values() for t in truth.values())
     assert planned.done["objects drawn on images before they are turned upright (EXIF)"] == count

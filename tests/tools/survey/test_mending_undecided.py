@@ -90,6 +90,11 @@ UNDECIDED: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "their objects do not show on which they were drawn",
         "is 128x80 pixels, but its annotation says 80x128",
     ),
+    "objects on either picture of no size": (
+        lambda r: [small_on_side(r), images(lambda e: [e.pop("width"), e.pop("height")])(r)],
+        "their objects do not show on which they were drawn",
+        "width is None; write a whole number",
+    ),
     "pictures in fractions": (to_floats, "of which nothing says what is black", "convert it to 8"),
     "masks elsewhere": (
         outlines(lambda value: [[v + 900 for v in p] for p in value]),

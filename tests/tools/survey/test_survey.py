@@ -336,6 +336,30 @@ def test_areas_of_crowds_are_looked_at_and_those_of_a_few_pixels_are_not(tmp_pat
     assert "annotation 10 (image 1) has area 100, its mask 1536 pixels" in told.text
 
 
+@pytest.mark.parametrize("ending", [".jpg", ".png", ".tif"])
+def test_images_that_are_turned_and_keep_their_size(ending: str, tmp_path: Path) -> None:
+    """Upside down, mirrored, or square: the sizes of their entries are right either way."""
+
+    def turn(k: int, place: Place) -> None:
+        orientation, size = [(1, WIDTH), (3, WIDTH), (4, WIDTH), (6, HEIGHT), (6, WIDTH)][k]
+        file, exif = place.file.with_suffix(ending), Image.Exif()
+        exif[274] = orientation
+        stored = (WIDTH, HEIGHT) if orientation < 5 else (HEIGHT, size)
+        with Image.open(place.file) as image:
+            resized = image.resize(stored)
+        place.file.unlink()
+        resized.save(file, exif=exif)
+        place.image.update(file_name=file.name, width=size if orientation > 4 else WIDTH)
+        place.annotation.update(bbox=[10, 10, 20, 15], segmentation=[[10, 10, 30, 10, 30, 25]])
+
+    write_split(tmp_path, "train", 5, turn)
+    write_split(tmp_path, "val", 2, no_harm)
+    survey = inspect_folder(tmp_path)
+    told = [f for f in survey.findings if "EXIF" in f.kind]
+    assert not survey.faults
+    assert [Path(f.text.split(" is turned")[0]).stem for f in told] == ["2", "3", "4"]
+
+
 def test_all_are_counted_though_not_all_are_printed(tmp_path: Path) -> None:
     write_split(tmp_path, "val", 2, no_harm)
     count = NAMED_OF_EACH_KIND + 3

@@ -20,15 +20,14 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.data.images import is_deep, open_rgb, upright_method
+from pointrend_repro.data.images import is_deep, is_on_its_side, open_rgb, upright_method
 
 # Pillow writes 8 bits in these formats without loss; the file name stays.
 _FORMATS = {"PNG", "TIFF", "PPM", "JPEG2000"}
 MAX_BITS = 16
 
 _Turn = Image.Transpose
-# Rows become columns, and then the order of rows, of columns, or of both is reversed.
-_SIDEWAYS = (_Turn.TRANSPOSE, _Turn.ROTATE_90, _Turn.TRANSVERSE, _Turn.ROTATE_270)
+# Whether the order of rows, and that of columns, is reversed, once those on their side are columns.
 _REVERSED: dict[Image.Transpose | None, tuple[bool, bool]] = {
     _Turn.FLIP_LEFT_RIGHT: (False, True),
     _Turn.ROTATE_180: (True, True),
@@ -92,7 +91,7 @@ def _values(image: Image.Image, path: Path) -> NDArray[Any]:
 
 def _turned(values: NDArray[Any], turn: Image.Transpose | None) -> NDArray[Any]:
     """Pillow's `transpose` for values that no mode of Pillow holds."""
-    if turn in _SIDEWAYS:
+    if is_on_its_side(turn):
         values = values.swapaxes(0, 1)
     down, right = _REVERSED.get(turn, (False, False))
     return np.ascontiguousarray(values[:: -1 if down else 1, :: -1 if right else 1])

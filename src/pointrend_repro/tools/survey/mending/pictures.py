@@ -10,7 +10,13 @@ from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.decoding import opened_picture
-from pointrend_repro.data.images import is_deep, is_deep_colour, stored_size, upright_method
+from pointrend_repro.data.images import (
+    is_deep,
+    is_deep_colour,
+    is_on_its_side,
+    stored_size,
+    upright_method,
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +38,7 @@ class Header:
     @property
     def on_its_side(self) -> bool:
         """Whether turning it upright swaps width and height."""
-        return self.turn in {
-            Image.Transpose.TRANSPOSE,
-            Image.Transpose.ROTATE_90,
-            Image.Transpose.TRANSVERSE,
-            Image.Transpose.ROTATE_270,
-        }
+        return is_on_its_side(self.turn)
 
     @property
     def upright(self) -> tuple[int, int]:

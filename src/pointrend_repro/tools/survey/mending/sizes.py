@@ -25,46 +25,48 @@ _ROUNDING_PX = 1.0
 def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
     """Write the sizes of the upright images, which models see.
 
-    Where an entry has the size of the image on its side, its objects were drawn on one or the
-    other. An object that fits into only one of them shows which, for the whole file, since a tool
-    always does the same. Objects drawn on the image on its side are turned with it.
+    Where an image lies on its side and its entry has that size or none, its objects were drawn on
+    one or the other. An object that fits into only one of them shows which, for the whole file,
+    since a tool always does the same. Objects drawn on the image on its side are turned with it.
 
     Args:
         headers: of the images, by their position in the document's list of images.
     """
-    given = _absent_sizes(document, headers)
-    swapped = {
+    doubtful = {
         entry["id"]: header
         for place, header in headers.items()
-        if _is_swapped(entry := given.document["images"][place], header)
+        if _is_doubtful(entry := document["images"][place], header)
     }
-    objects = [a for a in annotations_of(document) if _is_one_of(a.get("image_id"), swapped)]
-    frames = {_frame(a["segmentation"], swapped[a["image_id"]]) for a in objects if _outline(a)}
+    objects = [a for a in annotations_of(document) if _is_one_of(a.get("image_id"), doubtful)]
+    frames = {_frame(a["segmentation"], doubtful[a["image_id"]]) for a in objects if _outline(a)}
     stored, upright = "stored" in frames, "upright" in frames
-    if swapped and (stored == upright) and (objects or stored):
-        line = (
-            f"{len(swapped)} images, such as image {next(iter(swapped))}, have the size of the "
-            "picture before it is turned upright (EXIF), and their objects "
-            f"{'contradict each other' if stored else 'do not show'} on which they were drawn"
-        )
-        return Mended(given.document, given.done, (line,))
-
-    def size(entry: Entry) -> tuple[Entry, str | None]:
-        if not _is_one_of(entry.get("id"), swapped):
-            return entry, None
-        width, height = swapped[entry["id"]].upright
-        return entry | {"width": width, "height": height}, _SWAPPED
+    if objects and stored == upright:
+        certain = {
+            place: header
+            for place, header in headers.items()
+            if not _is_doubtful(document["images"][place], header)
+        }
+        left = Mended(document, left=(_undecided_line(doubtful, contradict=stored),))
+        return left.then(lambda d: _write_sizes(d, certain))
 
     def turn(entry: Entry) -> tuple[Entry, str | None]:
-        if not (stored and _is_one_of(entry.get("image_id"), swapped) and _outline(entry)):
+        if not (stored and _is_one_of(entry.get("image_id"), doubtful) and _outline(entry)):
             return entry, None
-        return turned(entry, swapped[entry["image_id"]]), _TURNED
+        return turned(entry, doubtful[entry["image_id"]]), _TURNED
 
-    mirrored = [a for a in objects if stored and sides_unknown(a, swapped[a["image_id"]])]
+    mirrored = [a for a in objects if stored and sides_unknown(a, doubtful[a["image_id"]])]
     return (
-        given.then(lambda d: mend_each(d, "images", size))
+        _write_sizes(document, headers)
         .then(lambda d: mend_each(d, "annotations", turn))
         .then(lambda d: Mended(d, left=tuple(_sides_left(mirrored))))
+    )
+
+
+def _undecided_line(doubtful: Mapping[int, Header], *, contradict: bool) -> str:
+    return (
+        f"{len(doubtful)} images, such as image {next(iter(doubtful))}, have no size, or that of "
+        "the picture before it is turned upright (EXIF), and their objects "
+        f"{'contradict each other' if contradict else 'do not show'} on which they were drawn"
     )
 
 
@@ -77,15 +79,17 @@ def _sides_left(mirrored: list[Entry]) -> Iterator[str]:
         )
 
 
-def _absent_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
+def _write_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
+    """Write the upright sizes of entries that have none, or that of the image on its side."""
     header_of = {id(document["images"][place]): header for place, header in headers.items()}
 
     def mend(entry: Entry) -> tuple[Entry, str | None]:
         header = header_of.get(id(entry))
-        if header is None or not all(_is_none(entry.get(key)) for key in ("width", "height")):
+        if header is None or not (_is_absent(entry) or _is_doubtful(entry, header)):
             return entry, None
         width, height = header.upright
-        return entry | {"width": width, "height": height}, _ABSENT
+        kind = _ABSENT if _is_absent(entry) else _SWAPPED
+        return entry | {"width": width, "height": height}, kind
 
     return mend_each(document, "images", mend)
 
@@ -94,18 +98,22 @@ def _is_none(value: Any) -> bool:
     return value is None or (type(value) in (int, float) and value <= 0)
 
 
-def _is_swapped(entry: Entry, header: Header) -> bool:
+def _is_absent(entry: Entry) -> bool:
+    return all(_is_none(entry.get(key)) for key in ("width", "height"))
+
+
+def _is_doubtful(entry: Entry, header: Header) -> bool:
+    """Whether an image lies on its side, and its entry does not say that its tool knew."""
     stated = (entry.get("width"), entry.get("height"))
     return (
         type(entry.get("id")) is int
-        and header.on_its_side
-        and stated == header.stored
-        and stated != header.upright
+        and header.stored != header.upright
+        and (stated == header.stored or _is_absent(entry))
     )
 
 
-def _is_one_of(key: Any, swapped: Mapping[int, Header]) -> bool:
-    return type(key) is int and key in swapped
+def _is_one_of(key: Any, doubtful: Mapping[int, Header]) -> bool:
+    return type(key) is int and key in doubtful
 
 
 def _outline(entry: Entry) -> bool:
