@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.commands.folder_check import CocoFiles, TrainImages, ValImages, check_folder
 from pointrend_repro.commands.help import HELP_OPTIONS, Command
 from pointrend_repro.commands.options import (
     ConfigDir,
@@ -96,6 +97,8 @@ def check(
     write: Annotated[bool, typer.Option("--write", help="write config/datasets/NAME.yaml")] = False,
     train: Annotated[Path | None, typer.Option(help="the COCO file of the training split")] = None,
     val: Annotated[Path | None, typer.Option(help="the COCO file of the validation split")] = None,
+    train_images: TrainImages = None,
+    val_images: ValImages = None,
     sample: Annotated[
         int | None, typer.Option(min=1, help="how many images of each split to open; none: all")
     ] = None,
@@ -119,7 +122,8 @@ def check(
 
     if folder is not None and dataset is None:
         written = (output, pictures)
-        _check_folder(folder, name, config_dir if write else None, (train, val), sample, written)
+        coco = CocoFiles(train, val, train_images, val_images)
+        check_folder(folder, name, config_dir if write else None, coco, sample, written)
     elif folder is None and dataset is not None and output is not None:
         from pointrend_repro.base.files import write_json
         from pointrend_repro.config.reading import load_dataset
@@ -143,6 +147,8 @@ def mend(
     out: Annotated[Path, typer.Argument(help="a new folder for the mended copy")],
     train: Annotated[Path | None, typer.Option(help="the COCO file of the training split")] = None,
     val: Annotated[Path | None, typer.Option(help="the COCO file of the validation split")] = None,
+    train_images: TrainImages = None,
+    val_images: ValImages = None,
     val_share: Annotated[
         float, typer.Option(min=0, max=1, help="of a single file: share of images for validation")
     ] = 0.2,
@@ -156,23 +162,31 @@ def mend(
     from pointrend_repro.tools.survey.mending.planning import plan_mending
     from pointrend_repro.tools.survey.mending.sources import find_sources
     from pointrend_repro.tools.survey.mending.text import to_lines
-    from pointrend_repro.tools.survey.mending.writing import require_free, write_copy
+    from pointrend_repro.tools.survey.mending.writing import (
+        images_of_copy,
+        require_free,
+        write_copy,
+    )
     from pointrend_repro.tools.survey.text import findings_lines, printable
 
     require_free(folder, out)
-    plan = plan_mending(find_sources(folder, train=train, val=val), val_share=val_share, seed=seed)
+    images = CocoFiles(train, val, train_images, val_images).images
+    sources = find_sources(folder, train=train, val=val, images=images)
+    plan = plan_mending(sources, val_share=val_share, seed=seed)
     for line in to_lines(plan):
         print(printable(line))
     if not plan.done:
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
     files = write_copy(plan, out, link=link)
-    survey = inspect_folder(out, train=files["train"], val=files["val"])
+    copied = images_of_copy(plan, out)
+    survey = inspect_folder(out, train=files["train"], val=files["val"], images=copied)
     for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
         print(printable(line))
     if survey.faults:
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
-    print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))} --write")
+    named = "".join(f" --{s}-images {shlex.quote(str(copied[s]))}" for s in images if s in copied)
+    print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))}{named} --write")
 
 
 @app.command("show", cls=Command, context_settings=HELP_OPTIONS)
@@ -202,49 +216,3 @@ def show(
         output, settings, images, seed=trial, iteration=iteration, count=count
     )
     print(f"{output}: {drawn} patches")
-
-
-def _check_folder(
-    folder: Path,
-    name: str,
-    config_dir: Path | None,
-    split_files: tuple[Path | None, Path | None],
-    sample: int | None,
-    written: tuple[Path | None, Path | None],
-) -> None:
-    """Print what a folder holds; write the data set's file to `config_dir`, if that is given.
-
-    Args:
-        written: the JSON of all findings, and the page of pictures.
-    """
-    from pointrend_repro.base.files import write_json
-    from pointrend_repro.tools.survey.inspecting import as_data, inspect_folder, require_findings
-    from pointrend_repro.tools.survey.mending.text import hint
-    from pointrend_repro.tools.survey.text import to_text
-    from pointrend_repro.tools.survey.writing import dataset_path, next_step, write_dataset
-
-    output, pictures = written
-    if output:
-        require_findings(output)
-    if pictures:
-        from pointrend_repro.tools.survey.pictures import require_page, write_pictures
-
-        require_page(pictures)
-    path = dataset_path(name, config_dir) if config_dir else None
-    train, val = split_files
-    try:
-        survey = inspect_folder(folder, train=train, val=val, sample=sample)
-    except UserError as error:
-        raise UserError(f"{error}{hint(folder, train=train, val=val)}") from None
-    print(to_text(survey))
-    if output:
-        write_json(output, as_data(survey))
-    if pictures:
-        write_pictures(survey, pictures)
-        print(f"\nWritten: {pictures}, to look at")
-    if survey.faults:
-        end = hint(folder, train=train, val=val) or "; then say the same again"
-        raise UserError(f"{folder}: {len(survey.faults)} to mend, named above{end}")
-    if path:
-        write_dataset(survey, path)
-        print(f"\nWritten: {path}. Next: {next_step(name)}")

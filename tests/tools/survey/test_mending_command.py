@@ -1,6 +1,7 @@
 """`data mend FOLDER OUT` as it is typed, and what `data check` says of it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +48,46 @@ def test_check_tells_that_names_in_other_letters_can_be_mended(
     code, told, _ = run("data", "mend", root, out)
     assert (code, f"  {kind}: 1\n" in told) == (0, True)
     assert run("data", "check", out)[0] == 0
+
+
+def test_folders_of_images_that_are_named(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Beside masks of the same names, the check and the mending ask, and are told."""
+    root, out = coco_builder(), tmp_path / "out"
+    objects(lambda e: e.pop("area"))(root)
+    named, copied = [], []
+    for split in ("train", "val"):
+        (root / f"rgb_{split}").mkdir()
+        (root / f"{split}2017").rename(root / f"rgb_{split}/{split}")
+        shutil.copytree(root / f"rgb_{split}/{split}", root / f"depth/{split}")
+        named += [f"--{split}-images", root / f"rgb_{split}/{split}"]
+        copied += [f"--{split}-images", out / f"rgb_{split}/{split}"]
+    for command in (["check", root], ["mend", root, out]):
+        code, _, error = run("data", *command)
+        assert (code, out.exists()) == (2, False)
+        assert "are in depth/train (4 of 4) and rgb_train/train (4 of 4); say which" in error
+        assert "by --train-images FOLDER" in error
+    code, _, error = run("data", "check", root, *named)
+    assert code == 2
+    assert f"data mend {root} OUT {' '.join(map(str, named))}` mends in a copy: areas" in error
+    code, told, _ = run("data", "mend", root, out, *named)
+    assert code == 0
+    assert f"Next: pointrend-repro data check {out} {' '.join(map(str, copied))} --write" in told
+    code, told, _ = run("data", "check", out, *copied)
+    assert (code, "images in rgb_train/train" in told) == (0, True)
+
+
+def test_a_single_file_beside_its_images_and_masks_of_their_names(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    coco_file(root, "train").rename(root / "train2017/_annotations.coco.json")
+    coco_file(root, "val").unlink()
+    (root / "masks").mkdir()
+    for path in (root / "train2017").glob("*.jpg"):
+        shutil.copy(path, root / "masks")
+    assert run("data", "mend", root, out, "--val-share", "0.25")[0] == 0
 
 
 def test_one_file_is_told_to_be_split(

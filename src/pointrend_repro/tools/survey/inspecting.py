@@ -1,7 +1,7 @@
 """Inspects a whole folder: its content, its faults, and how to train on it."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pointrend_repro.tools.survey.coco_entries import read_entries
 from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
 from pointrend_repro.tools.survey.decoding import open_images
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
+from pointrend_repro.tools.survey.image_folders import NO_IMAGES
 from pointrend_repro.tools.survey.layout import CityscapesFolder, find_layout
 from pointrend_repro.tools.survey.measuring import Counts, Shapes, count, shapes
 from pointrend_repro.tools.survey.proposing import Proposal, propose
@@ -54,19 +55,25 @@ class Survey:
 
 
 def inspect_folder(
-    root: Path, *, train: Path | None = None, val: Path | None = None, sample: int | None = None
+    root: Path,
+    *,
+    train: Path | None = None,
+    val: Path | None = None,
+    images: Mapping[Split, Path] = NO_IMAGES,
+    sample: int | None = None,
 ) -> Survey:
     """Inspect a folder of data: all annotations, and its images in full.
 
     Args:
         root: the folder.
         train, val: the COCO files of the splits, if their names do not show which is which.
+        images: the folders of their images, if the names in the files do not show which.
         sample: open this many images of each split; none: all.
 
     Raises:
         UserError: the layout is unknown, or a file cannot be read at all.
     """
-    folder = find_layout(root, train=train, val=val)
+    folder = find_layout(root, train=train, val=val, images=images)
     findings: list[Finding] = []
     splits: dict[Split, SplitContent] = {}
     for name in SPLITS:
@@ -123,12 +130,7 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
                 )
                 for category in sorted(only, key=lambda c: c.id)
             ]
-    trained = {os.path.normpath(image.path) for image in train.images.values()}
-    findings += [
-        oddity("images of both splits", f"{image.path} is trained and validated on")
-        for image in val.images.values()
-        if os.path.normpath(image.path) in trained
-    ]
+    findings += _of_both(train, val)
     for split in (train, val):
         findings += [
             oddity(
@@ -149,6 +151,23 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
             text = f"{split.annotations}: no object of it can be used, so there is nothing to do"
             findings.append(fault("splits without any object", text))
     return findings
+
+
+def _of_both(train: SplitContent, val: SplitContent) -> list[Finding]:
+    """Images that are trained and validated on: some by mistake, or the folder of one split."""
+    trained = {os.path.normpath(image.path) for image in train.images.values()}
+    both = [i.path for i in val.images.values() if os.path.normpath(i.path) in trained]
+    if 2 * len(both) <= min(len(train.images), len(val.images)):
+        text = "{} is trained and validated on"
+        return [oddity("images of both splits", text.format(path)) for path in both]
+    return [
+        fault(
+            "splits of the same images",
+            f"{val.annotations}: {len(both)} of its {len(val.images)} images, such as {both[0]}, "
+            "are trained on, too; name the folders of both by --train-images and --val-images, or "
+            "list other images",
+        )
+    ]
 
 
 def _shifted(splits: Iterable[SplitContent]) -> Iterator[Finding]:

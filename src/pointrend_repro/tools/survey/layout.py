@@ -1,24 +1,25 @@
 """Recognises a folder's layout: Cityscapes' two folders, or COCO files with images somewhere."""
 
 import os
-import re
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.base.long_list import LongList, read_with_long_list
 from pointrend_repro.tools.survey.content import SPLITS, Split
+from pointrend_repro.tools.survey.image_folders import (
+    NO_IMAGES,
+    file_names,
+    given_folder,
+    images_by_name,
+    images_dir_of,
+)
+from pointrend_repro.tools.survey.split_words import WORDS, has_word
 
-_WORDS: dict[Split, tuple[str, ...]] = {"train": ("train",), "val": ("val", "dev", "test")}
 _LISTS = ("images", "annotations", "categories")
-# How many of a file's entries are looked up to find where the images lie.
-_LOOKED_UP = 1000
 
 
 @dataclass(frozen=True)
@@ -50,29 +51,47 @@ class CityscapesFolder:
 
 
 def find_layout(
-    root: Path, *, train: Path | None = None, val: Path | None = None
+    root: Path,
+    *,
+    train: Path | None = None,
+    val: Path | None = None,
+    images: Mapping[Split, Path] = NO_IMAGES,
 ) -> CocoFolder | CityscapesFolder:
     """Recognise the layout of a folder.
 
     Args:
         root: the folder.
         train, val: the COCO files of the splits, if their names do not show which is which.
+        images: the folders of their images, if the names in the files do not show which.
 
     Raises:
-        UserError: it has neither layout, or it is unclear which file belongs to which split.
+        UserError: it has neither layout, or it is unclear which file belongs to which split, or
+            in which folder its images are.
     """
     root = existing_folder(root)
     folders = list(folders_below(root))
     streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
     if streets and not (train or val):
         return CityscapesFolder(streets[0])
-    images = images_by_name(folders)
+    by_name = images_by_name(folders)
     paths = split_files(root, json_files(folders), train=train, val=val)
     splits = {}
     for split, path in paths.items():
         content = read_lists(path)
-        splits[split] = CocoSplit(path, content, images_dir_of(root, path, content, images, split))
+        found = given_folder(images.get(split), root)
+        found = found or images_dir_of(root, path, content["images"], by_name, split)
+        if found is None:
+            raise UserError(
+                f"{path}: none of its images{_example(content)} is below {root}; put them there, "
+                "or correct each file_name"
+            )
+        splits[split] = CocoSplit(path, content, found)
     return CocoFolder(root, splits)
+
+
+def _example(content: Mapping[str, Any]) -> str:
+    name = next(file_names(content["images"]), None)
+    return "" if name is None else f", such as {shown(name)},"
 
 
 def existing_folder(root: Path) -> Path:
@@ -124,11 +143,11 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
     """The COCO file whose name, or folder's, has one of a split's words; earlier words win."""
-    for word in _WORDS[split]:
-        by_folder = [path for path in jsons if _has_word(path.relative_to(root), word)]
-        named = [path for path in by_folder if _has_word(path.name, word)] or by_folder
+    for word in WORDS[split]:
+        by_folder = [path for path in jsons if has_word(path.relative_to(root), word)]
+        named = [path for path in by_folder if has_word(path.name, word)] or by_folder
         # COCO's own folder also has captions and keypoints for the same split.
-        instances = [path for path in named if _has_word(path.name, "instances")]
+        instances = [path for path in named if has_word(path.name, "instances")]
         found = instances or [path for path in named if is_coco(path)]
         if len(found) > 1:
             names = ", ".join(str(path.relative_to(root)) for path in found[:5])
@@ -143,14 +162,10 @@ def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
             "format first"
         )
     raise UserError(
-        f"{root}: no COCO file with {' or '.join(repr(w) for w in _WORDS[split])} in its name or "
+        f"{root}: no COCO file with {' or '.join(repr(w) for w in WORDS[split])} in its name or "
         f"folder (found: {', '.join(others[:5])}); say --train FILE and --val FILE, and split the "
         "file in two where there is but one"
     )
-
-
-def _has_word(path: PurePath | str, *beginnings: str) -> bool:
-    return any(word.startswith(beginnings) for word in re.findall(r"[a-z]+", str(path).lower()))
 
 
 def is_coco(path: Path) -> bool:
@@ -174,59 +189,3 @@ def read_lists(path: Path) -> dict[str, Any]:
         if not _has_list(content, key):
             raise UserError(f"{path}: has no list {key!r}; give a COCO instances file")
     return content
-
-
-def images_by_name(folders: Sequence[tuple[Path, list[str]]]) -> dict[str, list[Path]]:
-    """Return, for each image file name, the folders that have one."""
-    Image.init()
-    endings = set(Image.EXTENSION)
-    found = defaultdict(list)
-    for folder, names in folders:
-        for name in names:
-            if PurePath(name).suffix.lower() in endings:
-                found[name].append(folder)
-    return found
-
-
-def images_dir_of(
-    root: Path,
-    annotations: Path,
-    content: Mapping[str, Any],
-    images: dict[str, list[Path]],
-    split: Split,
-) -> Path:
-    """Return the folder below which most of a file's images lie; in a tie, the one named like it.
-
-    Raises:
-        UserError: there is none.
-    """
-    entries = content["images"][:: len(content["images"]) // _LOOKED_UP + 1]
-    names = [
-        e["file_name"] for e in entries if isinstance(e, dict) and _is_text(e.get("file_name"))
-    ]
-    votes = Counter(folder for name in names for folder in _folders_of(name, images))
-    if not votes:
-        example = f", such as {shown(names[0])}," if names else ""
-        raise UserError(
-            f"{annotations}: none of its images{example} is below {root}; put them there, or "
-            "correct each file_name"
-        )
-
-    def rank(folder: Path) -> tuple[int, bool, bool, str]:
-        own = _has_word(os.path.relpath(folder, root), *_WORDS[split])
-        return -votes[folder], folder != annotations.parent, not own, str(folder)
-
-    return min(votes, key=rank)
-
-
-def _folders_of(file_name: str, images: dict[str, list[Path]]) -> Iterator[Path]:
-    """The folders relative to which an image of this name, with its subfolders, exists."""
-    parts = PurePath(os.path.normpath(file_name)).parts
-    for folder in images.get(parts[-1], ()):
-        path = folder / parts[-1]
-        if path.parts[-len(parts) :] == parts:
-            yield Path(*path.parts[: -len(parts)])
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and os.path.normpath(value) not in {".", "/"}

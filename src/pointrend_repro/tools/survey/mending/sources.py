@@ -1,16 +1,21 @@
 """The COCO files of a folder and its images, even where `find_layout` fails."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.tools.survey.content import Split
+from pointrend_repro.tools.survey.image_folders import (
+    NO_IMAGES,
+    given_folder,
+    images_by_name,
+    images_dir_of,
+)
 from pointrend_repro.tools.survey.layout import (
     existing_folder,
     folders_below,
-    images_by_name,
-    images_dir_of,
     is_coco,
     json_files,
     read_lists,
@@ -27,7 +32,8 @@ class Source:
     """A COCO file.
 
     Attributes:
-        images_dir: the folder that its file names are relative to; the whole folder if unclear.
+        images_dir: the folder that its file names are relative to; the whole folder if no name, as
+            written, is that of an image.
     """
 
     path: Path
@@ -51,37 +57,42 @@ class Sources:
     pictures: dict[str, list[Path]]
 
 
-def find_sources(root: Path, *, train: Path | None = None, val: Path | None = None) -> Sources:
+def find_sources(
+    root: Path,
+    *,
+    train: Path | None = None,
+    val: Path | None = None,
+    images: Mapping[Split, Path] = NO_IMAGES,
+) -> Sources:
     """Find what can be corrected.
 
     Args:
         root: the folder.
         train, val: the COCO files, if their names do not show which is which; the same file twice
             is split.
+        images: as in `find_layout`; those of a single file are `train`.
 
     Raises:
-        UserError: there is no COCO file, or it is unclear which is which.
+        UserError: there is no COCO file, or it is unclear which is which, or where its images are.
     """
     root = existing_folder(root)
     folders = list(folders_below(root))
     if any((f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir() for f, _ in folders):
         raise UserError(f"{root}: is in Cityscapes' format; only COCO's is mended")
-    images = images_by_name(folders)
+    by_name = images_by_name(folders)
     coco: dict[Role, Source] = {}
     for role, path in _coco_files(root, json_files(folders), train, val).items():
         document = read_lists(path)
         document["annotations"] = list(document["annotations"])  # to be mended
-        try:
-            split = "train" if role == "both" else role
-            images_dir = images_dir_of(root, path, document, images, split)
-        except UserError:  # no name, as written, is that of an image
-            images_dir = root
-        coco[role] = Source(path, document, images_dir)
+        split: Split | None = None if role == "both" else role
+        where = given_folder(images.get(split or "train"), root)
+        where = where or images_dir_of(root, path, document["images"], by_name, split)
+        coco[role] = Source(path, document, where or root)
     return Sources(
         root=root,
         coco=coco,
         files=tuple(folder / name for folder, names in folders for name in names),
-        pictures=images,
+        pictures=by_name,
     )
 
 

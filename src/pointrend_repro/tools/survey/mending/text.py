@@ -1,32 +1,34 @@
 """A plan as text for a terminal."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.tools.survey.content import Split
 from pointrend_repro.tools.survey.mending.planning import Plan, preview
 from pointrend_repro.tools.survey.mending.sources import find_sources
 
 _NAMED = 10
 
 
-def hint(folder: Path, *, train: Path | None, val: Path | None) -> str:
+def hint(
+    folder: Path, *, train: Path | None, val: Path | None, images: Mapping[Split, Path]
+) -> str:
     """Return the end of an error message: what could be corrected in a folder, or nothing.
 
     Args:
-        train, val: as in `find_sources`.
+        train, val, images: as in `find_sources`.
     """
     try:
-        done = preview(find_sources(folder, train=train, val=val)).done
+        done = preview(find_sources(folder, train=train, val=val, images=images)).done
     except UserError:
         return ""
     if not done:
         return ""
-    named = [
-        f" --{name} {shlex.quote(str(f))}" for name, f in (("train", train), ("val", val)) if f
-    ]
-    command = f"pointrend-repro data mend {shlex.quote(str(folder))} OUT{''.join(named)}"
+    files = {"train": train, "val": val} | {f"{split}-images": f for split, f in images.items()}
+    named = "".join(f" --{name} {shlex.quote(str(f))}" for name, f in files.items() if f)
+    command = f"pointrend-repro data mend {shlex.quote(str(folder))} OUT{named}"
     kinds = ", ".join(f"{kind} ({count})" for kind, count in done.items())
     return f"; `{command}` mends in a copy: {kinds}"
 

@@ -10,7 +10,7 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder, write_errors, write_text
-from pointrend_repro.tools.survey.content import Split
+from pointrend_repro.tools.survey.content import SPLITS, Split
 from pointrend_repro.tools.survey.mending.depths import write_8_bits
 from pointrend_repro.tools.survey.mending.entries import Document
 from pointrend_repro.tools.survey.mending.planning import Plan
@@ -59,6 +59,16 @@ def annotation_files(plan: Plan) -> dict[Split, PurePath]:
         else:
             names[split] = PurePath("annotations") / f"instances_{split}.json"
     return names
+
+
+def images_of_copy(plan: Plan, out: Path) -> dict[Split, Path]:
+    """Return the folder in a copy that each split's file names are relative to.
+
+    A split of a single file has lost what showed it: the folder of that file, or its name.
+    """
+    coco, root = plan.sources.coco, plan.sources.root
+    found = {split: (coco.get(split) or coco["both"]).images_dir for split in SPLITS}
+    return {s: out / f.relative_to(root) for s, f in found.items() if f.is_relative_to(root)}
 
 
 def _copy_files(plan: Plan, part: Path, *, link: bool) -> None:
