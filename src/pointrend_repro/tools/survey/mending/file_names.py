@@ -1,12 +1,14 @@
 """File names that are paths on another machine, or URLs: matched by the ends of their paths.
 
 Where no image has such a name, one that differs in letter case, or else in its ending, is meant.
+A name that could be found where other images are, and is not, is that of a missing image: a file of
+this name elsewhere is another image, such as one of the other split, or a mask.
 """
 
 import os
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -57,7 +59,12 @@ class PictureIndex:
 
 
 def find_pictures(
-    document: Document, *, root: Path, images_dir: Path, index: PictureIndex
+    document: Document,
+    *,
+    root: Path,
+    images_dir: Path,
+    index: PictureIndex,
+    elsewhere: Collection[Path] = (),
 ) -> tuple[Mended, Mapping[int, Path]]:
     """Name each image of a document by its path from `images_dir`, if it is not found there yet.
 
@@ -68,6 +75,7 @@ def find_pictures(
         root: the folder that contains everything.
         images_dir: the folder that names are relative to.
         index: of the images' paths relative to `root`.
+        elsewhere: images that another file lists, which are not this one's.
 
     Returns:
         The document, and the file of each entry that has one, by its position in the list.
@@ -82,17 +90,11 @@ def find_pictures(
             files[place] = images_dir / name
         else:
             others[place] = name
-    unsure = {place: _candidates(name, index) for place, name in others.items()}
-    anywhere = not files and not any(unsure.values())
-    for place, name in others.items():
-        if not unsure[place]:
-            # Beside images that are found, a namesake in another folder may be a mask of this one.
-            folder = None if anywhere else (images_dir / name).parent
-            paths = _candidates(name, index, (without_ending,))
-            unsure[place] = [p for p in paths if folder in {None, root / p.parent}]
+    unsure = _meant(others, root, images_dir, index, any_found=bool(files))
     found = {place: root / paths[0] for place, paths in unsure.items() if len(paths) == 1}
     uses = Counter(os.path.normpath(path) for path in (*files.values(), *found.values()))
     # Two foreign names with the same end cannot both be this file's.
+    uses.update({os.path.normpath(path) for path in elsewhere})
     sure = {place: path for place, path in found.items() if uses[os.path.normpath(path)] == 1}
     left = tuple(
         _unsure_line(document["images"][place], paths)
@@ -105,6 +107,23 @@ def find_pictures(
     changed = document | {"images": new} if names else document
     done = Counter(_kind(others[place], path.name) for place, path in sure.items())
     return Mended(changed, done, left), files | sure
+
+
+def _meant(
+    names: Mapping[int, str], root: Path, images_dir: Path, index: PictureIndex, *, any_found: bool
+) -> dict[int, Sequence[PurePath]]:
+    """The images that each name may mean; `any_found`: whether other names are those of images."""
+    found = {
+        place: _candidates(name, index, _home_of(name, images_dir, root) if any_found else None)
+        for place, name in names.items()
+    }
+    anywhere = not any_found and not any(found.values())
+    for place, name in names.items():
+        if not found[place]:
+            # Beside images that are found, a namesake in another folder may be a mask of this one.
+            folder = None if anywhere else _below((images_dir / name).parent, root)
+            found[place] = _candidates(name, index, folder, (without_ending,))
+    return found
 
 
 def path_parts(name: str) -> Iterator[Parts]:
@@ -125,13 +144,30 @@ def path_parts(name: str) -> Iterator[Parts]:
 
 
 def _candidates(
-    name: str, index: PictureIndex, reads: Sequence[Reading] = (plain, without_case)
+    name: str,
+    index: PictureIndex,
+    folder: PurePath | None,
+    reads: Sequence[Reading] = (plain, without_case),
 ) -> Sequence[PurePath]:
+    """The images, of one folder below the root if one is given, that a name may mean."""
     for read in reads:
         for parts in path_parts(name):
-            if paths := index.matches(parts, read):
+            paths = index.matches(parts, read)
+            if paths := [path for path in paths if folder in {None, path.parent}]:
                 return paths
     return ()
+
+
+def _home_of(name: str, images_dir: Path, root: Path) -> PurePath | None:
+    """The folder below `root` that a name means, or None if it is of another machine."""
+    if any(sign in name for sign in ("\\", "://", "?")) or PurePath(name).is_absolute():
+        return None
+    folder = (images_dir / name).parent
+    return _below(folder, root) if _is(folder, Path.is_dir) else None
+
+
+def _below(folder: Path, root: Path) -> PurePath:
+    return PurePath(os.path.relpath(folder, root))
 
 
 def _kind(name: str, found: str) -> str:
@@ -149,8 +185,12 @@ def _unsure_line(entry: Entry, paths: Sequence[PurePath]) -> str:
 def _is_there(folder: Path, name: str, root: Path) -> bool:
     if os.path.relpath(folder / name, root).startswith(".."):
         return False  # files outside are not in the copy
+    return _is(folder / name, Path.is_file)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
     try:
-        return (folder / name).is_file()
+        return kind(path)
     except (OSError, ValueError):  # too long, or with a null byte
         return False
 

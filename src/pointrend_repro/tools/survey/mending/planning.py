@@ -90,9 +90,8 @@ def preview(sources: Sources) -> Plan:
     roles = list(sources.coco)
     steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
     steps = _jointly(steps, ids.category_ids)
-    parts = [
-        _mend_file(step, role, sources, index) for role, step in zip(roles, steps, strict=True)
-    ]
+    named = _with_pictures([step.document for step in steps], sources, index)
+    parts = [_mend_file(step, *each) for step, each in zip(steps, named, strict=True)]
     heads = without_empty_heads([part.mended.document for part in parts])
     headers = {path: header for part in parts for path, header in part.headers.items()}
     deep = tuple(path for path, header in headers.items() if header.deep)
@@ -120,9 +119,28 @@ class _File(NamedTuple):
     headers: Mapping[Path, Header]
 
 
-def _mend_file(step: Mended, role: Role, sources: Sources, index: PictureIndex) -> _File:
-    where = sources.coco[role].images_dir
-    named, files = find_pictures(step.document, root=sources.root, images_dir=where, index=index)
+def _with_pictures(
+    documents: Sequence[Document], sources: Sources, index: PictureIndex
+) -> list[tuple[Mended, Mapping[int, Path]]]:
+    """Find the images of all files, so that none takes what another one lists or may mean."""
+    pairs = list(zip(documents, sources.coco.values(), strict=True))
+
+    def find(others: Sequence[set[Path]]) -> list[tuple[Mended, Mapping[int, Path]]]:
+        return [
+            find_pictures(
+                document,
+                root=sources.root,
+                images_dir=source.images_dir,
+                index=index,
+                elsewhere=set().union(*others[:k], *others[k + 1 :]),
+            )
+            for k, (document, source) in enumerate(pairs)
+        ]
+
+    return find([set(files.values()) for _, files in find([set() for _ in pairs])])
+
+
+def _mend_file(step: Mended, named: Mended, files: Mapping[int, Path]) -> _File:
     headers = read_headers(files.values())
     at = {place: headers[path] for place, path in files.items() if path in headers}
     mended = (
