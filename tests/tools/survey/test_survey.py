@@ -145,6 +145,15 @@ DEFECTS = {
         "boxes written as corners",
         "annotation {k}0 (image {k}) has bbox [x0, y0, x1, y1]",
     ),
+    # A right box of an object that is partly hidden may look like this.
+    "perhaps corners": Defect(
+        lambda p: p.annotation.update(
+            segmentation=[[2, 1, 20, 1, 20, 15, 2, 15]], bbox=[2, 1, 20, 15]
+        ),
+        "boxes that may be written as corners",
+        "annotation {k}0 (image {k}) has a bbox that would fit its mask as",
+        must_mend=False,
+    ),
     "unknown category": Defect(
         lambda p: p.annotation.update(category_id=3),
         "wrong annotations",

@@ -43,10 +43,7 @@ def mask_findings(
             f"{size[1]}x{size[0]} pixels; correct the coordinates",
         )
     elif shown_as_corners(found.box, around):
-        yield fault(
-            "boxes written as corners",
-            f"{name} has bbox [x0, y0, x1, y1]; COCO's is [x, y, width, height]",
-        )
+        yield _corners(found.box, around, name)
     elif wrong == "outside its box":
         yield fault(
             "masks mostly outside their box",
@@ -56,6 +53,21 @@ def mask_findings(
     else:
         yield from _box_oddities(found.box, around, size, name)
     yield from _area_oddity(found.area, drawn.area if drawn else 0, name)
+
+
+def _corners(box: Box, around: Box, name: str) -> Finding:
+    """Return what is wrong with a box that would fit its mask as corners.
+
+    Where it also fits as it is, it may be a right one that is larger than its mask.
+    """
+    if iou(box, around) < _OTHER_IOU:
+        text = f"{name} has bbox [x0, y0, x1, y1]; COCO's is [x, y, width, height]"
+        return fault("boxes written as corners", text)
+    return oddity(
+        "boxes that may be written as corners",
+        f"{name} has a bbox that would fit its mask as [x0, y0, x1, y1]; it is read as [x, y, "
+        "width, height], which COCO's is",
+    )
 
 
 def _area_oddity(area: float, pixels: int, name: str) -> Iterator[Finding]:
