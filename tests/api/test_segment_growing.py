@@ -1,7 +1,6 @@
 """A second `segment` into a gallery: it grows, and what an earlier one found is not lost."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +91,34 @@ def test_galleries_of_before_grow_too(here: Path, weights: Path, predicted: list
     assert json.loads(record.read_text()) == old
 
 
-def test_pictures_that_are_gone_leave_the_gallery(here: Path, weights: Path) -> None:
+def test_pictures_that_are_gone_leave_the_gallery_until_they_are_back(
+    here: Path, weights: Path, predicted: list[int]
+) -> None:
     words = ("--weights", weights, "--output", "out")
     segment("one", *words)
-    shutil.rmtree("one")
+    Path("one").rename("away")
     told = segment("two", *words)[1]
     assert "no longer shown, since they are gone: 1 pictures" in told
-    assert shown("out") == {"b": "two/b.jpg", "img": "two/img.png"}
+    assert shown("out") == {"b": "two/b.jpg", "img_2": "two/img.png"}
     assert "no longer shown" not in segment("two", *words)[1]
+    Path("away").rename("one")
+    segment("two", *words)
+    assert shown("out") == {"b": "two/b.jpg", "img_2": "two/img.png", "img": "one/img.png"}
+    assert len(predicted) == 3
+
+
+def test_a_picture_whose_record_is_damaged_stays_and_is_made_anew(
+    here: Path, weights: Path, predicted: list[int]
+) -> None:
+    words = ("--weights", weights, "--output", "out")
+    segment("one", *words)
+    record = here / "out/objects/img.json"
+    whole = record.read_bytes()
+    record.write_bytes(whole[:20])
+    segment("two/img.png", *words)
+    assert shown("out") == {"img": "one/img.png", "img_2": "two/img.png"}
+    assert record.read_bytes() == whole
+    assert len(predicted) == 3
 
 
 def test_a_changed_picture_of_an_earlier_call_is_made_anew(

@@ -27,30 +27,44 @@ class Earlier:
     path: Path
 
 
-def earlier_pictures(output: Path) -> tuple[list[Earlier], int]:
-    """Return the pictures of a gallery, in its order, and how many of them are there no more.
+@dataclass(frozen=True)
+class EarlierPictures:
+    """What earlier calls have left.
 
-    Names of the latter are free again.
+    Attributes:
+        pictures: that are still in their places, in the gallery's order.
+        gone: the names of the others. A disk may be back tomorrow, so their files stay theirs.
+        shown: which of these the gallery showed.
     """
+
+    pictures: list[Earlier]
+    gone: list[str]
+    shown: frozenset[str]
+
+
+def earlier_pictures(output: Path) -> EarlierPictures:
+    """Return the pictures of a gallery."""
     if not is_gallery(output):
-        return [], 0
+        return EarlierPictures([], [], frozenset())
     place = Place(output, True)
-    order = {name: number for number, name in enumerate(_shown_names(place))}
+    shown = _shown(place)
+    order = {name: number for number, name in enumerate(shown)}
     found: dict[str, Earlier] = {}
-    gone = 0
+    gone = []
     names = sorted(path.stem for path in (place.folder / "objects").glob("*.json"))
     for name in sorted(names, key=lambda name: order.get(name, len(order))):
-        old = read_record(place, name)
+        # Where a record is damaged, the list of all pictures still says whose it was.
+        old = read_record(place, name) or ({"file_name": shown[name]} if name in shown else None)
         if old is None:
             continue
         typed = Path(old["file_name"])
         real = source_path(old["source"]) if "source" in old else os.path.realpath(typed)
         if not os.path.lexists(real):
-            gone += name in order
+            gone.append(name)
         else:
             path = typed if os.path.realpath(typed) == real else Path(real)
             found.setdefault(real, Earlier(name, real, path))
-    return list(found.values()), gone
+    return EarlierPictures(list(found.values()), gone, frozenset(shown))
 
 
 def read_record(place: Place, name: str) -> dict[str, Any] | None:
@@ -98,9 +112,12 @@ def require_same_maker(
         )
 
 
-def _shown_names(place: Place) -> list[str]:
-    """Return the names of the pictures that the last whole call showed; old files have none."""
+def _shown(place: Place) -> dict[str, str]:
+    """Return the paths of the pictures that the last whole call showed, by their names.
+
+    Old files have no names.
+    """
     images = read_json(place.images)["images"]
-    entries = images if isinstance(images, list) else []
-    names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
-    return [name for name in names if isinstance(name, str)]
+    entries = [entry for entry in images if isinstance(entry, dict)] if images else []
+    pairs = [(entry.get("name"), entry.get("file_name")) for entry in entries]
+    return {name: path for name, path in pairs if isinstance(name, str) and isinstance(path, str)}

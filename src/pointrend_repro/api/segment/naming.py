@@ -22,13 +22,15 @@ def names_for(paths: Iterable[Path], *, taken: Iterable[str]) -> list[str]:
         Names of UTF-8, unique also where a disk does not tell A from a.
     """
     used = {name.lower() for name in taken}
+    last: dict[str, int] = {}  # number of each stem: cameras and films repeat theirs
     names = []
     for path in paths:
         stem = _short(as_text(path.stem), path)
-        name, number = stem, 1
+        name, number = stem, last.get(stem, 1)
         while name.lower() in used:
             number += 1
             name = f"{stem}_{number}"
+        last[stem] = number
         used.add(name.lower())
         names.append(name)
     return names

@@ -78,15 +78,16 @@ def find_pictures(places: Sequence[str], output: Path) -> Found:
     for place in places:
         for path in _at(place, own, passed_over):
             paths.setdefault(os.path.realpath(path), path)
-    earlier, gone = earlier_pictures(output)
+    earlier = earlier_pictures(output)
     pictures = [
         Picture(paths.pop(each.real, each.path), each.name, is_named)
-        for each in earlier
+        for each in earlier.pictures
         for is_named in [each.real in paths]
     ]
-    names = names_for(paths.values(), taken=[each.name for each in earlier])
+    taken = [*(each.name for each in earlier.pictures), *earlier.gone]
+    names = names_for(paths.values(), taken=taken)
     new = [Picture(path, name) for path, name in zip(paths.values(), names, strict=True)]
-    return Found(pictures + new, gone, passed_over)
+    return Found(pictures + new, len(earlier.shown.intersection(earlier.gone)), passed_over)
 
 
 def _at(place: str, own: Sequence[Path], passed_over: Counter[str]) -> list[Path]:
