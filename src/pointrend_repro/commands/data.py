@@ -185,7 +185,12 @@ def mend(
         print(printable(line))
     if survey.faults:
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
-    named = "".join(f" --{s}-images {shlex.quote(str(copied[s]))}" for s in images if s in copied)
+    # A file that was split, or whose images were named, no longer shows where these are.
+    says_where = bool(images) or "both" in plan.sources.coco
+    named = "".join(
+        f" --{split}-images {shlex.quote(str(found))}"
+        for split, found in (copied.items() if says_where else ())
+    )
     print(f"\nNext: pointrend-repro data check {shlex.quote(str(out))}{named} --write")
 
 

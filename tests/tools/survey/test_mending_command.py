@@ -176,3 +176,20 @@ def test_files_that_are_named(run: Run, coco_builder: Callable[..., Path], tmp_p
     )
     names = sorted(path.name for path in (out / "annotations").iterdir())
     assert names == ["a.json", "instances_val.json"]
+
+
+def test_the_next_command_of_a_file_that_was_split_runs(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Nothing shows any more where its images are, if masks beside them have their names."""
+    built, root, out = coco_builder(train_images=8), tmp_path / "one", tmp_path / "out"
+    shutil.copytree(built / "train2017", root / "imgs")
+    shutil.copytree(built / "train2017", root / "masks")
+    shutil.copy(built / "annotations/instances_train2017.json", root / "imgs/all.json")
+    code, told, _ = run("data", "mend", root, out)
+    assert code == 0
+    (line,) = [each for each in told.splitlines() if each.startswith("Next: ")]
+    words = line.removeprefix("Next: pointrend-repro ").removesuffix(" --write").split()
+    assert words[-4:] == ["--train-images", f"{out}/imgs", "--val-images", f"{out}/imgs"]
+    assert run(*words)[0] == 0
+    assert run(*words[:3])[0] == 2

@@ -71,7 +71,7 @@ def find_layout(
     root = existing_folder(root)
     folders = list(folders_below(root))
     streets = [f for f, _ in folders if (f / "leftImg8bit").is_dir() and (f / "gtFine").is_dir()]
-    if streets and not (train or val):
+    if streets and not (train or val or images):
         return CityscapesFolder(streets[0])
     by_name = images_by_name(folders)
     paths = split_files(root, json_files(folders), train=train, val=val)
