@@ -234,7 +234,7 @@ def test_certificates_that_are_not_there_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "gone.pem"))
-    told = r"not asked \(.*gone\.pem\); correct REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+    told = r"not asked \(.*gone\.pem\); is REQUESTS_CA_BUNDLE right\?"
     site = "https://www.cityscapes-dataset.com"
     with pytest.raises(UserError, match=told):
         cityscapes.login(site, cityscapes.Credentials(USER, PASSWORD))

@@ -135,4 +135,6 @@ def _has_changed(dataset: str, record: Record, state: DataState) -> bool | None:
     """Whether a step, or a training that it builds on, read other data; None: nobody can tell."""
     own = state.has_changed(dataset, record)
     before = [state.has_changed(s.dataset, s.train) for s in record.sources if s.train]
-    return True if any(before) else own
+    if own or any(before):
+        return True
+    return None if None in before else own

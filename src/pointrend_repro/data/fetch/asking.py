@@ -6,6 +6,7 @@ however long, and raise ValueError for an invalid address.
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 
 import requests
@@ -119,13 +120,15 @@ def _answer(
     except ValueError as error:  # an invalid port or host
         raise _leads_nowhere(request, error) from None
     except OSError as error:
-        raise no_certificates(public_address(url), error) from None
+        raise not_asked(public_address(url), error) from None
 
 
-def no_certificates(place: str, error: OSError) -> UserError:
-    """Say that the file of certificates that the user's environment names cannot be used."""
+def not_asked(place: str, error: OSError) -> UserError:
+    """Say that a request could not be made, as where the named certificates are not there."""
     reason = without_secrets(" ".join(str(error).split()))[:300]
-    return UserError(f"{place}: not asked ({reason}); correct {' or '.join(CA_VARIABLES)}")
+    named = next(filter(os.environ.get, CA_VARIABLES), None)
+    advice = f"is {named} right?" if named else "try again"
+    return UserError(f"{place}: not asked ({reason}); {advice}")
 
 
 def _address(request: FileRequest, url: str) -> tuple[str, tuple[bytes, bytes] | None]:

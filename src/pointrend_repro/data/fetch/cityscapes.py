@@ -25,7 +25,7 @@ from pointrend_repro.data.fetch.asking import (
     CA_VARIABLES,
     TIMEOUT_S,
     OneStepSession,
-    no_certificates,
+    not_asked,
 )
 
 USERNAME_VARIABLE = "CITYSCAPES_USERNAME"
@@ -138,7 +138,7 @@ def _ask(
             f"{place}: the site does not answer as it should{status}; try again later"
         ) from None
     except OSError as error:
-        raise no_certificates(place, error) from None
+        raise not_asked(place, error) from None
     if len(content) > _MOST_BYTES:
         raise UserError(f"{place}: returns more than {_MOST_BYTES} bytes; try again later")
     return answer.status_code, content

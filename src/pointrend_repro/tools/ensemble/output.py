@@ -29,8 +29,8 @@ def require_output(output: Path, inputs: Sequence[Path]) -> None:
             raise UserError(f"{output}: would have the record of {path}; choose another output")
     if record.exists() and not _is_record_of(output):
         raise UserError(
-            f"{record}: is not the record of {output}, which would replace it; choose another "
-            "output, or move it away"
+            f"{record}: is not the record of {output} as it is, and would be replaced; choose "
+            "another output, or move it away"
         )
 
 
