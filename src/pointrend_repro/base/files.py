@@ -14,8 +14,9 @@ from typing import Any
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
 
-# Disks take names of 255 bytes, and some that are encrypted 143.
-_MOST_BYTES = 120
+# Of the name of a file that is made here, without its suffix. With it, disks take 255 bytes, and
+# some that are encrypted 143.
+MOST_NAME_BYTES = 120
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -83,9 +84,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 def _part_of(path: Path) -> Path:
     """Return a temporary path beside a path, also where its name is as long as a disk allows."""
-    if (
-        len(os.fsencode(path.name)) > _MOST_BYTES
-    ):  # `remove_leftovers` then does not know it, and need not
+    if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
+        # After a kill it stays: `remove_leftovers` knows parts by the names in them.
         return path.parent / f".{secrets.token_hex(16)}.part"
     return path.parent / f".{path.name}.{secrets.token_hex(4)}.part"
 

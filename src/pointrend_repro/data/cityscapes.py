@@ -10,7 +10,7 @@ preparation/json2instanceImg.py).
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_utils
@@ -22,9 +22,8 @@ from pointrend_repro.base.files import write_json
 from pointrend_repro.data.cityscapes_classes import CLASSES, LAST_ID
 from pointrend_repro.data.coco import Category
 from pointrend_repro.data.decoding import opened_picture
+from pointrend_repro.data.paths import LabelKind, label_ending
 from pointrend_repro.settings.values import Split
-
-LabelKind = Literal["instanceIds", "labelIds"]
 
 # Official id -> name of the classes with scored instances, as in the official evaluator.
 INSTANCE_CLASSES: dict[int, str] = {each.id: each.name for each in CLASSES if each.has_instances}
@@ -186,11 +185,6 @@ def image_id(name: str) -> int:
     probability of 1 in 20 million, and `read_coco` would refuse them.
     """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6])
-
-
-def label_ending(kind: LabelKind) -> str:
-    """Return how the names of label images end."""
-    return f"_gtFine_{kind}.png"
 
 
 def files_by_name(folder: Path, ending: str) -> dict[str, Path]:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.declarations.metric import Layout, Truth
+
+# Of Cityscapes' label images.
+LabelKind = Literal["instanceIds", "labelIds"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,11 @@ class DataPaths:
 
 
 AllPaths = dict[str, DataPaths]
+
+
+def label_ending(kind: LabelKind) -> str:
+    """Return how the names of Cityscapes' label images end."""
+    return f"_gtFine_{kind}.png"
 
 
 def data_paths(name: str, dataset: Dataset, user: UserData) -> DataPaths:

@@ -15,9 +15,8 @@ from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
-from pointrend_repro.data.cityscapes import label_ending
 from pointrend_repro.data.fingerprint import file_sha256
-from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.paths import DataPaths, label_ending
 
 _NOTE = "made_from.json"
 _Files = dict[str, list[Any]]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-# A disk takes 255 bytes, some encrypted ones 143, with the suffix.
-_MOST_BYTES = 120
+from pointrend_repro.base.files import MOST_NAME_BYTES
+
 # How Python holds a byte of a name that is not UTF-8. No JSON, page or address can hold it.
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
@@ -44,7 +44,7 @@ def as_text(path: Path | str) -> str:
 def _short(name: str, path: Path) -> str:
     """Cut a name between two characters, and put a digest in place of what is lost."""
     whole = name.encode()
-    if len(whole) <= _MOST_BYTES:
+    if len(whole) <= MOST_NAME_BYTES:
         return name
     digest = hashlib.sha256(os.fsencode(path.stem)).hexdigest()[:8]
-    return f"{whole[: _MOST_BYTES - 9].decode(errors='ignore')}_{digest}"
+    return f"{whole[: MOST_NAME_BYTES - 9].decode(errors='ignore')}_{digest}"

@@ -45,10 +45,9 @@ def _facts(side: Side) -> dict[str, tuple[str, ...]]:
     if not records:
         columns = {"commit": "git_commit", "code": "code_digest", "device": "device"}
         columns |= {"torch": "torch", "settings digests": "settings_digest"}
-        return {
-            name: tuple(sorted(map(device, side.metrics[column].dropna().unique())))
-            for name, column in columns.items()
-        }
+        told = {name: list(side.metrics[key].dropna().unique()) for name, key in columns.items()}
+        told["device"] = [device(each) for each in told["device"]]
+        return {name: tuple(sorted(set(values))) for name, values in told.items()}
     found: dict[str, set[str]] = {"commit": set(), "code": set(), "device": set()}
     for record in records:
         found["commit"].add(commit(record.git_commit))

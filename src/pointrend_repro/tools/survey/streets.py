@@ -13,10 +13,10 @@ from pointrend_repro.data.cityscapes import (
     files_by_name,
     image_id,
     instance_annotations,
-    label_ending,
     read_instance_ids,
 )
 from pointrend_repro.data.coco import Category, ImageRecord
+from pointrend_repro.data.paths import label_ending
 from pointrend_repro.tools.survey.content import Split, SplitContent, SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault
 
