@@ -309,6 +309,12 @@ WRONG_VALUES = [
         {"coco": 2},
         "trials ['coco'] must name ['cityscapes', 'coco', ",
     ),
+    (
+        "presets/smoke",
+        ("judges_claims",),
+        True,
+        "resamples is 20; claims are judged by 40 at least",
+    ),
 ]
 
 

@@ -107,7 +107,10 @@ class _Grid:
 
 
 def judged(differences: np.ndarray, **kind: Any) -> list[str]:
-    """Verdicts on the parts of a claim about two models, `differences` on resampled images."""
+    """Verdicts on a claim about two models of two like trials, `differences` on resampled images.
+
+    So the images alone decide.
+    """
     found = table()
     cells = {}
     for name, values in (("a", 30 + differences), ("b", np.full(len(differences), 30.0))):
@@ -115,8 +118,9 @@ def judged(differences: np.ndarray, **kind: Any) -> list[str]:
         cells[name, "ap"] = Measured(
             trainings=frozenset({("coco", name)}),
             data=frozenset(),
-            numbers=(number,),
-            resampled=values[None],
+            numbers=(number, number),
+            resampled=np.stack([values, values]),
+            images=500,
             judged=JudgedCell(
                 row=name, column="ap", title=name, key="AP", paper=None, trials={"f": number}
             ),

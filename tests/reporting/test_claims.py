@@ -288,15 +288,38 @@ def test_one_trial_says_nothing_of_other_trainings(judge: Judge) -> None:
     part = judge(grid)["pointrend_outperforms_4conv"].parts[0]
     assert part.trainings is None
     assert part.interval == pytest.approx(part.images)
-    assert part.reason == "a single trial: the variation between trainings is not accounted for"
+    assert part.interval is not None
+    assert part.interval.low > 0
+    assert (part.verdict, part.p_value) == ("not-significant", None)
+    assert part.reason == (
+        "a single training: the interval is of the images alone, and other seeds may differ"
+    )
     part = judge(grid, resamples=0)["pointrend_outperforms_4conv"].parts[0]
     assert part.interval is None
     assert part.verdict == "not-significant"
-    assert part.reason == "a single trial, not resampled: nothing says how sure it is"
+    assert part.reason == "a single training, not resampled: nothing says how sure it is"
 
 
-def test_a_preset_may_judge_claims_whose_numbers_are_not_the_papers(judge: Judge) -> None:
-    grid = only_table1(load_grid("smoke"))
+def test_two_images_say_nothing_of_others(
+    judge: Judge, tmp_path: Path, small_grid: Grid, claims: Claims
+) -> None:
+    """An interval of that few is too narrow, and that of the trainings knows nothing of images."""
+    assert judge(trial_sd=0.01)["pointrend_outperforms_4conv"].verdict == "holds"
+    folder = tmp_path / "results/paper"
+    for path in folder.rglob("coco_ap.json"):
+        content = json.loads(path.read_text())
+        content["resampled"]["images"] = 2
+        path.write_text(json.dumps(content))
+    judged = {c.name: c for c in judge_claims(small_grid, claims, load_results(small_grid, folder))}
+    claim = judged["pointrend_outperforms_4conv"]
+    assert (claim.verdict, claim.p_value) == ("not-significant", None)
+    assert claim.parts[0].reason == "too few images to judge: 2, of 20 at least"
+
+
+def test_a_preset_may_judge_claims_whose_numbers_are_not_the_papers(
+    judge: Judge, small_grid: Grid
+) -> None:
+    grid = small_grid
     preset = grid.preset.model_copy(update={"warning": "Not the paper's.", "judges_claims": True})
     claim = judge(replace(grid, preset=preset))["pointrend_outperforms_4conv"]
     assert claim.parts[0].verdict == "holds"

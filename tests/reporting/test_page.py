@@ -9,11 +9,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from made_up_metrics import write_result
+from made_up_metrics import only_table1, write_result
 
 from pointrend_repro.base import own_code
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import DamagedError, UserError
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.page import _hardware
 from pointrend_repro.reporting.report import write_report
@@ -310,6 +311,24 @@ def test_report_refuses_stale_metrics(smoke: Grid, fill: Fill) -> None:
     (results_dir / "metrics.csv").unlink()
     with pytest.raises(UserError, match=r"metrics\.csv: no such file"):
         report(smoke, results_dir)
+
+
+def test_numbers_of_other_trials_are_not_called_damaged(paper: Grid, fill: Fill) -> None:
+    """Collected for three trials, asked for one of them: the file is right, and stays."""
+    results_dir = fill(paper)
+    collected = (results_dir / "metrics.csv").read_text()
+    fewer = only_table1(load_grid("paper"), trials=1)
+    with pytest.raises(
+        UserError, match=r"metrics\.csv: is of other metric files than this"
+    ) as told:
+        report(fewer, results_dir)
+    assert not isinstance(told.value, DamagedError)
+    # A number that both have, and that is another, is damage all the same.
+    one, *_ = [line for line in collected.splitlines() if "/trial0/" in line and ",AP," in line]
+    changed = collected.replace(one, one.replace(",AP,", ",AP,1"))
+    (results_dir / "metrics.csv").write_text(changed)
+    with pytest.raises(DamagedError):
+        report(fewer, results_dir)
 
 
 def test_the_page_does_not_depend_on_when_it_is_made(smoke: Grid, fill: Fill) -> None:

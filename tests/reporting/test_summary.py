@@ -65,7 +65,8 @@ def test_every_key_is_documented(paper: Grid, fill: Fill) -> None:
     assert value.pop("claims") is not None  # docs/claims.md tells its keys
     value["tables"] = list(value["tables"].values())  # its keys are names, not words of ours
     value["papers"] = list(value["papers"].values())
-    value["conditions"]["datasets"] = list(value["conditions"]["datasets"].values())
+    for by_name in ("datasets", "versions"):
+        value["conditions"][by_name] = list(value["conditions"][by_name].values())
     told = set(re.findall(r"`([\w-]+)`", DOCUMENT.read_text(encoding="utf-8")))
     assert set(keys(value)) <= told
 
@@ -105,6 +106,8 @@ def test_a_training_counts_once(paper: Grid, tmp_path: Path) -> None:
     assert conditions.cpu_hours == 0
     assert conditions.results_of_other_code == conditions.results == len(paper.evaluations)
     assert conditions.other_codes == ("12345e678901",)
+    evaluated = made[paper.evaluations[0]].origin.evaluate
+    assert conditions.versions == {k: (v,) for k, v in evaluated.versions.items()}
 
 
 def test_the_scale_names_the_trunks_that_are_trained() -> None:

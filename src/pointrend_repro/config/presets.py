@@ -18,6 +18,8 @@ from pointrend_repro.settings.values import PositiveInt, Strict
 
 # Each is a training of every variant; far more is a seed or a date that was typed as a number.
 _MOST_TRIALS = 1000
+# 2 / 40 is 5 %: with fewer resamples the outermost of them lie within the 95 % interval.
+LEAST_RESAMPLES = 40
 
 
 def _trials(value: Any) -> range:
@@ -101,7 +103,9 @@ class Preset(Strict):
     )
     needs_gpu: bool = Field(False, description="refuse to train without one, unless told to")
     resamples: PositiveInt = Field(
-        1000, description="of the validation images, for the intervals of the claims"
+        1000,
+        description="of the validation images, for the intervals of the claims; "
+        f"{LEAST_RESAMPLES} at least where claims are judged",
     )
     scale: Name | None = Field(None, description="a file of config/scales, under `overrides`")
     overrides: Overrides = Overrides()
@@ -115,6 +119,15 @@ class Preset(Strict):
     def _trials_match_datasets(self) -> "Preset":
         if set(self.trials) != set(self.datasets):
             raise ValueError(f"trials {sorted(self.trials)} must name {sorted(self.datasets)}")
+        return self
+
+    @model_validator(mode="after")
+    def _resamples_are_enough(self) -> "Preset":
+        if self.has_verdicts and self.resamples < LEAST_RESAMPLES:
+            raise ValueError(
+                f"resamples is {self.resamples}; claims are judged by {LEAST_RESAMPLES} at least, "
+                "since fewer cannot tell of the outermost 5 %"
+            )
         return self
 
     def trials_of(self, dataset: str) -> range:

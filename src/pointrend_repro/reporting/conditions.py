@@ -1,6 +1,7 @@
 """The conditions that a preset's numbers were made under, from the records of its steps."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointrend_repro.experiments.grid import Grid
@@ -30,6 +31,7 @@ class Conditions:
         first_day: on which the first step began, such as `2024-05-01`; None before any.
         last_day: on which the last step began.
         commits: of all steps; None stands for code outside git.
+        versions: those of each library that the steps name.
         results: how many metric files there are.
         results_of_other_code: how many of them have a step by other code than today's.
         other_codes: digests of that code.
@@ -49,6 +51,7 @@ class Conditions:
     first_day: str | None
     last_day: str | None
     commits: tuple[str | None, ...]
+    versions: dict[str, tuple[str, ...]]
     results: int
     results_of_other_code: int
     other_codes: tuple[str, ...]
@@ -82,11 +85,20 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
         commits=tuple(sorted({record.git_commit for record in records}, key=str)),
+        versions=_versions(records),
         results=len(results),
         results_of_other_code=sum(map(bool, others)),
         other_codes=tuple(sorted(set().union(*others))),
         code_digest=code.digest,
     )
+
+
+def _versions(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for record in records:
+        for library, version in record.versions.items():
+            found.setdefault(library, set()).add(version)
+    return {library: tuple(sorted(found[library])) for library in sorted(found)}
 
 
 def gpu_count(record: Record) -> int:

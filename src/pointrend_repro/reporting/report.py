@@ -1,5 +1,6 @@
 """A preset's whole report: every table in three formats, a summary for machines, and pages."""
 
+import csv
 from pathlib import Path
 
 from pointrend_repro.base.damaged import made_anew
@@ -13,6 +14,7 @@ from pointrend_repro.reporting.claims.files import claims_as_data, read_claims
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.collect import metrics_csv, metrics_frame, origins_csv
 from pointrend_repro.reporting.conditions import gather_conditions
+from pointrend_repro.reporting.csv_text import read_csv
 from pointrend_repro.reporting.data_state import load_data_state, mark_cells, mark_changed
 from pointrend_repro.reporting.exports import to_csv, to_markdown
 from pointrend_repro.reporting.latex import to_latex
@@ -36,7 +38,7 @@ def write_report(
     Raises:
         DamagedError: metrics.csv or origins.csv is not what the metric files say, or a claim or a
             figure cannot be read.
-        UserError: metrics.csv or origins.csv is missing.
+        UserError: metrics.csv or origins.csv is missing, or of other metric files.
     """
     data = load_data_state(grid, results_dir, lvis_annotations)
     results = mark_changed(load_results(grid, results_dir), data)
@@ -78,6 +80,30 @@ def _check_collected(path: Path, expected: str) -> None:
     """Refuse to show a number that is not in metrics.csv, or an origin that is not its own."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; collect the metrics first")
-    if path.read_text(encoding="utf-8") != expected:
-        problem = f"{path}: is not what the metric files beside it say"
-        raise DamagedError(problem, (path,), "collect them again")
+    with path.open(encoding="utf-8", newline="") as file:
+        found = file.read()
+    if found == expected:
+        return
+    if _is_of_other_files(found, expected):
+        raise UserError(
+            f"{path}: is of other metric files than this report, as those of other trials; "
+            "collect again with the options of this command"
+        )
+    problem = f"{path}: is not what the metric files beside it say"
+    raise DamagedError(problem, (path,), "collect them again")
+
+
+def _is_of_other_files(found: str, expected: str) -> bool:
+    """Whether two CSV texts say the same of each metric file that both have, and have others."""
+    try:
+        here, there = (_rows_by_file(text) for text in (found, expected))
+    except (csv.Error, ValueError, KeyError):
+        return False
+    return here.keys() != there.keys() and all(here[f] == there[f] for f in here.keys() & there)
+
+
+def _rows_by_file(text: str) -> dict[str, list[dict[str, str]]]:
+    rows: dict[str, list[dict[str, str]]] = {}
+    for row in read_csv(text.splitlines(keepends=True)):
+        rows.setdefault(row["file"], []).append(row)
+    return rows

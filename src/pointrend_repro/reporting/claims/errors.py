@@ -1,7 +1,8 @@
-"""The errors of a difference of cells, from the numbers of their trials and on resampled images."""
+"""A difference of cells and its errors, from the numbers of their trials and resampled images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -20,17 +21,24 @@ from pointrend_repro.reporting.claims.significance import p_value
 
 @dataclass(frozen=True)
 class Errors:
-    """The two errors of a difference, at whatever level is asked for.
+    """A difference and its two errors, at whatever level is asked for.
 
     Attributes:
-        difference: of the medians over the trials.
+        difference: what the models add to it, each the median over its trials.
         resampled: the same on resampled images, (resamples,); None if there are none.
-        by_model: what each trial of each model adds to it; models that share trainings are one.
+        by_model: what each trial of each model adds to it; cells that share trainings are of one.
+        by_trial: whether there are such cells, so that it is not the difference of their medians.
     """
 
     difference: float
     resampled: Values | None
     by_model: list[list[float]]
+    by_trial: bool = False
+
+    @property
+    def is_trained_once(self) -> bool:
+        """Whether a model has a single trial, which says nothing of other trainings."""
+        return any(len(trials) == 1 for trials in self.by_model)
 
     def over_images(self, level: float = LEVEL) -> ImagesError | None:
         """Return that over images; None without resamples."""
@@ -57,39 +65,55 @@ class Errors:
         return p_value(self.difference, both, resamples=resamples)
 
 
-def errors_of(difference: float, contrast: Contrast, cells: Mapping[CellName, Measured]) -> Errors:
-    """Return the errors of a measured difference."""
-    return Errors(difference, _difference_resampled(contrast, cells), _by_model(contrast, cells))
+def errors_of(contrast: Contrast, cells: Mapping[CellName, Measured]) -> Errors:
+    """Return a measured difference and its errors.
 
-
-def _difference_resampled(contrast: Contrast, cells: Mapping[CellName, Measured]) -> Values | None:
-    """The difference of the medians over the trials on each resample, (resamples,)."""
-    resampled = {name: cell.resampled for name, cell in cells.items()}
-    shapes = {None if values is None else values.shape[1] for values in resampled.values()}
-    if None in shapes or len(shapes) > 1:
-        return None
-    medians = {name: np.median(v, axis=0) for name, v in resampled.items() if v is not None}
-    terms = [factor * medians[name] for name, factor in contrast.factors.items()]
-    return contrast.offset + np.sum(terms, axis=0)
-
-
-def _by_model(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[float]]:
-    """What each trial of each model adds to the difference.
-
-    What trials share, as weights that two models begin with, cancels where it is the same: such
-    models are added up trial by trial, and count as one. A method that is not trained adds nothing.
+    Cells that share trainings, as two metrics or resolutions of one model do, are added up trial by
+    trial, and the median is of these sums. The medians of such cells could be of different trials,
+    so that what all have in common would not cancel, however many trials there are.
     """
-    groups: list[tuple[frozenset[tuple[str, str]], list[float]]] = []
-    for name, factor in contrast.factors.items():
-        trainings, added = cells[name].trainings, [factor * v for v in cells[name].numbers]
-        if not trainings:
-            continue
+    models = _models(contrast, cells)
+    sums = [_sums(contrast, cells, names) for names in models]
+    are_trained = [bool(cells[names[0]].trainings) for names in models]
+    return Errors(
+        difference=contrast.offset + sum(float(np.median(each)) for each in sums),
+        resampled=_resampled(contrast, cells, models),
+        by_model=[each.tolist() for each in compress(sums, are_trained)],
+        by_trial=any(len(names) > 1 for names in models),
+    )
+
+
+def _models(contrast: Contrast, cells: Mapping[CellName, Measured]) -> list[list[CellName]]:
+    """Put the cells together that share trainings and have as many trials."""
+    models: list[tuple[frozenset[tuple[str, str]], list[CellName]]] = []
+    for name in contrast.factors:
+        trainings, names = cells[name].trainings, [name]
         apart = []
-        for others, sums in groups:
-            if trainings & others and len(sums) == len(added):
+        for others, members in models:
+            alike = len(cells[members[0]].numbers) == len(cells[name].numbers)
+            if trainings & others and alike:
                 trainings |= others
-                added = [one + other for one, other in zip(added, sums, strict=True)]
+                names = [*members, *names]
             else:
-                apart.append((others, sums))
-        groups = [*apart, (trainings, added)]
-    return [sums for _, sums in groups]
+                apart.append((others, members))
+        models = [*apart, (trainings, names)]
+    return [names for _, names in models]
+
+
+def _sums(
+    contrast: Contrast, cells: Mapping[CellName, Measured], names: Sequence[CellName]
+) -> Values:
+    """What each trial of a model adds to the difference, (trials,)."""
+    return np.sum([contrast.factors[n] * np.array(cells[n].numbers) for n in names], axis=0)
+
+
+def _resampled(
+    contrast: Contrast, cells: Mapping[CellName, Measured], models: Sequence[Sequence[CellName]]
+) -> Values | None:
+    """The difference on each resample, (resamples,)."""
+    found = {name: cells[name].resampled for name in contrast.factors}
+    known = {name: values for name, values in found.items() if values is not None}
+    if len(known) < len(found) or len({values.shape[1] for values in known.values()}) > 1:
+        return None
+    sums = [np.sum([contrast.factors[n] * known[n] for n in names], axis=0) for names in models]
+    return contrast.offset + np.sum([np.median(each, axis=0) for each in sums], axis=0)

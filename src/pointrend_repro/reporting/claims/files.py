@@ -55,7 +55,8 @@ class JudgedPart(Frozen):
         factors: of `cells`, in their order.
         offset: a number that is added: the margin of what is claimed.
         paper: the difference of the published numbers.
-        difference: that of the medians over the trials.
+        difference: of the medians over the trials; with `by_trial` cells that share trainings are
+            added up trial by trial first, and the median is of that.
         images: its interval over resampled images.
         shift: how far the middle of its resamples lies above `difference`: on small sets classes
             without an object in a draw drop out of the mean.
@@ -75,6 +76,8 @@ class JudgedPart(Frozen):
     offset: float = 0.0
     cells: tuple[JudgedCell, ...]
     difference: float | None = None
+    # Files that do not say are of the medians of each cell.
+    by_trial: bool = False
     images: Interval | None = None
     shift: float | None = None
     trainings: Interval | None = None

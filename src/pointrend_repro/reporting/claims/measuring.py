@@ -28,13 +28,14 @@ class Measured:
         numbers: of each trial.
         resampled: the same on resampled images (trials, resamples), nan where there is nothing to
             score; None if a trial lacks it, or was resampled otherwise than the others.
-        why_not: why trials are not there; empty if all are.
+        images: how many were resampled, in the trial with the fewest; None if none were.
     """
 
     trainings: frozenset[tuple[str, str]]
     data: frozenset[tuple[str, str, str]]
     numbers: tuple[float, ...]
     resampled: Values | None
+    images: int | None
     judged: JudgedCell
 
 
@@ -73,6 +74,7 @@ def measure(
         data=frozenset(_data(of_trials)),
         numbers=tuple(found.values()),
         resampled=_resampled(of_trials, column.value),
+        images=min((r.resampled.images for r in of_trials if r.resampled), default=None),
         judged=judged,
     )
 

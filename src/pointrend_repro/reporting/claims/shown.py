@@ -141,8 +141,10 @@ def _common_reason(claims: Sequence[JudgedClaim]) -> str:
 
 
 def in_words(claim: JudgedClaim) -> str:
-    """Return in a line how sure a claim's verdict is, and what would decide it."""
-    return "; ".join(_lines(claim))
+    """Return in a line how sure a claim's verdict is, what would decide it, or why nothing is."""
+    reasons = {part.reason for part in claim.parts if part.interval}
+    why = reasons.pop() if len(reasons) == 1 else ""
+    return "; ".join(filter(None, (*_lines(claim), why)))
 
 
 def _lines(claim: JudgedClaim) -> tuple[str, ...]:

@@ -81,12 +81,13 @@ def _claim_row(claim: KeptClaim) -> str:
     weakest = claim.weakest
     sign, word = VERDICT_WORDS[claim.verdict]
     notes = [
+        weakest.reason,
         p_in_words(claim.p_value),
         holm_in_words(claim.verdict, survives=claim.survives_holm),
         needed_in_words(claim.needed),
     ]
     cells = [claim.statement, weakest.text, *_numbers(weakest), f"{sign} {word}"]
-    return _row([*cells, "; ".join(filter(None, notes)) or weakest.reason])
+    return _row([*cells, "; ".join(filter(None, notes))])
 
 
 def _part_row(part: KeptPart) -> str:
@@ -109,8 +110,12 @@ def _cell(claim: KeptClaim | None, *, is_named: bool) -> str:
     paper, here = _numbers(claim.weakest)
     holm = holm_in_words(claim.verdict, survives=claim.survives_holm)
     name = f" in {claim.weakest.text}" if is_named else ""
-    why = claim.weakest.reason if claim.weakest.interval is None else ""
-    said = [f"{sign} {word}: {here}{name}", "" if paper == "–" else f"paper {paper}", why, holm]
+    said = [
+        f"{sign} {word}: {here}{name}",
+        "" if paper == "–" else f"paper {paper}",
+        claim.weakest.reason,
+        holm,
+    ]
     return "; ".join(filter(None, said))
 
 
