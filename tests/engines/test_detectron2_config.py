@@ -165,6 +165,11 @@ def test_output_resolutions_are_subdivision_steps_from_7(side: int, steps: int) 
 # A variant, what of its settings is changed, and what the message names.
 REFUSED = {
     "a trunk of ours": ({"model.backbone.name": "resnet18_narrow"}, "resnet18_narrow"),
+    "a multi-grid": ({"model.backbone.multi_grid": (1, 2, 4)}, "backbone.multi_grid [1, 2, 4]"),
+    "a dilated trunk below a pyramid": (
+        {"model.backbone.output_stride": 16},
+        "backbone.output_stride 16 on features fpn",
+    ),
     "GN": ({"model.backbone.norm": "gn"}, "backbone.norm gn"),
     "a regular grid": (
         {"model.mask_head.train_selection": "regular_grid"},
@@ -337,6 +342,11 @@ def test_parts_that_detectron2_has_are_its_keys(name: str) -> None:
     assert {key: after[key] for key in read} == expected
 
 
+def test_a_multi_grid_that_changes_nothing_is_no_obstacle() -> None:
+    changes = {"backbone": {"name": "resnet50", "output_stride": 16, "multi_grid": (1, 1, 1)}}
+    assert detector_problems(_one_map("c5", **changes)) == []
+
+
 def test_all_that_it_cannot_do_stands_in_one_line() -> None:
     changes = REFUSED["bf16"][0] | REFUSED["a trunk of ours"][0]
     settings = _settings("pointrend_r50_fpn", "coco")
@@ -440,6 +450,7 @@ def test_the_papers_losses_are_translated() -> None:
         ("c4", {"mask_head": {"kind": "4conv"}}, "kind 4conv on features c4"),
         ("c5", {"mask_head": {"kind": "mlp"}}, "kind mlp on features c5"),
         ("c5", {"backbone": {"name": "resnet50", "output_stride": 8}}, "output_stride 8"),
+        ("c5", {"backbone": {"name": "resnet50", "multi_grid": (1, 2, 1)}}, "multi_grid [1, 2, 1]"),
     ],
 )
 def test_what_it_lacks_on_one_map_is_refused(

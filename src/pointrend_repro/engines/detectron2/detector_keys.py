@@ -15,8 +15,8 @@ from pointrend_repro.engines.detectron2.keys import (
 )
 from pointrend_repro.engines.detectron2.mask_rcnn_keys import (
     loss_keys,
+    map_problems,
     one_map_keys,
-    one_map_problems,
     roi_layer_keys,
     roi_layer_problems,
 )
@@ -78,7 +78,7 @@ def detector_problems(settings: ModelSettings) -> list[str]:
         problems.append("training of proposals alone here (model.rpn_only); leave out `engine`")
     if settings.keypoint_head is not None:
         problems.append("keypoints here (model.keypoint_head); leave out `engine`")
-    return [*problems, *roi_layer_problems(settings), *one_map_problems(settings)]
+    return [*problems, *roi_layer_problems(settings), *map_problems(settings)]
 
 
 def detector_inference_keys(head: MaskHeadSettings, settings: InferenceSettings) -> list[Key]:

@@ -65,6 +65,9 @@ def backbone_problems(settings: BackboneSettings) -> list[str]:
         problems.append("model.backbone.norm gn in our groups (its GN has 32)")
     elif settings.norm not in _NORMS:
         problems.append(f"model.backbone.norm {settings.norm}")
+    # Only its DeepLab project's trunk has one (MODEL.RESNETS.RES5_MULTI_GRID).
+    if settings.multi_grid not in ((), (1, 1, 1)):
+        problems.append(f"model.backbone.multi_grid {list(settings.multi_grid)}")
     if settings.deformable:
         problems.append("model.backbone.deformable (its blocks name the offsets otherwise)")
     if settings.context_ratio is not None:

@@ -38,16 +38,19 @@ def one_map_keys(settings: ModelSettings) -> list[Key]:
     ]
 
 
-def one_map_problems(settings: ModelSettings) -> list[str]:
-    """Return the settings of a detector on one map that detectron2 does not support."""
+def map_problems(settings: ModelSettings) -> list[str]:
+    """Return the settings of a detector that do not fit its maps in detectron2, or not in ours."""
     problems = []
+    stride = settings.backbone.output_stride
+    if settings.features == "fpn" and stride != 32:
+        problems.append(f"model.backbone.output_stride {stride} on features fpn (32)")
     if settings.features == "c4":
         if settings.detector.res5_stride != 2:
             problems.append(f"model.detector.res5_stride {settings.detector.res5_stride}")
         if settings.mask_head.kind not in ("res5", "none"):
             problems.append(f"model.mask_head.kind {settings.mask_head.kind} on features c4")
     if settings.features == "c5":
-        if settings.backbone.output_stride == 8:
+        if stride == 8:
             problems.append("model.backbone.output_stride 8 on features c5")
         if settings.mask_head.kind not in ("4conv", "none"):
             problems.append(f"model.mask_head.kind {settings.mask_head.kind} on features c5")

@@ -17,6 +17,7 @@ from torch import nn
 from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.base.files import write_text
 from pointrend_repro.base.provenance import record_version
+from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.declarations.family import family_of
@@ -76,6 +77,8 @@ def train(
     with processes.sharing_errors():
         cfg = _configuration(settings, len(dataset.categories), seed, processes, own)
         records, mapper = _data(settings, dataset, cfg)
+        # The result becomes our model; what that refuses would cost the whole training.
+        build_model(settings.model, len(dataset.categories))
         if processes.is_main:
             _note_version()
             write_text(own / "config.yaml", cfg.dump())
