@@ -1,10 +1,12 @@
 """PyTorch's files: read as `torch.load` reads them, and hostile ones refused in a line."""
 
+import bz2
 import collections
 import io
 import pickle
 import struct
 import tarfile
+import tracemalloc
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -282,6 +284,62 @@ def test_an_archive_takes_no_more_than_its_size_explains(tmp_path: Path) -> None
     bomb = repacked(content, lambda _, data: data, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 100_000
     assert "more memory than its size explains" in refusal(tmp_path / "a.pth", bomb)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_method_that_unpacks_all_at_once_is_refused(tmp_path: Path, method: int) -> None:
+    """Python's reader has no limit for it, whatever size the member declares."""
+    content = repacked(saved({"a": torch.ones(3)}), lambda _, data: data, method)
+    assert "compressed by another method than deflate" in refusal(tmp_path / "a.pth", content)
+
+
+def peak_of(path: Path, content: bytes) -> tuple[str, int]:
+    """The message of a refusal, and the bytes of Python objects that it took at most."""
+    tracemalloc.start()
+    told = refusal(path, content)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return told, peak
+
+
+@pytest.mark.parametrize("member", ["x/data.pkl", "x/data/0"])
+def test_a_member_that_lies_about_its_size_takes_no_more_memory(
+    tmp_path: Path, member: str
+) -> None:
+    """Deflate shrinks zeros to a thousandth; the list of contents says 100 bytes."""
+    value = rebuilt(storage("Float", 25), 0, (1,), (1,))
+    zeros = {"x/data.pkl": b"\0" * (64 << 20), "x/data/0": b"\0" * (64 << 20)}
+    content = bytearray(
+        repacked(archive(value), lambda n, d: zeros[n] if n == member else d, zipfile.ZIP_DEFLATED)
+    )
+    entry = content.rindex(b"PK\1\2", 0, content.rindex(member.encode()))
+    content[entry + 24 : entry + 28] = struct.pack("<I", 100)
+    told, peak = peak_of(tmp_path / "a.pth", bytes(content))
+    assert "not a whole PyTorch file" in told
+    assert peak < 16 << 20
+
+
+def test_a_member_that_is_shorter_than_declared(tmp_path: Path) -> None:
+    content = bytearray(
+        repacked(
+            archive(rebuilt(storage("Float", 8), 0, (1,), (1,))),
+            lambda _, data: data,
+            zipfile.ZIP_DEFLATED,
+        )
+    )
+    entry = content.rindex(b"PK\1\2", 0, content.rindex(b"x/data/0"))
+    content[entry + 24 : entry + 28] = struct.pack("<I", 32)
+    assert "not a whole PyTorch file" in refusal(tmp_path / "a.pth", bytes(content))
+
+
+def test_a_compressed_tar_is_not_unpacked(tmp_path: Path) -> None:
+    """Its first header names a name of 64 MB, which a reader of tar files would read whole."""
+    header = tarfile.TarInfo("x")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 64 << 20
+    packed = bz2.compress(header.tobuf(tarfile.GNU_FORMAT) + b"\0" * header.size)
+    told, peak = peak_of(tmp_path / "a.pth", packed)
+    assert "not a whole PyTorch file" in told or "refused" in told
+    assert peak < 16 << 20
 
 
 @pytest.mark.parametrize("member", ["x/data.pkl", "x/DATA.pkl", "X/data/0"])

@@ -24,6 +24,8 @@ _ZIP = b"PK\x03\x04"
 # `torch.save` does not compress, and other tools compress weights by about a tenth.
 _MOST_UNPACKED = 4
 _SPARE_BYTES = 16 << 20
+# The methods that `zipfile` unpacks no further than it is asked to.
+_BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_torch_file(path: Path) -> Any:
@@ -63,11 +65,22 @@ def _read(file: BinaryIO, path: Path) -> Any:
     file.seek(0)
     if begins == _ZIP:
         return _load(_unpacked(file, size, path))
-    if tarfile.is_tarfile(path):
+    if _begins_as_tar(file):
         raise UserError(f"{path}: is in PyTorch's format of 2016, which cannot be opened safely")
     check_old_pickles(file, size)
     file.seek(0)
     return _load(file)
+
+
+def _begins_as_tar(file: BinaryIO) -> bool:
+    """Whether a tar file's first header is there; `tarfile.open` would unpack compressed ones."""
+    header = file.read(tarfile.BLOCKSIZE)
+    file.seek(0)
+    try:
+        tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
 
 
 def _load(file: BinaryIO) -> Any:
@@ -84,6 +97,11 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
     unpacked = io.BytesIO()
     with zipfile.ZipFile(file) as archive, zipfile.ZipFile(unpacked, "w") as ours:
         sizes = {member.filename: member.file_size for member in archive.infolist()}
+        if any(member.compress_type not in _BOUNDED for member in archive.infolist()):
+            raise UserError(
+                f"{path}: is compressed by another method than deflate, for which the memory it "
+                "takes has no limit; load it in PyTorch where it came from, and save it again"
+            )
         if sum(m.file_size for m in archive.infolist()) > _MOST_UNPACKED * size + _SPARE_BYTES:
             raise RefusedError("more memory than its size explains")
         if len({name.lower() for name in sizes}) < len(archive.infolist()):
@@ -94,8 +112,18 @@ def _unpacked(file: BinaryIO, size: int, path: Path) -> BinaryIO:
         if f"{prefix}/data.pkl" not in sizes:
             raise UserError(f"{path}: an archive without data.pkl is not a PyTorch file")
         storages = {name.removeprefix(f"{prefix}/data/"): n for name, n in sizes.items()}
-        check_archived_pickle(archive.read(f"{prefix}/data.pkl"), storages)
+        check_archived_pickle(_content(archive, f"{prefix}/data.pkl"), storages)
         for name in sizes:
-            ours.writestr(name, archive.read(name))
+            ours.writestr(name, _content(archive, name))
     unpacked.seek(0)
     return unpacked
+
+
+def _content(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member of exactly its declared size, which `ZipFile.read` unpacks past."""
+    size = archive.getinfo(name).file_size
+    with archive.open(name) as member:
+        content = member.read(size + 1)  # to its end, where the checksum is compared
+    if len(content) != size:
+        raise zipfile.BadZipFile(f"{name} is shorter than declared")
+    return content

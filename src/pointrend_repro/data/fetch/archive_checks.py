@@ -17,6 +17,8 @@ MAX_MEMBERS = 500_000  # COCO's largest has 118288
 MAX_RATIO = 100  # annotations in JSON shrink to a fifth; nothing of ours to a hundredth
 MAX_FOLDERS = 100  # nested in each other; Cityscapes has four
 MAX_NAME_BYTES = 255  # of a file or folder on ext4, XFS, Btrfs, ZFS, NFS, Lustre and APFS
+# `zipfile` unpacks others without a limit, whatever size a member declares.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 TOO_MANY = f"has more than {MAX_MEMBERS} members"
 
 
@@ -87,6 +89,8 @@ def _kind_problem(member: zipfile.ZipInfo) -> str | None:
         return "has a link or a device"
     if member.flag_bits & 0x1:
         return "has an encrypted member"
+    if member.compress_type not in _METHODS:
+        return "has a member that is compressed by another method than deflate"
     return None
 
 

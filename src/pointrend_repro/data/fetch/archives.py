@@ -8,7 +8,6 @@ import contextlib
 import errno
 import glob
 import io
-import lzma
 import secrets
 import shutil
 import struct
@@ -25,12 +24,10 @@ from pointrend_repro.data.fetch import archive_checks
 from pointrend_repro.data.fetch.archive_checks import problem_of, size_problem
 from pointrend_repro.data.fetch.request import Report
 
-# A name that is not UTF-8 is a ValueError, an unknown method a RuntimeError; LZMA allocates as much
-# memory as the archive says.
+# A name that is not UTF-8 is a ValueError, and patched data, which `zipfile` lacks, a RuntimeError.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
-    lzma.LZMAError,
     struct.error,
     EOFError,
     ValueError,
@@ -104,7 +101,7 @@ def _reporting_damage(archive: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is not None:
             raise UserError(f"{archive}: cannot be read: {error.strerror}") from None
-        _refuse_damaged(archive, error)  # bzip2's
+        _refuse_damaged(archive, error)  # of the content, not of the system
     except _DAMAGE as error:
         _refuse_damaged(archive, error)
 
