@@ -1,6 +1,7 @@
 """A training that begins with whatever fits of a file for other classes."""
 
 import logging
+import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,45 @@ def test_a_file_that_does_not_tell_its_classes_has_others(
         "box_head",
         "mask_head",
     }
+
+
+@pytest.mark.parametrize("with_pixels", [False, True])
+def test_what_a_file_does_not_tell_of_its_backbone_is_said_to_be_assumed(
+    with_pixels: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """detectron2's files have no order of channels and no stride; only old ones have pixels."""
+    source, model = network("4conv", THERE, seed=1), network("4conv", THERE, seed=2)
+    path = tmp_path / "model.pkl"
+    save_detectron2(path, SavedModel(source, InputSettings(), list(enumerate(THERE))))
+    if not with_pixels:
+        content = pickle.loads(path.read_bytes())
+        del content["model"]["pixel_mean"], content["model"]["pixel_std"]
+        path.write_bytes(pickle.dumps(content, protocol=4))
+    begun(model, path, THERE, tmp_path)
+    pixels = {"pixel_mean": [103.53, 116.28, 123.675], "pixel_std": [1.0, 1.0, 1.0]}
+    noted = read_json(tmp_path / "checkpoints/start.json")["assumed"]
+    untold = {"channel_order": "BGR", "stride_in_1x1": True}
+    assert noted == (untold if with_pixels else untold | pixels)
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert line.startswith(f"{path}: does not tell all that its backbone was trained with; ")
+    assert "as in this variant: channel_order BGR; " in line
+    assert line.endswith("stride_in_1x1 True")
+    assert ("pixel_mean (103.53" in line) != with_pixels
+
+
+def test_nothing_is_assumed_of_our_files_nor_where_no_backbone_is_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, model = network("4conv", THERE, seed=1), network("4conv", THERE, seed=2)
+    begun(model, saved(tmp_path / "model.safetensors", source, THERE), THERE, tmp_path)
+    assert "assumed" not in read_json(tmp_path / "checkpoints/start.json")
+    path = tmp_path / "model.pkl"
+    save_detectron2(path, SavedModel(source, InputSettings(), list(enumerate(THERE))))
+    start = ResolvedStart(weights=str(path), parts=("rpn",))
+    note_start(tmp_path, start, None, THERE)
+    start_model(model, start, None, THERE, tmp_path)
+    assert "assumed" not in read_json(tmp_path / "checkpoints/start.json")
+    assert [r for r in caplog.records if r.levelno == logging.WARNING] == []
 
 
 def test_another_mask_head_begins_anew_as_a_whole(tmp_path: Path) -> None:

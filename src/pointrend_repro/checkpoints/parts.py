@@ -45,22 +45,33 @@ class _Source:
     backbone: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class NotTaken:
+    """What a training begins with that no file has told.
+
+    Attributes:
+        layers: those that begin at random, with `start.what_fits`.
+        assumed: settings of the backbone that its weights hang on, where the file is silent: as the
+            model has them.
+    """
+
+    layers: list[str]
+    assumed: dict[str, Any]
+
+
 def load_parts(
     model: nn.Module,
     backbone: BackboneSettings | None,
     path: Path,
     start: StartFrom,
     classes: Sequence[str] = (),
-) -> list[str]:
+) -> NotTaken:
     """Load what `start` takes of a file into a model that is about to be trained.
 
     Args:
         backbone: the model's; None: it has none.
         path: a file of ours, of detectron2's, or of any other kind that `read_checkpoint` reads.
         classes: the model's, in their order; `start.match_classes` and `what_fits` ask for them.
-
-    Returns:
-        The layers that begin at random, with `start.what_fits`.
 
     Raises:
         UserError: the file is missing or faulty, a part is not in the model, something of a part is
@@ -86,10 +97,13 @@ def load_parts(
     if not fit.is_exact:
         raise UserError(f"{path}: does not fit what is to start from it: {fit}; {_advice(source)}")
     require_weights(path, taken)
+    assumed = {}
     if backbone is not None and any(lies_in(name, (_BACKBONE,)) for name in taken):
         _require_same_pixels(path, source.backbone, backbone)
+        untold = (key for key in _OF_THE_WEIGHTS if key not in source.backbone)
+        assumed = {key: getattr(backbone, key) for key in untold}
     model.load_state_dict(taken, strict=False)
-    return new
+    return NotTaken(new, assumed)
 
 
 def _advice(source: _Source) -> str:

@@ -35,17 +35,31 @@ def start_model(
     Args:
         given: the model of the training that `start` names, if it names one.
         classes: names of the model's classes.
-        folder: of the training, where `note_start` was; the layers that begin anew are added.
+        folder: of the training, where `note_start` was; added and logged are the layers that begin
+            anew, and what is assumed of the file's backbone since it does not tell.
 
     Raises:
         UserError: see `checkpoints.parts.load_parts`.
     """
     backbone = getattr(model.settings, "backbone", None)
     path = _file(start, given)
-    new = load_parts(model, backbone, path, start, classes)
-    if folder is not None and new:
-        _log.info("%s: begins at random, not from this file: %s", path, ", ".join(new))
-        write_json(folder / _NAME, read_json(folder / _NAME) | {"layers_at_random": new})
+    found = load_parts(model, backbone, path, start, classes)
+    if folder is None:
+        return
+    noted: dict[str, Any] = {}
+    if found.layers:
+        _log.info("%s: begins at random, not from this file: %s", path, ", ".join(found.layers))
+        noted["layers_at_random"] = found.layers
+    if found.assumed:
+        _log.warning(
+            "%s: does not tell all that its backbone was trained with; assumed, as in this "
+            "variant: %s",
+            path,
+            "; ".join(f"{key} {value}" for key, value in found.assumed.items()),
+        )
+        noted["assumed"] = found.assumed
+    if noted:
+        write_json(folder / _NAME, read_json(folder / _NAME) | noted)
 
 
 def note_start(
