@@ -1,8 +1,8 @@
 """Initialises a training from the weights of an ImageNet classifier.
 
 Such weights depend on how the pixels were normalised in their training, and on the place of the
-stride. Both are settings of the variant, which are recorded with every result; so weights that
-contradict them are refused here, instead of changing settings behind the user's back.
+stride (`recipes`). Both are settings of the variant, which are recorded with every result; so
+weights that contradict them are refused, instead of changing settings behind the user's back.
 
 Such files contain more than a trunk: the classifier and, in some, biases of convolutions. What is
 left out is logged in one line.
@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
-from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
+from pointrend_repro.checkpoints.reading import read_checkpoint
+from pointrend_repro.checkpoints.recipes import require_recipe
 from pointrend_repro.modeling.resnet import STAGES
 from pointrend_repro.modeling.vgg import VGG
 from pointrend_repro.settings.backbone import BackboneSettings
@@ -51,35 +52,6 @@ _NEW = re.compile(r"\.(offset|context)\.")
 _VGG_LAYERS = ("fc1", "fc2")
 
 _SHOWN = 6  # names of left-out tensors to log; batch counters are not counted
-
-_BGR_MEAN = (103.530, 116.280, 123.675)
-_RGB = {
-    "channel_order": "RGB",
-    "pixel_mean": (123.675, 116.280, 103.530),
-    "pixel_std": (58.395, 57.120, 57.375),
-    "stride_in_1x1": False,
-}
-_MSRA = {
-    "channel_order": "BGR",
-    "pixel_mean": _BGR_MEAN,
-    "pixel_std": (1.0, 1.0, 1.0),
-    "stride_in_1x1": True,
-}
-_FAIR_RESNEXT = {
-    "channel_order": "BGR",
-    "pixel_mean": _BGR_MEAN,
-    "pixel_std": (57.375, 57.120, 58.395),
-    "stride_in_1x1": False,
-}
-# Its authors' Torch weights, for pixels as Detectron feeds them (lib/core/config.py).
-_TORCH_RESNEXT = {
-    "channel_order": "BGR",
-    "pixel_mean": (102.9801, 115.9465, 122.7717),
-    "pixel_std": (1.0, 1.0, 1.0),
-    "stride_in_1x1": False,
-}
-# By the width of a group in res2: R-50 and R-101 have one group, X-101-32x8d and -64x4d many.
-_OF_GROUP_WIDTH = {64: _MSRA, 8: _FAIR_RESNEXT, 4: _TORCH_RESNEXT}
 
 
 def load_trunk(model: nn.Module, settings: Any) -> None:
@@ -114,7 +86,7 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     The file is one of detectron2's zoo (MSRA's R-50 and R-101, FAIR's X-101, DeepLab's R-103),
     Detectron's X-101-64x4d, a ResNet or VGG of torchvision, open-mmlab's X-101-64x4d, or Res2Net
     v1b. Names that a trunk does not have are logged in one line, and so are stages after a trunk's
-    last one.
+    last one. A ResNet or VGG of Caffe under torchvision's names is told apart by `recipes`.
 
     Raises:
         UserError: the file is missing (the message says where to get it) or faulty, does not fit
@@ -130,7 +102,7 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     checkpoint = read_checkpoint(path)
     if checkpoint.source == "model":
         raise UserError(f"{path}: is not an ImageNet backbone; model.backbone.weights needs one")
-    _check_pixels(path, checkpoint, settings)
+    require_recipe(path, checkpoint, settings)
     tensors = checkpoint.tensors
     if checkpoint.source == "caffe2":
         tensors = _with_statistics(tensors, trunk)
@@ -166,26 +138,6 @@ def _log_left_out(path: Path, left_out: tuple[str, ...]) -> None:
         _log.info("%s: %d tensors that a trunk lacks are left out: %s", path, len(names), shown)
 
 
-def _check_pixels(path: Path, checkpoint: Checkpoint, settings: BackboneSettings) -> None:
-    expected = _settings_of(checkpoint)
-    wrong = {key: value for key, value in expected.items() if getattr(settings, key) != value}
-    if wrong:
-        reason = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in wrong.items())
-        raise UserError(f"{path}: these weights need other settings in model.backbone: {reason}")
-
-
-def _settings_of(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Return the settings that the weights were trained with, as far as the file shows them."""
-    if checkpoint.source == "caffe2":
-        grouped = checkpoint.tensors.get("res2.0.conv2.weight")
-        if grouped is None or grouped.ndim != 4:
-            return {}  # it will not fit anyway
-        return _OF_GROUP_WIDTH.get(grouped.shape[1], {})
-    if checkpoint.source == "torchvision" or "stem.conv3.weight" in checkpoint.tensors:
-        return _RGB
-    return {}
-
-
 def _with_statistics(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, Tensor]:
     """Add neutral statistics where Caffe2 folded them into scale and bias, as detectron2 does.
 
@@ -201,9 +153,3 @@ def _with_statistics(tensors: dict[str, Tensor], trunk: nn.Module) -> dict[str, 
             full.setdefault(f"{name}.running_mean", torch.zeros(shape))
             full.setdefault(f"{name}.running_var", torch.full(shape, 1.0 - module.eps))
     return full
-
-
-def _as_yaml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -52,9 +52,9 @@ class Checkpoint:
 
     Attributes:
         tensors: under our names; unknown names stay as they are.
-        source: `caffe2` or `torchvision` for an ImageNet classifier of theirs, `trunk` for one
-            whose names are a trunk's, `mmdetection1` for a detector of mmdetection 1.x, `model` for
-            everything else.
+        source: `caffe2` or `torchvision` for an ImageNet classifier of theirs, `torchvision_names`
+            for one that others may have named so (`recipes`), `trunk` for one whose names are a
+            trunk's, `mmdetection1` for a detector of mmdetection 1.x, `model` for everything else.
         pixel_mean: in the file's channel order, in 0 to 255, or None if the file has none.
         pixel_std: in the same order and units, or None.
         left_out: names in an ImageNet classifier's file that a trunk does not have.
@@ -105,9 +105,9 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
     if is_caffe2(tensors):
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
-        return _classifier(tensors, from_torchvision, "torchvision")
+        return _classifier(tensors, from_torchvision, "torchvision_names")
     if is_torchvision_vgg(tensors):
-        return _classifier(tensors, from_torchvision_vgg, "torchvision")
+        return _classifier(tensors, from_torchvision_vgg, "torchvision_names")
     if "stem.conv1.weight" in tensors:
         source = "torchvision" if about.get("__author__") == "torchvision" else "trunk"
         return _classifier(tensors, trunk_only, source)
