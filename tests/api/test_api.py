@@ -118,6 +118,47 @@ def test_without_weights_they_are_random():
 
 
 @pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        (
+            "pointrend_r50_fpn_coco",
+            "`pointrend-repro data fetch pointrend_r50_fpn_3x_coco` fetches published ones",
+        ),
+        ("sharpmask_r50_fpn_coco", "name a file that you have"),
+    ],
+)
+def test_random_weights_are_said_to_be_random(name, told, caplog):
+    pr.load_model(name)
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage() == (
+        f"{name}: no weights given, so they are random and predictions mean nothing; {told}: "
+        "load_model(NAME, weights=FILE)"
+    )
+
+
+def test_that_they_are_random_is_seen_without_a_logger_and_without_a_clone():
+    code = (
+        "import pathlib, pointrend_repro as pr; "
+        "from pointrend_repro.data.fetch import catalogue; "
+        "catalogue.load_catalogue.__defaults__ = (pathlib.Path('/nowhere'),); "
+        "pr.load_model('mask_rcnn_r50_fpn_coco')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stderr.startswith("mask_rcnn_r50_fpn_coco: no weights given, so they are random")
+    assert "name a file that you have" in done.stderr
+
+
+def test_given_weights_bring_no_such_warning(tmp_path, caplog):
+    known = KNOWN_MODELS["mask_rcnn_r50_fpn_cityscapes"]
+    network = build_model(known.model, num_classes=len(known.categories))
+    path = tmp_path / "model.safetensors"
+    save_model(path, SavedModel(network, known.input, known.categories))
+    pr.load_model("mask_rcnn_r50_fpn_cityscapes", weights=path)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
     ("image", "told"),
     [
         (np.zeros((4, 4, 3), np.float32), "not a float32 array"),

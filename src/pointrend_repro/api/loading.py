@@ -1,5 +1,6 @@
 """The package's Python interface: models by name, with any weights, on one image at a time."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.loading import load_known_model, load_own_file, new_model
+from pointrend_repro.checkpoints.published import fetch_command
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
+from pointrend_repro.data.fetch.catalogue import load_catalogue
 from pointrend_repro.data.images import read_picture
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.by_default import default_inference
@@ -20,6 +23,8 @@ from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.mask_proposals import MaskProposals
 from pointrend_repro.settings.of_family import AnyInferenceSettings
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,9 @@ def load_model(
         name: such as `pointrend_r50_fpn_coco`; or a `model.safetensors` written by a training of
             this project, which contains its own settings and classes.
         weights: for a named model, a checkpoint of detectron2 (`.pkl`, `.pth`), of DeepMask's
-            authors (`.t7`) or of this project (`.safetensors`). None leaves the weights random:
-            such a model has the right shapes and costs, but its predictions mean nothing.
+            authors (`.t7`) or of this project (`.safetensors`). None leaves the weights random,
+            which a warning says: such a model has the right shapes and costs, but its predictions
+            mean nothing.
         device: where to compute, such as `cpu` or `cuda`.
         head: your own mask head, `module:Class`, if the file has one: weights cannot choose code.
         family: the family of models from outside this package, if the file is of one.
@@ -139,7 +145,11 @@ def load_model(
         inference = default_inference(saved)
     else:
         known, text = known_model(str(name)), str(name)
-        saved = new_model(text) if weights is None else load_known_model(text, Path(weights))
+        if weights is None:
+            _warn_of_random_weights(text)
+            saved = new_model(text)
+        else:
+            saved = load_known_model(text, Path(weights))
         inference = known.inference
     if test:
         inference = with_test(inference, test, where="test")
@@ -157,6 +167,19 @@ def _require_no_other_file(name: str | Path) -> None:
             f"{name}: only a model.safetensors that was trained here says which model it is; for "
             "other files, load_model(NAME, weights=...) with a name of list_models()"
         )
+
+
+def _warn_of_random_weights(name: str) -> None:
+    try:
+        command = fetch_command(name, load_catalogue())
+    except UserError:  # without a git clone, there is no catalogue
+        command = None
+    how = f"`{command}` fetches published ones" if command else "name a file that you have"
+    _log.warning(
+        "%s: no weights given, so they are random and predictions mean nothing; %s: "
+        "load_model(NAME, weights=FILE)",
+        *(name, how),
+    )
 
 
 def is_model_file(name: str | Path) -> bool:

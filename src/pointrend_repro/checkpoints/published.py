@@ -17,7 +17,7 @@ def published_weights(model: str, catalogue: Catalogue, data: Path) -> Path:
     Raises:
         UserError: none is there; with the command that fetches them, if one does.
     """
-    names = [name for name, each in catalogue.downloads.items() if each.model == model][::-1]
+    names = _downloads_of(model, catalogue)
     if not names:
         raise UserError(
             f"{model}: `data fetch` knows no weights of this model; name yours: --weights"
@@ -28,6 +28,17 @@ def published_weights(model: str, catalogue: Catalogue, data: Path) -> Path:
         if path.is_file():
             return path
     raise UserError(
-        f"{model}: its published weights are not in {data}; `pointrend-repro data fetch "
-        f"{names[0]}` fetches them"
+        f"{model}: its published weights are not in {data}; `{fetch_command(model, catalogue)}` "
+        "fetches them"
     )
+
+
+def fetch_command(model: str, catalogue: Catalogue) -> str | None:
+    """Return the command that fetches a model's weights, those trained for longest; None: none."""
+    names = _downloads_of(model, catalogue)
+    return f"pointrend-repro data fetch {names[0]}" if names else None
+
+
+def _downloads_of(model: str, catalogue: Catalogue) -> list[str]:
+    """Return the downloads of a model's weights, longer trainings first."""
+    return [name for name, each in catalogue.downloads.items() if each.model == model][::-1]
