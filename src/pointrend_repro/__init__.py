@@ -1,7 +1,8 @@
 """PointRend: Image Segmentation as Rendering, reproduced from raw data to finished tables.
 
     import pointrend_repro as pr
-    model = pr.load_model("pointrend_r50_fpn_coco", weights="model_final_edd263.pkl")
+    weights = "data/checkpoints/pointrend_r50_fpn_3x_coco/model_final_edd263.pkl"  # data fetch
+    model = pr.load_model("pointrend_r50_fpn_coco", weights=weights)
     out = model.predict(image)
     own = pr.load_model("results/mine/mine/pointrend_r50_fpn/trial0/model.safetensors")
 

@@ -1,6 +1,7 @@
 """What a person types: the examples below each command's `--help`, by the command's name."""
 
 _MODEL = "results/mine/mine/pointrend_r50_fpn/trial0/model.safetensors"
+_PUBLISHED = "data/checkpoints/pointrend_r50_fpn_3x_coco/model_final_edd263.pkl"
 _OF_MINE = "--preset mine --dataset mine --variant pointrend_r50_fpn"
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -13,12 +14,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         f"pointrend-repro demo photo.jpg --weights {_MODEL} --output found.png",
     ),
     "convert": (
-        "pointrend-repro convert model_final_edd263.pkl coco.safetensors "
-        "--model pointrend_r50_fpn_coco",
+        f"pointrend-repro convert {_PUBLISHED} coco.safetensors --model pointrend_r50_fpn_coco",
     ),
     "export": (
         f"pointrend-repro export {_MODEL} --format onnx --output pointrend.onnx",
-        "pointrend-repro export pointrend_r50_fpn_coco --weights model_final_edd263.pkl "
+        f"pointrend-repro export pointrend_r50_fpn_coco --weights {_PUBLISHED} "
         "--format pt2 --output pointrend.pt2",
     ),
     "ensemble": (
