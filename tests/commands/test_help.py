@@ -1,6 +1,7 @@
 """What a person sees before anything runs: help, examples, what is missing, `doctor`."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -105,6 +106,22 @@ def test_doctor_says_whether_a_preset_can_run(
     (tmp_path / "data" / "lvis").mkdir(parents=True)
     code, out, _ = run(monkeypatch, capsys, "doctor --preset smok")
     assert (code, "did you mean 'smoke'?" in out) == (1, True)
+
+
+def test_doctor_looks_at_the_papers_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset paper --papers 3dfuture")
+    assert (code, "data set future3d, 3D-FUTURE" in out) == (1, True)
+    assert "data set cityscapes" not in out
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset smoke --papers sharpmask,mask_rcnn")
+    assert (code, "smoke                  can run" in out) == (0, True)
+    code, out, _ = run(monkeypatch, capsys, "doctor --preset smoke --papers 3dfutur")
+    assert (code, "did you mean '3dfuture'?" in out) == (1, True)
+    code, out, _ = run(monkeypatch, capsys, "doctor --papers 3dfuture")
+    named = re.findall(r"^  (\w+) +can", out.partition("Presets:")[2], flags=re.MULTILINE)
+    assert (code, named) == (0, ["mini_3dfuture", "paper", "paper_3dfuture_more", "smoke"])
 
 
 def test_doctor_itself_never_fails(

@@ -1,12 +1,12 @@
 """`pointrend-repro doctor`: what is here, and what is missing for each preset."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pointrend_repro.commands.options import ConfigDir, DataDir, a_name
+from pointrend_repro.commands.options import ConfigDir, DataDir, Papers, a_name
 from pointrend_repro.config.folder import CONFIG_DIR
 
 _WIDTH = 22
@@ -21,6 +21,7 @@ def doctor(
     cityscapes_root: Annotated[
         Path | None, typer.Option(help="your folder with Cityscapes")
     ] = None,
+    papers: Papers = "",
     data_dir: DataDir = Path("data"),
     config_dir: ConfigDir = CONFIG_DIR,
 ) -> None:
@@ -32,7 +33,8 @@ def doctor(
 
     _section("This machine", lambda: machine_lines(Path()))
     _section("Data and weights", lambda: _downloads(data_dir, config_dir))
-    ready = _section("Presets", lambda: _presets(preset, data_root, cityscapes_root, config_dir))
+    own = {"coco": data_root, "cityscapes": cityscapes_root}
+    ready = _section("Presets", lambda: _presets(preset, papers, own, config_dir))
     if preset is not None and not ready:
         raise typer.Exit(1)
 
@@ -72,21 +74,24 @@ def _downloads(data_dir: Path, config_dir: Path) -> Iterable[tuple[str, str]]:
 
 
 def _presets(
-    asked: str | None, data_root: Path | None, cityscapes_root: Path | None, config_dir: Path
+    asked: str | None, papers: str, own: Mapping[str, Path | None], config_dir: Path
 ) -> Iterable[tuple[str, str]]:
     from pointrend_repro.config.finding import files_of
+    from pointrend_repro.config.papers import paper_names
     from pointrend_repro.data.fetch.catalogue import load_catalogue
-    from pointrend_repro.pipeline.doctor.presets import Here, needs_of
+    from pointrend_repro.pipeline.doctor.presets import Here, fills_tables, needs_of
     from pointrend_repro.pipeline.planning.published import load_speeds
 
-    own = {"coco": data_root, "cityscapes": cityscapes_root}
     here = Here(
         config_dir,
         load_catalogue(config_dir),
         load_speeds(config_dir),
         {layout: folder for layout, folder in own.items() if folder},  # type: ignore[misc]
+        paper_names(papers),
     )
     for name in [asked] if asked else files_of("preset", config_dir):
+        if not asked and here.papers and not fills_tables(name, here):
+            continue
         needs = needs_of(name, here)
         state = "can run" if not needs.missing else "cannot run; it needs:"
         fetched = f"; fetches {', '.join(needs.fetched)}" if needs.fetched else ""

@@ -48,7 +48,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "pointrend-repro plan --preset paper --gpu a100",
         "pointrend-repro plan --preset mine --gpu t4 --gpus-per-training 1",
     ),
-    "doctor": ("pointrend-repro doctor", "pointrend-repro doctor --preset mine"),
+    "doctor": (
+        "pointrend-repro doctor",
+        "pointrend-repro doctor --preset mine",
+        "pointrend-repro doctor --preset paper --papers 3dfuture",
+    ),
     "train": (
         f"pointrend-repro train {_OF_MINE} --trial 0 --output {_MODEL}",
         f"pointrend-repro train {_OF_MINE} --trial 0 --set optimizer.base_lr=0.005 "

@@ -1,16 +1,18 @@
 """What a preset needs before it can run: data, weights, a GPU, an engine, space."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
+from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.fetch.catalogue import Catalogue
 from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import Layout
+from pointrend_repro.experiments.choosing import chosen_papers, tables_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.doctor.machine import gpus, torch_can_use_gpus
@@ -30,18 +32,37 @@ class Needs:
 
 @dataclass(frozen=True)
 class Here:
-    """What is looked at: the configuration, and the user's own folders by layout."""
+    """What is looked at: the configuration, the user's own folders by layout, and papers.
+
+    Attributes:
+        papers: whose tables are to be filled; none: those of each preset.
+    """
 
     config_dir: Path
     catalogue: Catalogue
     speeds: Speeds
     own: dict[Layout, Path]
+    papers: Sequence[str] = ()
+
+
+def fills_tables(preset: str, here: Here) -> bool:
+    """Return whether a preset has a table of the papers that are asked for.
+
+    Raises:
+        UserError: there is no such paper, or the preset cannot be read.
+    """
+    whole = load_preset(preset, here.config_dir)
+    papers = chosen_papers(preset, whole, here.papers, here.config_dir)
+    try:
+        return bool(tables_of(preset, whole, papers, here.config_dir, is_choice=True))
+    except UserError:
+        return False
 
 
 def needs_of(preset: str, here: Here) -> Needs:
     """Return what one preset needs; what cannot be read is missing, too."""
     try:
-        grid = load_grid(preset, here.config_dir)
+        grid = load_grid(preset, here.config_dir, papers=here.papers)
         plan = DownloadPlan(here.catalogue)
         wanted = wanted_paths(grid, own_roots=_own_roots(grid, here))
         files = [f for f in list_downloads(here.catalogue, wanted) if not f.here]
