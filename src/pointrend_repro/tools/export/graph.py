@@ -29,7 +29,8 @@ class DetectorGraph(nn.Module):
     Raises:
         UserError: the detector has no feature pyramid. Such detectors see images that are not
             padded, which would need other graphs. Or the settings ask for soft-NMS or several
-            views, which a graph does not have, or its mask head scores its masks.
+            views, which a graph does not have, its mask head scores its masks, or its boxes are
+            given by another model.
     """
 
     def __init__(self, model: MaskRCNN, settings: InferenceSettings) -> None:
@@ -49,6 +50,7 @@ class DetectorGraph(nn.Module):
                 "model.mask_head.mask_scoring cannot be exported: a graph's objects are in the "
                 "order of their boxes' scores"
             )
+        model.own_proposals()
         self.model = model
         self.settings = settings
         parts = model.settings

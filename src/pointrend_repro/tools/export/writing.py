@@ -84,11 +84,18 @@ def export_model(
 
 
 def _require_kind(name: str, saved: SavedModel) -> None:
-    if not isinstance(saved.model, SOLOv2 | MaskRCNN):
+    if isinstance(saved.model, SOLOv2 | MaskRCNN):
+        return
+    settings = saved.model.settings
+    if getattr(settings, "rpn_only", False):
         raise UserError(
-            f"{name}: is of family {saved.model.settings.family}; detectors with a mask head, of "
-            "family mask_rcnn, and SOLOv2 are what can be exported"
+            f"{name}: proposes boxes and finds no objects (model.rpn_only), so it cannot be "
+            "exported; export a detector"
         )
+    raise UserError(
+        f"{name}: is of family {settings.family}, which cannot be exported; what can be: detectors "
+        "of family mask_rcnn, with a mask head or without, and SOLOv2"
+    )
 
 
 def _graph(saved: SavedModel, settings: AnyInferenceSettings) -> Graph:
