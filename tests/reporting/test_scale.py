@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from collected import collect_metrics
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.exports import notes, to_markdown
@@ -60,6 +61,43 @@ def test_models_of_other_papers_have_a_scale_too(paper: str) -> None:
     grid = load_grid("smoke", papers=[paper])
     found = scale_of(grid, grid.trainings)
     assert found.differing == ["models", "image sizes", "schedules"]
+
+
+@pytest.mark.parametrize(
+    ("paper", "names"),
+    [
+        (
+            "mask_rcnn",
+            ["; channels of FPN", ", mask head on res5 32 (256)", ", MLP mask head 64 ("],
+        ),
+        (
+            "sharpmask",
+            ["DeepMask and SharpMask, the", "score head 64 (1024)", "skip features 8 (64)"],
+        ),
+        (
+            "3dfuture",
+            [
+                "HTC, the",
+                "mask heads 8 (256)",
+                "MaskIoU head 8 and 64 (",
+                "SOLOv2, the",
+                "towers 32 (512), mask map 16 (128), kernels 16 (256)",
+            ],
+        ),
+    ],
+)
+def test_parts_have_the_names_of_the_field(paper: str, names: list[str]) -> None:
+    grid = load_grid("smoke", papers=[paper])
+    told = "\n".join(scale_of(grid, grid.trainings).lines)
+    assert [name for name in names if name not in told] == []
+    assert "[" not in told
+
+
+def test_every_family_of_this_package_has_a_name() -> None:
+    for paper in list_papers():
+        grid = load_grid("smoke", papers=[paper])
+        found = scale_of(grid, grid.trainings)
+        assert not any(name.startswith("family ") for name in found.families)
 
 
 def test_widths_are_found_by_part_and_key() -> None:

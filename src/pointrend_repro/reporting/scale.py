@@ -10,7 +10,13 @@ from pointrend_repro.reporting.formats import listed
 from pointrend_repro.reporting.settings_diff import text
 from pointrend_repro.settings.of_family import AnyTrainingSettings, Recipe
 
-_FAMILIES = {"mask_rcnn": "detectors", "semantic": "semantic models"}
+_FAMILIES = {
+    "mask_rcnn": "detectors",
+    "semantic": "semantic models",
+    "deepmask": "DeepMask and SharpMask",
+    "htc": "HTC",
+    "solov2": "SOLOv2",
+}
 _PARTS = {
     "fpn": "FPN",
     "4conv": "4x conv",
@@ -18,6 +24,18 @@ _PARTS = {
     "sharpmask": "SharpMask-style",
     "deeplabv3": "DeepLabV3",
     "semantic_fpn": "SemanticFPN",
+    "res5": "mask head on res5",
+    "mlp": "MLP mask head",
+    "mask_head": "mask heads",  # of HTC, one for each stage
+    "mask_scoring": "MaskIoU head",
+    "refinement": "skip features",
+    "score": "score head",
+}
+# SOLOv2 has one head, whose widths are of three things.
+_PARTS_OF_SOLOV2 = {
+    "channels": "towers",
+    "map_channels": "mask map",
+    "kernel_channels": "kernels",
 }
 
 
@@ -140,13 +158,21 @@ def _channels(trained: Sequence[_Trained]) -> str:
     for each in trained:
         for width in widths(*_models(each)):
             if width.part != "fpn" or _has_pyramid(each.model):
-                parts.setdefault(width.part, {}).setdefault(width.key, []).append(width)
+                parts.setdefault(_name(width, each.settings.family), {}).setdefault(
+                    width.key, []
+                ).append(width)
     told = []
     for part, keys in parts.items():
         here = listed(_span(width.here for width in found) for found in keys.values())
         paper = listed(_span(width.paper for width in found) for found in keys.values())
-        told.append(f"{_PARTS.get(part, part.replace('_', ' '))} {here} ({paper})")
+        told.append(f"{part} {here} ({paper})")
     return f"channels of {', '.join(told)}" if told else ""
+
+
+def _name(width: Width, family: str) -> str:
+    if family == "solov2" and width.part == "head":
+        return _PARTS_OF_SOLOV2.get(width.key, width.part)
+    return _PARTS.get(width.part, width.part.replace("_", " "))
 
 
 def _models(each: _Trained) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -175,4 +201,6 @@ def _span(values: Iterable[Any]) -> str:
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return listed(map(_number, value))
     return f"{value:,}" if isinstance(value, int) and value >= 10_000 else text(value)
