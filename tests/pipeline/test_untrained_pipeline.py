@@ -78,7 +78,8 @@ def test_from_images_to_the_page(
     assert (code, "is trained; use `predict`" in told) == (2, True)
     code, told = call("train", *where, "--variant", VARIANT, "--trial", 0, "--output", "model")
     assert (code, "nothing is trained in family selective_search" in told) == (2, True)
-    assert call("propose", *way, "--variant", VARIANT)[0] == 0
+    code, told = call("propose", *way, "--variant", VARIANT)
+    assert (code, told.splitlines()[-1]) == (0, f"Written: {proposals}")
     first = proposals.read_bytes()
     assert call("propose", *way, "--variant", VARIANT)[0] == 0
     assert proposals.read_bytes() == first

@@ -16,6 +16,7 @@ from pointrend_repro.commands.options import (
     SplitName,
     VariantName,
 )
+from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
 
 
@@ -46,3 +47,4 @@ def propose(
 
     names = {"preset": preset, "dataset": dataset, "variant": variant, "inference": inference}
     run_untrained(names, settings, paths, output=output, processes=processes, split=split.value)
+    tell_written(output)
