@@ -192,7 +192,7 @@ def test_without_the_data_nothing_is_called_unchanged(finished: Finished) -> Non
 
     for name in ("dataset.json", "data_today.json"):
         (finished.results / DATASET / name).unlink(missing_ok=True)
-    assert told() == "not compared: the data are not here, or nobody has checked them"
+    assert told() == "not compared: the data are not here, or have not been checked"
     write_report(finished.grid, finished.results, finished.reports)
     page = finished.texts()["index.html"]
     assert page.count("not compared") > 1  # among the conditions, and of each step

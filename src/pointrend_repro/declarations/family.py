@@ -1,6 +1,7 @@
 """A family of models: its settings, its names in files, and the functions that train and predict.
 
-No other code asks what kind a model is: everything that differs between families is looked up here.
+Code that serves every family looks up here what differs between them. Code of one family or of some
+(the export, the engines, drawings, mask heads) may ask what kind a model is.
 """
 
 from collections.abc import Callable, Mapping, Sequence

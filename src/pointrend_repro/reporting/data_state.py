@@ -29,7 +29,7 @@ class DataState:
     today: Mapping[str, Mapping[str, str]]
 
     def has_changed(self, dataset: str, record: Record) -> bool | None:
-        """Whether a step read other data than there are today; None: nobody can tell."""
+        """Whether a step read other data than there are today; None: unknown."""
         if record.data is None:
             return None
         today = self.today.get(dataset, {}).get(record.data.part)
@@ -91,7 +91,7 @@ def in_words(results: Results) -> str:
     if all(step.data_changed is None for of_one in steps for step in of_one):
         if not absent:
             return "not compared: the results were made before data were recorded"
-        return "not compared: the data are not here, or nobody has checked them"
+        return "not compared: the data are not here, or have not been checked"
     results_ = count(len(measured), "result")
     told = f"; {silent} made before data were recorded" if silent else ""
     told += f"; {absent} of {results_} not compared, whose data are not here" if absent else ""
@@ -132,7 +132,7 @@ def _marked(source: Evaluation | Cost, result: Result, state: DataState) -> Resu
 
 
 def _has_changed(dataset: str, record: Record, state: DataState) -> bool | None:
-    """Whether a step, or a training that it builds on, read other data; None: nobody can tell."""
+    """Whether a step, or a training that it builds on, read other data; None: unknown."""
     own = state.has_changed(dataset, record)
     before = [state.has_changed(s.dataset, s.train) for s in record.sources if s.train]
     if own or any(before):

@@ -15,7 +15,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.nodes import Evaluation
 
-# `no digest`: some step was recorded before digests were kept, so that nobody can tell.
+# `no digest`: some step was recorded before digests were kept, so this is unknown.
 State = Literal["as made", "no digest", "edited", "other predictions", "other model"]
 
 # Of those that are no longer what a step has measured; what a reader is told beside the number.

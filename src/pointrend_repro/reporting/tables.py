@@ -151,7 +151,7 @@ def judge(
         numbers: the trials' values.
         planned: how many trials the preset asks for.
         paper: the published number, if there is one.
-        tolerance: how far the median may lie from it; None: nobody can say.
+        tolerance: how far the median may lie from it; None: unknown.
         claims: whether the preset's numbers mean anything.
         why_none: the reason if there is no tolerance.
     """
@@ -227,7 +227,7 @@ def _why_not_all(
 
 
 def _tolerance(column: Column, paper: float | None) -> float | None:
-    """Return how far the median may lie from the paper's number; None if nobody can say."""
+    """Return how far the median may lie from the paper's number; None if that is unknown."""
     if column.tolerance != "rounding":
         return column.tolerance
     # 34 stands for anything from 33.5 to 34.5, 0.9 for anything from 0.85 to 0.95.

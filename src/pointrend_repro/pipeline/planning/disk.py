@@ -62,7 +62,7 @@ def estimate_disk(
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return the space that is free where `folder` is or would be, or None if nobody can tell."""
+    """Return the space that is free where `folder` is or would be, or None if that is unknown."""
     for place in (folder, *folder.absolute().parents):
         if place.exists():
             return shutil.disk_usage(place).free

@@ -42,7 +42,7 @@ def next_step(name: str) -> str:
 
 
 def to_yaml(survey: Survey, *, clone: Path) -> str:
-    """Return the file's text: valid for `schema.Dataset`, whatever its classes are called.
+    """Return the file's text: valid for `config.datasets.Dataset`, whatever its classes are called.
 
     Args:
         clone: the folder in which the pipeline runs.
