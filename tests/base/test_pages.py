@@ -1,5 +1,6 @@
 """The pages name files that exist; docs/architecture.md has the rooms of pyproject.toml."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -73,6 +74,33 @@ def test_every_module_and_page_that_any_page_names_exists() -> None:
         "your_metric.md: counting/scoring.py",
     }
     assert set(missing) == of_the_user
+
+
+def test_every_heading_that_a_link_names_exists() -> None:
+    pages = [*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*.md")]
+    missing = []
+    for page in pages:
+        for name, heading in re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", page.read_text()):
+            target = page.parent / name if name else page
+            if heading not in headings(target.read_text()):
+                missing.append(f"{page.name}: {name}#{heading}")
+    assert missing == []
+
+
+def headings(text: str) -> set[str]:
+    """The headings of a page as GitHub, and the site, name them in links."""
+    lines = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def test_all_commands_that_take_set_are_listed() -> None:
+    recorded = json.loads((REPOSITORY / "tests/pins/recorded/commands.json").read_text())
+    page = (REPOSITORY / "docs/your_data.md").read_text()
+    (told,) = re.findall(r"`--set KEY=VALUE` of (.*?), and\s`set=", page, flags=re.DOTALL)
+    of_presets = {
+        name for name, options in recorded.items() if {"--set", "--preset"} <= options.keys()
+    }
+    assert set(re.findall(r"`([\w-]+)`", told)) == of_presets
 
 
 def test_its_rooms_are_the_layers_that_are_checked() -> None:
