@@ -154,7 +154,8 @@ def mend(
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="seed that chooses these images")] = 0,
     link: Annotated[
-        bool, typer.Option("--link", help="link images instead of copying; edit one, edit both")
+        bool,
+        typer.Option("--link", help="link images instead of copying; editing one then edits both"),
     ] = False,
 ) -> None:
     """Mend in a copy the annotation errors that `data check` finds."""

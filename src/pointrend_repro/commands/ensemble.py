@@ -26,18 +26,20 @@ def ensemble(
     ] = None,
     weighting: Annotated[
         Literal["linear_interpolation", "linear_reweight"],
-        typer.Option(help="how weights follow: from 0.6 to 1, or in proportion"),
+        typer.Option(help="how --scores become weights: from 0.6 to 1, or in proportion"),
     ] = "linear_interpolation",
     nms: Annotated[
         Literal["soft_linear", "hard"],
-        typer.Option(help="an object under a better one of its class loses score, or is dropped"),
+        typer.Option(
+            help="overlapped by a better one of its class, an object loses score, or is dropped"
+        ),
     ] = "soft_linear",
     overlap: Annotated[Literal["boxes", "masks"], typer.Option(help="what is compared")] = "boxes",
-    iou: Annotated[float, typer.Option(help="overlaps up to this one do nothing")] = 0.5,
-    detections: Annotated[int, typer.Option(help="how many an image keeps at most")] = 100,
+    iou: Annotated[float, typer.Option(help="overlaps up to this are ignored")] = 0.5,
+    detections: Annotated[int, typer.Option(help="most objects of an image")] = 100,
     annotations: Annotated[
         Path | None,
-        typer.Option(help="what was predicted, in COCO's format, to check images and classes by"),
+        typer.Option(help="the predicted images' COCO file, to check ids against"),
     ] = None,
 ) -> None:
     """Pool the predictions of several models, class by class, before a last (soft-)NMS.

@@ -89,10 +89,10 @@ def export(
     ] = None,
     output_resolution: Annotated[
         int | None,
-        typer.Option(min=1, help="side of PointRend's masks; else 32 times its coarse ones'"),
+        typer.Option(min=1, help="side of PointRend's masks; none: 32 times its coarse masks'"),
     ] = None,
     points_per_step: Annotated[
-        int | None, typer.Option(min=1, help="PointRend's N; else 784")
+        int | None, typer.Option(min=1, help="PointRend's N, points per step; none: 784")
     ] = None,
     threads: Threads = 1,
     test: AtTest = None,

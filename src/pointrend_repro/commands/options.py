@@ -78,7 +78,7 @@ ConfigDir = Annotated[Path, typer.Option(help="folder with papers, presets, data
 DeviceName = Annotated[Device, typer.Option(help="where to compute")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads that torch may use")]
 SplitName = Annotated[
-    ImageSplit, typer.Option(help="whose images; those of training are for others to read")
+    ImageSplit, typer.Option(help="whose images; train: as proposals for another training")
 ]
 Workers = Annotated[
     int | None,
@@ -158,7 +158,7 @@ def prepare_device(device: Device, threads: int, *, needs_gpu: bool) -> str:
     """Limit torch to some threads, and say which device it is to be.
 
     Raises:
-        UserError: a GPU is needed, none is there, and nobody said to go without.
+        UserError: a GPU is needed, and there is none.
     """
     import torch
 

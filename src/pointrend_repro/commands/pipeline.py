@@ -92,7 +92,7 @@ def predict(
     model: Annotated[Path, typer.Option(help="model.safetensors of a training")],
     output: Annotated[Path, typer.Option(help="predictions.json, or the folder of label images")],
     with_model: Annotated[
-        list[Path] | None, typer.Option(help="of an ensemble's other variants, in their order")
+        list[Path] | None, typer.Option(help="models of an ensemble's other variants, in order")
     ] = None,
     proposals: Proposals = None,
     split: SplitName = ImageSplit.val,

@@ -23,7 +23,7 @@ def plan(
     gpu: Annotated[str, typer.Option(help="a GPU of config/speeds.yaml")] = "v100",
     gpus_per_training: Annotated[int, typer.Option(min=1, help="GPUs that train one model")] = 8,
     gpus: Annotated[
-        int | None, typer.Option(min=1, help="GPUs in use at a time, at least one training's")
+        int | None, typer.Option(min=1, help="GPUs in use at a time, enough for one training")
     ] = None,
     changes: Changes = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,

@@ -35,7 +35,9 @@ def segment(
     beside: Annotated[
         str | None, typer.Option(help="a second model to compare with, like --model")
     ] = None,
-    beside_weights: Annotated[Path | None, typer.Option(help="its weights, like --weights")] = None,
+    beside_weights: Annotated[
+        Path | None, typer.Option(help="weights of the second model, like --weights")
+    ] = None,
     score_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="objects below this score are left out")
     ] = 0.5,
