@@ -12,8 +12,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 SOURCES = sorted((REPOSITORY / "src/pointrend_repro").rglob("*.py"))
 PROGRAMS = "pointrend-repro|snakemake|make|pip|docker|apptainer|export|squeue|sbatch"
-# Their comments are still to be taken off.
-WITH_COMMENTS = {"evidence.md"}
 
 
 def lines_of(text: str) -> list[str]:
@@ -51,10 +49,7 @@ def test_what_zsh_refuses_is_found(line: str, refused: list[str]) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
 def test_zsh_reads_the_commands_of_a_page(page: Path) -> None:
     for line in lines_of(page.read_text()):
-        refused = what_zsh_refuses(line)
-        if page.name in WITH_COMMENTS:
-            refused = [word for word in refused if not word.strip().startswith("#")]
-        assert not refused, line
+        assert not what_zsh_refuses(line), line
 
 
 def test_zsh_reads_the_examples_of_the_help() -> None:
