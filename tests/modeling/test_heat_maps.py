@@ -10,6 +10,7 @@ from torchvision.models.detection.roi_heads import heatmaps_to_keypoints
 
 from pointrend_repro.modeling import heat_maps
 from pointrend_repro.modeling.heat_maps import keypoints_of_maps, largest_pixels
+from pointrend_repro.modeling.precision import computing_in
 
 KINDS = ["noise", "smooth", "peaks"]
 
@@ -75,6 +76,14 @@ def test_many_small_blocks_give_the_same(monkeypatch):
     monkeypatch.setattr(heat_maps, "_BLOCKS_AT_ONCE", 7)
     monkeypatch.setattr(heat_maps, "_MAPS_AT_ONCE", 2)
     assert torch.equal(keypoints_of_maps(maps, boxes), at_once)
+
+
+def test_a_model_in_bf16_decodes_its_maps_in_float32():
+    torch.manual_seed(4)
+    maps, boxes = make_maps("peaks", 6), make_boxes(6, 100, 300)
+    wanted = keypoints_of_maps(maps, boxes)
+    with computing_in("bf16", maps.device):
+        assert torch.equal(keypoints_of_maps(maps, boxes), wanted)
 
 
 @hypothesis.settings(deadline=None, max_examples=60, derandomize=True)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_semantic import POINTREND, random_batch, small_deeplab, small_semantic_fpn
 
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.semantic import doubling, point_refine, selection
 from pointrend_repro.modeling.semantic.doubling import doubled
 from pointrend_repro.modeling.semantic.point_refine import (
@@ -119,3 +120,32 @@ def test_points_of_one_image_may_be_divided_among_threads(monkeypatch: pytest.Mo
         wanted = refiner._point_logits(coarse, fine, points)
         monkeypatch.setattr(point_refine, "_parts", lambda _: 3)
         torch.testing.assert_close(refiner._point_logits(coarse, fine, points), wanted)
+
+
+@pytest.mark.parametrize("make", [small_deeplab, small_semantic_fpn])
+@pytest.mark.parametrize("scale", [1, 2], ids=["labels only", "all logits"])
+def test_a_model_in_bf16_refines_sparse_grids(make, scale: int) -> None:
+    model = make(POINTREND).eval()
+    images, _ = random_batch((64, 96))
+    few = SemanticInferenceSettings(points_per_step=90)
+    sizes = [(64 * scale, 96 * scale)]
+    (wanted,) = model.predict(images, few, sizes)
+    with computing_in("bf16", torch.device("cpu")):
+        (found,) = model.predict(images, few, sizes)
+    assert (found == wanted).float().mean() > 0.9
+
+
+def test_points_are_predicted_in_float32_whatever_the_rest_is() -> None:
+    """In bfloat16 one pixel in twenty would have two best classes."""
+    torch.manual_seed(0)
+    refiner = PointRefiner(4, 3, POINTREND).eval()
+    how = {"size": (32, 48), "points_per_step": 60}
+    coarse, fine = torch.randn(1, 3, 4, 6), torch.randn(1, 4, 8, 12)
+    with torch.no_grad():
+        labels = refiner.labels(coarse, fine, **how)
+        steps = [step.logits for step in refiner.steps(coarse, fine, **how)]
+        with computing_in("bf16", torch.device("cpu")):
+            assert torch.equal(refiner.labels(coarse, fine, **how), labels)
+            again = [step.logits for step in refiner.steps(coarse, fine, **how)]
+    assert len(steps) == 3
+    assert all(torch.equal(a, b) for a, b in zip(again, steps, strict=True))

@@ -9,6 +9,7 @@ from small_solov2 import BACKBONE, NUM_CLASSES, make, random_image, rectangles
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.modeling.solov2 import choosing
 from pointrend_repro.modeling.solov2.choosing import Cells, choose_objects, highest_around
 from pointrend_repro.modeling.solov2.head import with_coordinates
@@ -189,3 +190,20 @@ def test_losses_are_float32_where_convolutions_are_bfloat16() -> None:
         assert loss.dtype == torch.float32
         assert loss.item() == pytest.approx(exact[name].item(), rel=0.02)
     assert found.scores.dtype == torch.float32
+
+
+@pytest.mark.parametrize("decay", ["gaussian", "linear"])
+def test_a_model_in_bf16_makes_and_compares_masks_in_float32(
+    decay: Literal["gaussian", "linear"],
+) -> None:
+    torch.manual_seed(0)
+    mask_map = torch.randn(8, 20, 30)
+    cells = Cells(torch.rand(60, 3), torch.randn(60, 8), torch.full((60,), 8.0))
+    settings = SoloInferenceSettings(decay=decay)
+    wanted = choose_objects(cells, mask_map, settings)
+    with computing_in("bf16", mask_map.device):
+        found = choose_objects(cells, mask_map, settings)
+    assert len(wanted.scores) > 10
+    assert found.labels.equal(wanted.labels)
+    assert found.scores.equal(wanted.scores)
+    assert found.probabilities.equal(wanted.probabilities)

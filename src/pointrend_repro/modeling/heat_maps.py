@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointrend_repro.modeling.precision import in_float32
+
 # Of the cubic kernel (PyTorch, OpenCV).
 _A = -0.75
 # -A t (1 - t), the outer points' weights at t between two inner points, is largest at t = 1/2.
@@ -42,7 +44,8 @@ def keypoints_of_maps(logits: Tensor, boxes: Tensor) -> Tensor:
     sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
     pixels = sizes.ceil()
     maps = logits.reshape(-1, side, side).float()
-    value, row, column = largest_pixels(maps, pixels.repeat_interleave(num_keypoints, dim=0))
+    with in_float32(maps.device):
+        value, row, column = largest_pixels(maps, pixels.repeat_interleave(num_keypoints, dim=0))
     places = torch.stack([column, row], dim=1).view(count, num_keypoints, 2) + 0.5
     points = places * (sizes / pixels).unsqueeze(1) + boxes[:, None, :2]
     scores = (value - maps.flatten(1).logsumexp(dim=1)).exp()

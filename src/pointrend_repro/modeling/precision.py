@@ -56,6 +56,11 @@ def cpu_computes_in_bfloat16() -> bool:
     )
 
 
+def in_float32(device: torch.device) -> torch.autocast:
+    """Return a context in which float32 stays float32; autocasting would round before an `@`."""
+    return torch.autocast(device.type, enabled=False)
+
+
 def float32_inside(
     method: Callable[Concatenate[Module, P], Result],
 ) -> Callable[Concatenate[Module, P], Result]:
@@ -66,8 +71,7 @@ def float32_inside(
 
     @wraps(method)
     def with_autocast_off(self: Module, *args: P.args, **kwargs: P.kwargs) -> Result:
-        device = next(self.parameters()).device
-        with torch.autocast(device.type, enabled=False):
+        with in_float32(next(self.parameters()).device):
             return method(self, *args, **kwargs)
 
     return with_autocast_off

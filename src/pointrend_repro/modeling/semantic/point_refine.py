@@ -97,8 +97,12 @@ class PointRefiner(nn.Module):
             uncertainty=self.uncertainty,
         )
 
+    @float32_inside
     def _point_logits(self, coarse: Tensor, fine: Tensor, points: Tensor) -> Tensor:
-        """Return logits (N, K, P): the same computation in training and inference."""
+        """Return float32 logits (N, K, P): the same computation in training and inference.
+
+        Rounded to bfloat16, the logits of many a point's two best classes would be equal.
+        """
         parts = _parts(points)
         if parts > 1:
             # On a CPU one thread samples one image: split the points to make use of all threads.

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointrend_repro.modeling.precision import in_float32
 from pointrend_repro.modeling.solov2.matrix_nms import decayed_scores
 from pointrend_repro.settings.solov2 import SoloInferenceSettings
 
@@ -61,7 +62,7 @@ def mask_logits(kernels: Tensor, mask_map: Tensor) -> Tensor:
 
 
 def choose_objects(cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings) -> FoundMasks:
-    """Return the objects of one image.
+    """Return the objects of one image; masks and scores are computed in float32.
 
     Args:
         cells: of the image.
@@ -69,10 +70,12 @@ def choose_objects(cells: Cells, mask_map: Tensor, settings: SoloInferenceSettin
         settings: thresholds and decay.
     """
     sure = _sure(cells, settings)
-    best = _with_masks(sure[:0], cells, mask_map, settings)
-    for some in sure.split(_AT_ONCE):
-        best = best.joined(_with_masks(some, cells, mask_map, settings)).best(settings.candidates)
-    return _decayed(best, cells, mask_map, settings)
+    with in_float32(mask_map.device):
+        best = _with_masks(sure[:0], cells, mask_map, settings)
+        for some in sure.split(_AT_ONCE):
+            joined = best.joined(_with_masks(some, cells, mask_map, settings))
+            best = joined.best(settings.candidates)
+        return _decayed(best, cells, mask_map, settings)
 
 
 def choose_at_once(cells: Cells, mask_map: Tensor, settings: SoloInferenceSettings) -> FoundMasks:
