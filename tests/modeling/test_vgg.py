@@ -158,6 +158,23 @@ def test_dropout_is_for_training_alone() -> None:
     assert torch.equal(plain.vectors(x), plain.eval().vectors(x))
 
 
+def test_the_last_pixels_count_where_a_side_is_no_multiple_of_the_stride() -> None:
+    """Caffe pools with ceil: 600 pixels have 38 cells, the last of which sees the last 8 pixels."""
+    ours = detector().eval()
+    plain, changed = (torch.full((3, 600, 40), 100.0) for _ in range(2))
+    changed[:, 599:] = 255
+    with torch.no_grad():
+        before, after = (ours.backbone([image])["conv5"] for image in (plain, changed))
+    assert before.shape[2:] == (38, 3)
+    assert not torch.equal(before[:, :, 37], after[:, :, 37])
+
+
+def test_an_image_of_less_than_a_cell_has_detections() -> None:
+    ours = detector(detector={"score_threshold": 0.0}).eval()
+    (found,) = ours.detect(images(9, 40)[:1], InferenceSettings())
+    assert len(found.boxes) > 0
+
+
 def test_it_detects_in_given_boxes_and_in_its_own() -> None:
     ours = detector(detector={"score_threshold": 0.0}).eval()
     given = ours.detect(images(), InferenceSettings(), BOXES)

@@ -24,16 +24,21 @@ def is_vgg(name: str) -> bool:
 
 
 class VGG(nn.Module):
-    """The convolutions of a VGG; modules are numbered as in torchvision's."""
+    """The convolutions of a VGG; modules are numbered as in torchvision's.
 
-    def __init__(self, name: str) -> None:
+    Args:
+        ceil: a pooling rounds odd sides up, as Caffe does, and so sees their last row or column;
+            otherwise down, as Torch7 does.
+    """
+
+    def __init__(self, name: str, *, ceil: bool = False) -> None:
         super().__init__()
         self.features = nn.Sequential()
         channels = 3
         widths = _VGG[name]
         for number, stage in enumerate(widths):
             if number:
-                self.features.append(nn.MaxPool2d(2))
+                self.features.append(nn.MaxPool2d(2, ceil_mode=ceil))
             for width in stage:
                 self.features.extend([nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()])
                 channels = width
@@ -54,6 +59,9 @@ class VGG(nn.Module):
 class VGGTrunk(VGG):
     """A VGG as a detector sees it: one map of stride 16, conv5_3 of VGG-16.
 
+    Sides are halved as in Caffe, for which Fast and Faster R-CNN were written: 600 pixels give 38
+    cells, and an image of any size has one.
+
     Args:
         freeze_at: 2 leaves the stages conv1 and conv2 untrained (Fast R-CNN, section 4.5: "we
             update layers conv3_1 and up"), 0 trains all.
@@ -62,7 +70,7 @@ class VGGTrunk(VGG):
     output_stride = 16
 
     def __init__(self, name: str, *, freeze_at: int) -> None:
-        super().__init__(name)
+        super().__init__(name, ceil=True)
         self.out_channels = self.map_channels[:1]
         if freeze_at >= 2:
             poolings = 0
@@ -71,7 +79,7 @@ class VGGTrunk(VGG):
                 layer.requires_grad_(poolings >= 2)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """Map images (N, 3, H, W) to `conv5`, (N, C, H // 16, W // 16)."""
+        """Map images (N, 3, H, W) to `conv5`, (N, C, ceil(H / 16), ceil(W / 16))."""
         for layer in self.features:
             x = layer(x)
         return {LAST_MAP: x}
