@@ -28,7 +28,7 @@ class State:
         shared: the model whose gradients are averaged over all processes.
         optimizer: of its parameters.
         iteration: how many are done.
-        skipped: how many updates were skipped because their loss was not finite.
+        skipped: how many updates were skipped because their loss or gradient was not finite.
     """
 
     model: nn.Module
@@ -44,20 +44,26 @@ def update(
     """Train on one batch, and return its losses, the same in all processes.
 
     Raises:
-        UserError: a loss is not finite, and no update, or no further one, may be skipped.
+        UserError: a loss or its gradient is not finite, and no update, or no further one, may be
+            skipped.
     """
     may_skip = settings.on_non_finite_loss == "skip"
     # Only the forward pass changes the running statistics of BN.
     buffers = [buffer.clone() for buffer in state.model.buffers()] if may_skip else []
     state.optimizer.zero_grad()
     numbers = _add_gradients(state, batch.micro_batches, processes, settings)
+    what = "loss"
     if math.isfinite(numbers["loss"]):
-        if settings.clip_norm is not None:
-            # After the processes have exchanged their gradients: the norm is the whole batch's.
-            torch.nn.utils.clip_grad_norm_(state.model.parameters(), settings.clip_norm)
-        state.optimizer.step()
-        return numbers
-    _skip_or_stop(state, batch, numbers, processes, settings)
+        # The processes have exchanged their gradients: all have the whole batch's, and its norm.
+        norm = _gradient_norm(state.model)
+        if math.isfinite(norm):
+            if settings.clip_norm is not None:
+                parameters = state.model.parameters()
+                torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
+            state.optimizer.step()
+            return numbers
+        what = "gradient"
+    _skip_or_stop(state, batch, what, numbers, processes, settings)
     for buffer, before in zip(state.model.buffers(), buffers, strict=True):
         buffer.copy_(before)
     return numbers | {"skipped_updates": state.skipped}
@@ -86,6 +92,13 @@ def _add_gradients(
     return {"loss": sum(summed)} | dict(zip(totals, summed, strict=True))
 
 
+def _gradient_norm(model: nn.Module) -> Tensor:
+    """Return the Euclidean norm of all gradients; it is not finite where one of them is not."""
+    return torch.nn.utils.get_total_norm(
+        [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    )
+
+
 def _losses(
     model: nn.Module,
     micro_batches: list[MicroBatch],
@@ -110,17 +123,18 @@ def _losses(
 def _skip_or_stop(
     state: State,
     batch: Batch,
+    what: str,
     numbers: dict[str, float],
     processes: Processes,
     settings: OptimizerSettings,
 ) -> None:
-    """Count an update whose loss is not finite.
+    """Count an update whose loss or gradient, as `what` says, is not finite.
 
     Raises:
         UserError: none may be skipped, or too many were.
     """
     problem = (
-        f"iteration {state.iteration}: the loss is not finite "
+        f"iteration {state.iteration}: the {what} is not finite "
         f"({', '.join(f'{k}={v:.4g}' for k, v in numbers.items())}) on images {batch.image_ids}"
     )
     advice = "lower optimizer.base_lr or lengthen optimizer.warmup_iters"
@@ -132,8 +146,8 @@ def _skip_or_stop(
     if state.skipped > settings.max_skipped_updates:
         processes.end_by(
             UserError(
-                f"{problem}, after {settings.max_skipped_updates} updates were skipped for the "
-                f"same reason (optimizer.max_skipped_updates); {advice}"
+                f"{problem}, after {settings.max_skipped_updates} updates were skipped "
+                f"(optimizer.max_skipped_updates); {advice}"
             )
         )
     if processes.is_main:
