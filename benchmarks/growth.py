@@ -26,7 +26,7 @@ from benchmarks.growth_figure import draw_figure
 from benchmarks.inputs import FPN_CHANNELS, MaskInputs, mask_inputs
 from pointrend_repro.base.files import write_json
 from pointrend_repro.base.provenance import cpu_name, start_record
-from pointrend_repro.modeling.points import rendered_steps
+from pointrend_repro.modeling.steps import rendered_steps
 from pointrend_repro.tools.bench.memory import method, peak_mb_of
 
 RESULTS = Path(__file__).parent / "results" / "mask_head_growth_cpu_1.json"

@@ -13,9 +13,8 @@ from torch import Tensor
 from pointrend_repro.modeling.points import (
     regular_grid,
     render_masks,
-    rendered_steps,
-    subdivision_steps,
 )
+from pointrend_repro.modeling.steps import rendered_steps, subdivision_steps
 
 PredictPoints = Callable[[Tensor], Tensor]
 

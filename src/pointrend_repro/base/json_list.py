@@ -42,6 +42,9 @@ def json_list_texts(path: Path) -> Iterator[str]:
     """Yield the entries of a file that `write_json_texts` has written, as one text or none.
 
     So lists are joined without being parsed; a part of a long list should fit into memory.
+
+    Raises:
+        UserError: the file cannot be read, or is not whole.
     """
     with reading_errors(path):
         text = path.read_text(encoding="utf-8")
@@ -77,6 +80,10 @@ def read_json_list(path: Path, *, allow_nan: bool = False) -> Iterator[ListEntry
 
 
 def encoding_of(path: Path) -> str:
-    """Return the encoding of the entries that `read_json_list` finds in a file."""
+    """Return the encoding of the entries that `read_json_list` finds in a file.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     with reading_errors(path), path.open("rb") as stream:
         return JsonText(stream).codec

@@ -125,7 +125,12 @@ def load_about(name: str, config_dir: Path = CONFIG_DIR) -> PaperFile:
 
 
 def load_paper(name: str, config_dir: Path = CONFIG_DIR) -> Paper:
-    """Read a paper's folder; what it does not list, or lists and lacks, is refused."""
+    """Read a paper's folder.
+
+    Raises:
+        UserError: there is no such paper, one of its files is wrong, or a table is not listed in
+            `paper.yaml`, or is listed and is no file.
+    """
     about, folder = load_about(name, config_dir), config_dir / FOLDER / name
     there = {path.stem for path in (folder / "tables").glob("*.yaml")}
     for table in sorted(there ^ set(about.tables)):

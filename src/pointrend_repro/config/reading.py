@@ -191,7 +191,11 @@ def recipe_of(
 def resolve_inference(
     variant: Variant, name: str, *, where: str, preset: Preset | None = None
 ) -> AnyInferenceSettings:
-    """Return the inference settings called `name` of a variant, with what a preset changes."""
+    """Return the inference settings called `name` of a variant, with what a preset changes.
+
+    Raises:
+        UserError: the variant has none of this name.
+    """
     if name not in variant.inference:
         raise UserError(f"{where}: inference {name!r} is not one of {sorted(variant.inference)}")
     settings = variant.inference[name]

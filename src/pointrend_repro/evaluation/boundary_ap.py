@@ -24,8 +24,8 @@ from typing import Any
 from pycocotools.cocoeval import COCOeval
 
 from pointrend_repro.declarations.boundary_ratios import CITYSCAPES_RATIO, COCO_RATIO
+from pointrend_repro.declarations.official_keys import COCO_KEYS
 from pointrend_repro.evaluation.coco_ap import (
-    STATS,
     coco_index,
     coco_stats,
     loaded,
@@ -41,35 +41,27 @@ from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 _log = logging.getLogger(__name__)
 
 
-def boundary_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
+def _score(ground_truth: Path, predictions: Path, once: ReadOnce, *, ratio: float) -> Scored:
     """Score instance predictions by Boundary AP.
 
     Args:
         ground_truth: annotations in COCO format.
         predictions: predictions in COCO's results format.
+        ratio: how thick a boundary is, as a share of the image's diagonal.
 
     Returns:
-        `AP`, `AP50`, `AP75`, `APs`, `APm`, `APl` of boundaries, in percent; None stands for a
-        number without any object.
+        `AP`, `AP50`, `AP75`, `APs`, `APm`, `APl` of boundaries, in percent, and the matches of
+        masks. None stands for a number without any object.
 
     Raises:
         UserError: a file is faulty, or the two do not match.
-    """
-    return score_boundary_ap(ground_truth, predictions, ReadOnce()).values
-
-
-def _score(ground_truth: Path, predictions: Path, once: ReadOnce, *, ratio: float) -> Scored:
-    """Score as `boundary_ap` does, and also return the matches of masks.
-
-    Args:
-        ratio: how thick a boundary is, as a share of the image's diagonal.
     """
     truth, results = read_coco_results(ground_truth, predictions, once)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         table = _matches(truth, results, ratio)
     _log.debug("faster-coco-eval and pycocotools: %s", printed.getvalue())
-    return Scored(dict(zip(STATS, coco_stats(truth, table, "segm"), strict=True)), table)
+    return Scored(dict(zip(COCO_KEYS, coco_stats(truth, table, "segm"), strict=True)), table)
 
 
 score_boundary_ap = partial(_score, ratio=COCO_RATIO)

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from pointrend_repro.declarations.coco_limits import CocoLimits
+from pointrend_repro.declarations.official_keys import COCO_KEYS
 from pointrend_repro.evaluation.instance_results import (
     InstanceResults,
     blocks,
@@ -20,7 +21,7 @@ from pointrend_repro.evaluation.instance_results import (
     require_masks,
 )
 from pointrend_repro.evaluation.instance_truth import Truth, without
-from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
+from pointrend_repro.evaluation.match_table import COCO_FIELDS, MatchTable
 from pointrend_repro.evaluation.official_files import Entry, read_ground_truth, require_entries
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
@@ -34,10 +35,6 @@ _REQUIRED = {
     "categories": ("id",),
 }
 _REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
-
-# The first six numbers of COCOeval.summarize(); areas in square pixels of the mask:
-# s up to 32**2, m up to 96**2, l beyond.
-STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -64,8 +61,8 @@ def score_coco_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scor
     kinds: tuple[Kind, ...] = ("segm", "bbox") if results.has_boxes else ("segm",)
     tables = once(coco_matches, ground_truth, predictions, once, kinds)
     whole = _summarized_silently(truth, tables["segm"], "segm")
-    stats = [percent(number) for number in whole.stats[: len(STATS)]]
-    values = dict(zip(STATS, stats, strict=True))
+    stats = [percent(number) for number in whole.stats[: len(COCO_KEYS)]]
+    values = dict(zip(COCO_KEYS, stats, strict=True))
     box_ap = coco_stats(truth, tables["bbox"], "bbox")[0] if results.has_boxes else None
     by_class = _by_class(truth, whole)
     return Scored(values | {"AP_box": box_ap}, tables["segm"], by_class=by_class)
@@ -163,7 +160,7 @@ def match_table(truth: Truth) -> MatchTable:
     names = tuple(str(image_id) for image_id in truth.image_ids)
     defaults = COCOeval(iouType="segm").params
     lengths = len(truth.category_ids), len(defaults.areaRng), len(defaults.iouThrs)
-    return MatchTable(COCO_KEYS, names, *lengths)
+    return MatchTable(COCO_FIELDS, names, *lengths)
 
 
 def loaded(truth: COCO, found: list[Entry]) -> COCO:
@@ -173,13 +170,13 @@ def loaded(truth: COCO, found: list[Entry]) -> COCO:
 
 
 def coco_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
-    """Return the numbers of `STATS` for pycocotools' matches, in percent."""
-    return _all_stats(truth, table, kind)[: len(STATS)]
+    """Return the numbers of `COCO_KEYS` for pycocotools' matches, in percent."""
+    return _all_stats(truth, table, kind)[: len(COCO_KEYS)]
 
 
 def coco_recalls(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:
     """Return the numbers of `COCO_AR_KEYS` for pycocotools' matches, in percent."""
-    return _all_stats(truth, table, kind)[len(STATS) :]
+    return _all_stats(truth, table, kind)[len(COCO_KEYS) :]
 
 
 def _all_stats(truth: Truth, table: MatchTable, kind: Kind) -> list[float | None]:

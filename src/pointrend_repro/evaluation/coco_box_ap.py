@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.declarations.official_keys import COCO_KEYS
 from pointrend_repro.evaluation.coco_ap import (
-    STATS,
     Kind,
     coco_matches,
     coco_stats,
@@ -32,7 +32,11 @@ def coco_box_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
 
 
 def score_coco_box_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `coco_box_ap` does, and also return pycocotools' matches of boxes."""
+    """Score as `coco_box_ap` does, and also return pycocotools' matches of boxes.
+
+    Raises:
+        UserError: as in `coco_box_ap`, or a prediction has no `bbox`.
+    """
     truth, results = read_coco_results(ground_truth, predictions, once, masks=False)
     if not results.has_boxes:
         raise UserError(
@@ -42,4 +46,4 @@ def score_coco_box_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> 
     shared = "coco_ap" in once.metrics and results.has_masks
     kinds: tuple[Kind, ...] = ("segm", "bbox") if shared else ("bbox",)
     table = once(coco_matches, ground_truth, predictions, once, kinds)["bbox"]
-    return Scored(dict(zip(STATS, coco_stats(truth, table, "bbox"), strict=True)), table)
+    return Scored(dict(zip(COCO_KEYS, coco_stats(truth, table, "bbox"), strict=True)), table)

@@ -4,7 +4,7 @@ These rules reproduce the paper's rounded numbers:
 
 - Activations of the convolutional heads include their RoI features (and skip features).
 - PointRend predicts every point of the 28x28 grid, and then N points at each further step; earlier
-  steps are discarded (see `modeling.points.rendered_steps`). Its point head is counted with the
+  steps are discarded (see `modeling.steps.rendered_steps`). Its point head is counted with the
   logits of all classes, as published; this project computes only those of the predicted class.
 - PointRend's activations are those of one step, the peak, plus the coarse head's: a step's
   activations are freed when the next begins. The paper's 0.7M needs that, but a convolutional
@@ -39,8 +39,8 @@ from pointrend_repro.modeling.mask_heads.mlp import MlpMaskHead
 from pointrend_repro.modeling.mask_heads.pointrend import PointRendHead
 from pointrend_repro.modeling.mask_heads.res5 import Res5MaskHead
 from pointrend_repro.modeling.mask_heads.sharpmask import ENCODING_RESOLUTION, SharpMaskHead
-from pointrend_repro.modeling.points import rendered_steps
 from pointrend_repro.modeling.pooling import pool_rois
+from pointrend_repro.modeling.steps import rendered_steps
 from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 
 _SCALES = {"B": 1e9, "M": 1e6}

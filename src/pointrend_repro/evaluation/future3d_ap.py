@@ -1,6 +1,5 @@
 """The AP of the 3D-FUTURE challenge: COCO's of masks, for larger objects and fewer detections."""
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.declarations.coco_limits import FUTURE3D, FUTURE3D_100, CocoLimits
+from pointrend_repro.declarations.official_keys import COCO_KEYS
 from pointrend_repro.evaluation.coco_ap import (
     accumulated,
     coco_matches,
@@ -16,16 +16,9 @@ from pointrend_repro.evaluation.coco_ap import (
 )
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
-# As in COCOeval.summarize(): the threshold of IoU, None for the mean over all, and the index of
-# the sizes.
-_NUMBERS: Mapping[str, tuple[float | None, int]] = {
-    "AP": (None, 0),
-    "AP50": (0.5, 0),
-    "AP75": (0.75, 0),
-    "APs": (None, 1),
-    "APm": (None, 2),
-    "APl": (None, 3),
-}
+# Of each of `COCO_KEYS`, as in COCOeval.summarize(): the threshold of IoU, None for the mean over
+# all, and the index of the sizes.
+_NUMBERS = ((None, 0), (0.5, 0), (0.75, 0), (None, 1), (None, 2), (None, 3))
 
 
 def _score(ground_truth: Path, predictions: Path, once: ReadOnce, *, limits: CocoLimits) -> Scored:
@@ -45,7 +38,7 @@ def _score(ground_truth: Path, predictions: Path, once: ReadOnce, *, limits: Coc
     # at 100 detections whatever the limits are, and says -1 where there are fewer.
     precision = evaluation.eval["precision"][..., -1]
     values = {}
-    for key, (threshold, size) in _NUMBERS.items():
+    for key, (threshold, size) in zip(COCO_KEYS, _NUMBERS, strict=True):
         chosen = precision if threshold is None else precision[thresholds == threshold]
         values[key] = percent(_mean(chosen[..., size]))
     return Scored(values, table)

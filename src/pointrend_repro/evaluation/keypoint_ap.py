@@ -28,7 +28,7 @@ from pointrend_repro.evaluation.instance_results import (
     require_known,
 )
 from pointrend_repro.evaluation.instance_truth import Truth
-from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
+from pointrend_repro.evaluation.match_table import COCO_FIELDS, MatchTable
 from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
@@ -45,7 +45,7 @@ _REQUIRED = {
 _RESULT = ("image_id", "category_id", "keypoints", "score")
 
 
-def keypoint_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
+def score_keypoint_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
     """Score keypoints by COCO's AP: 20 detections per image, sorted by their `score`.
 
     Args:
@@ -58,16 +58,11 @@ def keypoint_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None
     Returns:
         `AP` (mean over OKS 0.50:0.05:0.95), `AP50`, `AP75`, `APm`, `APl` and the same of the
         recall, `AR` ..., in percent. None stands for a number without any object, where the tool
-        says -1. Objects without a labelled keypoint do not count.
+        says -1. Objects without a labelled keypoint do not count. And pycocotools' matches.
 
     Raises:
         UserError: a file is faulty or has no keypoints, or the two do not match.
     """
-    return score_keypoint_ap(ground_truth, predictions, ReadOnce()).values
-
-
-def score_keypoint_ap(ground_truth: Path, predictions: Path, once: ReadOnce) -> Scored:
-    """Score as `keypoint_ap` does, and also return pycocotools' matches."""
     content, truth, definition = once(_read_truth, ground_truth)
     results = once(index_results, predictions)
     require_known(
@@ -143,7 +138,7 @@ def _match(truth: Truth, results: InstanceResults, sigmas: Any) -> MatchTable:
     """Let pycocotools match detections to objects, block by block."""
     defaults = COCOeval(iouType="keypoints").params
     table = MatchTable(
-        COCO_KEYS,
+        COCO_FIELDS,
         tuple(str(image_id) for image_id in truth.image_ids),
         len(truth.category_ids),
         len(defaults.areaRng),

@@ -16,6 +16,7 @@ import numpy as np
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
+from pointrend_repro.declarations.official_keys import LVIS_KEYS
 from pointrend_repro.evaluation._lvis_compat import working_lvis
 from pointrend_repro.evaluation.instance_results import (
     InstanceResults,
@@ -25,7 +26,7 @@ from pointrend_repro.evaluation.instance_results import (
     require_masks,
 )
 from pointrend_repro.evaluation.instance_truth import Change, Truth, without
-from pointrend_repro.evaluation.match_table import LVIS_KEYS, MatchTable
+from pointrend_repro.evaluation.match_table import LVIS_FIELDS, MatchTable
 from pointrend_repro.evaluation.official_files import Entry, read_ground_truth
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
@@ -38,9 +39,6 @@ _REQUIRED = {
     "categories": ("id", "synset", "frequency"),
 }
 
-# As LVISEval names them; areas as in COCO; r, c and f are categories in 1-10, 11-100 and more than
-# 100 training images.
-_STATS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf")
 # A detector finds something wherever there is an object, nearly; else it was given fewer images.
 _BARE_SHARE = 0.1
 _MAX_DETECTIONS = 300  # per image; LVIS's own limit, and the one for AP*
@@ -73,7 +71,7 @@ def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) ->
         table, evaluation = _match(lvis, truth, results)
         _summarize(evaluation, table)
     numbers = evaluation.get_results()
-    values = {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in _STATS}
+    values = {key: None if numbers[key] < 0 else 100 * float(numbers[key]) for key in LVIS_KEYS}
     return Scored(values, table)
 
 
@@ -160,7 +158,7 @@ def _match(lvis: Any, truth: Truth, results: InstanceResults) -> tuple[MatchTabl
         evaluation.evaluate()
         parameters = evaluation.params
         table = table or MatchTable(
-            LVIS_KEYS,
+            LVIS_FIELDS,
             names,
             len(parameters.cat_ids),
             len(parameters.area_rng),

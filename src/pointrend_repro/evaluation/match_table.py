@@ -29,8 +29,8 @@ class Keys(NamedTuple):
     ignored_objects: str
 
 
-COCO_KEYS = Keys("dtScores", "dtIds", "dtMatches", "dtIgnore", "gtIgnore")
-LVIS_KEYS = Keys("dt_scores", "dt_ids", "dt_matches", "dt_ignore", "gt_ignore")
+COCO_FIELDS = Keys("dtScores", "dtIds", "dtMatches", "dtIgnore", "gtIgnore")
+LVIS_FIELDS = Keys("dt_scores", "dt_ids", "dt_matches", "dt_ignore", "gt_ignore")
 
 
 class _Packed(NamedTuple):

@@ -34,6 +34,12 @@ class MaskWindow:
     top: int
     columns: NDArray[np.bool_]
 
+    @property
+    def box(self) -> list[float]:
+        """The window as x, y, width and height, in pixels of the image, as COCO's `bbox`."""
+        width, height = self.columns.shape
+        return [float(self.left), float(self.top), float(width), float(height)]
+
     def draw(self, image: NDArray[np.bool_]) -> None:
         """Write the window's pixels into a mask of the whole image, (H, W)."""
         width, height = self.columns.shape

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pointrend_repro.modeling.steps import rendered_steps
+
 
 def point_sample(features: Tensor, points: Tensor) -> Tensor:
     """Interpolate feature maps bilinearly at points (section 3.2, fine-grained features).
@@ -145,44 +147,6 @@ def sample_training_points(
         order = scores.topk(num_important, dim=1).indices
     important = candidates.gather(1, order.unsqueeze(2).expand(-1, -1, 2))
     return torch.cat([important, uniform(num_points - num_important)], dim=1)
-
-
-def subdivision_steps(
-    coarse_resolution: int, output_resolution: int, points_per_step: int
-) -> list[tuple[int, int]]:
-    """Return (resolution, number of points predicted) for each step (section 3.1, Inference).
-
-    From M0 to M in log2(M / M0) doublings, at most N points each, and never more than a grid has:
-    7 -> 224 with N = 28 * 28 gives 14 * 14 points, then four times 28 * 28.
-
-    Raises:
-        ValueError: M is not M0 times a power of two, or M0 or N is not positive.
-    """
-    if coarse_resolution < 1 or points_per_step < 1:
-        raise ValueError(f"needs M0 >= 1 and N >= 1, got {coarse_resolution} and {points_per_step}")
-    steps = []
-    resolution = coarse_resolution
-    while resolution < output_resolution:
-        resolution *= 2
-        steps.append((resolution, min(points_per_step, resolution * resolution)))
-    if resolution != output_resolution:
-        raise ValueError(
-            f"output resolution {output_resolution} is not {coarse_resolution} times a power of 2"
-        )
-    return steps
-
-
-def rendered_steps(
-    coarse_resolution: int, output_resolution: int, points_per_step: int
-) -> list[tuple[int, int]]:
-    """Return the steps of `subdivision_steps` that decide the result.
-
-    A step that predicts a whole grid discards all steps before it, so the last such step comes
-    first. 7 -> 224 with N = 28 * 28 gives four times 28 * 28 points, beginning with all of 28 x 28.
-    """
-    steps = subdivision_steps(coarse_resolution, output_resolution, points_per_step)
-    whole = [i for i, (side, count) in enumerate(steps) if count == side * side]
-    return steps[whole[-1] :] if whole else steps
 
 
 def most_uncertain_points(uncertainty: Tensor, num_points: int) -> tuple[Tensor, Tensor]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from pointrend_repro.modeling.points import (
     binary_uncertainty,
     most_uncertain_points,
-    subdivision_steps,
 )
+from pointrend_repro.modeling.steps import subdivision_steps
 from pointrend_repro.settings.instances import InferenceSettings
 
 

@@ -66,7 +66,7 @@ def predict_image(
     masks = np.zeros((len(found), height, width), dtype=bool)
     for mask, (_, window) in zip(masks, found, strict=True):
         window.draw(mask)
-    boxes = np.array([_box(window) for _, window in found], dtype=np.float32).reshape(-1, 4)
+    boxes = np.array([window.box for _, window in found], dtype=np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return MaskProposals(boxes, np.array([score for score, _ in found], dtype=np.float32), masks)
 
@@ -134,7 +134,7 @@ def _entries(found: tuple[ImageRecord, list[_Scored]]) -> list[dict[str, Any]]:
         {
             "image_id": record.id,
             "category_id": CATEGORY_ID,
-            "bbox": _box(window),
+            "bbox": window.box,
             "score": score,
             "segmentation": encode_window(window, record.height, record.width),
         }
@@ -207,9 +207,3 @@ def _overlaps(
         return True
     kept.append(rle)
     return False
-
-
-def _box(window: MaskWindow) -> list[float]:
-    """Return a tight box as x, y, width and height."""
-    width, height = window.columns.shape
-    return [float(window.left), float(window.top), float(width), float(height)]

@@ -66,7 +66,7 @@ def launched_ranks(device: str) -> Iterator[Ranks]:
         UserError: there are fewer GPUs than processes.
     """
     if device != "cpu" and "LOCAL_RANK" in os.environ:
-        _take_gpu(int(os.environ["LOCAL_RANK"]), processes_here())
+        _take_gpu(int(os.environ["LOCAL_RANK"]))
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield ONE_RANK
         return
@@ -82,14 +82,23 @@ def processes_here() -> int:
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
-def _take_gpu(local_rank: int, local_ranks: int) -> None:
-    found = torch.cuda.device_count()
-    if local_ranks > max(found, 1):
+def require_gpus() -> None:
+    """Refuse to start where processes of this machine would share a GPU.
+
+    Raises:
+        UserError: there are fewer GPUs than processes.
+    """
+    here, found = processes_here(), torch.cuda.device_count()
+    if here > max(found, 1):
         raise UserError(
-            f"{local_ranks} processes on this machine, which has {found} GPUs; start one process "
+            f"{here} processes on this machine, which has {found} GPUs; start one process "
             "for each GPU, or add `--device cpu`"
         )
-    if found:
+
+
+def _take_gpu(local_rank: int) -> None:
+    require_gpus()
+    if torch.cuda.device_count():
         torch.cuda.set_device(local_rank)
 
 

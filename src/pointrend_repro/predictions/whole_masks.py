@@ -41,12 +41,6 @@ class WholeMask(NamedTuple):
     label: int
     window: MaskWindow
 
-    @property
-    def box(self) -> list[float]:
-        """The tight box as x, y, width and height, in pixels of the image."""
-        width, height = self.window.columns.shape
-        return [float(self.window.left), float(self.window.top), float(width), float(height)]
-
 
 def predict_image(
     saved: SavedModel, image: NDArray[np.uint8], settings: SoloInferenceSettings
@@ -57,7 +51,7 @@ def predict_image(
     masks = np.zeros((len(found), height, width), dtype=bool)
     for mask, each in zip(masks, found, strict=True):
         each.window.draw(mask)
-    boxes = np.array([each.box for each in found], dtype=np.float32).reshape(-1, 4)
+    boxes = np.array([each.window.box for each in found], dtype=np.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return Instances(
         boxes=boxes,
@@ -128,7 +122,7 @@ def _results(found: _Found, categories: list[int], threshold: float) -> list[dic
         {
             "image_id": found.image_id,
             "category_id": categories[mask.label],
-            "bbox": mask.box,
+            "bbox": mask.window.box,
             "score": mask.score,
             "segmentation": encode_window(mask.window, height, width),
         }

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.modeling.sync_batch_norm import move_sync_batch_norm_to_cpu
+from pointrend_repro.predictions.ranks import require_gpus
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Processes:
 
     def __init__(self, device: str) -> None:
         if device != "cpu":
-            _require_gpus()
+            require_gpus()
         if "LOCAL_RANK" in os.environ:  # otherwise accelerate sets a number of threads itself
             os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
         self.accelerator = Accelerator(cpu=device == "cpu")
@@ -182,12 +183,3 @@ def _new_group() -> dist.ProcessGroup:
 
 def _is_of_a_lost_one(error: RuntimeError) -> bool:
     return isinstance(error, dist.DistError) or "gloo" in str(error)
-
-
-def _require_gpus() -> None:
-    local_ranks, found = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
-    if local_ranks > max(found, 1):
-        raise UserError(
-            f"{local_ranks} processes on this machine, which has {found} GPUs; start one process "
-            "for each GPU, or add `--device cpu`"
-        )

@@ -26,7 +26,7 @@ from pointrend_repro.evaluation.bootstrap import (
 )
 from pointrend_repro.evaluation.bootstrap.average_precision import PrecisionCounts
 from pointrend_repro.evaluation.bootstrap.official_matches import match_counts
-from pointrend_repro.evaluation.match_table import COCO_KEYS, MatchTable
+from pointrend_repro.evaluation.match_table import COCO_FIELDS, MatchTable
 from pointrend_repro.evaluation.scoring import ReadOnce
 
 
@@ -34,7 +34,7 @@ def counts_of(categories) -> PrecisionCounts:
     """The counts of images that are added one after another."""
     images = len(categories[0])
     names = tuple(str(index) for index in range(images))
-    table = MatchTable(COCO_KEYS, names, len(categories), sizes=1, thresholds=THRESHOLDS)
+    table = MatchTable(COCO_FIELDS, names, len(categories), sizes=1, thresholds=THRESHOLDS)
     for image in range(images):
         table.add([category[image] for category in categories], 1)
     return match_counts(table)

@@ -27,10 +27,10 @@ from pointrend_repro.modeling.points import (
     point_sample_in_boxes,
     regular_grid,
     render_masks,
-    rendered_steps,
     sample_training_points,
 )
 from pointrend_repro.modeling.precision import float32_inside
+from pointrend_repro.modeling.steps import rendered_steps
 from pointrend_repro.settings.heads import PointRendHeadSettings
 from pointrend_repro.settings.instances import InferenceSettings
 

@@ -22,6 +22,7 @@ from pointrend_repro.modeling.semantic.ranking import (
 )
 from pointrend_repro.modeling.semantic.selection import uncertain_cells
 from pointrend_repro.modeling.semantic.upsampling import Size, upsample
+from pointrend_repro.modeling.steps import first_to_matter
 from pointrend_repro.settings.semantic import SemanticPointRendSettings
 
 # How many grid cells have their uncertainty measured at once, which needs several copies of them.
@@ -131,8 +132,8 @@ def refinement_steps(
 ) -> Iterator[RefinementStep]:
     """Adaptive subdivision of a whole image (section 3.1, Inference; section 5).
 
-    A step that predicts a whole grid discards all steps before it, so the last such step comes
-    first: the logits are those of the full procedure, with fewer predictions.
+    Steps that another one discards are left out (`first_to_matter`): the logits are those of the
+    full procedure, with fewer predictions.
 
     Args:
         coarse: logits (N, K, h, w).
@@ -145,9 +146,9 @@ def refinement_steps(
         ValueError: `size` is not h and w times one power of two.
     """
     sizes = _doublings((coarse.shape[2], coarse.shape[3]), size)
-    dense = [i for i, (height, width) in enumerate(sizes) if height * width <= points_per_step]
+    first = first_to_matter([height * width for height, width in sizes], points_per_step)
     logits = coarse
-    for height, width in sizes[dense[-1] :] if dense else sizes:
+    for height, width in sizes[first:]:
         if height * width <= points_per_step:
             grid = regular_grid(height, width, device=coarse.device)
             points = grid.unsqueeze(0).expand(coarse.shape[0], -1, -1)

@@ -8,7 +8,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
-from pointrend_repro.modeling.points import subdivision_steps
+from pointrend_repro.modeling.steps import subdivision_steps
 from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
 from pointrend_repro.settings.heads import PointRendHeadSettings
