@@ -96,7 +96,14 @@ class BoxHead(nn.Module):
         proposals: list[Proposals],
         targets: list[Target],
     ) -> dict[str, Tensor]:
-        """Return the classification and box losses, both averaged over the sampled boxes."""
+        """Return `loss_cls` and `loss_box`, both averaged over the sampled boxes.
+
+        Args:
+            logits: (R, K + 1), of the boxes of all images; the last class is background.
+            deltas: (R, K, 4), or (R, 1, 4) if class-agnostic, as `encode_boxes` makes them.
+            proposals: N images' sampled boxes, R in all, xyxy in image pixels.
+            targets: N images' objects.
+        """
         labels = torch.cat([p.labels for p in proposals])
         boxes = torch.cat([p.boxes for p in proposals])
         gt_boxes = torch.cat(

@@ -45,15 +45,15 @@ def decode_boxes(deltas: Tensor, references: Tensor, weights: BoxWeights) -> Ten
     return torch.cat([new_centre - new_size / 2, new_centre + new_size / 2], dim=-1)
 
 
-def box_loss(predicted: Tensor, wanted: Tensor, settings: DetectorSettings, beta: float) -> Tensor:
-    """Return the sum of `settings.box_loss` over deltas (N, 4).
+def box_loss(predicted: Tensor, target: Tensor, settings: DetectorSettings, beta: float) -> Tensor:
+    """Return the sum of `settings.box_loss` over deltas (N, 4), as `encode_boxes` makes them.
 
     Args:
-        beta: below which smooth L1 is quadratic.
+        beta: the difference below which smooth L1 is quadratic.
     """
     if settings.box_loss == "l1":
-        return F.l1_loss(predicted, wanted, reduction="sum")
-    return F.smooth_l1_loss(predicted, wanted, reduction="sum", beta=beta)
+        return F.l1_loss(predicted, target, reduction="sum")
+    return F.smooth_l1_loss(predicted, target, reduction="sum", beta=beta)
 
 
 def clip_boxes(boxes: Tensor, image_size: ImageSize) -> Tensor:

@@ -60,7 +60,10 @@ class KeypointHead(nn.Module):
         and every parameter still gets a gradient.
 
         Args:
-            proposals: foreground boxes of each image.
+            features: maps of a batch by name, each (N, C, H, W).
+            proposals: N images' foreground boxes, R in all, xyxy in image pixels. Logits are
+                (R, K, 4 S, 4 S), as of `forward`.
+            targets: N images' objects, with keypoints (G, K, 3) in image pixels.
 
         Raises:
             UserError: the targets have no keypoints, or another number of them than the head.

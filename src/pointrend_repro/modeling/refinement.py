@@ -54,7 +54,12 @@ class RefinementModule(nn.Module):
         return self.merge(mask, self.conv_skip(skip))
 
     def merge(self, mask: Tensor, convolved_skip: Tensor | None) -> Tensor:
-        """Do the same with what `conv_skip` made of S^i, or without any S^i."""
+        """Map M^i and what `conv_skip` made of S^i to M^(i+1), of twice the side.
+
+        Args:
+            mask: M^i, (R, k, S, S).
+            convolved_skip: (R, k', S, S); None: M^(i+1) is made of M^i alone.
+        """
         merged = self.conv_mask(mask)
         if convolved_skip is not None:
             merged = merged + convolved_skip

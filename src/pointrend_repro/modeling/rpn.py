@@ -131,6 +131,15 @@ class RegionProposalNetwork(nn.Module):
 
         Only the sampled anchors, a few hundred of hundreds of thousands, are computed with a graph:
         the backward pass of the dense convolutions would be a sixth of a training step's work.
+
+        Args:
+            anchors: (A_l, 4) of each level, xyxy in pixels of the padded batch.
+            features: maps by name, each (N, C, H, W), those of `self.strides` at least.
+            targets: N images' objects.
+
+        Returns:
+            `loss_rpn_objectness` and `loss_rpn_box`: sums over an image's sampled anchors, divided
+            by `rpn_batch_per_image`, averaged over images.
         """
         all_anchors = torch.cat(anchors)
         matches = [self._match(all_anchors, target) for target in targets]

@@ -91,18 +91,25 @@ class StageBoxHead(nn.Module):
     def losses(
         self, logits: Tensor, deltas: Tensor, sampled: list[Sampled], targets: list[Target]
     ) -> dict[str, Tensor]:
-        """Return the classification and box losses, averaged over all sampled boxes."""
+        """Return the losses `cls` and `box`, averaged over all sampled boxes.
+
+        Args:
+            logits: (R, K + 1), of the boxes of all images; the last class is background.
+            deltas: (R, 4), as `encode_boxes` makes them with the stage's weights.
+            sampled: N images' boxes, R in all, xyxy in image pixels.
+            targets: N images' objects.
+        """
         proposals = [each.proposals for each in sampled]
         labels = torch.cat([p.labels for p in proposals])
         foreground = labels < self.num_classes
         objects = [
-            target.boxes[p.matched[p.labels < self.num_classes]]
-            for p, target in zip(proposals, targets, strict=True)
+            t.boxes[p.matched[p.labels < self.num_classes]]
+            for p, t in zip(proposals, targets, strict=True)
         ]
         boxes = torch.cat([p.boxes for p in proposals])[foreground]
-        wanted = encode_boxes(torch.cat(objects), boxes, self.box_weights)
+        target = encode_boxes(torch.cat(objects), boxes, self.box_weights)
         count = max(len(labels), 1)
-        moved = box_loss(deltas[foreground], wanted, self.settings, SMOOTH_L1_BETA)
+        moved = box_loss(deltas[foreground], target, self.settings, SMOOTH_L1_BETA)
         return {
             "cls": F.cross_entropy(logits, labels, reduction="sum") / count,
             "box": moved / count,

@@ -48,6 +48,12 @@ class GridMaskHead(nn.Module):
         """Return `loss_mask`: binary cross-entropy of each box's class, over all cells.
 
         With softmax it is the cross-entropy over all classes and background.
+
+        Args:
+            features: p2 to p5 and res2 to res5 of a batch, each (N, C, H, W).
+            proposals: N images' foreground boxes, R in all, xyxy in image pixels.
+            targets: N images' objects; logits of (R, K, S, S) learn from their masks, which are
+                cropped to (R, S, S).
         """
         logits = self.training_logits(features, proposals)
         labels = torch.cat([p.labels for p in proposals])

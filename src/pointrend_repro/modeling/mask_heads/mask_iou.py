@@ -83,12 +83,12 @@ class MaskIouHead(nn.Module):
         Args:
             mask_logits: (R, 2 S, 2 S), of each foreground box's class. They get gradients, too.
         """
-        wanted = mask_ious(mask_logits.detach(), proposals, targets)
+        target = mask_ious(mask_logits.detach(), proposals, targets)
         ious = of_class(self(roi_features, mask_logits), torch.cat([p.labels for p in proposals]))
-        hits = wanted > 0
+        hits = target > 0
         if not hits.any():  # keep the graph, so that every parameter has a gradient
             return ious.sum() * 0
-        return self.loss_weight * F.mse_loss(ious[hits], wanted[hits])
+        return self.loss_weight * F.mse_loss(ious[hits], target[hits])
 
 
 @torch.no_grad()

@@ -62,7 +62,14 @@ class PointRendHead(nn.Module):
     def losses(
         self, features: dict[str, Tensor], proposals: list[Proposals], targets: list[Target]
     ) -> dict[str, Tensor]:
-        """Return `loss_mask` of the coarse head and `loss_mask_point` of the point head."""
+        """Return `loss_mask` of the coarse head and `loss_mask_point` of the point head.
+
+        Args:
+            features: maps by name, each (N, C, H, W), float32.
+            proposals: N images' foreground boxes, R in all, xyxy in image pixels. Coarse logits are
+                (R, K, M0, M0), those of the point head (R, P), of each box's class.
+            targets: N images' objects, with masks at the size of the image.
+        """
         boxes = [p.boxes for p in proposals]
         labels = torch.cat([p.labels for p in proposals])
         coarse = self.coarse_head(features, boxes)

@@ -15,9 +15,9 @@ def dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
         logits: (P, H, W).
         masks: (P, H, W), 0 or 1.
     """
-    found, wanted = logits.sigmoid().flatten(1), masks.flatten(1)
-    shared = (found * wanted).sum(dim=1)
-    squares = (found * found).sum(dim=1) + (wanted * wanted).sum(dim=1) + 2 * _DICE_EPS
+    found, target = logits.sigmoid().flatten(1), masks.flatten(1)
+    shared = (found * target).sum(dim=1)
+    squares = (found * found).sum(dim=1) + (target * target).sum(dim=1) + 2 * _DICE_EPS
     return 1 - 2 * shared / squares
 
 
@@ -29,8 +29,8 @@ def class_loss(logits: Tensor, labels: Tensor, positive: int) -> Tensor:
         labels: (C,), classes, K for none.
         positive: how many cells learn an object.
     """
-    wanted = F.one_hot(labels, logits.shape[1] + 1)[:, :-1].to(logits.dtype)
-    total: Tensor = sigmoid_focal_loss(logits, wanted, alpha=0.25, gamma=2.0, reduction="sum")
+    target = F.one_hot(labels, logits.shape[1] + 1)[:, :-1].to(logits.dtype)
+    total: Tensor = sigmoid_focal_loss(logits, target, alpha=0.25, gamma=2.0, reduction="sum")
     return total / (positive + 1)
 
 
