@@ -43,7 +43,7 @@ PAGES = {
     "points.md": Page(
         "Points and subdivision",
         "PointRend's section 3 as functions on tensors.",
-        ("modeling.points", "modeling.subdivision"),
+        ("modeling.points", "modeling.steps", "modeling.subdivision"),
     ),
     "extending.md": Page(
         "Extend it",
