@@ -94,6 +94,21 @@ def test_git_commit_of_a_clean_and_a_changed_tree(tmp_path: Path) -> None:
     assert git_commit(tmp_path) == f"{commit}+changes"
 
 
+def test_the_commit_of_a_project_around_the_package_is_not_the_code_s(tmp_path: Path) -> None:
+    """A wheel in the project's `.venv`, which git ignores, and an archive unpacked there."""
+    git(tmp_path, "init")
+    (tmp_path / ".gitignore").write_text(".venv/\n")
+    vendored = tmp_path / "vendored/pointrend_repro"
+    others = [tmp_path / name for name in (".venv/lib/pointrend_repro", "pointrend/src")]
+    for folder in (vendored, *others):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").touch()
+    git(tmp_path, "add", ".gitignore", "vendored")
+    git(tmp_path, "commit", "-m", "the project's own")
+    assert git_commit(vendored) == git(tmp_path, "rev-parse", "HEAD")
+    assert [git_commit(folder) for folder in others] == [None, None]
+
+
 def test_no_commit_outside_git_or_without_git(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,9 +79,14 @@ def digest(value: Any) -> str:
 
 
 def git_commit(folder: Path = PACKAGE_DIR) -> str | None:
-    """Return the commit of the code, with `+changes` if the tree differs; None outside git."""
+    """Return the commit that has the code, with `+changes` if the tree differs.
+
+    None outside git, and in a repository that does not have the package but lies around it: of a
+    project with the package in its ignored `.venv`, or with an unpacked archive below it.
+    """
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
+        # The second is the folder in that commit: without it git refuses to name any.
+        commit = _git(folder, "rev-parse", "HEAD", "HEAD:./").split()[0]
         changes = _git(
             folder, "status", "--porcelain", "--untracked-files=no", "--", *_CHANGES_NUMBERS
         )
