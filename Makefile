@@ -14,22 +14,24 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Of `make gpu-check`: what PYTHON says, or else .venv's, if there is one; it needs torch with CUDA,
 # and no network. PYTHONPATH is for a Python that does not have this package.
 GPU_PYTHON = PYTHONPATH="$(CURDIR)/src:$$PYTHONPATH" $(if $(filter-out file,$(origin PYTHON)),$(PYTHON),$(or $(wildcard $(BIN)/python),$(PYTHON)))
+# `anew` if .venv came with a copy of another clone: its commands would run that one's code.
+COPIED := $(shell [ ! -e .venv/.ready ] || { . $(BIN)/activate && [ "$$VIRTUAL_ENV" -ef .venv ]; } || echo anew)
 # "12 of 127 steps (9%): Training ...", and everything from an error on.
 QUIETLY := --quiet host reason
 A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
-.PHONY: help setup smoke smoke-papers test slurm-test gpu-check lint site schemas package lock clean
+.PHONY: anew help setup smoke smoke-papers test slurm-test gpu-check lint site schemas package lock clean
 
 help: ## show this
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.ready ## install everything into .venv, pinned by requirements.lock
 
-.venv/.ready: requirements.lock pyproject.toml
+.venv/.ready: requirements.lock pyproject.toml $(COPIED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $(if $(COPIED),--clear ).venv
 	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
 	$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check opencv-python-headless
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock

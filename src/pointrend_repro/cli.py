@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,6 +32,7 @@ from pointrend_repro.commands import (
     verify,
 )
 from pointrend_repro.commands.help import HELP_OPTIONS, Command, Group
+from pointrend_repro.commands.own_clone import has_other_code, other_code_in_words
 
 # What a person wants -> the commands for it.
 _COMMANDS: dict[str, list[Callable[..., None] | typer.Typer]] = {
@@ -101,7 +103,8 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    pass
+    if has_other_code(Path.cwd()):
+        logging.getLogger(__name__).warning(other_code_in_words(Path.cwd()))
 
 
 for _command in [each for group in _COMMANDS.values() for each in group]:

@@ -19,6 +19,7 @@ from pointrend_repro.settings.generated import RENDERER_VERSION
 from pointrend_repro.data.paths import paths_of_all
 from pointrend_repro.data.prepared import require_up_to_date
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.commands.own_clone import require_own_code
 from pointrend_repro.experiments.nodes import (
     COLLECTED_FILE,
     METRICS_FILE,
@@ -79,6 +80,7 @@ signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 try:
     if workflow.is_main_process:
+        require_own_code(Path(workflow.main_snakefile).parent)
         require_workflow_profile(sys.argv[1:], Path(workflow.main_snakefile))
         require_working_folder()
     SETTINGS = read_workflow_config(config)
