@@ -239,6 +239,25 @@ def test_what_does_not_matter_runs_nothing(finished: WorkingCopy) -> None:
     assert "Nothing to be done" in done.stdout + done.stderr, done.stdout
 
 
+CONDA = """#!/bin/sh
+case "$*" in
+    "info --json") echo '{"conda_prefix": "'"$PWD"'", "platform": "linux-64"}' ;;
+    "--version") echo "conda 26.3.0" ;;
+    "config --get"*) echo '{"get": {"channel_priority": "strict"}}' ;;
+    *) echo "conda $*: not expected" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_another_environment_runs_nothing(finished: WorkingCopy) -> None:
+    """After a run with `.venv`, one with conda; the records say which versions made a number."""
+    conda = finished.folder / "bin/conda"
+    conda.write_text(CONDA)
+    conda.chmod(0o755)
+    for arguments in ([], ["--workflow-profile", "slurm"]):
+        assert finished.plan("--sdm", "conda", *arguments) == {}, arguments
+
+
 def test_more_gpus_and_slurm_train_nothing_again(finished: WorkingCopy) -> None:
     finished.edit("config/resources.yaml", "memory_mb: 8000", "memory_mb: 9000")
     for arguments in (["--config", "device=cuda", "gpus=8"], ["--profile", "slurm"]):
