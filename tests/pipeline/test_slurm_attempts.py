@@ -133,12 +133,17 @@ def test_results_of_old_settings_do_not_count_as_those_of_a_job_that_never_began
         ("checkpoints/iter_00000001.pt", 1, 3),  # the first alone gets on
         ("checkpoints/nothing", 1, 2),
         ("checkpoints/iter_0000000$job.pt", 0, 1),
+        # Parts of a prediction: folders, or files, for each model of an ensemble.
+        ("labels.parts-1234/0000000$job/a.png", 1, 4),
+        ("predictions.parts-1234/1/0000000$job.json", 1, 4),
+        ("predictions.parts-1234/00000000.json", 1, 3),  # the first alone gets on
+        ("predictions.parts-1234/.0000000$job.json.12ab.part", 1, 2),  # half-written
     ],
 )
-def test_an_attempt_of_a_training_that_gets_on_takes_no_retry(
+def test_an_attempt_of_a_job_that_gets_on_takes_no_retry(
     workflow: SmallWorkflow, saves: str, retries: int, jobs: int
 ) -> None:
-    workflow.stub("sbatch", TRAINING + f"touch out/{saves}")
+    workflow.stub("sbatch", TRAINING + f'mkdir -p "out/{Path(saves).parent}"; touch "out/{saves}"')
     workflow.stub("squeue", STATE)
     tried = ["--retries", str(retries), "--config", "value=1"]
     done = workflow.snakemake(*BY_SLURM, *tried)

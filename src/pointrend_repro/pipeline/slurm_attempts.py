@@ -13,6 +13,9 @@ _NOT_REMOVED = ("update", "pipe", "service")
 
 # Beside a model: those of our own trainings, and of detectron2's.
 _CHECKPOINTS = ("checkpoints/iter_*.pt", "detectron2/*/model_*.pth")
+# Beside a prediction: its finished parts, and those of each model of an ensemble (`in_parts.py`).
+_PARTS = ("*.parts-*/*", "*.parts-*/*/*")
+_PART = re.compile(r"\d{8}")
 
 
 async def remove_old_outputs(jobs: Iterable[Any]) -> None:
@@ -39,28 +42,31 @@ async def remove_old_outputs(jobs: Iterable[Any]) -> None:
 
 
 class Progress:
-    """Which trainings have got on since they were submitted."""
+    """Which trainings and predictions have got on since they were submitted."""
 
     def __init__(self) -> None:
         self._before: dict[Any, dict[Path, int]] = {}
 
     def begin(self, jobs: Iterable[Any]) -> None:
         """Note what the jobs begin with."""
-        self._before |= {job: _newest_checkpoints(job) for job in jobs}
+        self._before |= {job: _kept_by(job) for job in jobs}
 
     def has_made(self, job: Any) -> bool:
-        """Whether a job has saved a checkpoint that is further on than any that it began with."""
+        """Whether a job has saved a newer checkpoint than it began with, or finished a part."""
         before = self._before.pop(job, {})
-        now = _newest_checkpoints(job)
-        return any(iteration > before.get(folder, -1) for folder, iteration in now.items())
+        now = _kept_by(job)
+        return any(reached > before.get(folder, -1) for folder, reached in now.items())
 
 
-def _newest_checkpoints(job: Any) -> dict[Path, int]:
-    """The largest iteration that is saved in each folder of checkpoints beside a job's outputs."""
+def _kept_by(job: Any) -> dict[Path, int]:
+    """How far each folder beside a job's outputs has got: its last iteration, or its parts."""
     found: dict[Path, int] = {}
     folders = {Path(file).parent for file in job.output}
     with contextlib.suppress(OSError):  # of a shared disk; at worst it takes a retry
         for path in [path for each in folders for name in _CHECKPOINTS for path in each.glob(name)]:
             if numbered := re.search(r"_(\d+)$", path.stem):
                 found[path.parent] = max(found.get(path.parent, 0), int(numbered[1]))
+        for path in [path for each in folders for name in _PARTS for path in each.glob(name)]:
+            if _PART.fullmatch(path.stem):
+                found[path.parent] = found.get(path.parent, 0) + 1
     return found

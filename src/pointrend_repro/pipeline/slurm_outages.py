@@ -67,13 +67,13 @@ class PatientExecutor(Executor):
         super().report_job_error(job_info, msg=msg, **kwargs)
 
     def handle_job_error(self, job: Any) -> None:
-        """Give a training that has got on its retry back.
+        """Give a training or a prediction that has got on its retry back.
 
         Snakemake calls this just before it compares the attempts with the retries, and adds one.
         """
         super().handle_job_error(job)
         if self._progress.has_made(job) and job.restart_times > 0:
-            self.logger.info(f"Job {job.jobid} has saved a checkpoint: this takes no retry.")
+            self.logger.info(f"Job {job.jobid} has got on: this takes no retry.")
             job.attempt -= 1
 
     def run_jobs(self, jobs: list[Any]) -> None:
