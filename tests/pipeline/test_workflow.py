@@ -1,5 +1,7 @@
 """The pipeline as Snakemake plans it: dry runs, and runs of a stub in place of the commands."""
 
+import json
+import os
 import re
 import shlex
 import shutil
@@ -300,6 +302,24 @@ def test_collected_by_hand_after_a_run_nothing_is_trained_again(finished: Workin
 def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
     finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
     assert finished.plan() == TRAIN_AGAIN
+
+
+def test_settings_that_snakemake_has_no_notes_of_are_told(finished: WorkingCopy) -> None:
+    """As of results that were copied without `.snakemake`, which are kept."""
+    folder = finished.folder / "results/smoke/generated_coco/pointrend_r50_fpn/trial1"
+    origin, changed = folder / "model.origin.json", ["--config", "set=optimizer.base_lr=0.02"]
+    made_s = origin.stat().st_mtime
+    record = {"settings": {}, "settings_digest": "0"}
+    origin.write_text(json.dumps({"train": record}))
+    os.utime(origin, (made_s, made_s))
+    done = finished.snakemake("--dry-run", *changed)
+    assert "other settings" not in done.stderr, "Snakemake itself says so"
+    shutil.rmtree(finished.folder / ".snakemake")
+    done = finished.snakemake("--dry-run", *changed)
+    assert "Nothing to be done" in done.stdout + done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "other settings" in line]
+    assert line.startswith("warning: 1 of 10 models and predictions in results/smoke ")
+    assert "trial1/model.safetensors" in line
 
 
 def test_a_head_trains_its_own_variant_again(finished: WorkingCopy) -> None:

@@ -52,6 +52,7 @@ from pointrend_repro.experiments.shown import (
     scores_shown,
     trainings_shown,
 )
+from pointrend_repro.pipeline.kept_results import kept_in_words
 from pointrend_repro.pipeline.resources import (
     ask,
     launcher,
@@ -135,6 +136,9 @@ if SETTINGS.slurm is None and "gpu_jobs" not in workflow.global_resources:
     workflow.global_resources["gpu_jobs"] = 1
 
 RESULTS = f"results/{SETTINGS.preset}"
+if workflow.is_main_process and (kept := kept_in_words(GRID, Path(RESULTS))):
+    print(f"warning: {kept}", file=sys.stderr)
+
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")
 INFERENCE = "{inference}"

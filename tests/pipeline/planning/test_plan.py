@@ -122,6 +122,8 @@ def test_the_same_jobs_as_snakemake(tmp_path: Path) -> None:
     done = copy.command("pointrend-repro", "plan", "--preset", "paper", "--json")
     assert done.returncode == 0, done.stderr
     assert to_do(Plan.model_validate_json(done.stdout)) | {"all": 1} == expected
+    said = (REPOSITORY / "docs/scaling.md").read_text()
+    assert f"The paper itself is {sum(expected.values())} jobs." in said
 
 
 def test_every_trial_of_a_published_training_is_counted(paper: Grid, places: Places) -> None:
