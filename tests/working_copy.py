@@ -42,7 +42,11 @@ class WorkingCopy:
 
     def plan(self, *arguments: str) -> dict[str, int]:
         """How many jobs of each rule a dry run lists."""
-        done = self.snakemake("--dry-run", *arguments)
+        return self.planned(self.snakemake("--dry-run", *arguments))
+
+    @staticmethod
+    def planned(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+        """How many jobs of each rule a dry run has listed."""
         assert done.returncode == 0, done.stderr
         if "Nothing to be done" in done.stdout + done.stderr:
             return {}
