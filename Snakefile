@@ -25,12 +25,17 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/common_data.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/common_train.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/common_evaluate.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/common_figures.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/claims.smk"
+include: "workflow/rules/common_count.smk"
 include: "workflow/rules/count.smk"
 include: "workflow/rules/report.smk"
 

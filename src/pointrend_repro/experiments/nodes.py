@@ -1,7 +1,7 @@
 """What a preset makes: trainings, predictions, evaluations and counts, and where each lies.
 
 Paths are relative to `results/<preset>/`. Names of wildcards in the place of values make the
-patterns of the rules (`workflow/rules/common.smk`).
+patterns of the rules (`workflow/rules/common*.smk`).
 """
 
 from collections.abc import Sequence
