@@ -150,13 +150,16 @@ def _refuses(
 @pytest.mark.parametrize("area", ["NaN", "1e999", "true", '"5"', "null", "-1", "-0.5"])
 def test_an_area_that_is_no_number_of_pixels_is_not_scored(tmp_path: Path, area: str) -> None:
     path = tmp_path / "val.json"
-    entries = f'[{{"area": 5, "extra": NaN}}, {{"area": {area}}}]'
-    path.write_text(f'{{"annotations": {entries}}}')
+    image = '"images": [{"id": 1, "height": 9, "width": 9}]'
+    common = '"image_id": 1, "bbox": [0, 0, 4, 4]'
+    entries = f'[{{{common}, "area": 5, "extra": NaN}}, {{{common}, "area": {area}}}]'
+    path.write_text(f'{{{image}, "annotations": {entries}}}')
+    required = {"images": ("id", "height", "width"), "annotations": ("image_id", "bbox", "area")}
     told = r"annotations\[1\]: area is .*; write the pixels of the mask"
     with pytest.raises(UserError, match=told):
-        read_ground_truth(path, {"annotations": ("area",)})
+        read_ground_truth(path, required)
     path.write_text(path.read_text().replace(f'"area": {area}', '"area": 0'))  # as COCO's may be
-    read_ground_truth(path, {"annotations": ("area",)})
+    read_ground_truth(path, required)
 
 
 @pytest.mark.parametrize("metadata", [HOSTILE["lists"], HOSTILE["digits"], HOSTILE["NaN"]])

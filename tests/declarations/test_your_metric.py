@@ -165,7 +165,7 @@ def test_a_documented_metric_is_planned_scored_and_shown(
     # Of the three objects of each of two images, only one of the first is found, and surely.
     root = coco_builder()
     box = {"image_id": 1001, "category_id": 3, "bbox": [0, 0, 9, 9], "score": 0.9}
-    mask = {"size": [48, 64], "counts": "0" * 3}
+    mask = {"size": [48, 64], "counts": "PP3"}
     found = [box | {"segmentation": mask}, box | {"segmentation": mask, "score": 0.1}]
     training = prediction.training
     origin = {

@@ -21,7 +21,7 @@ from pointrend_repro.evaluation.bootstrap import image_counts
 from pointrend_repro.evaluation.scoring import ReadOnce
 
 SIDE = 300
-EMPTY = {"size": [SIDE, SIDE], "counts": f"PX{chr(0x5E)}2"}
+EMPTY = {"size": [SIDE, SIDE], "counts": "`lg2"}
 PERSON = {"id": 1, "name": "person", "keypoints": list(COCO_PERSON), "skeleton": [[1, 2]]}
 ARROW = {
     "id": 7,

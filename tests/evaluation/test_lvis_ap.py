@@ -214,13 +214,14 @@ def test_predictions_in_other_images_are_left_out_aloud(
 def test_bad_files_are_refused(score: Any, small: Document, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"prediction 3 \(from 0\): category 500 is not in"):
         score([*PERFECT, detection(1, 500, rectangle(2, 2), 0.9)])
-    big = {**PERFECT[0], "segmentation": {"size": [SIDE, SIDE + 1], "counts": "0"}}
+    big = {**PERFECT[0], "segmentation": {"size": [SIDE, SIDE + 1], "counts": "T="}}
     other = detection(7, DOG, rectangle(2, 2), 0.9)
     with pytest.raises(UserError, match=r"prediction 1 \(from 0\): RLE of size \[20, 21\]"):
         score([other, big])
     empty = write(tmp_path / "p.json", [])
+    none = {**small, "images": [], "annotations": []}
     with pytest.raises(UserError, match="lists no images"):
-        lvis_ap_star(write(tmp_path / "t.json", {**small, "images": []}), empty)
+        lvis_ap_star(write(tmp_path / "t.json", none), empty)
     del small["categories"][0]["synset"]
     with pytest.raises(UserError, match=r"t\.json: categories\[0\]: has no 'synset'"):
         lvis_ap_star(write(tmp_path / "t.json", small), empty)

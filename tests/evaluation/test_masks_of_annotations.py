@@ -24,6 +24,11 @@ FAULTS: dict[str, tuple[Any, str]] = {
     "words": ([["a", "b", "c", "d", "e", "f"]], "has a polygon that is not a list of finite"),
     "of another size": ({"size": [9, 9], "counts": [81]}, "has an RLE of size"),
     "too short": ({"size": [48, 64], "counts": [5]}, "has an RLE of 5 pixels"),
+    "too short, compressed": ({"size": [48, 64], "counts": "5"}, "has an RLE of 5 pixels"),
+    "far out, on which pycocotools crashes": (
+        [[1, 1, 1e9, 1, 1e9, 9]],
+        r"has a polygon with a coordinate of 1000000000\.0, beyond the 1000000 pixels",
+    ),
 }
 
 

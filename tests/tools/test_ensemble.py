@@ -14,13 +14,11 @@ from typer.testing import CliRunner
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.origins import require_as_recorded
 from pointrend_repro.cli import app
-from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.evaluation.instance_results import index_results
 from pointrend_repro.predictions.pooling import pool
 from pointrend_repro.tools.ensemble.files import PoolSettings, write_ensemble
 from pointrend_repro.tools.ensemble.members import read_members
-from pointrend_repro.tools.ensemble.runs import all_whole
 
 SIDE = 40
 Entry = dict[str, Any]
@@ -246,7 +244,7 @@ def test_files_that_are_wrong_leave_an_older_output(tmp_path: Path) -> None:
     for content, problem in (
         ([boxes], "bad.json: not all predictions have a 'segmentation', as those of"),
         ([good | {"score": -0.1}], "has score -0.1; scores that are weighted must be at least 0"),
-        ([broken], "bad.json: a prediction in image 1 has an RLE of 0 pixels"),
+        ([broken], "bad.json: prediction 0 (from 0): has an RLE of 0 pixels"),
         ([other_size], "bad.json: image 1 has masks of [9, 9] (height, width), but of [40, 40] in"),
         ([{"image_id": 1}], "bad.json: prediction 0 (from 0): has no 'category_id'"),
         ({"annotations": []}, "bad.json: must be a list of predictions"),
@@ -269,25 +267,8 @@ def test_a_broken_mask_leaves_an_older_output_and_its_record(tmp_path: Path, ove
     broken = good | {"image_id": 2, "segmentation": {"size": [SIDE, SIDE], "counts": "!!!!"}}
     bad = write(tmp_path / "bad.json", [good, broken])
     told = run(a, bad, "--output", out, "--overlap", overlap)
-    assert "bad.json: a prediction in image 2 has a broken RLE" in told
+    assert "bad.json: prediction 1 (from 0): has a broken RLE" in told
     assert (out.read_bytes(), (tmp_path / "out.origin.json").read_bytes()) == before
-
-
-@given(st.data())
-def test_masks_are_whole_together_if_each_is(data: st.DataObject) -> None:
-    masks = []
-    for _ in range(data.draw(st.integers(1, 4))):
-        high, wide = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 50))
-        bits = data.draw(st.lists(st.booleans(), min_size=high * wide, max_size=high * wide))
-        pixels = np.array(bits, np.uint8).reshape(high, wide)
-        counts = mask_utils.encode(np.asfortranarray(pixels))["counts"].decode()
-        if data.draw(st.booleans()):
-            place = data.draw(st.integers(0, len(counts) - 1))
-            other = data.draw(st.sampled_from(["", "0", "1", "o", "O", "!", "é", "\ud800"]))
-            counts = counts[:place] + other + counts[place + data.draw(st.integers(0, 1)) :]
-        masks.append({"size": [high, wide], "counts": counts})
-    expected = all(segmentation_problem(mask, tuple(mask["size"])) is None for mask in masks)
-    assert all_whole(masks) == expected
 
 
 def test_an_output_that_belongs_to_something_else(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What an entry of a COCO file must satisfy to be trained on, and its fault in words."""
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pointrend_repro.base.json_text import shown
@@ -13,14 +13,15 @@ _MIN_COORDINATES = 6  # three points
 # Pillow's limit (twice `Image.MAX_IMAGE_PIXELS`): no larger image is opened. Masks are drawn at the
 # size that is written here before any image is, so that it decides how much memory they take.
 MAX_PIXELS = 178_956_970
-_TWICE = "its id appears twice; give each {} its own"
+# pycocotools walks along an outline in fifths of a pixel, wherever it leads: a million pixels take
+# it 80 MB, and some more overflow its counters. No image is as wide.
+FARTHEST_PX = 1_000_000
 
 
 def category_problem(entry: Any, seen: Container[int]) -> str | None:
     """Return what is wrong with an element of `categories`, or None; `seen` are earlier ids."""
-    problem = _type_problem(entry, {"id": int, "name": str})
-    if problem is None and entry["id"] in seen:
-        return _TWICE.format("category")
+    problem = type_problem(entry, {"id": int, "name": str})
+    problem = problem or twice_problem(entry, seen, "category")
     if problem is None:
         try:
             read_definition(entry)
@@ -31,10 +32,15 @@ def category_problem(entry: Any, seen: Container[int]) -> str | None:
 
 def image_problem(entry: Any, seen: Container[int]) -> str | None:
     """Return what is wrong with an element of `images`, or None; `seen` are earlier ids."""
-    types = {"id": int, "file_name": str, "width": int, "height": int}
-    problem = _type_problem(entry, types)
+    problem = type_problem(entry, {"id": int, "file_name": str}) or size_problem(entry, seen)
     if problem is None and "\0" in entry["file_name"]:
         return f"file_name is {shown(entry['file_name'])}; no file has a zero byte in its name"
+    return problem
+
+
+def size_problem(entry: Any, seen: Container[int]) -> str | None:
+    """Return what is wrong with an image's id and size, or None; `seen` are earlier ids."""
+    problem = type_problem(entry, {"id": int, "width": int, "height": int})
     if problem is None and min(entry["width"], entry["height"]) <= 0:
         return f"is {entry['width']} x {entry['height']} pixels; write its true size"
     if problem is None and entry["width"] * entry["height"] > MAX_PIXELS:
@@ -42,9 +48,22 @@ def image_problem(entry: Any, seen: Container[int]) -> str | None:
             f"is {shown(entry['width'])} x {shown(entry['height'])} pixels, and images of more "
             f"than {MAX_PIXELS} are not read; write its true size, or make it smaller"
         )
-    if problem is None and entry["id"] in seen:
-        return _TWICE.format("image")
-    return problem
+    return problem or twice_problem(entry, seen, "image")
+
+
+def type_problem(entry: Any, types: dict[str, type]) -> str | None:
+    """Return which of an entry's values is absent or of another type, or None."""
+    for key, kind in types.items():
+        value = entry.get(key) if isinstance(entry, dict) else None
+        if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
+            expected = "a whole number" if kind is int else "a text"
+            return f"{key} is {shown(value)}; write {expected}"
+    return None
+
+
+def twice_problem(entry: Any, seen: Container[int], what: str) -> str | None:
+    """Return what is wrong with an id if it is among `seen`, those of earlier entries, or None."""
+    return f"its id appears twice; give each {what} its own" if entry["id"] in seen else None
 
 
 def entry_name(entry: Any, index: int) -> str:
@@ -78,18 +97,8 @@ def annotation_problem(
     for key in _REQUIRED:
         if key not in entry:
             return f"has no {key!r}; add it"
-    for key in ("id", "image_id", "category_id"):
-        if type(entry[key]) is not int:
-            return f"has {key} {shown(entry[key])}; write a whole number"
-    if entry["image_id"] not in sizes:
-        return f"names image {entry['image_id']}, which is not listed; list it under 'images'"
-    if entry["category_id"] not in keypoints:
-        return (
-            f"names category {entry['category_id']}, which is not listed; "
-            "list it under 'categories'"
-        )
-    if entry.get("iscrowd", 0) not in (0, 1):
-        return f"has iscrowd {shown(entry['iscrowd'])}; write 0 or 1"
+    if problem := reference_problem(entry, sizes, keypoints):
+        return problem
     size = sizes[entry["image_id"]]
     return (
         box_problem(entry["bbox"])
@@ -98,11 +107,40 @@ def annotation_problem(
     )
 
 
-def box_problem(box: Any) -> str | None:
-    """Return what is wrong with a box [x, y, width, height] in pixels, or None."""
+def reference_problem(
+    entry: dict[str, Any], images: Container[int], categories: Container[int] | None
+) -> str | None:
+    """Return what is wrong with an annotation's ids or its `iscrowd`, or None.
+
+    Args:
+        entry: with `image_id`, and `category_id` unless `categories` is None.
+        images: ids that the file lists.
+        categories: ids that the file lists; None: categories do not count.
+    """
+    for key in ("id", "image_id", "category_id"):
+        if key in entry and type(entry[key]) is not int:
+            return f"has {key} {shown(entry[key])}; write a whole number"
+    if entry["image_id"] not in images:
+        return f"names image {entry['image_id']}, which is not listed; list it under 'images'"
+    if categories is not None and entry["category_id"] not in categories:
+        return (
+            f"names category {entry['category_id']}, which is not listed; "
+            "list it under 'categories'"
+        )
+    if entry.get("iscrowd", 0) not in (0, 1):
+        return f"has iscrowd {shown(entry['iscrowd'])}; write 0 or 1"
+    return None
+
+
+def box_problem(box: Any, *, may_be_empty: bool = False) -> str | None:
+    """Return what is wrong with a box [x, y, width, height] in pixels, or None.
+
+    Args:
+        may_be_empty: accept a width or height of 0, which scorers can use.
+    """
     if not isinstance(box, list) or len(box) != 4 or not _all_finite(box):
         return f"has bbox {shown(box)}; write four finite numbers [x, y, width, height]"
-    if box[2] <= 0 or box[3] <= 0:
+    if min(box[2:]) < 0 or (min(box[2:]) == 0 and not may_be_empty):
         return f"has bbox {box!r} of zero area; correct its width and height, or remove it"
     return None
 
@@ -114,15 +152,25 @@ def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None
     if not isinstance(segmentation, list) or not segmentation:
         return "has a segmentation that is neither polygons nor RLE; correct it"
     for polygon in segmentation:
-        if not isinstance(polygon, list) or not _all_finite(polygon):
+        if not isinstance(polygon, list) or not math.isfinite(_length(polygon)):
             return (
                 "has a polygon that is not a list of finite numbers [x, y, x, y, ...]; correct it"
+            )
+        if is_far_out(polygon):
+            return (
+                f"has a polygon with a coordinate of {max(polygon, key=abs)}, beyond the "
+                f"{FARTHEST_PX} pixels of any image; correct or remove it"
             )
         if len(polygon) % 2:
             return f"has a polygon with an odd number of coordinates, {len(polygon)}; correct it"
         if len(polygon) < _MIN_COORDINATES:
             return f"has a polygon of fewer than 3 points, {polygon}; correct or remove it"
     return None
+
+
+def is_far_out(polygon: Sequence[float]) -> bool:
+    """Return whether a polygon x, y, x, y, ... reaches farther than pycocotools can follow it."""
+    return _length(polygon) > FARTHEST_PX and max(map(abs, polygon)) > FARTHEST_PX
 
 
 def compressed_runs(counts: str) -> list[int]:
@@ -153,15 +201,6 @@ def compressed_runs(counts: str) -> list[int]:
     return runs
 
 
-def _type_problem(entry: Any, types: dict[str, type]) -> str | None:
-    for key, kind in types.items():
-        value = entry.get(key) if isinstance(entry, dict) else None
-        if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
-            expected = "a whole number" if kind is int else "a text"
-            return f"{key} is {shown(value)}; write {expected}"
-    return None
-
-
 def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
     if rle.get("size") != list(size):
         return (
@@ -172,20 +211,26 @@ def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
         runs = compressed_runs(counts) if isinstance(counts, str) else counts
     except ValueError as error:
         return f"has a broken RLE ({error}); correct it"
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+    if not isinstance(runs, list) or set(map(type, runs)) - {int} or min(runs, default=0) < 0:
         return "has an RLE whose counts are not whole numbers from 0 up; correct it"
     # pycocotools decodes a run-length encoding that is too short into uninitialised memory.
     if sum(runs) != size[0] * size[1]:
         return (
-            f"has an RLE of {sum(runs)} pixels where the image has {size[0] * size[1]}; correct it"
+            f"has an RLE of {shown(sum(runs))} pixels where the image has {size[0] * size[1]}; "
+            "correct it"
         )
     return None
 
 
 def _all_finite(numbers: list[Any]) -> bool:
-    # One sum in C instead of a test for each of COCO's tens of millions of coordinates: NaN and
+    return math.isfinite(_length(numbers))
+
+
+def _length(numbers: Sequence[Any]) -> float:
+    """Return the root of the sum of squares: no number is larger. NaN if one is no number."""
+    # One call in C instead of a test for each of COCO's tens of millions of coordinates: NaN and
     # infinity propagate through it, and anything that is not a number raises.
     try:
-        return math.isfinite(sum(numbers))
+        return math.hypot(*numbers)
     except TypeError:
-        return False
+        return math.nan

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pycocotools.mask as mask_utils
 
+from pointrend_repro.data.coco_checks import FARTHEST_PX, is_far_out
+
 # Polygons, each x, y, x, y, ... in pixels, or a run-length encoding.
 Segmentation = list[list[float]] | list[MutableSequence[float]] | dict[str, Any]
 
@@ -30,10 +32,13 @@ def segmentation_rle(segmentation: Segmentation, height: int, width: int) -> dic
     """Return polygons (their union) or an RLE as one compressed RLE of pycocotools.
 
     Raises:
-        ValueError: an RLE has another size than the image.
+        ValueError: an RLE has another size than the image, or a polygon leads so far out that
+            pycocotools would crash. `read_coco` and scorers have refused it, and named it.
     """
     rle: dict[str, Any]
     if isinstance(segmentation, list):
+        if any(is_far_out(polygon) for polygon in segmentation):
+            raise ValueError(f"a polygon reaches beyond {FARTHEST_PX} pixels")
         rle = mask_utils.merge(mask_utils.frPyObjects(segmentation, height, width))
         return rle
     if list(segmentation["size"]) != [height, width]:
@@ -64,7 +69,7 @@ def segmentation_mask(segmentation: Segmentation, height: int, width: int) -> np
         bool array (height, width), the union of an object's polygons.
 
     Raises:
-        ValueError: an RLE has another size than the image.
+        ValueError: as in `segmentation_rle`.
     """
     rle = segmentation_rle(segmentation, height, width)
     return np.ascontiguousarray(mask_utils.decode(rle), dtype=bool)
@@ -74,7 +79,7 @@ def segmentation_window(segmentation: Segmentation, height: int, width: int) -> 
     """Return what `segmentation_mask` returns, without the background around the object.
 
     Raises:
-        ValueError: an RLE has another size than the image.
+        ValueError: as in `segmentation_rle`.
     """
     rle = segmentation_rle(segmentation, height, width)
     left, top, columns, rows = (int(v) for v in mask_utils.toBbox(rle))

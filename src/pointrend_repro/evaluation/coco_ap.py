@@ -22,7 +22,7 @@ from pointrend_repro.evaluation.instance_results import (
 )
 from pointrend_repro.evaluation.instance_truth import Truth, without
 from pointrend_repro.evaluation.match_table import COCO_FIELDS, MatchTable
-from pointrend_repro.evaluation.official_files import Entry, read_ground_truth, require_entries
+from pointrend_repro.evaluation.official_files import Entry, read_ground_truth, require_masks_drawn
 from pointrend_repro.evaluation.scoring import ReadOnce, Scored
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,6 @@ _REQUIRED = {
     "annotations": ("image_id", "category_id", "bbox", "area"),
     "categories": ("id",),
 }
-_REQUIRED_OF_MASKS = {"annotations": ("segmentation",)}
 
 
 def coco_ap(ground_truth: Path, predictions: Path) -> dict[str, float | None]:
@@ -97,7 +96,7 @@ def read_coco_results(
 
 def _require_masks(ground_truth: Path, predictions: Path, once: ReadOnce) -> None:
     content, _, results = once(_read_checked, ground_truth, predictions, once)
-    require_entries(content, ground_truth, _REQUIRED_OF_MASKS)
+    require_masks_drawn(content, ground_truth)
     require_masks(results)
 
 

@@ -17,6 +17,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.json_list import is_json_list, read_json_list
 from pointrend_repro.base.json_text import shown
+from pointrend_repro.data.whole_runs import WholeRuns
 from pointrend_repro.evaluation.columns import Column
 from pointrend_repro.evaluation.entry_places import EntryPlaces
 from pointrend_repro.evaluation.official_files import Entry, require_prediction
@@ -75,7 +76,7 @@ class InstanceResults:
 
 
 def index_results(path: Path) -> InstanceResults:
-    """Read predictions in COCO's results format once, and check each.
+    """Read predictions in COCO's results format once, and check each, their masks many at once.
 
     Entries have `image_id`, `category_id`, `score` and, where the file has them, `segmentation`
     (compressed RLE), `bbox` [x, y, width, height] and `keypoints` [x, y, score, ...] in pixels, at
@@ -89,14 +90,19 @@ def index_results(path: Path) -> InstanceResults:
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
     places, category, size, points = EntryPlaces(path), Column(), Column(), Column()
     has_boxes = True
+    runs = WholeRuns(lambda index: f"{path}: prediction {index} (from 0)", _ENTRIES_AT_ONCE)
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
         entry = found.value
         require_prediction(entry, path, index)
         places.add(found)
         category.append(entry["category_id"])
-        size.append(tuple(entry["segmentation"]["size"]) if "segmentation" in entry else None)
+        mask = entry.get("segmentation")
+        if mask is not None:
+            runs.add(index, mask)
+        size.append(None if mask is None else tuple(mask["size"]))
         points.append(len(entry["keypoints"]) // 3 if "keypoints" in entry else None)
         has_boxes &= "bbox" in entry
+    runs.finish()
     return InstanceResults(
         places=places,
         category=category,

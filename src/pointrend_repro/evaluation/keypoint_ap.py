@@ -88,7 +88,7 @@ def _read_truth(path: Path) -> tuple[dict[str, Any], Truth, KeypointDefinition]:
     kept = {category.id for category in categories if category.keypoints is not None}
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     for index, entry in enumerate(content["annotations"]):
-        if entry["category_id"] not in kept or entry["image_id"] not in sizes:
+        if entry["category_id"] not in kept:
             continue
         if problem := keypoints_problem(entry, definition, sizes[entry["image_id"]]):
             raise UserError(f"{path}: annotations[{index}] {problem}")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.coco_synsets import COCO_CATEGORIES
 from pointrend_repro.declarations.official_keys import LVIS_KEYS
 from pointrend_repro.evaluation._lvis_compat import working_lvis
@@ -77,7 +78,9 @@ def score_lvis_ap_star(ground_truth: Path, predictions: Path, once: ReadOnce) ->
 
 def _read(ground_truth: Path, predictions: Path, once: ReadOnce) -> tuple[Truth, InstanceResults]:
     """Read the annotations, reduced to COCO's categories, and index the predictions."""
-    content, change = cocofy(read_ground_truth(ground_truth, _REQUIRED))
+    whole = read_ground_truth(ground_truth, _REQUIRED)
+    _require_id_lists(whole["images"], ground_truth)
+    content, change = cocofy(whole)
     sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
     if not sizes:
         raise UserError(f"{ground_truth}: lists no images; give LVIS v0.5 annotations")
@@ -109,6 +112,16 @@ def _read(ground_truth: Path, predictions: Path, once: ReadOnce) -> tuple[Truth,
             *(predictions, len(results) - known, len(results), ground_truth),
         )
     return Truth(content, change), results
+
+
+def _require_id_lists(images: list[Entry], path: Path) -> None:
+    for index, image in enumerate(images):
+        for key in _ID_LISTS:
+            if not isinstance(image[key], list) or set(map(type, image[key])) - {int}:
+                raise UserError(
+                    f"{path}: images[{index}]: {key} is {shown(image[key])}; write the ids of "
+                    "categories [...]"
+                )
 
 
 def cocofy(lvis: dict[str, Any]) -> tuple[dict[str, Any], Change]:

@@ -16,12 +16,10 @@ from pointrend_repro.base.json_list import write_json_list
 from pointrend_repro.base.json_text import shown
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.base.provenance import cpu_name, start_record
-from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.evaluation.instance_results import InstanceResults
 from pointrend_repro.predictions.pooling import Overlap, Result, pool
 from pointrend_repro.settings.at_test import Nms
 from pointrend_repro.tools.ensemble.output import forgetting
-from pointrend_repro.tools.ensemble.runs import all_whole
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def write_ensemble(members: Sequence[InstanceResults], settings: PoolSettings, o
         How many predictions are left.
 
     Raises:
-        UserError: a score is below 0, or a mask is broken; an older output is then as it was.
+        UserError: a score is below 0; an older output is then as it was.
     """
     paths = [member.path for member in members]
     told = asdict(settings) | {"files": [str(path) for path in paths]}
@@ -109,19 +107,12 @@ def _pooled(members: Sequence[InstanceResults], settings: PoolSettings) -> Itera
 
 def _checked(member: InstanceResults, image_id: Any) -> list[Result]:
     found: list[Result] = member.of_images([image_id])
-    where = f"{member.path}: a prediction in image {image_id}"
     for entry in found:
         if entry["score"] < 0:
             raise UserError(
-                f"{where} has score {shown(entry['score'])}; scores that are weighted must be at "
-                "least 0"
+                f"{member.path}: a prediction in image {image_id} has score "
+                f"{shown(entry['score'])}; scores that are weighted must be at least 0"
             )
-    masks = [entry["segmentation"] for entry in found if "segmentation" in entry]
-    if masks and not all_whole(masks):
-        for mask in masks:
-            problem = segmentation_problem(mask, tuple(mask["size"]))
-            if problem:
-                raise UserError(f"{where} {problem}")
     for entry in found:
         if "bbox" not in entry:
             entry["bbox"] = [float(value) for value in mask_utils.toBbox(entry["segmentation"])]
