@@ -274,7 +274,7 @@ def _losses_of_detectron2(
     from detectron2.utils.events import EventStorage
 
     from pointrend_repro.engines.detectron2.models import load_ours, make_config
-    from pointrend_repro.engines.detectron2.records import instance_mapper, instance_records
+    from pointrend_repro.engines.detectron2.records import InstanceMapper, instance_records
     from pointrend_repro.engines.detectron2.trainer import OUR_LOSSES
 
     keys = training_config(settings, num_classes=len(dataset.categories), seed=0)
@@ -284,7 +284,7 @@ def _losses_of_detectron2(
     records = instance_records(dataset.images[:2])
     torch.manual_seed(0)
     with torch.no_grad(), EventStorage():
-        losses = theirs.train()([instance_mapper(cfg)(record) for record in records])
+        losses = theirs.train()([InstanceMapper(cfg)(record) for record in records])
     return {OUR_LOSSES.get(name, name): loss.item() for name, loss in losses.items()}
 
 

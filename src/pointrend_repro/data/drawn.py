@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 import pycocotools.mask as mask_utils
 
-from pointrend_repro.data.coco import Annotation, CocoDataset
+from pointrend_repro.data.coco import Annotation, CocoDataset, ImageRecord
 from pointrend_repro.data.segmentations import Segmentation, segmentation_rle
 
 Box = tuple[float, float, float, float]
@@ -76,14 +76,26 @@ def drawn_fault(drawn: Drawn | None, box: Box) -> DrawnFault | None:
     return None if _mostly_within(drawn, box) else "outside its box"
 
 
+def object_fault(annotation: Annotation, image: ImageRecord) -> DrawnFault | None:
+    """Return what is wrong with an object of an image once it is drawn, or None.
+
+    Crowd regions have no faults: nothing is learned of them.
+    """
+    if annotation.is_crowd:
+        return None
+    drawn = draw(annotation.segmentation, (image.height, image.width))
+    return drawn_fault(drawn, annotation.box)
+
+
 def drawn_faults(dataset: CocoDataset) -> Iterable[tuple[int, Annotation, DrawnFault]]:
-    """Yield the image id and fault of each faulty object of a data set, except crowd regions."""
+    """Yield the image id and fault of each faulty object of a data set, except crowd regions.
+
+    Trainings leave out the same ones, by `object_fault` or what it consists of, whenever they make
+    an example: to draw all objects before a training would take as long as this does.
+    """
     for image in dataset.images:
-        size = (image.height, image.width)
         for annotation in image.annotations:
-            if annotation.is_crowd:
-                continue
-            fault = drawn_fault(draw(annotation.segmentation, size), annotation.box)
+            fault = object_fault(annotation, image)
             if fault is not None:
                 yield image.id, annotation, fault
 

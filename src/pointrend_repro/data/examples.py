@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from pointrend_repro.data.coco import Annotation, ImageRecord
+from pointrend_repro.data.drawn import object_fault
 from pointrend_repro.data.images import open_record, planes
 from pointrend_repro.data.segmentations import (
     SegmentationWindow,
@@ -76,7 +77,8 @@ def training_example(
 ) -> tuple[Tensor, Target]:
     """Read one image with its objects, and augment both (supplement, section 1).
 
-    Crowd regions are dropped, and so are objects of which nothing is left after resizing.
+    Crowd regions are dropped, and so are objects of which nothing is left after resizing, and those
+    that `data.check` says are not used: without a usable mask at the size of their image.
 
     Args:
         proposals: (P, 4), xyxy in pixels of the image, to become those of the target.
@@ -125,7 +127,7 @@ def _target(record: ImageRecord, height: int, width: int, *, flip: bool) -> Targ
     scale = np.array([width / record.width, height / record.height])
     boxes, labels, windows, points = [], [], [], []
     for annotation in record.annotations:
-        if annotation.is_crowd:
+        if annotation.is_crowd or object_fault(annotation, record) is not None:
             continue
         x0, y0, x1, y1 = np.array(annotation.box) * np.tile(scale, 2)
         x0, x1 = np.clip([x0, x1], 0, width)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointrend_repro.data.coco import Annotation, ImageRecord
+from pointrend_repro.data.drawn import object_fault
 from pointrend_repro.data.patch_places import Place, canonical_place
 from pointrend_repro.data.segmentations import segmentation_area
 from pointrend_repro.settings.of_family import AnyTrainingSettings
@@ -65,18 +66,24 @@ class ByCategory:
         return record, record.annotations[int(j)]
 
 
-def draw_scored_place(record: ImageRecord, patch_px: int, rng: np.random.Generator) -> Place:
+def draw_scored_place(record: ImageRecord, patch_px: int, rng: np.random.Generator) -> Place | None:
     """Draw the place of a positive as the authors' code does for scores.
 
     Objects of an image are put into buckets of a quarter of an octave by their longer sides; one
     bucket is drawn, then an object in it. The place has its middle, and the scale at which the
     bucket's smallest objects are canonical. Crowds and tiny objects are drawn as well.
+
+    Returns:
+        None if the object has no usable mask (`data.check`).
     """
     buckets = defaultdict(list)
-    for place in canonical_places(record, patch_px):
+    places = canonical_places(record, patch_px)
+    for index, place in enumerate(places):
         # An object on the edge of two buckets belongs to the smaller one.
-        buckets[int(np.ceil(4 * np.log2(place.scale))) - 1].append(place)
+        buckets[int(np.ceil(4 * np.log2(place.scale))) - 1].append(index)
     octave = sorted(buckets)[int(rng.integers(len(buckets)))]
-    places = buckets[octave]
-    chosen = places[int(rng.integers(len(places)))]
+    index = buckets[octave][int(rng.integers(len(buckets[octave])))]
+    if object_fault(record.annotations[index], record) is not None:
+        return None
+    chosen = places[index]
     return Place(chosen.x, chosen.y, 2.0 ** (octave / 4))

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from pointrend_repro.data.coco import Annotation, ImageRecord
+from pointrend_repro.data.drawn import object_fault
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.patch_cutting import cut_mask, cut_pixels
 from pointrend_repro.data.patch_objects import (
@@ -135,18 +136,24 @@ def make_patches(
 def draw_patch(
     record: ImageRecord, settings: PatchSampling, rng: np.random.Generator
 ) -> DrawnPatch:
-    """Draw a patch of an image; in the authors' way, a mask's patch may be of another one."""
+    """Draw a patch of an image; in the authors' way, a mask's patch may be of another one.
+
+    A negative is drawn instead where an object is chosen that has no usable mask (`data.check`).
+    """
     flip = bool(rng.random() < settings.input.flip_probability)
     if settings.by_category is None:
         if settings.masks_only or rng.random() < _EVEN:
-            return _masked_patch(record, _one_of(learned_objects(record), rng), settings, rng, flip)
-        return _negative_patch(record, settings, rng, flip)
-    if settings.masks_only or rng.random() < _EVEN:
+            annotation = _one_of(learned_objects(record), rng)
+            if object_fault(annotation, record) is None:
+                return _masked_patch(record, annotation, settings, rng, flip)
+    elif settings.masks_only or rng.random() < _EVEN:
         other, annotation = settings.by_category.draw(rng)
-        return _masked_patch(other, annotation, settings, rng, flip)
-    if rng.random() < _EVEN:
+        if object_fault(annotation, other) is None:
+            return _masked_patch(other, annotation, settings, rng, flip)
+    elif rng.random() < _EVEN:
         place = draw_scored_place(record, settings.patch_px, rng)
-        return DrawnPatch(record, place, True, True, None, flip)
+        if place is not None:
+            return DrawnPatch(record, place, True, True, None, flip)
     return _negative_patch(record, settings, rng, flip)
 
 

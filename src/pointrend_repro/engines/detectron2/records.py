@@ -1,6 +1,6 @@
 """Our data sets as input of detectron2's trainer: a list of plain records and a mapper."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,7 @@ from detectron2.structures import BoxMode
 
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.semantic import IGNORED, LabelledImage, read_train_ids
-
-Mapper = Callable[[dict[str, Any]], dict[str, Any]]
+from pointrend_repro.engines.detectron2.left_out import without_faulty
 
 
 def instance_records(images: Sequence[ImageRecord]) -> list[dict[str, Any]]:
@@ -46,10 +45,19 @@ def semantic_records(images: Sequence[LabelledImage]) -> list[dict[str, Any]]:
     ]
 
 
-def instance_mapper(cfg: CfgNode) -> Mapper:
-    """Return detectron2's own mapper: it resizes and flips, and makes bit masks."""
-    mapper: Mapper = DatasetMapper(cfg, is_train=True)
-    return mapper
+class InstanceMapper:
+    """detectron2's own mapper, without objects that our loader leaves out, too.
+
+    It resizes and flips, and makes bit masks.
+    """
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.mapper = DatasetMapper(cfg, is_train=True)
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the record with `image` (3, H, W) uint8 and `instances`."""
+        example: dict[str, Any] = self.mapper(without_faulty(record))
+        return example
 
 
 class SemanticMapper:

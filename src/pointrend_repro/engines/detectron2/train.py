@@ -29,8 +29,8 @@ from pointrend_repro.engines.detectron2.install import (
 )
 from pointrend_repro.engines.detectron2.models import make_config, our_model
 from pointrend_repro.engines.detectron2.records import (
+    InstanceMapper,
     SemanticMapper,
-    instance_mapper,
     instance_records,
     semantic_records,
 )
@@ -116,7 +116,7 @@ def _data(
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     if isinstance(dataset, LabelledImages):
         return semantic_records(images), SemanticMapper(cfg)
-    return instance_records(images), instance_mapper(cfg)
+    return instance_records(images), InstanceMapper(cfg)
 
 
 def _note_version() -> None:
