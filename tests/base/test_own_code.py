@@ -47,6 +47,46 @@ def run_step(package: Path) -> tuple[str, list[str]]:
     return found, modules
 
 
+CHANGED_WHILE_IT_RUNS = """
+import json
+from pathlib import Path
+import pointrend_repro.base.names as loaded
+from pointrend_repro.base import own_code, provenance
+commits = iter(["of its start", "of its end"])
+provenance.git_commit = lambda: next(commits)
+before = own_code.modules_digest(own_code.loaded_modules())
+finish = provenance.start_record(settings={}, seed=None, device="cpu")
+same = finish()
+for name in ("names", "texts"):
+    with (Path(loaded.__file__).parent / f"{name}.py").open("a") as stream:
+        stream.write("# pulled\\n")
+changed = finish()
+import pointrend_repro.base.texts
+later = finish()
+print(json.dumps([before, same, changed, later]))
+"""
+
+
+def test_a_record_is_of_the_code_that_was_loaded_not_of_what_came_since(package: Path) -> None:
+    """`git pull` while a training of days runs."""
+    environment = os.environ | {"PYTHONPATH": str(package.parent)}
+    command = [sys.executable, "-c", CHANGED_WHILE_IT_RUNS]
+    done = subprocess.run(
+        command, env=environment, cwd=package.parent, check=True, capture_output=True, text=True
+    )
+    before, same, changed, later = json.loads(done.stdout)
+    assert same["code_digest"] == before
+    assert "changed_during_run" not in same
+    assert changed["code_digest"] == before
+    assert changed["changed_during_run"] == ["pointrend_repro.base.names"]
+    assert changed["git_commit"] == "of its start"
+    # What is loaded later is of the other code: so the whole is of neither.
+    assert later["code_modules"] == sorted([*changed["code_modules"], "pointrend_repro.base.texts"])
+    (package / NAMES).write_bytes((PACKAGE_DIR / NAMES).read_bytes())
+    assert modules_digest(changed["code_modules"], package) == before
+    assert modules_digest(later["code_modules"], package) == later["code_digest"]
+
+
 def append(path: Path) -> None:
     with path.open("a") as stream:
         stream.write("# changed\n")

@@ -12,6 +12,9 @@ rightly stay valid. The list holds what was loaded, not what was called, so comm
 than they need. A worker process of the data loader runs functions that the main process pickled for
 it, from modules that are therefore loaded there; below `training/` no function imports a module of
 this package that the main process has not loaded (a test checks that).
+
+A step of days may end in another working copy than it began in. So each file is kept in memory, a
+megabyte in all, as it was when a record first saw its module, and the digest is of that.
 """
 
 import hashlib
@@ -42,6 +45,40 @@ def loaded_modules() -> list[str]:
     return sorted(name for name in names if not _only_shows(_file_of(name, PACKAGE_DIR)))
 
 
+# The code of this process: module name -> its file as it was when a record first saw the module.
+_code_that_runs: dict[str, bytes] = {}
+
+
+def note_loaded_modules() -> list[str]:
+    """Keep the files of the modules loaded since the last call, and return all `loaded_modules`."""
+    names = loaded_modules()
+    for name in names:
+        if name not in _code_that_runs:
+            _code_that_runs[name] = _content(PACKAGE_DIR / _file_of(name, PACKAGE_DIR))
+    return names
+
+
+def running_digest(modules: Iterable[str]) -> str:
+    """Return the `modules_digest` of the code that this process runs, whatever has come since.
+
+    A module that it has not loaded counts with its file of today.
+    """
+    files = {name: _file_of(name, PACKAGE_DIR) for name in sorted(modules)}
+    return _digest_of(
+        (file, _code_that_runs.get(name) or _content(PACKAGE_DIR / file))
+        for name, file in files.items()
+    )
+
+
+def changed_since_loaded() -> list[str]:
+    """Return the modules whose files are no longer those that this process runs."""
+    return sorted(
+        name
+        for name, content in _code_that_runs.items()
+        if content != _content(PACKAGE_DIR / _file_of(name, PACKAGE_DIR))
+    )
+
+
 def modules_digest(modules: Iterable[str], package_dir: Path = PACKAGE_DIR) -> str:
     """Return twelve hex digits of the files of modules; they change if one of them is gone."""
     return _digest([_file_of(name, package_dir) for name in sorted(modules)], package_dir)
@@ -58,12 +95,19 @@ def package_digest(package_dir: Path = PACKAGE_DIR) -> str:
 
 
 def _digest(files: Iterable[Path], package_dir: Path) -> str:
+    return _digest_of((file, _content(package_dir / file)) for file in files)
+
+
+def _digest_of(files: Iterable[tuple[Path, bytes]]) -> str:
     sha = hashlib.sha256()
-    for file in files:
-        path = package_dir / file
-        content = path.read_bytes() + b"\0" if path.is_file() else b""
+    for file, content in files:
         sha.update(f"{file}\0".encode() + content)
     return sha.hexdigest()[:12]
+
+
+def _content(path: Path) -> bytes:
+    """Return what a digest takes of a file: nothing if there is none."""
+    return path.read_bytes() + b"\0" if path.is_file() else b""
 
 
 def _file_of(module: str, package_dir: Path) -> Path:

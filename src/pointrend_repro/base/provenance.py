@@ -19,7 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.asked import as_typed
-from pointrend_repro.base.own_code import PACKAGE_DIR, loaded_modules, modules_digest
+from pointrend_repro.base.own_code import (
+    PACKAGE_DIR,
+    changed_since_loaded,
+    note_loaded_modules,
+    running_digest,
+)
 
 # Names and limits of a cluster are filled in by each user and change no number.
 _CHANGES_NUMBERS = (":(top)", ":(top,exclude)slurm", ":(top,exclude)config/resources.yaml")
@@ -42,7 +47,11 @@ _LIBRARIES = (
 def start_record(
     *, settings: dict[str, Any], seed: int | None, device: str
 ) -> Callable[[], dict[str, Any]]:
-    """Start the clock; the returned function stops it and returns the record of this step.
+    """Start the clock; the returned function returns the record of this step up to now.
+
+    Commit, versions and code are those that the step began with, also where a working copy has
+    changed under it: what it had loaded by then does not change any more. If files of loaded code
+    have changed, the record names their modules (`changed_during_run`).
 
     Args:
         settings: resolved settings, as plain JSON values.
@@ -51,9 +60,11 @@ def start_record(
     """
     started = datetime.datetime.now(datetime.UTC)
     clock = time.monotonic()
+    commit, libraries = git_commit(), versions()
+    note_loaded_modules()
 
     def finish() -> dict[str, Any]:
-        modules = loaded_modules()
+        modules, changed = note_loaded_modules(), changed_since_loaded()
         return {
             "command": command_line(),
             "settings": settings,
@@ -63,10 +74,11 @@ def start_record(
             "started": started.isoformat(timespec="seconds"),
             "wall_s": round(time.monotonic() - clock, 3),
             "peak_memory_mb": peak_memory_mb(),
-            "git_commit": git_commit(),
-            "code_digest": modules_digest(modules),
+            "git_commit": commit,
+            "code_digest": running_digest(modules),
             "code_modules": modules,
-            "versions": versions(),
+            "versions": versions() | libraries,  # some are loaded later
+            **({"changed_during_run": changed} if changed else {}),
         }
 
     return finish
