@@ -12,7 +12,8 @@ from damaged_run import flip_a_bit, refused_and_kept
 from following import FOLLOWER, SOURCE, run_all, write_following_config
 from pointrend_repro import cli
 from pointrend_repro.base.digests import content_digest
-from pointrend_repro.base.files import read_json
+from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
@@ -22,6 +23,7 @@ from pointrend_repro.pipeline.planning.progress import look_at
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.report import write_report
+from pointrend_repro.reporting.results import load_results
 from pointrend_repro.reporting.verifying import verify
 from small_experiment import DATASET, PRESET
 
@@ -81,6 +83,18 @@ def test_all_is_done_and_verified(folder: Path, grid: Grid) -> None:
     flip_a_bit(model(folder, SOURCE))
     (problem,) = verify(grid, results(folder)).problems
     assert problem.startswith(f"{model(folder, SOURCE)}: is not what")
+
+
+def test_a_number_whose_source_was_trained_anew_since_is_marked(folder: Path, grid: Grid) -> None:
+    (evaluation, *_) = grid.evaluations
+    assert load_results(grid, results(folder))[evaluation].state == "as made"
+    origin = origin_path(model(folder, SOURCE))
+    record = read_json(origin)
+    record["train"]["output_digest"] = f"sha256:{'0' * 64}"
+    write_json(origin, record)
+    found = load_results(grid, results(folder))[evaluation]
+    assert found.state == "other source"
+    assert found.altered == "not trained from the current model of its source"
 
 
 def test_why_a_number_is_not_there_begins_with_the_first_training(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Snakemake trains what others start from first, and both again where the first one changes."""
 
+from pathlib import Path
+
 import pytest
 from test_workflow import STUB
 
@@ -38,3 +40,23 @@ def test_from_the_first_training_to_a_change(copy: WorkingCopy) -> None:
     variant = config_file(f"variants/{SOURCE}", copy.folder / "config").relative_to(copy.folder)
     copy.edit(str(variant), "kind: 4conv", "kind: sharpmask")
     assert copy.plan(*where)["train"] == 2
+
+
+def test_from_a_file_of_weights_to_another_in_its_place(tmp_path: Path) -> None:
+    start = {"weights": "data/theirs.pkl", "parts": ["backbone", "rpn"]}
+    copy = make_stubbed_copy(tmp_path / "copy", lambda c: write_following_config(c, start), STUB)
+    weights, where = copy.folder / "data/theirs.pkl", ("--config", f"preset={PRESET}")
+    refused = copy.snakemake("--dry-run", *where)
+    assert refused.returncode != 0
+    told = refused.stdout + refused.stderr
+    assert "Missing input files for rule train" in told
+    assert "data/theirs.pkl" in told
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_text("weights")
+    done = copy.snakemake("--cores", "1", "--quiet", "all", *where)
+    assert done.returncode == 0, done.stderr
+    assert copy.plan(*where) == {}
+    weights.write_text("others")
+    assert copy.plan(*where)["train"] == 1
+    weights.unlink()
+    assert copy.plan(*where) == {}  # what is made needs it no more

@@ -49,6 +49,20 @@ def test_the_names_and_the_digest_belong_together() -> None:
     assert not TodaysCode().has_run(Record.model_validate(make_record(**fewer)))
 
 
+def test_a_training_that_continued_other_code_is_not_of_today() -> None:
+    names = ["pointrend_repro", "pointrend_repro.base.names"]
+    today = {"code_modules": names, "code_digest": modules_digest(names)}
+    code = TodaysCode()
+
+    def others(*parts: dict[str, object]) -> list[str]:
+        told = make_record(**today, continued_from=[{"iterations": 3} | p for p in parts])
+        return code.others(Record.model_validate(told))
+
+    assert others() == others(today) == []
+    assert others(today | {"code_digest": "abcdefabcdef"}, today) == ["abcdefabcdef"]
+    assert others({}) == ["unknown"]  # of a checkpoint of before records were kept in them
+
+
 @pytest.mark.parametrize("name", ["../../etc/passwd", "pointrend_repro./etc/passwd", "", "a..b"])
 def test_names_that_would_lead_out_of_the_package_are_refused(name: str) -> None:
     with pytest.raises(ValidationError):

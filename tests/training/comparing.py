@@ -9,8 +9,10 @@ import torch
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any]:
+    """All of it but the record, which tells of times and machines."""
     path = max((folder / "checkpoints").glob("iter_*.pt"))
-    return torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True)
+    return {key: value for key, value in state.items() if key != "record"}
 
 
 def checkpoints(folder: Path) -> list[str]:

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import logging
 import os
@@ -137,11 +138,108 @@ def test_checkpoints_of_another_training_are_kept_aside(
     with caplog.at_level(logging.WARNING):
         assert load(folder) is None
     (message,) = [record.getMessage() for record in caplog.records]
-    assert "of other settings, data or seed; moved to" in message
+    assert "of other settings, data, seed or weights to start from; moved to" in message
     assert names(folder) == []
     assert names(tmp_path / "checkpoints.another") == ["iter_00000010.pt", "iter_00000020.pt"]
     save(folder, 5)
     assert iteration_of(load(folder)) == 5
+
+
+def test_back_to_settings_of_before_finds_their_checkpoints(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With what tells of them: the log and samples that lie here are of the others."""
+    folder, samples = tmp_path / "checkpoints", tmp_path / "samples/after_00000003.jpg"
+
+    def work(training: str, iteration: int) -> None:
+        save(folder, iteration, training)
+        (tmp_path / "log.jsonl").write_text(training)
+        samples.parent.mkdir(exist_ok=True)
+        samples.write_text(training)
+        (folder / "start.json").write_text(training)
+
+    work("mine", 10)
+    work("mine", 20)
+    assert load_checkpoint(folder, training_digest="other") is None
+    assert not (tmp_path / "log.jsonl").exists()
+    assert not (folder / "start.json").exists()
+    work("other", 5)
+    with caplog.at_level(logging.WARNING):
+        assert iteration_of(load(folder)) == 20
+    said = caplog.records[-1].getMessage()
+    assert said == f"{folder}.mine: of these settings and data; moved back to {folder}"
+    assert names(folder) == ["iter_00000010.pt", "iter_00000020.pt", "start.json"]
+    for file in (tmp_path / "log.jsonl", samples, folder / "start.json"):
+        assert file.read_text() == "mine"
+    assert names(tmp_path) == ["checkpoints", "checkpoints.other", "log.jsonl", "samples"]
+    assert iteration_of(load_checkpoint(folder, training_digest="other")) == 5
+    assert (tmp_path / "log.jsonl").read_text() == "other"
+
+
+def test_what_no_longer_tells_of_them_is_removed_when_checkpoints_come_back(
+    tmp_path: Path,
+) -> None:
+    """Aside since before the log was moved, too: a record must not name another's source."""
+    folder = tmp_path / "checkpoints"
+    save(tmp_path / "checkpoints.mine", 10)
+    save(folder, 20, "other")
+    (folder / "start.json").write_text("other")
+    assert iteration_of(load(folder)) == 10
+    assert not (folder / "start.json").exists()
+    assert (tmp_path / "checkpoints.other/start.json").read_text() == "other"
+
+
+@pytest.mark.parametrize("done", range(5))
+@pytest.mark.parametrize("way", ["aside", "back"])
+def test_moves_that_are_cut_off_lose_no_update(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, done: int
+) -> None:
+    folder = tmp_path / "checkpoints"
+    for iteration in (10, 20):
+        save(folder, iteration)
+    (folder / "start.json").touch()
+    if way == "back":
+        assert load_checkpoint(folder, training_digest="other") is None
+    moved = []
+    replace = Path.replace
+
+    def counted(path: Path, target: Path) -> Path:
+        if len(moved) == done:
+            raise KeyboardInterrupt
+        moved.append(path)
+        return replace(path, target)
+
+    with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+        patch.setattr(Path, "replace", counted)
+        load_checkpoint(folder, training_digest="other" if way == "aside" else "mine")
+    assert iteration_of(load(folder)) == 20
+
+
+def test_checkpoints_aside_of_other_data_stay_there(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    save(folder, 10, data_digest="masks1")
+    assert load(folder, "masks2") is None
+    save(folder, 5, data_digest="masks2")
+    assert iteration_of(load(folder, "masks2")) == 5
+    assert load(folder, "masks3") is None
+    assert iteration_of(load(folder, "masks1")) == 10
+    save(tmp_path / "checkpoints.mine2", 30)
+    assert load(folder, "masks3") is None
+
+
+def test_checkpoints_of_another_source_are_kept_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+
+    def of_source(source: str | None) -> dict[str, Any] | None:
+        return load_checkpoint(folder, training_digest="mine", source_digest=source)
+
+    save(folder, 10, source_digest="a")
+    assert iteration_of(of_source(None)) == 10  # it is gone, and not needed
+    assert iteration_of(of_source("a")) == 10
+    assert of_source("b") is None
+    assert names(tmp_path / "checkpoints.mine_a") == ["iter_00000010.pt"]
+    save(folder, 20)  # of a version that did not note the source
+    assert iteration_of(of_source("b")) == 20
 
 
 def test_others_may_read_it(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from pointrend_repro.modeling import box_head, precision, rpn
 from pointrend_repro.modeling.mask_heads import pointrend
 from pointrend_repro.modeling.precision import check_bfloat16, computing_in
 from pointrend_repro.modeling.semantic import point_refine
-from pointrend_repro.training.loop import train, training_digest
+from pointrend_repro.training.digest import training_digest
+from pointrend_repro.training.loop import train
 from small_experiment import read_train_split, small_settings
 from small_semantic_experiment import make_streets, small_semantic_settings
 

@@ -22,6 +22,7 @@ from pointrend_repro.settings.heads import SharpMaskHeadSettings
 from pointrend_repro.settings.instances import TrainingSettings
 from pointrend_repro.settings.start_from import ResolvedStart
 from pointrend_repro.training import loop
+from pointrend_repro.training.digest import training_digest
 from pointrend_repro.training.starting import noted_start
 from small_experiment import read_train_split, small_settings
 
@@ -218,7 +219,7 @@ def test_without_a_checkpoint_the_source_has_to_be_right(
 
 def test_another_source_is_another_training(dataset: CocoDataset) -> None:
     digests = {
-        loop.training_digest(starting(**FOLLOWS | change), dataset, 0)
+        training_digest(starting(**FOLLOWS | change), dataset, 0)
         for change in ({}, {"settings_digest": "1" * 12}, {"parts": ("rpn",)}, {"variant": "b"})
     }
     assert len(digests) == 4

@@ -176,10 +176,12 @@ def program(wildcards):
 
 
 def start_files(wildcards):
-    """What a training builds on: a model, a prediction of its images, and the records of both."""
+    """What a training builds on: weights, or a model and a prediction with the records of both."""
     training = training_of(wildcards)
     source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
-    return [*(model_files(source) if source else []), *prediction_files(boxes)]
+    start = GRID.training_settings(training.dataset, training.variant).start_from
+    weights = [start.weights] if start and start.weights else []
+    return [*weights, *(model_files(source) if source else []), *prediction_files(boxes)]
 
 
 def prediction_files(prediction):

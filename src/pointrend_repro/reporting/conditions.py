@@ -8,6 +8,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state, settings_state
 from pointrend_repro.reporting.code_state import TodaysCode
+from pointrend_repro.reporting.earlier_runs import UNKNOWN, EarlierRun
 from pointrend_repro.reporting.results import Record, Results
 from pointrend_repro.reporting.scale import scale_of
 
@@ -25,9 +26,10 @@ class Conditions:
             where nothing.
         devices: of all steps, in words.
         trainings_done: how many of the `trainings_planned` have a number to show.
-        gpu_hours: wall time times number of GPUs, over the trainings on GPUs; of an interrupted
-            training the last part only, which is what its record has.
+        gpu_hours: wall time times number of GPUs, over the trainings on GPUs.
         cpu_hours: wall time of the trainings on CPUs, whatever their number of cores; likewise.
+        last_parts_only: whether these leave out what came before an interruption of some training,
+            as older records do.
         first_day: on which the first step began, such as `2024-05-01`; None before any.
         last_day: on which the last step began.
         commits: of all steps; None stands for code outside git.
@@ -48,6 +50,7 @@ class Conditions:
     trainings_planned: int
     gpu_hours: float
     cpu_hours: float
+    last_parts_only: bool
     first_day: str | None
     last_day: str | None
     commits: tuple[str | None, ...]
@@ -66,11 +69,17 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
     """
     trainings = {t: r for t, r in _trainings(results).items() if t in set(grid.trainings)}
     records = [step for result in results.values() for step in result.origin.steps.values()]
-    days = sorted(record.started[:10] for record in records)
+    parts = [run for record in records for run in record.continued_from or ()]
+    days = sorted(
+        [record.started[:10] for record in records] + [p.started[:10] for p in parts if p.started]
+    )
+    commits = {record.git_commit for record in records}
+    commits |= {part.git_commit for part in parts if part.code_digest != UNKNOWN}
     others = [
-        {s.code_digest for s in result.origin.steps.values() if not code.has_run(s)}
+        {digest for s in result.origin.steps.values() for digest in code.others(s)}
         for result in results.values()
     ]
+    runs = [run for record in trainings.values() for run in _runs(record)]
     return Conditions(
         datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},
         data=data_state.in_words(results),
@@ -80,12 +89,13 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         devices=tuple(sorted({record.device for record in records})),
         trainings_done=len(trainings),
         trainings_planned=len(grid.trainings),
-        gpu_hours=sum(r.wall_s * gpu_count(r) for r in trainings.values()) / 3600,
-        cpu_hours=sum(r.wall_s for r in trainings.values() if not gpu_count(r)) / 3600,
+        gpu_hours=sum(wall_s * gpu_count(run) for run, wall_s in runs) / 3600,
+        cpu_hours=sum(wall_s for run, wall_s in runs if not gpu_count(run)) / 3600,
+        last_parts_only=any(map(_is_of_last_part, trainings.values())),
         first_day=days[0] if days else None,
         last_day=days[-1] if days else None,
-        commits=tuple(sorted({record.git_commit for record in records}, key=str)),
-        versions=_versions(records),
+        commits=tuple(sorted(commits, key=str)),
+        versions=_versions([*records, *parts]),
         results=len(results),
         results_of_other_code=sum(map(bool, others)),
         other_codes=tuple(sorted(set().union(*others))),
@@ -93,7 +103,7 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
     )
 
 
-def _versions(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
+def _versions(records: Sequence[Record | EarlierRun]) -> dict[str, tuple[str, ...]]:
     found: dict[str, set[str]] = {}
     for record in records:
         for library, version in record.versions.items():
@@ -101,7 +111,19 @@ def _versions(records: Sequence[Record]) -> dict[str, tuple[str, ...]]:
     return {library: tuple(sorted(found[library])) for library in sorted(found)}
 
 
-def gpu_count(record: Record) -> int:
+def _runs(record: Record) -> list[tuple[Record | EarlierRun, float]]:
+    """Return the runs of a training, each with its own wall time in seconds."""
+    before = [(run, run.wall_s or 0.0) for run in record.continued_from or ()]
+    return [*before, (record, record.wall_s - sum(wall_s for _, wall_s in before))]
+
+
+def _is_of_last_part(record: Record) -> bool:
+    """Whether the wall time in the record of a training may leave out a run that it continued."""
+    before = record.continued_from
+    return before is None or any(run.wall_s is None for run in before)
+
+
+def gpu_count(record: Record | EarlierRun) -> int:
     """Return on how many GPUs a step ran, of which each process has one; 0 on a CPU.
 
     The number is the record's `world_size`, or stands before the device: `4 x cuda (NVIDIA A100)`.

@@ -17,6 +17,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.data.fingerprint import file_fingerprint
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, data_today_path, dataset_path
+from pointrend_repro.reporting.earlier_runs import DataRead
 from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.results import Origin, Record, Result, Results
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
@@ -29,11 +30,16 @@ class DataState:
     today: Mapping[str, Mapping[str, str]]
 
     def has_changed(self, dataset: str, record: Record) -> bool | None:
-        """Whether a step read other data than there are today; None: unknown."""
-        if record.data is None:
-            return None
-        today = self.today.get(dataset, {}).get(record.data.part)
-        return None if today is None else today != record.data.fingerprint
+        """Whether a step, or a run that it continued, read other data than there are today.
+
+        None: unknown.
+        """
+        read = [record.data, *(run.data for run in record.continued_from or ())]
+        return _any([self._differs(dataset, data) for data in read])
+
+    def _differs(self, dataset: str, read: DataRead | None) -> bool | None:
+        today = read and self.today.get(dataset, {}).get(read.part)
+        return None if read is None or today is None else today != read.fingerprint
 
 
 def load_data_state(
@@ -86,8 +92,10 @@ def in_words(results: Results) -> str:
         return "nothing measured yet"
     steps = [list(result.origin.steps.values()) for result in measured]
     changed = sum(data_changed(result) for result in measured)
-    silent = sum(any(s.data is None for s in of_one) for of_one in steps)
-    absent = sum(any(s.data and s.data_changed is None for s in of_one) for of_one in steps)
+    silent = sum(any(map(_is_silent, of_one)) for of_one in steps)
+    absent = sum(
+        any(s.data_changed is None and not _is_silent(s) for s in of_one) for of_one in steps
+    )
     if all(step.data_changed is None for of_one in steps for step in of_one):
         if not absent:
             return "not compared: the results were made before data were recorded"
@@ -135,6 +143,17 @@ def _has_changed(dataset: str, record: Record, state: DataState) -> bool | None:
     """Whether a step, or a training that it builds on, read other data; None: unknown."""
     own = state.has_changed(dataset, record)
     before = [state.has_changed(s.dataset, s.train) for s in record.sources if s.train]
-    if own or any(before):
+    return _any([own, *before])
+
+
+def _any(changed: Sequence[bool | None]) -> bool | None:
+    """Whether something has changed; None: nothing is known to have, and not all is known."""
+    if any(changed):
         return True
-    return None if None in before else own
+    return None if None in changed else False
+
+
+def _is_silent(record: Record) -> bool:
+    """Whether a record does not say all of what was read."""
+    runs = record.continued_from or ()
+    return record.data is None or any(run.data is None for run in runs)

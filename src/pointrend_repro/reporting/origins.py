@@ -12,28 +12,10 @@ from pointrend_repro.base.provenance import digest
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.missing import Absent
-from pointrend_repro.reporting.results import Record, Result
+from pointrend_repro.reporting.results import Result
+from pointrend_repro.reporting.runs import Run
 from pointrend_repro.reporting.settings_diff import Difference, differences
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
-
-
-@dataclass(frozen=True)
-class Run:
-    """One step that ran, and whether today's code is the code that ran it.
-
-    Attributes:
-        files: what it left behind, by what it is; paths are relative to `results/<preset>`.
-        gone: of its results, those that are not there any more.
-    """
-
-    anchor: str
-    name: str
-    title: str
-    record: Record
-    code_changed: bool
-    settings_id: str
-    files: tuple[tuple[str, str], ...]
-    gone: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -186,7 +168,7 @@ def _runs(
             name=name,
             title=title,
             record=record,
-            code_changed=not code.has_run(record),
+            others=tuple(code.others(record)),
             # Of the settings: a digest that a file merely states could stand for two of them.
             settings_id=f"settings-{digest(record.settings)}",
             files=left,

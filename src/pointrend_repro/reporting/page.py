@@ -183,13 +183,14 @@ def _hardware(devices: Sequence[str]) -> list[str]:
 
 def _training(conditions: Conditions) -> list[str]:
     planned = formats.count(conditions.trainings_planned, "training")
-    spent, last = [], "of interrupted trainings the last part"
+    spent = []
+    last = ["of interrupted trainings the last part"] if conditions.last_parts_only else []
     if conditions.gpu_hours:
-        spent.append(f"{_hours(conditions.gpu_hours, 'GPU-hours', 'on a GPU')} ({last})")
+        said = f" ({last[0]})" if last else ""
+        spent.append(f"{_hours(conditions.gpu_hours, 'GPU-hours', 'on a GPU')}{said}")
     if conditions.cpu_hours:
-        spent.append(
-            f"{_hours(conditions.cpu_hours, 'hours on CPUs', 'on a CPU')} (wall time; {last})"
-        )
+        said = "; ".join(["wall time", *last])
+        spent.append(f"{_hours(conditions.cpu_hours, 'hours on CPUs', 'on a CPU')} ({said})")
     return [f"{conditions.trainings_done} of {planned}", *spent]
 
 

@@ -10,20 +10,10 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
+from pointrend_repro.reporting.earlier_runs import DataRead, EarlierRun, ModuleName, Number
 from pointrend_repro.reporting.frozen import Frozen
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 from pointrend_repro.settings.values import Split
-
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-# A record comes from anywhere, and these become paths.
-ModuleName = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$")]
-
-
-class DataRead(Frozen):
-    """Which part of a data set a step read, and its fingerprint (`data.fingerprint`)."""
-
-    part: str
-    fingerprint: str
 
 
 class Record(Frozen):
@@ -31,7 +21,10 @@ class Record(Frozen):
 
     `input_digest` is of the model or the predictions that it has read, `output_digest` of what it
     has made (`digests`). `code_digest` is of `code_modules` or, in older records, which have none,
-    of the whole package. `tested_with` is of a prediction: sizes and limits, the model's own or the
+    of the whole package; `changed_during_run` names those of them whose files have changed since
+    they were loaded. `continued_from` is of a training: the runs of other code, data or machines
+    that it continued, whose time is part of `wall_s`; None says that `wall_s` is of its last run,
+    whatever was before. `tested_with` is of a prediction: sizes and limits, the model's own or the
     inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it, and None
     says that what the step read was not compared with today's data.
     """
@@ -48,6 +41,8 @@ class Record(Frozen):
     git_commit: str | None
     code_digest: str
     code_modules: tuple[ModuleName, ...] | None = None
+    changed_during_run: tuple[ModuleName, ...] = ()
+    continued_from: tuple[EarlierRun, ...] | None = None
     tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None
@@ -197,7 +192,7 @@ def load_results(grid: Grid, results_dir: Path) -> Results:
         UserError: a file holds the result of another experiment.
     """
     found: Results = {}
-    beside = RecordsBeside(results_dir)
+    beside = RecordsBeside(grid, results_dir)
     sources: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
     for evaluation in sources:
         path = results_dir / evaluation.path

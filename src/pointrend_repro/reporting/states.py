@@ -2,7 +2,8 @@
 
 The record of an evaluation has the digest of the numbers that it wrote, and that of the predictions
 which it read; the record of a prediction likewise. So a number that a person has edited shows, and
-so does one whose predictions or model have been made anew since, by records alone.
+so does one whose predictions or model have been made anew since, by records alone. Likewise for the
+model that a training began with.
 """
 
 from collections.abc import Mapping
@@ -13,40 +14,54 @@ from typing import Any, Literal
 from pointrend_repro.base.digests import result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.config.variants import is_trained
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation
 
 # `no digest`: some step was recorded before digests were kept, so this is unknown.
-State = Literal["as made", "no digest", "edited", "other predictions", "other model"]
+State = Literal[
+    "as made", "no digest", "edited", "other predictions", "other model", "other source"
+]
 
 # Of those that are no longer what a step has measured; what a reader is told beside the number.
 ALTERED: dict[State, str] = {
     "edited": "edited since it was scored",
     "other predictions": "not scored from the current predictions",
     "other model": "not predicted by the current model",
+    "other source": "not trained from the current model of its source",
 }
 
 
 @dataclass(frozen=True)
 class Digests:
-    """What the records beside a model and its predictions say of them today; None if nothing."""
+    """What the records beside a model and its predictions say of them today; None if nothing.
+
+    Attributes:
+        source: of the model that the training of `model` begins with, if it begins with one.
+    """
 
     model: str | None = None
     predictions: str | None = None
+    source: str | None = None
 
 
 class RecordsBeside:
     """The records in the folder of a preset, each read once."""
 
-    def __init__(self, results_dir: Path) -> None:
+    def __init__(self, grid: Grid, results_dir: Path) -> None:
+        self._grid = grid
         self._results_dir = results_dir
         self._found: dict[Path, str | None] = {}
 
     def of(self, evaluation: Evaluation) -> Digests:
         """Return what the records of a number's model and predictions say today."""
-        prediction = evaluation.prediction
+        prediction, training = evaluation.prediction, evaluation.prediction.training
+        trained = is_trained(self._grid.variants[training.variant])
+        source = self._grid.source_of(training) if trained else None
         return Digests(
-            self._digest(prediction.training.origin_path, "train"),
+            self._digest(training.origin_path, "train"),
             self._digest(prediction.origin_path(evaluation.kind), "predict"),
+            None if source is None else self._digest(source.origin_path, "train"),
         )
 
     def _digest(self, origin_path: str, step: str) -> str | None:
@@ -73,6 +88,8 @@ def state_of(content: Mapping[str, Any], today: Digests) -> State:
         return "other predictions"
     if _differ(used, train.get("output_digest"), today.model):
         return "other model"
+    if _differ((train.get("started_from") or {}).get("input_digest"), today.source):
+        return "other source"
     if any(step and step.get("output_digest") is None for step in steps):
         return "no digest"
     return "as made"

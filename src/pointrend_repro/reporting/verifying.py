@@ -61,7 +61,7 @@ def _scored(grid: Grid, results_dir: Path) -> set[Training | Prediction]:
 
 
 def _look_at_scores(grid: Grid, results_dir: Path) -> Iterator[str]:
-    beside = RecordsBeside(results_dir)
+    beside = RecordsBeside(grid, results_dir)
     sources: list[Evaluation | Cost] = [*grid.evaluations, *grid.costs]
     for source in sources:
         path = results_dir / source.path

@@ -15,12 +15,15 @@ import torch
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, remove_leftovers
 from pointrend_repro.checkpoints.torch_files import read_torch_file
+from pointrend_repro.training.aside import checkpoints_in, move_aside, move_back
 
 _log = logging.getLogger(__name__)
 
 _DIGEST = re.compile(r"\w{1,64}", re.ASCII)
 # The previous one is kept, in case the disk damages the newest.
 _KEEP = 2
+# By what a state is recognised beside its `training_digest`, if it has it.
+_MORE = {"data_digest", "source_digest"}
 
 
 def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None:
@@ -31,41 +34,76 @@ def save_checkpoint(folder: Path, iteration: int, state: dict[str, Any]) -> None
     new = _path(folder, iteration)
     with atomic_path(new) as part:
         part.write_bytes(content.getbuffer())
-    others = [path for path in _newest_first(folder) if path != new]
+    others = [path for path in checkpoints_in(folder) if path != new]
     for old in others[_KEEP - 1 :]:
         old.unlink()
 
 
 def load_checkpoint(
-    folder: Path, *, training_digest: str, data_digest: str | None = None
+    folder: Path,
+    *,
+    training_digest: str,
+    data_digest: str | None = None,
+    source_digest: str | None = None,
 ) -> dict[str, Any] | None:
     """Return the newest readable state, or None if there is none.
 
     Checkpoints of another training than that of `training_digest` are moved aside and kept: they
-    may hold days of work, and a changed setting should not require cleaning up by hand. So are
-    those of other data, where they have a `data_digest`, which older ones do not. What a killed
-    process left half-written is removed.
+    may hold days of work, and a changed setting should not require cleaning up by hand. If this
+    training's own lie aside, since the settings were others for a while, they are moved back. The
+    same holds for checkpoints of other data, and of other weights to start from, where they have a
+    `data_digest` and a `source_digest`, which older ones do not. What a killed process left
+    half-written is removed.
+
+    Args:
+        source_digest: None also if what the training started from is gone: it is not needed to go
+            on.
 
     Raises:
         UserError: there are checkpoints, but none can be read. A disk that fails for a moment must
             not cost days, so that only the user can have such a training begin anew.
     """
     remove_leftovers(folder, "iter_*.pt")
+    ours = {
+        "training_digest": training_digest,
+        "data_digest": data_digest,
+        "source_digest": source_digest,
+    }
+    state = _newest(folder)
+    if state is not None and not _is_of(state, ours):
+        name = "_".join(str(state[key]) for key in ours if key in state)
+        aside = move_aside(folder, name)
+        said = "of other settings, data, seed or weights to start from; moved to"
+        _log.warning("%s: %s %s", folder, said, aside)
+        state = None
+    return _bring_back(folder, ours) if state is None else state
+
+
+def _bring_back(folder: Path, ours: dict[str, str | None]) -> dict[str, Any] | None:
+    """Return the state of this training that lies aside, if one does, moved back into `folder`."""
+    name = f"{folder.name}.{ours['training_digest']}"
+    # Those of a longer name say more of what they are of.
+    for aside in sorted(folder.parent.glob(f"{name}*"), reverse=True):
+        if aside.name != name and not aside.name.startswith(f"{name}_"):
+            continue
+        state = _newest(aside)
+        if state is not None and _is_of(state, ours):
+            move_back(aside, folder)
+            _log.warning("%s: of these settings and data; moved back to %s", aside, folder)
+            return state
+    return None
+
+
+def _newest(folder: Path) -> dict[str, Any] | None:
+    """Return the newest readable state in a folder; None if it has no checkpoint."""
     reasons = []
-    for path in _newest_first(folder):
+    for path in checkpoints_in(folder):
         try:
-            state = _read(path)
+            return _read(path)
         except Exception as error:  # a damaged file fails in many ways, none of them documented
             reason = " ".join(str(error).removeprefix(f"{path}: ").split())
             _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
             reasons.append(reason)
-            continue
-        other = _name_of_other(state, training_digest, data_digest)
-        if other is None:
-            return state
-        aside = _move_aside(folder, other)
-        _log.warning("%s: of other settings, data or seed; moved to %s", path, aside)
-        return None
     if reasons:
         raise UserError(
             f"{folder}: none of its {len(reasons)} checkpoints can be read ({reasons[0]}); "
@@ -74,29 +112,18 @@ def load_checkpoint(
     return None
 
 
-def _name_of_other(
-    state: dict[str, Any], training_digest: str, data_digest: str | None
-) -> str | None:
-    """Return by what to call a state that is of another training; None if it is of this one."""
-    theirs = state["training_digest"]
-    if theirs != training_digest:
-        return str(theirs)
-    data = state.get("data_digest", data_digest)
-    return None if data == data_digest else f"{theirs}_{data}"
-
-
-def _move_aside(folder: Path, other: str) -> Path:
-    aside = folder.with_name(f"{folder.name}.{other}")
-    aside.mkdir(exist_ok=True)
-    for path in _newest_first(folder):
-        path.replace(aside / path.name)
-    return aside
+def _is_of(state: dict[str, Any], ours: dict[str, str | None]) -> bool:
+    """Whether a state is of this training, as far as it says of which it is."""
+    theirs = {key: state.get(key, value) for key, value in ours.items()}
+    if ours["source_digest"] is None:
+        del theirs["source_digest"]
+    return all(ours[key] == value for key, value in theirs.items())
 
 
 def _read(path: Path) -> dict[str, Any]:
     state = read_torch_file(path)
     found = state if isinstance(state, dict) else {}
-    names = {"training_digest", *({"data_digest"} & found.keys())}
+    names = {"training_digest", *(_MORE & found.keys())}
     if not all(_is_digest(found.get(name)) for name in names):
         raise ValueError("not a checkpoint of a training")
     return found
@@ -109,7 +136,3 @@ def _is_digest(value: Any) -> bool:
 
 def _path(folder: Path, iteration: int) -> Path:
     return folder / f"iter_{iteration:08d}.pt"
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("iter_*.pt"), reverse=True)

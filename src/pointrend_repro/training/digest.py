@@ -3,9 +3,10 @@
 import hashlib
 from array import array
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from pointrend_repro.base.digests import content_digest
+from pointrend_repro.base.digests import content_digest, short
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.records import AnyDataset
@@ -14,6 +15,29 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
+
+
+def checkpoint_digests(
+    settings: AnyTrainingSettings,
+    dataset: AnyDataset,
+    seed: int,
+    *,
+    start_from: Path | None = None,
+    proposals: Proposals | None = None,
+) -> dict[str, str]:
+    """Return all digests by which a training recognises its checkpoints: see `load_checkpoint`.
+
+    Args:
+        start_from: the model that it starts from; see `training.loop.train`.
+    """
+    start = settings.start_from
+    source = Path(start.weights) if start and start.weights else start_from
+    found = {
+        "training_digest": training_digest(settings, dataset, seed, proposals),
+        "data_digest": data_digest(dataset),
+        "source_digest": short(content_digest(source)) if source and source.is_file() else None,
+    }
+    return {key: value for key, value in found.items() if value is not None}
 
 
 def training_digest(

@@ -25,11 +25,12 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.predictions.proposals import Proposals
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
-from pointrend_repro.training.digest import data_digest, training_digest
+from pointrend_repro.training.digest import checkpoint_digests
 from pointrend_repro.training.early import EarlyLoss
 from pointrend_repro.training.given_boxes import WithProposals
 from pointrend_repro.training.initial import initial_state
 from pointrend_repro.training.log import TrainingLog
+from pointrend_repro.training.parts import Parts
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.samples import Samples, is_due
 from pointrend_repro.training.saving import Saving, restore
@@ -67,6 +68,7 @@ def train(
     start_from: Path | None = None,
     proposals: Proposals | None = None,
     samples: Samples | None = None,
+    parts: Parts | None = None,
 ) -> nn.Module:
     """Train a model, resuming from the newest checkpoint in `folder` if there is one.
 
@@ -78,9 +80,10 @@ def train(
         device: `cpu`, or `cuda` for one GPU per process.
         stop: after a signal the current iteration is the last.
         start_from: the model of the training that `settings.start_from` names, if it names one.
-            It is read only where there is no checkpoint to continue from.
+            Without it a training can still continue; from another one it begins anew.
         proposals: the boxes that `settings.proposals_from` names, if it names any.
         samples: in process 0: draws them, as often as the settings say.
+        parts: in process 0: makes the record that checkpoints get.
 
     Raises:
         UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
@@ -90,7 +93,7 @@ def train(
     """
     processes = Processes(device)
     with processes.reporting_lost_processes(), contextlib.ExitStack() as stack:
-        run = _start(settings, dataset, seed, folder, processes, start_from, proposals)
+        run = _start(settings, dataset, seed, folder, processes, start_from, proposals, parts)
         with processes.sharing_errors():
             log = _log_of_main(run, stack)
         batches = stack.enter_context(contextlib.closing(_batches(run, dataset, seed, proposals)))
@@ -103,15 +106,13 @@ def train(
             done = _update(run, batch)
             early.see(iteration, done["loss"])
             _follow(run, log, samples, done | {"elapsed_s": time.monotonic() - clock})
-            if _is_due(run, settings.run.checkpoint_every_iters):
-                _save(run)
     return run.state.model
 
 
 def _follow(
     run: _Run, log: TrainingLog | None, samples: Samples | None, values: dict[str, float]
 ) -> None:
-    """Log what is due after an update, and draw sample predictions."""
+    """Log what is due after an update, draw sample predictions, and save."""
     often, done = run.settings.run, run.state.iteration
     if _is_due(run, often.log_every_iters):
         with run.processes.sharing_errors():
@@ -124,6 +125,8 @@ def _follow(
             picture = None if samples is None else samples.draw(run.state.model)
             if log is not None and picture is not None:
                 log.show(done, picture)
+    if _is_due(run, often.checkpoint_every_iters):
+        _save(run)
 
 
 def _start(
@@ -134,17 +137,19 @@ def _start(
     processes: Processes,
     start_from: Path | None,
     proposals: Proposals | None,
+    parts: Parts | None,
 ) -> _Run:
-    digests = {"training_digest": training_digest(settings, dataset, seed, proposals)}
-    if processes.is_main and (masks := data_digest(dataset)) is not None:
-        digests["data_digest"] = masks
-    saving = Saving(folder / "checkpoints", digests)
+    saving = Saving(folder / "checkpoints", {}, parts)
     with processes.sharing_errors():
+        if processes.is_main:  # it alone reads and writes checkpoints
+            saving.digests |= checkpoint_digests(
+                settings, dataset, seed, start_from=start_from, proposals=proposals
+            )
         micro_batches = divide(settings.optimizer, processes)
         state = initial_state(settings, dataset, seed, processes, micro_batches)
         found = None
         if processes.is_main:
-            found = saving.load()
+            found = saving.load(settings.schedule.total_iters)
     # Sent by process 0: the others may run on machines that do not share its disk.
     found = processes.from_main(found)
     if found is not None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.parts import Parts
 from pointrend_repro.training.update import State
 
 # A node that fails costs no more than this, however long an update takes.
@@ -19,22 +20,30 @@ class Saving:
     Attributes:
         folder: of the checkpoints.
         digests: by which the training recognises them, as `load_checkpoint` asks for them.
+        parts: the runs of this training; in process 0, and none where no record is wanted.
         newest: after how many updates the newest one was written.
         time_s: of a clock, when that was.
     """
 
     folder: Path
     digests: dict[str, str]
+    parts: Parts | None = None
     newest: int = 0
     time_s: float = field(default_factory=time.monotonic)
 
-    def load(self) -> dict[str, Any] | None:
+    def load(self, total: int) -> dict[str, Any] | None:
         """Return the newest state, or None if there is none.
+
+        Args:
+            total: after how many updates the training is finished.
 
         Raises:
             UserError: as `load_checkpoint`.
         """
-        return load_checkpoint(self.folder, **self.digests)
+        state = load_checkpoint(self.folder, **self.digests)
+        if state is not None and self.parts is not None:
+            self.parts.go_on(state.get("record"), state["iteration"], total)
+        return state
 
     def save(self, state: State) -> None:
         """Write everything that later iterations depend on.
@@ -46,6 +55,7 @@ class Saving:
             "model": state.model.state_dict(),
             "optimizer": state.optimizer.state_dict(),
             "skipped": state.skipped,
+            **({} if self.parts is None else {"record": self.parts.record()}),
         }
         save_checkpoint(self.folder, state.iteration, content)
 

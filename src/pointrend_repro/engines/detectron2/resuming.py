@@ -1,9 +1,14 @@
-"""Which checkpoint detectron2 may resume from: it unpickles whatever its folder names."""
+"""Which checkpoint detectron2 may resume from, and the record that ours have.
+
+detectron2 unpickles whatever its folder names.
+"""
 
 from pathlib import Path
+from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.torch_files import read_torch_file
+from pointrend_repro.training.parts import Parts
 
 
 def require_own_checkpoint(folder: Path, named: str) -> None:
@@ -25,3 +30,29 @@ def require_own_checkpoint(folder: Path, named: str) -> None:
             "training; remove the file to start again, or write the name of one in this folder"
         )
     read_torch_file(path)
+
+
+class RecordInCheckpoints:
+    """Writes the record of a training into its checkpoints, and keeps what a loaded one says.
+
+    Given to detectron2's checkpointer, which asks it for its state as it asks models for theirs.
+
+    Attributes:
+        found: of the loaded checkpoint; None if there is none, or it is older than records are.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.found: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the record up to now."""
+        return self._parts.record()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keep the record of a loaded checkpoint."""
+        self.found = state
+
+    def go_on(self, iterations: int, total: int) -> None:
+        """Tell the record of a training that it goes on from the loaded checkpoint."""
+        self._parts.go_on(self.found, iterations, total)

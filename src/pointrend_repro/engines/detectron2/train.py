@@ -39,6 +39,7 @@ from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.digest import training_digest
 from pointrend_repro.training.log import TrainingLog
+from pointrend_repro.training.parts import Parts
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
 from pointrend_repro.training.trackers import Trackers
@@ -55,6 +56,7 @@ def train(
     device: str,
     stop: StopSignals | None = None,
     samples: None = None,
+    parts: Parts | None = None,
 ) -> nn.Module:
     """Train a model with detectron2, resuming from its newest checkpoint if there is one.
 
@@ -87,6 +89,7 @@ def train(
     seed_all_rng(seed + processes.rank)
     with processes.sharing_errors():
         trainer = Trainer(cfg, records, mapper, settings.model.backbone)
+    trainer.continue_if_begun(parts)
     _run(trainer, settings, own, processes, stop)
     return our_model(settings.model, len(dataset.categories), trainer.bare_model)
 
@@ -134,7 +137,6 @@ def _run(
     processes: Processes,
     stop: StopSignals | None,
 ) -> None:
-    trainer.continue_if_begun()
     folder = own.parents[1]
     start = trainer.start_iter
     try:

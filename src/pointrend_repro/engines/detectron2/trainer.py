@@ -15,9 +15,10 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
-from pointrend_repro.engines.detectron2.resuming import require_own_checkpoint
+from pointrend_repro.engines.detectron2.resuming import RecordInCheckpoints, require_own_checkpoint
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
+from pointrend_repro.training.parts import Parts
 from pointrend_repro.training.processes import Processes
 from pointrend_repro.training.signals import StopSignals
 
@@ -91,16 +92,24 @@ class Trainer(DefaultTrainer):
             found.append(hooks.PeriodicCheckpointer(self.checkpointer, period, max_to_keep=_KEEP))
         return found
 
-    def continue_if_begun(self) -> None:
+    def continue_if_begun(self, parts: Parts | None) -> None:
         """Load the newest checkpoint, if there is one.
+
+        Args:
+            parts: makes the record that checkpoints get; in process 0.
 
         Raises:
             UserError: it is not one of this training's.
         """
+        record = None if parts is None else RecordInCheckpoints(parts)
+        if record is not None:
+            self.checkpointer.add_checkpointable("record", record)
         if self.checkpointer.has_checkpoint():
             named = self.checkpointer.get_checkpoint_file()
             require_own_checkpoint(Path(self.cfg.OUTPUT_DIR), named)
             self.resume_or_load(resume=True)
+            if record is not None:
+                record.go_on(self.start_iter, self.max_iter)
 
     def train_with(
         self, log: TrainingLog | None, every: int, processes: Processes, stop: StopSignals | None

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +19,7 @@ from pointrend_repro.settings.schedule import InputSettings
 
 if TYPE_CHECKING:
     from pointrend_repro.checkpoints.saved_models import SavedModel
+    from pointrend_repro.training.parts import Parts
     from pointrend_repro.training.signals import StopSignals
 
 
@@ -74,9 +76,9 @@ def _train(
         train = trainer_of(settings.engine)
         require_trackers(settings.run.trackers)
     values, devices = settings.model_dump(mode="json"), processes.gather(device_name(device))
-    finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
     with processes.sharing_errors():
         if processes.is_main:
+            finish = start_record(settings=values, seed=seed, device=_count_equal(devices))
             stack.enter_context(only_training_in(output.parent))
         family = family_of(settings)
         dataset = family.function(family.read)(data, "train")
@@ -84,7 +86,8 @@ def _train(
         options, told = given.read(settings, dataset, experiment)
         if processes.is_main:
             remove_leftovers(output.parent, output.name)
-            used = training_data(dataset, data)
+            told |= {"world_size": processes.world_size, "data": training_data(dataset, data)}
+            options["parts"] = parts = _parts(finish, told, settings, output.parent)
             options["samples"] = samples_of(settings, dataset, data, _saved)
     model = train(
         settings,
@@ -98,9 +101,7 @@ def _train(
     saved = _saved(model, settings, dataset)
     with processes.sharing_errors():
         if processes.is_main:
-            record = finish() | {"world_size": processes.world_size, "data": used}
-            record |= told | _started_from(settings, output.parent)
-            _save(saved, output, experiment, record)
+            _save(saved, output, experiment, parts.record())
     processes.end()
 
 
@@ -137,11 +138,21 @@ class _Given(NamedTuple):
         return options | {"proposals": boxes.proposals}, {"proposals_from": boxes.record}
 
 
-def _started_from(settings: AnyTrainingSettings, folder: Path) -> dict[str, Any]:
-    """Return what the record of a training says of what it began with."""
+def _parts(
+    finish: Callable[[], dict[str, Any]],
+    told: dict[str, Any],
+    settings: AnyTrainingSettings,
+    folder: Path,
+) -> "Parts":
+    """Return what makes the record of a training: of all its runs, and of what it began with."""
+    from pointrend_repro.training.parts import Parts
     from pointrend_repro.training.starting import noted_start
 
-    return {} if settings.start_from is None else {"started_from": noted_start(folder)}
+    def this_run() -> dict[str, Any]:
+        started = {} if settings.start_from is None else {"started_from": noted_start(folder)}
+        return finish() | told | started
+
+    return Parts(this_run, folder)
 
 
 def _save(

@@ -55,6 +55,7 @@ class KeptConditions(BaseModel):
     trainings_planned: int
     cpu_hours: float
     gpu_hours: float
+    last_parts_only: bool = True  # as of all runs that were kept before they said so
     devices: list[str]
 
 

@@ -67,8 +67,9 @@ def _made(run: KeptRun) -> str:
     ]
     hours = {"hours of wall time on CPUs": made.cpu_hours, "GPU-hours": made.gpu_hours}
     spent = " and ".join(f"{time:.1f} {what}" for what, time in hours.items() if time)
-    # The record of a training that was continued has the wall time of its last part.
-    spent = f"{spent}, of interrupted trainings the last part only" if spent else "no hours"
+    if made.last_parts_only and spent:
+        spent += ", of interrupted trainings the last part only"
+    spent = spent or "no hours"
     devices = sorted({re.sub(r", \d+ threads?", "", device) for device in made.devices})
     devices = [re.sub(r"^cpu \((.*)\)$", r"\1", device) for device in devices]
     return (
