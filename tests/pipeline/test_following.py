@@ -24,6 +24,7 @@ from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.missing import why_absent
 from pointrend_repro.reporting.report import write_report
 from pointrend_repro.reporting.results import load_results
+from pointrend_repro.reporting.states import RecordsBeside, state_of
 from pointrend_repro.reporting.verifying import verify
 from small_experiment import DATASET, PRESET
 
@@ -94,7 +95,23 @@ def test_a_number_whose_source_was_trained_anew_since_is_marked(folder: Path, gr
     write_json(origin, record)
     found = load_results(grid, results(folder))[evaluation]
     assert found.state == "other source"
-    assert found.altered == "not trained from the current model of its source"
+    assert found.altered == "not trained from the current weights of its source"
+
+
+def test_a_file_of_weights_is_compared_with_what_was_read_of_it(tmp_path: Path) -> None:
+    weights = tmp_path / "theirs.pkl"
+    start = {"weights": str(weights), "parts": ["backbone"]}
+    write_following_config(tmp_path / "config", start)
+    grid = load_grid(PRESET, tmp_path / "config")
+    (evaluation,) = grid.evaluations
+    assert RecordsBeside(grid, tmp_path).of(evaluation).source is None  # it is needed no more
+    weights.write_text("others")
+    today = RecordsBeside(grid, tmp_path).of(evaluation)
+    assert today.source == content_digest(weights)
+    train = {"started_from": {"input_digest": f"sha256:{'0' * 64}"}}
+    assert state_of({"origin": {"train": train}}, today) == "other source"
+    train["started_from"]["input_digest"] = content_digest(weights)
+    assert state_of({"origin": {"train": train}}, today) != "other source"
 
 
 def test_why_a_number_is_not_there_begins_with_the_first_training(tmp_path: Path) -> None:

@@ -42,21 +42,18 @@ def test_from_the_first_training_to_a_change(copy: WorkingCopy) -> None:
     assert copy.plan(*where)["train"] == 2
 
 
-def test_from_a_file_of_weights_to_another_in_its_place(tmp_path: Path) -> None:
+def test_a_file_of_weights_may_go_or_be_touched(tmp_path: Path) -> None:
+    """What has begun needs it no more; the page says where another file is in its place."""
     start = {"weights": "data/theirs.pkl", "parts": ["backbone", "rpn"]}
     copy = make_stubbed_copy(tmp_path / "copy", lambda c: write_following_config(c, start), STUB)
     weights, where = copy.folder / "data/theirs.pkl", ("--config", f"preset={PRESET}")
-    refused = copy.snakemake("--dry-run", *where)
-    assert refused.returncode != 0
-    told = refused.stdout + refused.stderr
-    assert "Missing input files for rule train" in told
-    assert "data/theirs.pkl" in told
     weights.parent.mkdir(exist_ok=True)
     weights.write_text("weights")
     done = copy.snakemake("--cores", "1", "--quiet", "all", *where)
     assert done.returncode == 0, done.stderr
-    assert copy.plan(*where) == {}
     weights.write_text("others")
-    assert copy.plan(*where)["train"] == 1
+    assert copy.plan(*where) == {}
     weights.unlink()
-    assert copy.plan(*where) == {}  # what is made needs it no more
+    assert copy.plan(*where) == {}
+    # Its checkpoint may be there; the training says so if neither is.
+    assert copy.plan(*where, "--forcerun", "train")["train"] == 1

@@ -69,11 +69,12 @@ def test_two_that_share_a_third_are_of_one_origin_too() -> None:
     assert (found.difference, found.by_model) == (4.75, [[5.0, 4.5]])
 
 
-@pytest.mark.parametrize("trials", [3, 5, 9])
+@pytest.mark.parametrize("trials", [5, 9])
 def test_the_interval_of_rows_that_share_trainings_covers(trials: int) -> None:
     """Two resolutions of one model: what a seed moves in both, ten times their difference's sd.
 
-    Of the medians of each row, 84 % of these intervals hold the truth with 9 trials.
+    Around the difference of the rows' medians, 87 % of these intervals hold the truth with 5
+    trials, and 71 % with 9.
     """
     rng = np.random.default_rng(trials)
     covered = 0

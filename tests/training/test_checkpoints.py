@@ -12,6 +12,7 @@ import torch
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.checkpoints import load_checkpoint, save_checkpoint
+from pointrend_repro.training.saving import Saving
 
 
 def save(folder: Path, iteration: int, training: str = "mine", **more: str) -> None:
@@ -240,6 +241,31 @@ def test_checkpoints_of_another_source_are_kept_aside(tmp_path: Path) -> None:
     assert names(tmp_path / "checkpoints.mine_a") == ["iter_00000010.pt"]
     save(folder, 20)  # of a version that did not note the source
     assert iteration_of(of_source("b")) == 20
+
+
+def test_a_training_keeps_the_source_that_it_began_with(tmp_path: Path) -> None:
+    """Though it went on while the source was away, or is of before sources were noted."""
+    folder = tmp_path / "checkpoints"
+    ours = {"training_digest": "mine"}
+    save(folder, 10, source_digest="a")
+    away = Saving(folder, ours)
+    assert iteration_of(away.load(total=20)) == 10
+    assert away.digests == {**ours, "source_digest": "a"}
+    save(folder, 20)
+    older = Saving(folder, {**ours, "source_digest": "b"})
+    assert iteration_of(older.load(total=20)) == 20
+    assert older.digests == ours
+
+
+def test_damaged_checkpoints_of_other_data_need_not_be_read(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    save(folder, 10, data_digest="masks1")
+    assert load(folder, "masks2") is None
+    (aside,) = tmp_path.glob("checkpoints.*")
+    (aside / "iter_00000010.pt").write_bytes(b"damaged")
+    assert load(folder, "masks2") is None
+    with pytest.raises(UserError, match="can be read"):
+        load(folder, "masks1")
 
 
 def test_others_may_read_it(tmp_path: Path) -> None:

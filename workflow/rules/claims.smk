@@ -21,7 +21,7 @@ rule judge_claims:
                 ]
             ]
             # What a claim says of itself grows: those of older versions are judged anew.
-            + [METHOD, *sorted(JudgedClaim.model_fields)]
+            + [METHOD, JUDGED_BY, *sorted(JudgedClaim.model_fields)]
             + ["judges_claims"] * GRID.preset.judges_claims
         ),
         preset=SETTINGS.preset,

@@ -25,7 +25,7 @@ from pointrend_repro.experiments.nodes import (
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.base.names import NAME_PATTERN
 from pointrend_repro.base.provenance import digest
-from pointrend_repro.reporting.claims import METHOD
+from pointrend_repro.reporting.claims import JUDGED_BY, METHOD
 from pointrend_repro.reporting.claims.files import JudgedClaim
 from pointrend_repro.reporting.claims.schema import load_claims
 from pointrend_repro.reporting.collect import COLUMNS, ORIGIN_COLUMNS
@@ -176,12 +176,14 @@ def program(wildcards):
 
 
 def start_files(wildcards):
-    """What a training builds on: weights, or a model and a prediction with the records of both."""
+    """What a training builds on: a model, a prediction of its images, and the records of both.
+
+    Not a file of weights: it is needed for the first update alone, and to touch it must not cost a
+    training. The page says where another file is in its place.
+    """
     training = training_of(wildcards)
     source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
-    start = GRID.training_settings(training.dataset, training.variant).start_from
-    weights = [start.weights] if start and start.weights else []
-    return [*weights, *(model_files(source) if source else []), *prediction_files(boxes)]
+    return [*(model_files(source) if source else []), *prediction_files(boxes)]
 
 
 def prediction_files(prediction):

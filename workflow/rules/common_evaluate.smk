@@ -24,7 +24,7 @@ SCORED = SimpleNamespace(folder="{prediction}")
 
 
 def prediction_program(wildcards):
-    """That command, started once for each of a prediction's GPUs."""
+    """The command of `program`, started once for each of a prediction's GPUs."""
     threads = ASKED["predict"].threads
     started = prediction_launcher(PREDICTION_MACHINES, threads, SETTINGS.slurm)
     return started + program(wildcards)

@@ -27,7 +27,7 @@ def record_of_weights(dataset, variant):
 
 
 def training_options(wildcards):
-    """The options that name the user's own folder of data, and those files, if there are any."""
+    """The options that name the user's own folder of data, and the files of `start_files`."""
     root, training = data_root_option(wildcards), training_of(wildcards)
     source, boxes = GRID.source_of(training), GRID.boxes_of(training, "train")
     given = [f"--start-from={RESULTS}/{source.model_path}"] if source else []

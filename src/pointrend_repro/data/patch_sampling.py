@@ -54,6 +54,7 @@ class PatchSampling:
         mask_px: side of its mask, which covers the patch without context.
         input: how patches are drawn.
         masks_only: whether no score is learned, and so no patch is drawn for it (code: `hfreq` 0).
+            Where an object without a usable mask is drawn, the patch counts for nothing.
         by_category: of the authors' way only.
     """
 

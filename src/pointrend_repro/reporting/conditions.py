@@ -8,7 +8,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state, settings_state
 from pointrend_repro.reporting.code_state import TodaysCode
-from pointrend_repro.reporting.earlier_runs import UNKNOWN, EarlierRun
+from pointrend_repro.reporting.earlier_runs import EarlierRun
 from pointrend_repro.reporting.results import Record, Results
 from pointrend_repro.reporting.scale import scale_of
 
@@ -74,7 +74,7 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         [record.started[:10] for record in records] + [p.started[:10] for p in parts if p.started]
     )
     commits = {record.git_commit for record in records}
-    commits |= {part.git_commit for part in parts if part.code_digest != UNKNOWN}
+    commits |= {part.git_commit for part in parts if part.is_known}
     others = [
         {digest for s in result.origin.steps.values() for digest in code.others(s)}
         for result in results.values()

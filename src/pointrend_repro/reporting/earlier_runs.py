@@ -38,3 +38,8 @@ class EarlierRun(Frozen):
     code_modules: tuple[ModuleName, ...] = ()
     versions: dict[str, str] = {}
     data: DataRead | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether its checkpoint says by which code it was made."""
+        return self.code_digest != UNKNOWN

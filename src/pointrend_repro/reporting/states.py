@@ -3,7 +3,7 @@
 The record of an evaluation has the digest of the numbers that it wrote, and that of the predictions
 which it read; the record of a prediction likewise. So a number that a person has edited shows, and
 so does one whose predictions or model have been made anew since, by records alone. Likewise for the
-model that a training began with.
+model that a training began with; of a file of weights, by the file itself.
 """
 
 from collections.abc import Mapping
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pointrend_repro.base.digests import result_digest
+from pointrend_repro.base.digests import content_digest, result_digest
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.config.variants import is_trained
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.experiments.nodes import Evaluation
+from pointrend_repro.experiments.nodes import Evaluation, Training
 
 # `no digest`: some step was recorded before digests were kept, so this is unknown.
 State = Literal[
@@ -28,7 +28,7 @@ ALTERED: dict[State, str] = {
     "edited": "edited since it was scored",
     "other predictions": "not scored from the current predictions",
     "other model": "not predicted by the current model",
-    "other source": "not trained from the current model of its source",
+    "other source": "not trained from the current weights of its source",
 }
 
 
@@ -37,7 +37,7 @@ class Digests:
     """What the records beside a model and its predictions say of them today; None if nothing.
 
     Attributes:
-        source: of the model that the training of `model` begins with, if it begins with one.
+        source: of the model or the file that the training of `model` begins with, if with one.
     """
 
     model: str | None = None
@@ -56,13 +56,25 @@ class RecordsBeside:
     def of(self, evaluation: Evaluation) -> Digests:
         """Return what the records of a number's model and predictions say today."""
         prediction, training = evaluation.prediction, evaluation.prediction.training
-        trained = is_trained(self._grid.variants[training.variant])
-        source = self._grid.source_of(training) if trained else None
         return Digests(
             self._digest(training.origin_path, "train"),
             self._digest(prediction.origin_path(evaluation.kind), "predict"),
-            None if source is None else self._digest(source.origin_path, "train"),
+            self._source(training),
         )
+
+    def _source(self, training: Training) -> str | None:
+        if not is_trained(self._grid.variants[training.variant]):
+            return None
+        source = self._grid.source_of(training)
+        if source is not None:
+            return self._digest(source.origin_path, "train")
+        start = self._grid.training_settings(training.dataset, training.variant).start_from
+        weights = Path(start.weights) if start and start.weights else None
+        if weights is None or not weights.is_file():
+            return None  # it is needed no more
+        if weights not in self._found:
+            self._found[weights] = content_digest(weights)
+        return self._found[weights]
 
     def _digest(self, origin_path: str, step: str) -> str | None:
         path = self._results_dir / origin_path

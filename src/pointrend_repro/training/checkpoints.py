@@ -84,7 +84,8 @@ def _bring_back(folder: Path, ours: dict[str, str | None]) -> dict[str, Any] | N
     name = f"{folder.name}.{ours['training_digest']}"
     # Those of a longer name say more of what they are of.
     for aside in sorted(folder.parent.glob(f"{name}*"), reverse=True):
-        if aside.name != name and not aside.name.startswith(f"{name}_"):
+        others = set(aside.name.removeprefix(name).split("_")) - {"", *ours.values()}
+        if others:  # of other data or weights; were they damaged, they need not be read
             continue
         state = _newest(aside)
         if state is not None and _is_of(state, ours):

@@ -41,7 +41,13 @@ class Saving:
             UserError: as `load_checkpoint`.
         """
         state = load_checkpoint(self.folder, **self.digests)
-        if state is not None and self.parts is not None:
+        if state is None:
+            return None
+        # What it began with is told by it alone: the file of today may be away, or another one.
+        begun = {"source_digest": state["source_digest"]} if "source_digest" in state else {}
+        others = {key: value for key, value in self.digests.items() if key != "source_digest"}
+        self.digests = others | begun
+        if self.parts is not None:
             self.parts.go_on(state.get("record"), state["iteration"], total)
         return state
 

@@ -12,3 +12,8 @@ from typing import Literal
 # percentiles. The pipeline judges anew what was judged by another method.
 Method = Literal["percentile", "symmetric"]
 METHOD: Method = "symmetric"
+
+# What decides a verdict, for the pipeline, which judges anew what was judged by another rule. To be
+# changed with it: a file of before would else keep its verdict. The first, which had no name, took
+# differences of medians and gave verdicts on single trainings.
+JUDGED_BY = "differences by trial; several trainings; 20 images"
