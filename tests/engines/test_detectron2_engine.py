@@ -18,6 +18,7 @@ from PIL import Image
 
 from pointrend_repro.base.errors import StoppedBySignal
 from pointrend_repro.base.files import read_json
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
@@ -182,6 +183,21 @@ def test_a_stopped_training_goes_on(data: DataPaths, tmp_path: Path) -> None:
     (other,) = {*(tmp_path / "detectron2").iterdir()} - {folder}
     assert (other / "model_final.pth").exists()
     assert read_log(tmp_path)[0]["lr"] == pytest.approx(0.001)
+
+
+def test_a_model_that_is_made_again_keeps_its_record(data: DataPaths, tmp_path: Path) -> None:
+    """From the checkpoint of the finished training, which nothing of today had a part in."""
+    model = tmp_path / "trial0/model.safetensors"
+    run_training(EXPERIMENT, settings_of("4conv"), data, output=model, device="cpu")
+    first = read_json(origin_path(model))["train"]
+    assert first["continued_from"] == []
+    model.unlink()
+    origin_path(model).unlink()
+    run_training(EXPERIMENT, settings_of("4conv"), data, output=model, device="cpu")
+    second = read_json(origin_path(model))["train"]
+    assert second["wall_s"] <= first["wall_s"]  # of the checkpoint, without the writing after it
+    told = ("started", "code_digest", "git_commit", "versions", "continued_from", "output_digest")
+    assert {key: second[key] for key in told} == {key: first[key] for key in told}
 
 
 def _same_detections(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
