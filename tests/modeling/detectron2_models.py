@@ -6,9 +6,9 @@ Used by `record_detectron2.py` and by the tests that run detectron2 itself.
 import copy
 from pathlib import Path
 
+import detectron2
 import numpy as np
 import torch
-from detectron2 import model_zoo
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data.transforms import ResizeShortestEdge
@@ -21,7 +21,10 @@ from detectron2_cases import Case, make_image, make_target, seeded_sampling
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.modeling.detector import MaskRCNN
 
-# model_zoo has no PointRend configurations: they are these, with `_set_pointrend` on top.
+# Read as files: its `model_zoo` needs pkg_resources, which setuptools has no more.
+ZOO = Path(detectron2.__file__).parent / "model_zoo/configs"
+
+# It has no configurations of PointRend: they are these, with `_set_pointrend` on top.
 _CONFIGS = {
     "keypoint_rcnn_r50_fpn_coco": "COCO-Keypoints/keypoint_rcnn_R_50_FPN_3x.yaml",
     "r50_fpn_coco": "COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml",
@@ -37,7 +40,7 @@ def build_detectron2(case: Case) -> torch.nn.Module:
     """detectron2's own model of the case's name, with its own random weights."""
     cfg = get_cfg()
     point_rend.add_pointrend_config(cfg)
-    cfg.merge_from_file(model_zoo.get_config_file(_CONFIGS[case.trunk]))
+    cfg.merge_from_file(str(ZOO / _CONFIGS[case.trunk]))
     if case.name.startswith("pointrend"):
         _set_pointrend(cfg)
     known = case.known

@@ -5,11 +5,11 @@ Used by `benchmarks/record_detectron2_semantic.py`.
 
 import numpy as np
 import torch
-from detectron2 import model_zoo
 from detectron2.config import CfgNode, get_cfg
 from detectron2.modeling import build_model
 from detectron2.projects import deeplab, point_rend
 from detectron2.projects.deeplab.semantic_seg import DeepLabV3Head
+from detectron2_models import ZOO
 from semantic_cases import (
     NUM_CLASSES,
     SemanticCase,
@@ -56,7 +56,7 @@ def _set_deeplab(cfg: CfgNode, case: SemanticCase, decoder: DeepLabV3Settings) -
     """What projects/DeepLab/configs sets for deeplab_v3_R_103_os16_mg124_poly_90k_bs16."""
     backbone = case.settings.backbone
     dilated = backbone.output_stride == 8
-    cfg.merge_from_file(model_zoo.get_config_file("Base-RCNN-DilatedC5.yaml"))
+    cfg.merge_from_file(str(ZOO / "Base-RCNN-DilatedC5.yaml"))
     cfg.MODEL.BACKBONE.NAME = "build_resnet_deeplab_backbone"
     cfg.MODEL.PIXEL_MEAN, cfg.MODEL.PIXEL_STD = list(backbone.pixel_mean), list(backbone.pixel_std)
     resnets, head = cfg.MODEL.RESNETS, cfg.MODEL.SEM_SEG_HEAD
@@ -75,7 +75,7 @@ def _set_deeplab(cfg: CfgNode, case: SemanticCase, decoder: DeepLabV3Settings) -
 
 
 def _set_semantic_fpn(cfg: CfgNode, decoder: SemanticFPNSettings) -> None:
-    cfg.merge_from_file(model_zoo.get_config_file("Base-RCNN-FPN.yaml"))
+    cfg.merge_from_file(str(ZOO / "Base-RCNN-FPN.yaml"))
     head = cfg.MODEL.SEM_SEG_HEAD
     finest = int(decoder.finest_level[1])
     head.NAME, head.NORM = "SemSegFPNHead", "GN"
