@@ -254,6 +254,8 @@ def test_fine_tuning_from_a_file_of_detectron2s(
     for name, tensor in theirs.rpn.state_dict().items():
         assert torch.allclose(found[f"rpn.{name}"], tensor, atol=0.05)
     record = read_json(origin_path(output))["train"]["started_from"]
+    assumed = record.pop("assumed")  # what detectron2's files do not tell
+    assert set(assumed) == {"channel_order", "stride_in_1x1"}
     assert record == {"file": str(weights), "input_digest": content_digest(weights)}
     preset.write_text(preset.read_text().replace("- rpn", "- box_head"))
     code, _, told = run(*command, "--variant", "mask_rcnn_r50_fpn")

@@ -124,7 +124,9 @@ def test_a_result_of_another_experiment_is_refused(smoke: Grid, tmp_path: Path, 
 @pytest.mark.timeout(120)  # seconds where time grows with the files, hours with their square
 def test_thousands_of_files(smoke: Grid, tmp_path: Path) -> None:
     evaluations = tuple(
-        Evaluation(Prediction(Training("coco", "v", trial), "default"), "coco_ap")
+        Evaluation(
+            Prediction(Training("generated_coco", "mask_rcnn_r50_fpn", trial), "default"), "coco_ap"
+        )
         for trial in range(2000)
     )
     grid = replace(smoke, cells=(Cell("table1", "4conv_28", "coco_ap", evaluations),))

@@ -1,7 +1,7 @@
 """`pointrend-repro data ...`: make, prepare, check and show data sets."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +21,6 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
-from pointrend_repro.settings.values import Split
 
 app = typer.Typer(
     name="data",
@@ -190,12 +189,12 @@ def mend(
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
     # A file that was split, or whose images were named, no longer shows where these are.
     says_where = bool(images) or "both" in plan.sources.coco
-    print(f"\nNext: {_check_of(out, copied if says_where else {})}")
+    print(f"\nNext: {_check_of(out, copied.items() if says_where else ())}")
 
 
-def _check_of(folder: Path, images: Mapping[Split, Path]) -> str:
-    """Return the command that checks a folder, whose `images` need to be named."""
-    named = "".join(f" --{split}-images {shlex.quote(str(at))}" for split, at in images.items())
+def _check_of(folder: Path, images: Iterable[tuple[str, Path]]) -> str:
+    """Return the command that checks a folder, whose `images` of each split need to be named."""
+    named = "".join(f" --{split}-images {shlex.quote(str(at))}" for split, at in images)
     return f"pointrend-repro data check {shlex.quote(str(folder))}{named} --write"
 
 

@@ -52,6 +52,7 @@ class RecordsBeside:
         self._grid = grid
         self._results_dir = results_dir
         self._found: dict[Path, str | None] = {}
+        self._weights: dict[tuple[str, str], Path | None] = {}
 
     def of(self, evaluation: Evaluation) -> Digests:
         """Return what the records of a number's model and predictions say today."""
@@ -68,13 +69,19 @@ class RecordsBeside:
         source = self._grid.source_of(training)
         if source is not None:
             return self._digest(source.origin_path, "train")
-        start = self._grid.training_settings(training.dataset, training.variant).start_from
-        weights = Path(start.weights) if start and start.weights else None
-        if weights is None or not weights.is_file():
-            return None  # it is needed no more
-        if weights not in self._found:
-            self._found[weights] = content_digest(weights)
+        weights = self._weights_of(training)
+        if weights is None:
+            return None
+        if weights not in self._found:  # a file that is gone is needed no more
+            self._found[weights] = content_digest(weights) if weights.is_file() else None
         return self._found[weights]
+
+    def _weights_of(self, training: Training) -> Path | None:
+        key = training.dataset, training.variant
+        if key not in self._weights:
+            start = self._grid.training_settings(*key).start_from
+            self._weights[key] = Path(start.weights) if start and start.weights else None
+        return self._weights[key]
 
     def _digest(self, origin_path: str, step: str) -> str | None:
         path = self._results_dir / origin_path
