@@ -1,16 +1,14 @@
 """Annotations that a scorer would misread are refused, and official files are not."""
 
-import json
-from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from changed_truth import Builder, Change, changed_truth, of
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
-
-Builder = Callable[..., Path]
 
 METRICS = (
     *("coco_ap", "coco_ar", "coco_box_ap", "boundary_ap", "future3d_ap"),
@@ -19,30 +17,7 @@ METRICS = (
 OF_CLASSES = [metric for metric in METRICS if not metric.startswith("proposal")]
 
 
-def files(builder: Builder, change: Callable[[dict[str, Any]], object]) -> tuple[Path, Path]:
-    """Annotations that all metrics can use, but for the change, and no predictions."""
-    truth = builder(val_images=2) / "annotations/instances_val2017.json"
-    content = json.loads(truth.read_text())
-    for image in content["images"]:
-        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
-    for category in content["categories"]:
-        category |= {"synset": "person.n.01", "frequency": "f"}
-        category |= {"keypoints": ["nose"], "skeleton": [], "sigmas": [0.1]}
-    change(content)
-    truth.write_text(json.dumps(content))
-    found = truth.with_name("found.json")
-    found.write_text("[]")
-    return truth, found
-
-
-def of(kind: str, index: int, **values: Any) -> Callable[[dict[str, Any]], object]:
-    def change(content: dict[str, Any]) -> None:
-        content[kind][index].update(values)
-
-    return change
-
-
-FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+FAULTS: dict[str, tuple[Change, str]] = {
     "an image id as text": (
         of("annotations", 1, image_id="1001"),
         r"annotations\[1\]: has image_id '1001'; write a whole number",
@@ -84,7 +59,7 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
         r"images\[2\]: its id appears twice",
     ),
 }
-FAULTS_OF_CLASSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+FAULTS_OF_CLASSES: dict[str, tuple[Change, str]] = {
     "a category that is not listed": (
         of("annotations", 1, category_id=99),
         r"annotations\[1\]: names category 99, which is not listed",
@@ -104,27 +79,20 @@ FAULTS_OF_CLASSES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("metric", METRICS)
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "metric"),
+    [*product(FAULTS, METRICS), *product(FAULTS_OF_CLASSES, OF_CLASSES)],
+)
 def test_the_fault_is_named(coco_builder: Builder, metric: str, fault: str) -> None:
-    change, told = FAULTS[fault]
-    truth, found = files(coco_builder, change)
-    with pytest.raises(UserError, match=rf"val2017\.json: {told}"):
-        evaluate_predictions(metric, truth, found)
-
-
-@pytest.mark.parametrize("metric", OF_CLASSES)
-@pytest.mark.parametrize("fault", FAULTS_OF_CLASSES)
-def test_a_fault_of_classes_is_named(coco_builder: Builder, metric: str, fault: str) -> None:
-    change, told = FAULTS_OF_CLASSES[fault]
-    truth, found = files(coco_builder, change)
+    change, told = (FAULTS | FAULTS_OF_CLASSES)[fault]
+    truth, found = changed_truth(coco_builder, change)
     with pytest.raises(UserError, match=rf"val2017\.json: {told}"):
         evaluate_predictions(metric, truth, found)
 
 
 @pytest.mark.parametrize("value", [None, [[1]], ["3"], {}])
 def test_lists_of_lvis_hold_ids(coco_builder: Builder, value: object) -> None:
-    truth, found = files(coco_builder, of("images", 1, neg_category_ids=value))
+    truth, found = changed_truth(coco_builder, of("images", 1, neg_category_ids=value))
     with pytest.raises(UserError, match=r"images\[1\]: neg_category_ids is .*; write the ids"):
         evaluate_predictions("lvis_ap_star", truth, found)
 
@@ -138,7 +106,7 @@ def test_what_official_files_have_is_scored(coco_builder: Builder, metric: str) 
             entry.pop("iscrowd", None)
         content["annotations"][1] |= {"area": 0, "bbox": [1.5, 2, 3, 0.0]}
 
-    truth, found = files(coco_builder, change)
+    truth, found = changed_truth(coco_builder, change)
     assert evaluate_predictions(metric, truth, found)
 
 

@@ -1,16 +1,14 @@
 """Annotations whose masks cannot be drawn are refused, by all metrics of masks alike."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from changed_truth import Builder, changed_truth, of
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.evaluation import evaluate_predictions
-
-Builder = Callable[..., Path]
 
 OF_MASKS = (
     *("coco_ap", "coco_ar", "boundary_ap", "boundary_ap_cityscapes"),
@@ -32,26 +30,11 @@ FAULTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def files(builder: Builder, segmentation: Any) -> tuple[Path, Path]:
-    """Annotations for LVIS's tool and COCO's, whose second object is faulty, and no detections."""
-    truth = builder(val_images=2) / "annotations/instances_val2017.json"
-    content = json.loads(truth.read_text())
-    for image in content["images"]:
-        image |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
-    for category in content["categories"]:
-        category |= {"synset": "person.n.01", "frequency": "f"}
-    content["annotations"][1]["segmentation"] = segmentation
-    truth.write_text(json.dumps(content))
-    found = truth.with_name("found.json")
-    found.write_text("[]")
-    return truth, found
-
-
 @pytest.mark.parametrize("metric", OF_MASKS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_object_is_named(coco_builder: Builder, metric: str, fault: str) -> None:
     segmentation, message = FAULTS[fault]
-    truth, found = files(coco_builder, segmentation)
+    truth, found = changed_truth(coco_builder, of("annotations", 1, segmentation=segmentation))
     if metric == "proposal_recall":  # compares masks where predictions have them
         found.write_text(json.dumps([a_detection(truth)]))
     with pytest.raises(UserError, match=rf"val2017\.json: annotations\[1\]: .*{message}"):
@@ -69,5 +52,5 @@ def a_detection(truth: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("metric", ["coco_box_ap", "coco_box_ar"])
 def test_a_metric_of_boxes_needs_no_masks(coco_builder: Builder, metric: str) -> None:
-    truth, found = files(coco_builder, [])
+    truth, found = changed_truth(coco_builder, of("annotations", 1, segmentation=[]))
     assert 0 in evaluate_predictions(metric, truth, found).values()

@@ -81,14 +81,19 @@ def test_another_family_is_told_what_has_a_graph(name: str, family: str, tmp_pat
     assert told.endswith("detectors of family mask_rcnn, with a mask head or without, and SOLOv2")
 
 
-def test_an_rpn_alone_is_not_said_to_lack_a_mask_head(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def give_faster_rcnn(monkeypatch: pytest.MonkeyPatch, **changes: bool) -> None:
+    """Put a Faster R-CNN with other settings in the place of the published one."""
     known = known_model("faster_rcnn_r50_fpn_coco")
-    settings = known.model.model_copy(update={"rpn_only": True})
+    settings = known.model.model_copy(update=changes)
     with torch.device("meta"):
         saved = SavedModel(build_detector(settings, 1), known.input, known.categories[:1])
     monkeypatch.setattr(writing, "load_known_model", lambda *_: saved)
+
+
+def test_an_rpn_alone_is_not_said_to_lack_a_mask_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_faster_rcnn(monkeypatch, rpn_only=True)
     told = refusal("faster_rcnn_r50_fpn_coco", tmp_path) or ""
     assert "proposes boxes and finds no objects" in told
     assert "family" not in told
@@ -97,9 +102,5 @@ def test_an_rpn_alone_is_not_said_to_lack_a_mask_head(
 def test_a_detector_of_given_boxes_has_no_graph(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = known_model("faster_rcnn_r50_fpn_coco")
-    settings = known.model.model_copy(update={"given_proposals": True})
-    with torch.device("meta"):
-        saved = SavedModel(build_detector(settings, 1), known.input, known.categories[:1])
-    monkeypatch.setattr(writing, "load_known_model", lambda *_: saved)
+    give_faster_rcnn(monkeypatch, given_proposals=True)
     assert "`proposals_from`" in (refusal("faster_rcnn_r50_fpn_coco", tmp_path) or "")
