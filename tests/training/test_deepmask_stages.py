@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
 from pointrend_repro.data.coco import CocoDataset
+from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.settings.deepmask import FIRST_STAGE
 from pointrend_repro.settings.deepmask_training import (
     DeepMaskOverrides,
@@ -141,3 +142,18 @@ def test_an_interrupted_training_continues_as_if_it_had_not_stopped(
     continued = loop.train(settings, dataset, seed=3, folder=tmp_path / "parts", device="cpu")
     for name, value in whole.state_dict().items():
         assert torch.equal(value, continued.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("stage", ["deepmask_r50", "r50"])
+def test_both_stages_of_the_authors_code_sample_as_it_does(stage: str) -> None:
+    """DataSampler.lua:132: masks' categories are drawn at even odds, whatever is trained."""
+    grid = load_grid("paper_sharpmask_code")
+    papers, codes = (
+        grid.training_settings("coco2014", f"sharpmask_{name}") for name in (stage, f"{stage}_code")
+    )
+    assert isinstance(papers, DeepMaskTrainingSettings)
+    assert isinstance(codes, DeepMaskTrainingSettings)
+    assert (papers.input.sampling, codes.input.sampling) == ("paper", "code")
+    if stage == "r50":  # nothing else differs
+        assert codes.optimizer == papers.optimizer
+        assert codes.schedule == papers.schedule
