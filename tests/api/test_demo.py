@@ -1,5 +1,6 @@
 """Overlays: what is drawn, what stays visible, and the command that writes one."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +16,7 @@ from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
 from pointrend_repro.predictions.instances import Instances
+from pointrend_repro.predictions.mask_proposals import MaskProposals
 from pointrend_repro.predictions.overlays import draw_instances
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.schedule import InputSettings
@@ -208,3 +210,28 @@ def test_demo_leaves_out_proposals_that_overlap(proposer, tmp_path, monkeypatch)
     assert overlaps[0] > 0.3 >= overlaps[1]
     with pytest.raises(UserError, match=r"unknown key nms_iuo.*did you mean.*nms_iou"):
         _run(*command, "--test", "nms_iuo=0.3")
+
+
+@pytest.mark.parametrize("command", ["demo", "segment"])
+def test_of_all_proposals_only_ten_are_drawn(proposer, tmp_path, monkeypatch, command):
+    drawn = []
+
+    def draw(found):
+        drawn.append(len(found.scores))
+        return draw_all(found)
+
+    draw_all = MaskProposals.masks.func
+    monkeypatch.setattr(MaskProposals, "masks", property(draw))
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(image).save(tmp_path / "image.png")
+    output = tmp_path / ("overlay.png" if command == "demo" else "found")
+    _run(
+        command, tmp_path / "image.png", "--weights", proposer, "--output", output,
+        "--device", "cpu",
+    )  # fmt: skip
+    assert drawn == [10]
+    if command == "segment":
+        results = json.loads((output / "results.json").read_text())
+        assert len(results) > 10
+        for found in results:
+            assert coco_mask.toBbox(found["segmentation"]).tolist() == found["bbox"]

@@ -1,6 +1,7 @@
 """Proposals of small images: those of an obvious slow implementation, in COCO's format."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from pointrend_repro.modeling.deepmask.pasting import window_pixels
 from pointrend_repro.pipeline.steps.prediction import run_prediction
 from pointrend_repro.pipeline.steps.training import run_training
 from pointrend_repro.predictions.mask_proposals import predict_image, propose, write_proposals
+from pointrend_repro.predictions.overlays import best_proposals
 from pointrend_repro.predictions.proposals import read_proposals
 from pointrend_repro.settings.deepmask import DeepMaskModelSettings
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings, ProposalsAtTest
@@ -218,6 +220,29 @@ def test_a_test_setting_of_nms_goes_first() -> None:
         assert predict_image(saved, image, asked).scores.tolist() == expected.scores.tolist()
     assert identity(asked)["test"] == {"nms_iou": 0.4}
     assert "test" not in identity(DeepMaskInferenceSettings())  # digests stay as they were
+
+
+def test_masks_of_a_large_picture_are_drawn_when_they_are_asked_for() -> None:
+    saved, image = small(refined=False), picture(40, 6000)
+    settings = DeepMaskInferenceSettings(octaves=(0, 0), proposals=200)
+    tracemalloc.start()
+    try:
+        found = predict_image(saved, image, settings)
+        shown = best_proposals(found)
+        taken = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    count = len(found.scores)
+    assert count > 150
+    assert taken < count * 40 * 6000 / 8
+    assert shown.masks is not None
+    assert found.masks.shape == (count, *image.shape[:2])
+    assert found.masks is found.masks  # drawn once
+    np.testing.assert_array_equal(shown.masks, found.masks[:10])
+    for box, mask in zip(found.boxes, found.masks, strict=True):
+        rows, columns = np.nonzero(mask)
+        assert box[:2].tolist() == [columns.min(), rows.min()]
+        assert box[2:].tolist() == [columns.max() + 1, rows.max() + 1]
 
 
 def dataset(folder: Path, *sizes: tuple[int, int]) -> CocoDataset:

@@ -14,7 +14,7 @@ from pointrend_repro.data.images import read_picture
 from pointrend_repro.predictions.instances import Instances
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.mask_proposals import MaskProposals
-from pointrend_repro.predictions.overlays import best_proposals, draw_found
+from pointrend_repro.predictions.overlays import PROPOSALS_SHOWN, draw_found
 
 _FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -57,7 +57,7 @@ def in_words(
         parts = [f"{model.class_names[k]} {counts[k] / found.labels.size:.0%}" for k in largest]
         return f"Found: {', '.join(parts)}"
     if isinstance(found, MaskProposals):
-        best = len(best_proposals(found).scores)
+        best = min(len(found.scores), PROPOSALS_SHOWN)
         return f"Found: {len(found.scores)} proposals, of which the {best} best"
     labels = found.labels[found.scores >= score_threshold].tolist()
     names = Counter(model.class_names[label] for label in labels)

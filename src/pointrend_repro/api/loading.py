@@ -62,7 +62,8 @@ class Model:
             0-based classes, `masks` (R, H, W) bool, None for a model without masks, and `keypoints`
             (R, K, 3), x, y and a score, None for a model without keypoints; highest-scoring first,
             R may be 0. For a semantic model: `labels` (H, W) uint8 train ids. For DeepMask and
-            SharpMask: `boxes`, `scores` and `masks` as for a detector, without classes.
+            SharpMask: `boxes`, `scores` and `masks` as for a detector, without classes; masks are
+            drawn when they are asked for, and `best(10).masks` are those of the ten best.
 
         Raises:
             UserError: `image` is not such an array, or such models predict only whole data sets.

@@ -1,8 +1,8 @@
 """Proposals of DeepMask and SharpMask: of one image, or of a data set in COCO's results format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset, ImageRecord
 from pointrend_repro.data.examples import read_record, resize_image, resized_size
 from pointrend_repro.data.images import planes
+from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.modeling.deepmask.pasting import window_pixels
 from pointrend_repro.modeling.deepmask.windows import boxes_of, find_windows, masks_of
 from pointrend_repro.modeling.paste import MaskWindow
@@ -43,12 +44,29 @@ class MaskProposals:
     Attributes:
         boxes: (R, 4) float32, xyxy, tight around the masks.
         scores: (R,) float32.
-        masks: (R, H, W) bool.
+        segmentations: R masks as COCO's compressed RLE, since a thousand masks of a photograph
+            take many gigabytes.
+        size: of the image, (H, W).
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
-    masks: NDArray[np.bool_]
+    segmentations: Sequence[dict[str, Any]]
+    size: tuple[int, int]
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """All masks, (R, H, W) bool: drawn when first asked for, and kept."""
+        masks = np.zeros((len(self.segmentations), *self.size), dtype=bool)
+        for mask, segmentation in zip(masks, self.segmentations, strict=True):
+            mask[:] = segmentation_mask(segmentation, *self.size)
+        return masks
+
+    def best(self, count: int) -> "MaskProposals":
+        """Return the best of them, at most `count`."""
+        return MaskProposals(
+            self.boxes[:count], self.scores[:count], self.segmentations[:count], self.size
+        )
 
 
 def predict_image(
@@ -61,14 +79,19 @@ def predict_image(
     """
     if settings.keep == "best_for_objects":
         raise UserError("keep best_for_objects: needs a data set, whose annotated objects choose")
-    found = list(propose(saved, image, settings))
-    height, width = image.shape[:2]
-    masks = np.zeros((len(found), height, width), dtype=bool)
-    for mask, (_, window) in zip(masks, found, strict=True):
-        window.draw(mask)
-    boxes = np.array([window.box for _, window in found], dtype=np.float32).reshape(-1, 4)
-    boxes[:, 2:] += boxes[:, :2]
-    return MaskProposals(boxes, np.array([score for score, _ in found], dtype=np.float32), masks)
+    size = (image.shape[0], image.shape[1])
+    boxes, scores, segmentations = [], [], []
+    for score, window in propose(saved, image, settings):
+        x, y, width, height = window.box
+        boxes.append([x, y, x + width, y + height])
+        scores.append(score)
+        segmentations.append(encode_window(window, *size))
+    return MaskProposals(
+        np.array(boxes, dtype=np.float32).reshape(-1, 4),
+        np.array(scores, dtype=np.float32),
+        segmentations,
+        size,
+    )
 
 
 def write_proposals(
@@ -125,10 +148,10 @@ def _results(
     found: tuple[ImageRecord, _Found], settings: DeepMaskInferenceSettings
 ) -> list[dict[str, Any]]:
     record, windows = found
-    return _entries((record, list(_masks(windows, settings))))
+    return _entries((record, _masks(windows, settings)))
 
 
-def _entries(found: tuple[ImageRecord, list[_Scored]]) -> list[dict[str, Any]]:
+def _entries(found: tuple[ImageRecord, Iterable[_Scored]]) -> list[dict[str, Any]]:
     record, masks = found
     return [
         {

@@ -20,7 +20,7 @@ _LABEL_BACKGROUND = (20, 20, 20)
 # Hues a golden angle apart, so that neighbours in the list have clearly different colours.
 _HUE_STEP = 0.618034
 # Hundreds of proposals overlap.
-_PROPOSALS_SHOWN = 10
+PROPOSALS_SHOWN = 10
 
 
 def draw_found(
@@ -84,9 +84,9 @@ def draw_instances(
 
 def best_proposals(found: MaskProposals) -> Instances:
     """Return the ten best of them, which are drawn, as objects of one class."""
-    scores = found.scores[:_PROPOSALS_SHOWN]
-    labels = np.zeros(len(scores), dtype=np.int64)
-    return Instances(found.boxes[: len(scores)], scores, labels, found.masks[: len(scores)])
+    best = found.best(PROPOSALS_SHOWN)
+    labels = np.zeros(len(best.scores), dtype=np.int64)
+    return Instances(best.boxes, best.scores, labels, best.masks)
 
 
 def draw_labels(image: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -35,7 +35,9 @@ def objects_of(
             "score": float(found.scores[k]),
             "bbox": [x0, y0, x1 - x0, y1 - y0],
         }
-        if found.masks is not None:
+        if isinstance(found, MaskProposals):
+            entry["segmentation"] = found.segmentations[k]
+        elif found.masks is not None:
             entry["segmentation"] = _rle(found.masks[k])
         if points is not None:
             # COCO's x and y are indices of pixels, whose centres lie half a pixel further.
