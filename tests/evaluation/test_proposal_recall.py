@@ -324,6 +324,20 @@ def test_bad_proposals_are_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("metric", ["proposal_recall", "proposal_box_recall"])
+@pytest.mark.parametrize("boxes", [0, 1], ids=["no boxes", "one box"])
+def test_proposals_without_masks_all_need_boxes(
+    files: Path, tmp_path: Path, metric: str, boxes: int
+) -> None:
+    found = json.loads((files / "boxes.json").read_text())[:9]
+    points = [entry | {"keypoints": [1.0, 1.0, 1.0]} for entry in found]
+    faulty = write(
+        tmp_path / "points.json", points[:boxes] + [without(e, "bbox") for e in points[boxes:]]
+    )
+    with pytest.raises(UserError, match=r"points\.json: not all .*'bbox'.* no masks"):
+        evaluate_predictions(metric, files / "truth.json", faulty)
+
+
 def test_truth_without_outlines_serves_for_boxes(files: Path, tmp_path: Path) -> None:
     content = json.loads((files / "truth.json").read_text())
     content["annotations"] = [without(entry, "segmentation") for entry in content["annotations"]]

@@ -120,6 +120,8 @@ def _read(
     results = once(index_results, predictions)
     if any(size is not None for size in results.size.values):
         require_masks(results)  # of some alone, nobody can say which were meant
+    elif not results.has_boxes:
+        raise UserError(f"{predictions}: not all predictions have a 'bbox', and there are no masks")
     needed = ("image_id", "bbox", "area", *(("segmentation",) if results.has_masks else ()))
     content = read_ground_truth(
         ground_truth, {"images": ("id", "height", "width"), "annotations": needed}
