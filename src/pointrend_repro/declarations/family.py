@@ -87,6 +87,8 @@ class Family:
             (`predictions.proposals`); None: the family takes none.
         speed: how long a training takes on published GPUs, by (speeds, training settings,
             layout), as `pipeline.planning.speeds.model_speed` returns it; None: unknown.
+        prediction_factor: how many times as long as that says a prediction takes, by (inference
+            settings, training settings), as a `Range`; None: as long, whatever is set.
 
     Raises:
         UserError: its settings name another family.
@@ -120,6 +122,7 @@ class Family:
     architecture: Callable[[Any], tuple[str, ...]] = lambda _: ()
     given_boxes: Callable[[Any], AnyModelSettings] | None = None
     speed: str | None = None
+    prediction_factor: str | None = None
 
     def __post_init__(self) -> None:
         for part in (self.model, *([self.training] if self.training else []), self.inference):

@@ -16,7 +16,12 @@ from pointrend_repro.pipeline.planning.gpu_time import (
 )
 from pointrend_repro.pipeline.planning.published import load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
-from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
+from pointrend_repro.pipeline.planning.speeds import (
+    ModelSpeed,
+    gpu_speed,
+    model_speed,
+    prediction_factor,
+)
 
 SPEEDS = load_speeds(CONFIG_DIR)
 V100S = Machine(speed=Range(1, 1), gpus_per_training=8, gpus=8)
@@ -97,6 +102,20 @@ def test_sharpmask_takes_longer_for_its_masks(sharpmask: Grid) -> None:
     assert one.test_s.high == 0.45
     assert other.test_s.high == pytest.approx(0.75, abs=0.01)
     assert other.train_s.low < one.train_s.low < one.train_s.high < other.train_s.high
+
+
+def test_a_prediction_of_more_windows_takes_longer(sharpmask: Grid) -> None:
+    """5,203, 10,144 and 20,034 windows, docs/sharpmask.md; masks of few of them, or of all."""
+    variant = "sharpmask_r50"
+    training = sharpmask.training_settings("coco2014", variant)
+    plain, zoom, zoom2, all_masks = (
+        prediction_factor(sharpmask.inference_settings(variant, name), training)
+        for name in ("default", "zoom", "zoom2", "all_masks")
+    )
+    assert plain == (1, 1)
+    assert zoom == (10_144 / 5_203, 10_144 / 5_203)
+    assert zoom2 == (20_034 / 5_203, 20_034 / 5_203)
+    assert all_masks == (1, 5_203 / 1000)
 
 
 def test_a_batch_of_more_patches_takes_longer(sharpmask: Grid) -> None:

@@ -169,6 +169,23 @@ def test_all_of_sharpmask_has_hours(places: Places) -> None:
     assert hours == alone
 
 
+def test_predictions_take_as_long_as_their_settings_say(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = load_grid("paper", papers=["sharpmask"])
+    zooms, hours = set(), []
+
+    def double(inference: Any, settings: Any) -> Range:
+        zooms.add(getattr(inference, "zoom", 0))
+        return Range(2, 2)
+
+    for factor in (double, lambda *_: Range(1, 1)):
+        monkeypatch.setattr(f"{make_plan.__module__}.prediction_factor", factor)
+        hours.append(plan_of(grid, places).predict_gpu_hours)
+    assert hours[0] == pytest.approx(hours[1] * 2)
+    assert zooms == {0, 1, 2}
+
+
 def test_what_is_done_is_not_done_again(paper: Grid, places: Places) -> None:
     before = to_do(plan_of(paper, places))
     write_training(paper, places, TRAINING)

@@ -42,4 +42,5 @@ FAMILY = Family(
     leaves_unused=lambda _: False,
     architecture=_architecture,
     speed="pointrend_repro.pipeline.planning.patch_speeds:deepmask_speed",
+    prediction_factor="pointrend_repro.pipeline.planning.patch_speeds:windows_factor",
 )

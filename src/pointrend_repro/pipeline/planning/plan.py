@@ -20,7 +20,12 @@ from pointrend_repro.pipeline.planning.jobs import Places, RuleCount, count_jobs
 from pointrend_repro.pipeline.planning.progress import Progress, images_of_splits, look_at
 from pointrend_repro.pipeline.planning.published import Speeds, load_speeds
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range, total
-from pointrend_repro.pipeline.planning.speeds import ModelSpeed, gpu_speed, model_speed
+from pointrend_repro.pipeline.planning.speeds import (
+    ModelSpeed,
+    gpu_speed,
+    model_speed,
+    prediction_factor,
+)
 from pointrend_repro.pipeline.resources import Machines
 from pointrend_repro.pipeline.training_machines import refusals
 from pointrend_repro.settings.values import Split, Strict
@@ -183,11 +188,14 @@ class _Reckoning:
         for prediction, done in self.progress.predictions.items():
             images = self.images.get((prediction.training.dataset, prediction.split))
             way = prediction.training.variant, prediction.inference
-            views = self.grid.inference_settings(*way).test.views
+            inference = self.grid.inference_settings(*way)
+            views = inference.test.views
             for training in self.grid.models_of(prediction):
                 model = self.models[training.dataset, training.variant]
                 if not done and model and images:
-                    hours.append(gpu_time.prediction_hours(model, images, self.machine, views))
+                    each = gpu_time.prediction_hours(model, images, self.machine, views)
+                    settings = self.grid.training_settings(training.dataset, training.variant)
+                    hours.append(each * prediction_factor(inference, settings))
         return total(hours)
 
     def not_estimated(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pointrend_repro.pipeline.planning.published import Gpu, KeypointHead, Speed
 from pointrend_repro.pipeline.planning.ranges import NOTHING, Range
 from pointrend_repro.settings.heads import Conv4HeadSettings, PointRendHeadSettings
 from pointrend_repro.settings.instances import TrainingSettings
-from pointrend_repro.settings.of_family import AnyTrainingSettings
+from pointrend_repro.settings.of_family import AnyInferenceSettings, AnyTrainingSettings
 from pointrend_repro.settings.semantic import SemanticTrainingSettings
 
 
@@ -59,6 +59,20 @@ def model_speed(speeds: Speeds, settings: AnyTrainingSettings, layout: str) -> M
     if family.speed is None:
         return None
     found: ModelSpeed | None = family.function(family.speed)(speeds, settings, layout)
+    return found
+
+
+def prediction_factor(inference: AnyInferenceSettings, settings: AnyTrainingSettings) -> Range:
+    """Return how many times as long as its model's speed says a prediction takes.
+
+    Args:
+        inference: of the prediction. How often `test.views` see an image is counted elsewhere.
+        settings: of the training.
+    """
+    family = family_of(settings)
+    if family.prediction_factor is None:
+        return Range(1.0, 1.0)
+    found: Range = family.function(family.prediction_factor)(inference, settings)
     return found
 
 
