@@ -3,7 +3,7 @@
 The layout is written down from facebookresearch/deepmask at commit 280a716b (DeepMask.lua,
 SharpMask.lua, modelUtils.lua, TrainerSharpMask.lua, which saves {model, config}), the trunk's from
 facebook/fb.resnet.torch at 985e569d (models/resnet.lua). `run` does to an input what each Torch7
-module does by its documentation, and knows nothing of our model.
+module does at inference by its documentation, and knows nothing of our model.
 """
 
 import math
@@ -212,7 +212,7 @@ _RUN: dict[str, Callable[[Made, Any], Any]] = {
     "Copy": lambda m, x: x,
     "View": lambda m, x: x.reshape(len(x), *m.fields["size"].values.tolist()[1:]),
     "ReLU": lambda m, x: x.clamp(min=0),
-    "Threshold": lambda m, x: torch.where(x > 0, x, torch.full_like(x, m.fields["val"])),
+    "Threshold": lambda m, x: x.clamp(min=0),  # modelUtils.lua:54: at inference it is a ReLU
     "SpatialConstDiagonal": lambda m, x: (
         x * m.fields["a"].view(-1, 1, 1) + m.fields["b"].view(-1, 1, 1)
     ),

@@ -91,7 +91,6 @@ def test_deepmask_does_the_same(tmp_path: Path) -> None:
         scores = ours.score_head(last, reduced, found)
     assert close(found[:, :, 0, 0], vectors)
     assert close(ours.coarse_masks(vectors), masks.reshape(2, 6, 6))
-    # The code's Threshold is a ReLU that leaves a millionth of what is below zero.
     assert close(scores.flatten(), run(theirs.fields["scoreBranch"], vectors).flatten())
 
 
