@@ -7,6 +7,7 @@ import pytest
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
+from pointrend_repro.config.reading import load_variant
 from pointrend_repro.config.tables import Column
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.declarations.metric import METRICS, Metric
@@ -14,6 +15,7 @@ from pointrend_repro.evaluation import clock
 from pointrend_repro.evaluation import inference_time as measured
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import small_settings, write_small_config
 
 SETTINGS = small_settings("4conv")
@@ -38,9 +40,10 @@ def test_the_stages_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_there_are_as_many_masks_as_an_image_can_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although an untrained detector is sure of nothing."""
-    sizes = []
+@pytest.fixture
+def masks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of masks of each round."""
+    sizes: list[int] = []
     paste = measured._paste
 
     def noting(found: Detections, scale: tuple[float, float]) -> None:
@@ -48,9 +51,31 @@ def test_there_are_as_many_masks_as_an_image_can_have(monkeypatch: pytest.Monkey
         paste(found, scale)
 
     monkeypatch.setattr(measured, "_paste", noting)
+    monkeypatch.setitem(measured._ROUNDS, "cpu", 1)
+    return sizes
+
+
+def test_there_are_as_many_masks_as_an_image_can_have(masks: list[int]) -> None:
+    """Although an untrained detector is sure of nothing."""
     asked = InferenceSettings(test=DetectionAtTest(detections_per_image=5))
     measured.inference_time(SETTINGS.model, asked, size=SETTINGS.input, device="cpu")
-    assert set(sizes) == {5}
+    assert masks == [5, 5]
+
+
+def test_a_deep_network_of_fixed_norms_has_them_too(masks: list[int]) -> None:
+    """Although its norms hold back nothing, and NMS leaves few of as many boxes as proposals."""
+    model = load_variant("mask_rcnn_resnet50_c4").model
+    asked = InferenceSettings(test=DetectionAtTest(rpn_post_nms=10, detections_per_image=10))
+    size = InputSettings(test_short_edge_px=64)
+    measured.inference_time(model, asked, size=size, device="cpu")
+    assert masks == [10, 10]
+
+
+def test_the_time_of_fewer_masks_is_not_published() -> None:
+    asked = InferenceSettings(test=DetectionAtTest(rpn_post_nms=1, detections_per_image=100))
+    told = r"of 80 boxes NMS leaves \d+, fewer than detections_per_image \(100\)"
+    with pytest.raises(UserError, match=told):
+        measured.inference_time(SETTINGS.model, asked, size=SETTINGS.input, device="cpu")
 
 
 def test_the_time_of_several_views_is_none_of_its_numbers() -> None:
