@@ -16,7 +16,7 @@ from pointrend_repro.evaluation import inference_time as measured
 from pointrend_repro.settings.at_test import DetectionAtTest
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.schedule import InputSettings
-from small_experiment import small_settings, write_small_config
+from small_experiment import Run, small_settings, write_small_config
 
 SETTINGS = small_settings("4conv")
 
@@ -82,6 +82,22 @@ def test_the_time_of_several_views_is_none_of_its_numbers() -> None:
     asked = InferenceSettings(test=DetectionAtTest(flip=True))
     with pytest.raises(UserError, match=r"of one view: leave out test\.flip"):
         measured.inference_time(SETTINGS.model, asked, size=SETTINGS.input, device="cpu")
+
+
+@pytest.mark.parametrize("metric", ["inference_time", "mask_head_cost"])
+@pytest.mark.parametrize("variant", ["future3d_htc_res2net101", "future3d_solov2_x101"])
+def test_models_of_other_families_are_refused(run: Run, metric: str, variant: str) -> None:
+    words = ["--variant", variant, "--inference", "default", "--metric", metric]
+    code, _, told = run("cost", "--preset", "smoke", *words, "--output", "time.json")
+    assert code == 2
+    family = variant.split("_")[1]
+    assert f"metric {metric} counts nothing of family {family}" in told
+
+
+def test_proposals_alone_have_no_time() -> None:
+    model = small_settings("none", model={"rpn_only": True}).model
+    with pytest.raises(UserError, match=r"model\.rpn_only"):
+        measured.inference_time(model, InferenceSettings(), size=SETTINGS.input, device="cpu")
 
 
 def test_the_command_measures_with_the_presets_widths_and_names_the_device(tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def cost(
     kind, declared = kind_of(config), METRICS.find(metric)
     if declared.counts != kind.name:
         raise UserError(f"{where}: metric {metric} counts nothing of {kind.models}")
+    if declared.families and config.family not in declared.families:
+        raise UserError(f"{where}: metric {metric} counts nothing of family {config.family}")
     experiment = {"preset": preset, "variant": variant, "inference": inference}
     if not declared.measured:
         settings = resolve_inference(config, inference, where=where)

@@ -53,11 +53,13 @@ def inference_time(
         counted.
 
     Raises:
-        UserError: the inference setting asks for several views of an image, or NMS leaves fewer
-            boxes than `detections_per_image`.
+        UserError: the model only proposes boxes, the inference setting asks for several views of an
+            image, or NMS leaves fewer boxes than `detections_per_image`.
     """
     if inference.test.has_views:
         raise UserError("inference_time is that of one view: leave out test.flip and further sizes")
+    if settings.rpn_only:
+        raise UserError("inference_time is that of a detector, not of proposals (model.rpn_only)")
     torch.manual_seed(0)
     model = build_model(settings, num_classes=_NUM_CLASSES).eval().to(device)
     _damp_residuals(model)
