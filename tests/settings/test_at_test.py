@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from config_files import config_file
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.reading import with_test
+from pointrend_repro.config.finding import files_of
+from pointrend_repro.config.folder import CONFIG_DIR
+from pointrend_repro.config.reading import load_variant, with_test
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.captions import settings_in_force, shown_in_force
@@ -42,6 +44,20 @@ ASKED = {
     "flip": True,
     "more_short_edges_px": [600, 1200],
 }
+
+
+def test_how_a_paper_tests_its_models_is_said_by_the_models() -> None:
+    """Else figures, samples and `load_model`, which name no inference, would do it otherwise."""
+    different = []
+    for name in files_of("variant", CONFIG_DIR):
+        variant = load_variant(name)
+        default = variant.inference.get("default")
+        detector = getattr(variant.model, "detector", None)
+        if default is None or detector is None:
+            continue
+        if detector_at_test(detector, default.test) != detector_at_test(detector, AS_TRAINED):
+            different.append(name)
+    assert different == []
 
 
 @pytest.mark.parametrize("kind", [InferenceSettings, SemanticInferenceSettings])
