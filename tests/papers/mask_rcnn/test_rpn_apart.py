@@ -8,6 +8,7 @@ import yaml
 
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.settings.at_test import detector_at_test
 
 PAGE = Path(__file__).resolve().parents[3] / "docs/mask_rcnn.md"
 PRESET, DATASET = "paper_rpn_apart", "coco"
@@ -28,3 +29,11 @@ def test_the_pages_file_adds_a_row_with_the_same_proposals(tmp_path: Path) -> No
     apart = grid.training_settings(DATASET, "mask_rcnn_resnet50_c4_rpn_apart")
     assert added.model.mask_head.mask_loss == "softmax"
     assert added.proposals_from == apart.proposals_from is not None
+
+
+def test_an_rpn_alone_proposes_as_many_boxes_as_in_the_authors_code() -> None:
+    grid = load_grid(PRESET)
+    source = "mask_rcnn_rpn_resnet50_c4"
+    detector = grid.training_settings(DATASET, source).model.detector
+    tested = detector_at_test(detector, grid.variants[source].inference["proposals"].test)
+    assert (tested.rpn_pre_nms_test, tested.rpn_post_nms) == (12000, 2000)
