@@ -23,7 +23,9 @@ from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.collect import write_metrics
+from pointrend_repro.reporting.comparison.comparing import STATUSES
 from pointrend_repro.reporting.comparison.reading import read_sides
+from pointrend_repro.reporting.comparison.writing import COLOURS
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,36 @@ def test_cells_of_one_side_are_told(compare: Run, pair: Pair) -> None:
     assert re.search(
         r"\| 4x conv, 56x56, COCO AP \| 34\.\S+ \(34\.\S+–34\.\S+\) \| – \| – \|", answer.out
     )
+
+
+def test_cells_without_a_tolerance_are_shown_and_not_judged(
+    compare: Run, pair: Pair, tmp_path: Path
+) -> None:
+    path = tmp_path / "config/papers/pointrend/tables/table1.yaml"
+    table = yaml.safe_load(path.read_text())
+    for column in table["columns"].values():
+        column |= {"tolerance": None, "tolerance_source": "nobody knows"}
+    path.write_text(yaml.safe_dump(table))
+    pair.edit(lambda content: content["values"].update(AP=99.0), "*/*/*/*/coco_ap.json")
+    answer = compare()
+    assert answer.code == 0, answer.error
+    assert re.search(r"4x conv, 28x28, COCO AP .* – +no tolerance", answer.out)
+    assert re.search(r"Cells: \d+ same, \d+ no tolerance\.", answer.out)
+
+
+def test_each_status_has_a_colour() -> None:
+    assert set(COLOURS) == set(STATUSES)
+
+
+def test_no_cell_at_all_is_no_agreement(compare: Run, pair: Pair) -> None:
+    """Such as of a table program that lost the column of files."""
+    for side in (pair.a, pair.b):
+        metrics = pd.read_csv(side / "metrics.csv", dtype=str)
+        metrics.assign(file="").to_csv(side / "metrics.csv", index=False)
+    answer = compare()
+    assert answer.code == 2
+    (line,) = answer.error.splitlines()
+    assert f"{pair.a} and {pair.b}: no number of theirs is of a cell of preset smoke" in line
 
 
 def test_what_made_them_is_compared(compare: Run, pair: Pair) -> None:

@@ -20,8 +20,8 @@ def compare(
 ) -> None:
     """Compare two results of one preset, cell by cell, and how they were made.
 
-    Exit code: 0 if every cell is in both and within its table's tolerance, 1 if one is not, 2 if
-    the two cannot be compared.
+    Exit code: 0 if every cell is in both and within its column's tolerance, where that has one; 1
+    if one is not; 2 if the two cannot be compared, as where no cell is measured.
     """
     from rich.console import Console
 

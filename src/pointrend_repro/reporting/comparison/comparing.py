@@ -6,7 +6,9 @@ from typing import Literal
 
 import pandas as pd
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import METRICS_FILE
 from pointrend_repro.reporting.comparison.origins import OriginFact, origin_facts
 from pointrend_repro.reporting.comparison.reading import Side
 from pointrend_repro.reporting.tables import MeasuredCell, measure_tables
@@ -78,7 +80,11 @@ class Comparison:
 
 
 def compare(grid: Grid, a: Side, b: Side) -> Comparison:
-    """Set two sides against each other."""
+    """Set two sides against each other.
+
+    Raises:
+        UserError: neither has a number that is in a cell of the preset's tables.
+    """
     cells = [
         _compare(table.name, cell, other.cells[key])
         for table, other in zip(
@@ -87,6 +93,11 @@ def compare(grid: Grid, a: Side, b: Side) -> Comparison:
         for key, cell in table.cells.items()
         if cell.values or other.cells[key].values
     ]
+    if not cells:
+        raise UserError(
+            f"{a.folder} and {b.folder}: no number of theirs is of a cell of preset {grid.name}'s "
+            f"tables; collect the metrics again, and leave column `file` of {METRICS_FILE} as it is"
+        )
     return Comparison(
         preset=grid.name,
         warning=grid.preset.warning,

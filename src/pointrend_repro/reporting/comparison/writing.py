@@ -16,13 +16,20 @@ from pointrend_repro.reporting.comparison.comparing import (
     STATUSES,
     ComparedCell,
     Comparison,
+    Status,
     tables_of,
 )
 from pointrend_repro.reporting.formats import count, signed
 from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
 from pointrend_repro.reporting.tables import MeasuredCell
 
-_COLOURS = {"same": "green", "differs": "red", "only A": "yellow", "only B": "yellow"}
+COLOURS: dict[Status, str] = {
+    "same": "green",
+    "differs": "red",
+    "no tolerance": "default",
+    "only A": "yellow",
+    "only B": "yellow",
+}
 
 
 def write_comparison(comparison: Comparison, output: Path) -> None:
@@ -107,7 +114,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             table.add_column(heading, justify="left" if heading in {"cell", ""} else "right")
         for cell in cells:
             *texts, status = (_for_terminal(text) for text in _texts(cell))
-            table.add_row(*texts, f"[{_COLOURS[cell.status]}]{status}[/]")
+            table.add_row(*texts, f"[{COLOURS[cell.status]}]{status}[/]")
         console.print(table)
     origins = Table(title="Differences in their origins", title_justify="left", box=SIMPLE_HEAD)
     for heading in ("", "A", "B"):
