@@ -14,11 +14,13 @@ from made_up_paper import MODEL, NAME, add_paper, claim, config_with_paper, writ
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.papers import list_papers, load_paper, paper_names
-from pointrend_repro.config.reading import load_dataset, load_table, load_variant
+from pointrend_repro.config.reading import load_dataset, load_preset, load_table, load_variant
+from pointrend_repro.data.paths import UserData
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid, load_grid_of
 from pointrend_repro.pipeline.workflow import read_workflow_config
 from pointrend_repro.reporting.claims.schema import load_claims
+from pointrend_repro.reporting.comparison.reading import load_grid_of_all
 from pointrend_repro.settings.identity import settings_digest
 
 OWN = f"{NAME}_{MODEL}"
@@ -364,3 +366,14 @@ def test_a_variant_of_another_paper_is_found_without_reading_all() -> None:
     # Preset mini has no data for that paper's tables.
     with pytest.raises(UserError, match="has no experiment of variant 'sharpmask_r50'"):
         load_grid_of("mini", "mini_coco", "sharpmask_r50", CONFIG_DIR)
+
+
+@pytest.mark.parametrize("name", [p.stem for p in sorted((CONFIG_DIR / "presets").glob("*.yaml"))])
+def test_every_preset_is_read_with_all_papers_that_fit_it(name: str) -> None:
+    """As `compare` reads it, and a command that looks for a variant's experiment."""
+    datasets = set(load_preset(name).datasets.values())
+    if not all((CONFIG_DIR / "datasets" / f"{each}.yaml").is_file() for each in datasets):
+        pytest.skip("its data set is the user's")
+    assert load_grid_of_all(name, CONFIG_DIR, UserData()).cells
+    with pytest.raises(UserError, match="has no experiment of variant 'no_such'"):
+        load_grid_of(name, "no_such", "no_such", CONFIG_DIR)

@@ -129,7 +129,7 @@ def load_grid_of(preset_name: str, dataset: str, variant: str, config_dir: Path)
         try:
             grid = load_grid(preset_name, config_dir, papers=papers)
         except UserError:
-            if own and papers is own:  # the preset has no data for its tables
+            if papers:  # the preset has no data for their tables, or no recipes for their models
                 continue
             raise
         made = [*grid.trainings, *(prediction.training for prediction in grid.predictions)]

@@ -57,13 +57,26 @@ def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
     known = [METRICS.find(name) for name in sorted(names & set(METRICS.names()))]
     has_lvis = any(metric.truth == "lvis_annotations" for metric in known)
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
-    # Only what was measured is compared, of whatever paper it is.
-    grid = load_grid(presets[0], config_dir, user, list_papers(config_dir))
+    grid = load_grid_of_all(presets[0], config_dir, user)
     return (
         grid,
         Side("A", a, presets[0], first, load_results(grid, a)),
         Side("B", b, presets[1], second, load_results(grid, b)),
     )
+
+
+def load_grid_of_all(preset_name: str, config_dir: Path, user: UserData) -> Grid:
+    """Return a preset's grid with all papers, or with its own if it cannot run the others.
+
+    Only what was measured is compared, of whatever paper it is.
+
+    Raises:
+        UserError: as `load_grid`.
+    """
+    try:
+        return load_grid(preset_name, config_dir, user, list_papers(config_dir))
+    except UserError:
+        return load_grid(preset_name, config_dir, user)
 
 
 def _read_metrics(folder: Path) -> pd.DataFrame:
