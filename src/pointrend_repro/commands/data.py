@@ -154,6 +154,9 @@ def mend(
         float, typer.Option(min=0, max=1, help="of a single file: share of images for validation")
     ] = 0.2,
     seed: Annotated[int, typer.Option(help="seed that chooses these images")] = 0,
+    no_crowds: Annotated[
+        bool, typer.Option("--no-crowds", help="set iscrowd 0: each crowd is a single object")
+    ] = False,
     link: Annotated[
         bool,
         typer.Option("--link", help="link images instead of copying; editing one then edits both"),
@@ -174,7 +177,7 @@ def mend(
     require_free(folder, out)
     images = CocoFiles(train, val, train_images, val_images).images
     sources = find_sources(folder, train=train, val=val, images=images)
-    plan = plan_mending(sources, val_share=val_share, seed=seed)
+    plan = plan_mending(sources, val_share=val_share, seed=seed, no_crowds=no_crowds)
     for line in to_lines(plan):
         print(printable(line))
     if not plan.done:

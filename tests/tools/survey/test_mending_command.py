@@ -122,6 +122,19 @@ def test_what_is_left_is_named(run: Run, coco_builder: Callable[..., Path], tmp_
     assert json.loads(coco_file(out, "val").read_text())["annotations"][0]["area"] > 0
 
 
+def test_crowds_become_objects_when_asked(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As Datumaro writes brushed masks; which of them are crowds after all, only a person knows."""
+    root, out = coco_builder(), tmp_path / "out"
+    objects(lambda e: e.update(iscrowd="1"))(root)
+    assert run("data", "mend", root, tmp_path / "kept")[0] == 2
+    code, told, _ = run("data", "mend", root, out, "--no-crowds")
+    assert (code, "  objects marked as crowds (--no-crowds): 18\n" in told) == (0, True)
+    document = json.loads(coco_file(out, "train").read_text())
+    assert {a["iscrowd"] for a in document["annotations"]} == {0}
+
+
 def test_places_that_are_refused(
     run: Run, coco_builder: Callable[..., Path], tmp_path: Path
 ) -> None:

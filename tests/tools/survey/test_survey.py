@@ -347,7 +347,8 @@ def test_areas_of_crowds_are_looked_at_and_those_of_a_few_pixels_are_not(tmp_pat
     write_split(tmp_path, "train", 4, crowd_and_dot)
     write_split(tmp_path, "val", 2, no_harm)
     survey = inspect_folder(tmp_path)
-    (told,) = survey.findings
+    told, many = survey.findings
+    assert "1 of 4 objects have iscrowd 1" in many.text
     assert (told.kind, told.must_mend) == ("areas that do not fit their mask", False)
     assert "annotation 10 (image 1) has area 100, its mask 1536 pixels" in told.text
 
@@ -426,6 +427,24 @@ def test_what_is_counted(tmp_path: Path) -> None:
     assert counts.by_class == (2, 1)  # of ids 2 and 5: images 4, 2 and 5
     assert survey.splits["train"].unlisted == 1
     assert survey.opened == {"train": 3, "val": 2}
+
+
+def test_objects_that_a_tool_marked_as_crowds(tmp_path: Path) -> None:
+    """As Datumaro marks whatever was drawn by brush; COCO has 1 in 100."""
+
+    def brush(k: int, place: Place) -> None:
+        rle(place, [HEIGHT * WIDTH // 2, HEIGHT * WIDTH // 2])
+        place.annotation.update(bbox=[24, 0, 24, HEIGHT], area=24 * HEIGHT, iscrowd=int(k < 2))
+
+    write_split(tmp_path, "train", 30, brush)
+    write_split(tmp_path, "val", 60, brush)
+    (found,) = inspect_folder(tmp_path).findings
+    assert not found.must_mend
+    assert "train.json: 2 of 30 objects have iscrowd 1: not trained on, not scored" in found.text
+    shutil.rmtree(tmp_path / "val")
+    write_split(tmp_path, "val", 2, brush)
+    (fault,) = inspect_folder(tmp_path).faults
+    assert "val.json: no object of it can be used, so there is nothing to do: 2 of 2" in fault.text
 
 
 # --- layouts ---------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
 from pointrend_repro.tools.survey.masks import empty_split, mask_findings, rounded
 
+# A share of the objects. COCO has 1 in 100.
+_MANY_CROWDS = 0.05
+
 
 @dataclass
 class _Reading:
@@ -47,6 +50,9 @@ def read_entries(name: Split, found: CocoSplit) -> tuple[SplitContent, list[Find
     missing, unlisted = _on_disk(found.images_dir, images, reading)
     objects = _objects(found.content["annotations"], images, categories, reading)
     _same_twice(objects, images, reading)
+    crowds = sum(found.is_crowd for found in objects)
+    if _MANY_CROWDS * len(objects) < crowds < len(objects):
+        reading.oddity("splits with many crowds", crowds_told(crowds, len(objects)))
     reading.findings += empty_split(reading.findings, len(objects), reading.path)
     content = SplitContent(
         name=name,
@@ -59,6 +65,14 @@ def read_entries(name: Split, found: CocoSplit) -> tuple[SplitContent, list[Find
         unlisted=unlisted,
     )
     return content, reading.findings
+
+
+def crowds_told(crowds: int, objects: int) -> str:
+    """Say what becomes of crowds, and of which tools they may come."""
+    return (
+        f"{crowds} of {objects} objects have iscrowd 1: not trained on, not scored. CVAT and "
+        "Datumaro write it for every mask; if each is one object, let `data mend --no-crowds` set 0"
+    )
 
 
 def _categories(entries: list[Any], reading: _Reading) -> dict[int, Category]:

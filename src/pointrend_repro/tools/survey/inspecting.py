@@ -10,7 +10,7 @@ from pointrend_repro.base.files import require_ours
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.shifted import shift_of_masks
 from pointrend_repro.declarations.metric import METRICS, Layout
-from pointrend_repro.tools.survey.coco_entries import read_entries
+from pointrend_repro.tools.survey.coco_entries import crowds_told, read_entries
 from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
 from pointrend_repro.tools.survey.decoding import open_images
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
@@ -149,6 +149,8 @@ def _compare(splits: dict[Split, SplitContent]) -> list[Finding]:
         ]
         if not used:
             text = f"{split.annotations}: no object of it can be used, so there is nothing to do"
+            if count := len(split.objects):
+                text += f": {crowds_told(count, count)}"
             findings.append(fault("splits without any object", text))
     return findings
 

@@ -10,6 +10,7 @@ from pointrend_repro.tools.survey.content import Split
 from pointrend_repro.tools.survey.mending import ids
 from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
 from pointrend_repro.tools.survey.mending.categories import without_empty_heads
+from pointrend_repro.tools.survey.mending.crowds import as_single_objects
 from pointrend_repro.tools.survey.mending.depths import MAX_BITS, common_bits
 from pointrend_repro.tools.survey.mending.entries import Document, Mended
 from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures
@@ -51,18 +52,19 @@ class Plan:
     left: tuple[str, ...] = ()
 
 
-def plan_mending(sources: Sources, *, val_share: float, seed: int) -> Plan:
+def plan_mending(sources: Sources, *, val_share: float, seed: int, no_crowds: bool = False) -> Plan:
     """Correct everything that can be corrected.
 
     Args:
         val_share: for a single file, the largest share of the images, in 0 to 1, that becomes the
             val split.
         seed: decides which images.
+        no_crowds: whether each crowd is a single object.
 
     Raises:
         UserError: a single file has too few images.
     """
-    plan = preview(sources)
+    plan = preview(sources, no_crowds=no_crowds)
     plan = _with_bits(plan)
     if "both" not in plan.documents:
         return plan
@@ -83,12 +85,14 @@ def _with_bits(plan: Plan) -> Plan:
     return replace(plan, bits=bits, deep=deep, left=plan.left + lines, done=+done)
 
 
-def preview(sources: Sources) -> Plan:
+def preview(sources: Sources, *, no_crowds: bool = False) -> Plan:
     """Correct what needs no pixels, and count the rest."""
     pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
     index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
     roles = list(sources.coco)
     steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
+    if no_crowds:
+        steps = [step.then(as_single_objects) for step in steps]
     steps = _jointly(steps, ids.category_ids)
     named = _with_pictures([step.document for step in steps], sources, index)
     parts = [_mend_file(step, *each) for step, each in zip(steps, named, strict=True)]
