@@ -1,10 +1,13 @@
 """`data mend FOLDER OUT` as it is typed, and what `data check` says of it."""
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from broken_folders import coco_file, images, objects
 from mended_folders import tree
 
@@ -174,6 +177,22 @@ def test_links_share_the_images_and_nothing_that_is_mended(
     assert tree(root) == before
     same = {p for p in before if (root / p).samefile(out / p)}
     assert before.keys() - same == {"annotations/instances_val2017.json"}
+
+
+def test_links_that_the_disk_refuses_are_told_from_files_that_it_hides(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux protects another user's files from hard links, though anybody may read them."""
+
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    root = coco_builder()
+    objects(lambda e: e.pop("area"))(root)
+    monkeypatch.setattr(os, "link", refuse)
+    code, _, error = run("data", "mend", root, tmp_path / "out", "--link")
+    assert code == 2
+    assert ".jpg: cannot be linked (Operation not permitted); leave out --link\n" in error
 
 
 def test_files_that_are_named(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:

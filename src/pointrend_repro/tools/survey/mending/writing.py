@@ -97,16 +97,15 @@ def _write_document(plan: Plan, split: Split, target: Path, *, link: bool) -> No
 
 
 def _copy(source: Path, target: Path, *, link: bool) -> None:
-    try:
-        if link:
+    if link:
+        try:
             os.link(source.resolve(), target)
-        else:
-            shutil.copy2(source, target)
+        except OSError as error:  # such as another disk, or files of another user
+            raise UserError(
+                f"{source}: cannot be linked ({error.strerror}); leave out --link"
+            ) from None
+        return
+    try:
+        shutil.copy2(source, target)
     except PermissionError:
         raise UserError(f"{source}: may not be read; ask its owner, or take it away") from None
-    except OSError as error:
-        if not link:
-            raise
-        raise UserError(
-            f"{source}: cannot be linked to another disk ({error.strerror}); leave out --link"
-        ) from None
