@@ -129,6 +129,16 @@ def name(pattern: str) -> Break:
     return images(lambda e: e.update(file_name=pattern.format(e["file_name"])))
 
 
+def here(root: Path) -> None:
+    """The full paths of the pictures: right until the folder is copied or moved."""
+    for split in SPLITS:
+        path = coco_file(root, split)
+        document = json.loads(path.read_text())
+        for image in document["images"]:
+            image["file_name"] = str((root / f"{split}2017" / image["file_name"]).absolute())
+        path.write_text(json.dumps(document))
+
+
 def equal_names(root: Path) -> None:
     """Frames of two videos, each of them in its folder: only the folder tells them apart."""
     for split in SPLITS:
@@ -291,7 +301,9 @@ BROKEN: dict[str, Break] = {
     ),
     "labelflow 176: addresses": name("https://host.example/api/{}?X-Expires=300&name=a.b"),
     "buckets": name("s3://bucket/raw/{}"),
+    "buckets with brackets": name("s3://bucket[1]/raw/{}"),
     "folders of another computer": name("/home/ann/photos/{}"),
+    "folders of this computer": here,
     "cvat 4993: frames with equal names": equal_names,
     "names of macOS": decomposed_names,
     "names in other letters": shout,

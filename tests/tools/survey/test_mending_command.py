@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from broken_folders import coco_file, images, objects
+from broken_folders import BROKEN, coco_file, images, objects
 from mended_folders import tree
 
 from small_experiment import Run
@@ -50,6 +50,22 @@ def test_check_tells_that_names_in_other_letters_can_be_mended(
     assert f"`pointrend-repro data mend {root} OUT` mends in a copy: {kind} (1)" in error
     code, told, _ = run("data", "mend", root, out)
     assert (code, f"  {kind}: 1\n" in told) == (0, True)
+    assert run("data", "check", out)[0] == 0
+
+
+def test_full_paths_of_pictures_are_refused_and_mended(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(), tmp_path / "out"
+    BROKEN["folders of this computer"](root)
+    code, _, error = run("data", "check", root)
+    assert code == 2
+    assert "(a full path), is below" in error
+    assert (
+        "mends in a copy: file names that were paths of another machine or addresses (6)" in error
+    )
+    assert run("data", "mend", root, out)[0] == 0
+    shutil.rmtree(root)
     assert run("data", "check", out)[0] == 0
 
 

@@ -120,6 +120,8 @@ def _unclear(
 
 def _folders_of(file_name: str, by_name: Mapping[str, Sequence[Path]]) -> Iterator[Path]:
     """The folders relative to which an image of this name, with its subfolders, exists."""
+    if PurePath(file_name).is_absolute():
+        return  # it means the same from any folder
     parts = PurePath(os.path.normpath(file_name)).parts
     for folder in by_name.get(parts[-1], ()):
         path = folder / parts[-1]

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
@@ -91,7 +91,9 @@ def find_layout(
 
 def _example(content: Mapping[str, Any]) -> str:
     name = next(file_names(content["images"]), None)
-    return "" if name is None else f", such as {shown(name)},"
+    if name is None:
+        return ""
+    return f", such as {shown(name)}{' (a full path)' if PurePath(name).is_absolute() else ''},"
 
 
 def existing_folder(root: Path) -> Path:

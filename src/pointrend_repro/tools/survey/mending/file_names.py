@@ -9,6 +9,7 @@ import os
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePath
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -133,9 +134,10 @@ def path_parts(name: str) -> Iterator[Parts]:
     """
     texts = [name, unquote(name)]
     if "?" in name or "://" in name:
-        address = urlsplit(name)
-        texts += [value for _, value in parse_qsl(address.query)]
-        texts += [address.path, unquote(address.path)]
+        with suppress(ValueError):  # such as a bucket's name with brackets
+            address = urlsplit(name)
+            texts += [value for _, value in parse_qsl(address.query)]
+            texts += [address.path, unquote(address.path)]
     for text in texts:
         parts = text.replace("\\", "/").split("/")
         kept = tuple(part for part in parts if part not in {"", ".", ".."})
@@ -183,8 +185,8 @@ def _unsure_line(entry: Entry, paths: Sequence[PurePath]) -> str:
 
 
 def _is_there(folder: Path, name: str, root: Path) -> bool:
-    if os.path.relpath(folder / name, root).startswith(".."):
-        return False  # files outside are not in the copy
+    if PurePath(name).is_absolute() or os.path.relpath(folder / name, root).startswith(".."):
+        return False  # of the copy, a full path would still mean the original
     return _is(folder / name, Path.is_file)
 
 
