@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
 from pointrend_repro.cli import app
+from pointrend_repro.settings.heads import PluginHeadSettings
+from pointrend_repro.settings.of_family import AnyModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import small_settings
 from small_semantic_experiment import small_semantic_settings
@@ -28,8 +30,17 @@ def write_photos(folder: Path, *names: str) -> Path:
 def write_model(folder: Path, kind: str) -> Path:
     semantic = kind == "deeplabv3"
     settings = small_semantic_settings(kind) if semantic else small_settings(kind)
-    path = folder / f"{kind}.safetensors"
-    save_model(path, SavedModel(build_model(settings.model, len(CATEGORIES)), SMALL, CATEGORIES))
+    return _saved(folder / f"{kind}.safetensors", settings.model)
+
+
+def write_model_with_own_head(folder: Path, head: str) -> Path:
+    model = small_settings("4conv").model
+    own = PluginHeadSettings(kind="plugin", head=head, settings={"channels": 8})
+    return _saved(folder / "own.safetensors", model.model_copy(update={"mask_head": own}))
+
+
+def _saved(path: Path, settings: AnyModelSettings) -> Path:
+    save_model(path, SavedModel(build_model(settings, len(CATEGORIES)), SMALL, CATEGORIES))
     return path
 
 

@@ -1,6 +1,7 @@
 """Many pictures: which are meant, what is written of each, and what a second call does again."""
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.published import published_weights
 from pointrend_repro.cli import app
 from pointrend_repro.data.fetch.catalogue import Catalogue, load_catalogue
-from segmenting import segment, write_model, write_photos
+from segmenting import segment, write_model, write_model_with_own_head, write_photos
 
 
 @pytest.fixture
@@ -120,6 +121,29 @@ def test_a_second_model_beside_the_first(photos: Path, tmp_path: Path) -> None:
         assert (out / "beside" / name).read_bytes() == (alone / name).read_bytes()
     page = (out / "index.html").read_text()
     assert "beside/overlays/a.jpg" in page
+
+
+def test_models_with_heads_of_ones_own(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "heads_at_hand.py").write_text(
+        "from pointrend_repro.modeling.mask_heads.conv4 import Conv4Head\n"
+        "from pointrend_repro.settings.heads import Conv4HeadSettings\n\n\n"
+        "class Head(Conv4Head):\n"
+        "    def __init__(self, *, in_channels, trunk_channels, num_classes, channels):\n"
+        "        settings = Conv4HeadSettings(kind='4conv', channels=channels)\n"
+        "        super().__init__(in_channels, num_classes, settings)\n"
+    )
+    head = "heads_at_hand:Head"
+    weights, out = write_model_with_own_head(tmp_path, head), tmp_path / "out"
+    words = (photos, "--weights", weights, "--beside-weights", weights, "--output", out)
+    with pytest.raises(UserError, match="name it yourself by --head, or head= in Python, if you"):
+        segment(*words)
+    code, told = segment(*words, "--head", head, "--beside-head", head)
+    assert code == 0, told
+    assert (out / "beside/results.json").read_bytes() == (out / "results.json").read_bytes()
 
 
 # --- what is not there -----------------------------------------------------------------------

@@ -112,7 +112,8 @@ def _require_family(path: Path, found: str, named: str | None) -> None:
         raise UserError(f"{path}: is of family {shown!r}, not {named!r}")
     raise UserError(
         f"{path}: says that it is of family {shown!r}, which is not of this package and which a "
-        "file of weights cannot choose; name it yourself if you trust it (docs/your_family.md)"
+        "file of weights cannot choose; name it yourself, by family= in Python or by its variant, "
+        "if you trust it (docs/your_family.md)"
     )
 
 
@@ -149,7 +150,8 @@ def require_own_head(path: Path, found: AnyModelSettings, head: str | None) -> N
     if head is None:
         raise UserError(
             f"{path}: says that its mask head is the plug-in {named!r}, which a file of weights "
-            "cannot choose; name it yourself if you trust it (docs/your_head.md)"
+            "cannot choose; name it yourself by --head, or head= in Python, if you trust it "
+            "(docs/your_head.md)"
         )
     if named != head:
         raise UserError(f"{path}: was trained with the plug-in head {named!r}, not {head!r}")

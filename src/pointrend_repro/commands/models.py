@@ -17,6 +17,7 @@ from pointrend_repro.commands.options import (
     DeviceName,
     ModelName,
     Output,
+    OwnHead,
     Threads,
     prepare_device,
     read_at_test,
@@ -51,9 +52,7 @@ def demo(
     output: Output,
     model: ChosenModel = None,
     weights: ChosenWeights = None,
-    head: Annotated[
-        str | None, typer.Option(help="your own head, module:Class, if the model has one")
-    ] = None,
+    head: OwnHead = None,
     score_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="lowest score that is drawn")
     ] = 0.5,
@@ -84,9 +83,7 @@ def export(
     output: Output,
     form: Annotated[GraphFormat, typer.Option("--format", help="format of the graph")],
     weights: Annotated[Path | None, typer.Option(help="weights of a known model")] = None,
-    head: Annotated[
-        str | None, typer.Option(help="your own head, module:Class, if the model has one")
-    ] = None,
+    head: OwnHead = None,
     output_resolution: Annotated[
         int | None,
         typer.Option(min=1, help="side of PointRend's masks; none: 32 times its coarse masks'"),

@@ -104,6 +104,9 @@ ChosenWeights = Annotated[
         help="a model.safetensors trained here, or a file for --model; none: the published ones",
     ),
 ]
+OwnHead = Annotated[
+    str | None, typer.Option(help="your own head, module:Class, if the model has one")
+]
 DataDir = Annotated[Path, typer.Option(help="where `data fetch` puts published weights")]
 AtTest = Annotated[
     list[str] | None,

@@ -14,6 +14,7 @@ from pointrend_repro.commands.options import (
     DataDir,
     Device,
     DeviceName,
+    OwnHead,
     Threads,
     prepare_device,
     read_at_test,
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
     from pointrend_repro.api.segment.pictures import Found
     from pointrend_repro.api.segment.run import Segmented
 
+Beside = Annotated[str | None, typer.Option(help="a second model to compare with, like --model")]
+BesideWeights = Annotated[
+    Path | None, typer.Option(help="weights of the second model, like --weights")
+]
+BesideHead = Annotated[str | None, typer.Option(help="head of the second model, like --head")]
+
 
 def segment(
     pictures: Annotated[
@@ -32,12 +39,10 @@ def segment(
     output: Annotated[Path, typer.Option(help="the folder to write")],
     model: ChosenModel = None,
     weights: ChosenWeights = None,
-    beside: Annotated[
-        str | None, typer.Option(help="a second model to compare with, like --model")
-    ] = None,
-    beside_weights: Annotated[
-        Path | None, typer.Option(help="weights of the second model, like --weights")
-    ] = None,
+    head: OwnHead = None,
+    beside: Beside = None,
+    beside_weights: BesideWeights = None,
+    beside_head: BesideHead = None,
     score_threshold: Annotated[
         float, typer.Option(min=0, max=1, help="objects below this score are left out")
     ] = 0.5,
@@ -68,8 +73,12 @@ def segment(
     from pointrend_repro.api.segment.run import Segmenter, segment_pictures
 
     segmenters = [
-        Segmenter(each.load(file, device=where, test=asked), content_digest(file), score_threshold)
-        for each, file in zip(chosen, files, strict=True)
+        Segmenter(
+            each.load(file, device=where, head=own_head, test=asked),
+            content_digest(file),
+            score_threshold,
+        )
+        for each, file, own_head in zip(chosen, files, (head, beside_head), strict=False)
     ]
     _tell(found, segment_pictures(found.pictures, segmenters, output))
 
