@@ -32,10 +32,11 @@ def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "load_known_model", load)
 
 
-def refusal(name: str, tmp_path: Path) -> str | None:
+def refusal(name: str, tmp_path: Path, **asked: int) -> str | None:
     """The error of an export; None: there is a graph."""
+    weights, output = tmp_path / "weights.pkl", tmp_path / "g.pt2"
     try:
-        writing.export_model(name, tmp_path / "weights.pkl", "pt2", tmp_path / "g.pt2", Asked())
+        writing.export_model(name, weights, "pt2", output, Asked(**asked))
     except AcceptedError:
         return None
     except UserError as error:
@@ -104,3 +105,19 @@ def test_a_detector_of_given_boxes_has_no_graph(
 ) -> None:
     give_faster_rcnn(monkeypatch, given_proposals=True)
     assert "`proposals_from`" in (refusal("faster_rcnn_r50_fpn_coco", tmp_path) or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        ("mask_rcnn_r50_fpn_coco", "mask head 4conv"),
+        ("faster_rcnn_r50_fpn_coco", "no mask head"),
+        ("solov2_light_r50_fpn_coco", "no mask head"),
+    ],
+)
+@pytest.mark.parametrize("option", ["output-resolution", "points-per-step"])
+def test_what_only_pointrend_reads_is_refused_for_others(
+    option: str, name: str, has: str, tmp_path: Path
+) -> None:
+    told = refusal(name, tmp_path, **{option.replace("-", "_"): 56})
+    assert told == f"--{option}: is for PointRend's masks, and this model has {has}; leave it out"

@@ -11,7 +11,7 @@ from pointrend_repro.config.reading import with_test
 from pointrend_repro.modeling.steps import subdivision_steps
 from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.settings.at_test import SizeAtTest, input_at_test
-from pointrend_repro.settings.heads import PointRendHeadSettings
+from pointrend_repro.settings.heads import PluginHeadSettings, PointRendHeadSettings
 from pointrend_repro.settings.instances import InferenceSettings
 from pointrend_repro.settings.of_family import AnyInferenceSettings
 from pointrend_repro.tools.export.formats import MAX_SIDE_PX
@@ -55,12 +55,24 @@ def inference_of_graph(name: str | None, saved: SavedModel, asked: Asked) -> Any
         for key in ("output_resolution", "points_per_step")
         if (value := getattr(asked, key)) is not None
     }
-    if not isinstance(settings, InferenceSettings):
-        masks = {}  # SOLOv2 renders none
+    if masks:
+        _require_rendering(saved, next(iter(masks)))
     settings = with_test(settings.model_copy(update=masks), test, where="--test")
     _require_doublings(saved, settings)
     _require_size(saved, settings.test)
     return settings
+
+
+def _require_rendering(saved: SavedModel, key: str) -> None:
+    """Refuse what nothing reads; a plug-in head is given the inference settings, and may."""
+    head = getattr(saved.model.settings, "mask_head", None)
+    if not isinstance(head, PointRendHeadSettings | PluginHeadSettings):
+        kind = getattr(head, "kind", "none")
+        has = "no mask head" if kind == "none" else f"mask head {kind}"
+        raise UserError(
+            f"--{key.replace('_', '-')}: is for PointRend's masks, and this model has {has}; "
+            "leave it out"
+        )
 
 
 def _require_doublings(saved: SavedModel, settings: AnyInferenceSettings) -> None:
