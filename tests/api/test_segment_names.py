@@ -55,3 +55,14 @@ def test_short_names_are_unique_and_cut_between_letters() -> None:
     assert len({*names}) == 3
     assert all(len(name.encode()) <= 120 for name in names)
     assert names_for([Path("A.jpg"), Path("a.png")], taken=["a", "a_3"]) == ["A_2", "a_4"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("\u00fc", "u\u0308"), ("\u00fc", "U\u0308"), ("ß", "SS")]
+)
+def test_names_that_are_one_on_macos(one: str, other: str) -> None:
+    assert names_for([Path(f"a/{one}.jpg"), Path(f"b/{other}.jpg")], taken=[]) == [
+        one,
+        f"{other}_2",
+    ]
+    assert names_for([Path(f"{one}.jpg")], taken=[other]) == [f"{one}_2"]

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,19 +20,19 @@ def names_for(paths: Iterable[Path], *, taken: Iterable[str]) -> list[str]:
         taken: names that are in use.
 
     Returns:
-        Names of UTF-8, unique also where a disk does not tell A from a.
+        Names of UTF-8, unique also where a disk does not tell A from a, or the two spellings of ü.
     """
-    used = {name.lower() for name in taken}
+    used = {_folded(name) for name in taken}
     last: dict[str, int] = {}  # number of each stem: cameras and films repeat theirs
     names = []
     for path in paths:
         stem = _short(as_text(path.stem), path)
         name, number = stem, last.get(stem, 1)
-        while name.lower() in used:
+        while _folded(name) in used:
             number += 1
             name = f"{stem}_{number}"
         last[stem] = number
-        used.add(name.lower())
+        used.add(_folded(name))
         names.append(name)
     return names
 
@@ -39,6 +40,11 @@ def names_for(paths: Iterable[Path], *, taken: Iterable[str]) -> list[str]:
 def as_text(path: Path | str) -> str:
     """Return a path as text that any file can hold, whatever bytes are in it."""
     return _NO_TEXT.sub("\ufffd", str(path))
+
+
+def _folded(name: str) -> str:
+    """Return what is the same of names that are one file on macOS: letter case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _short(name: str, path: Path) -> str:
