@@ -1,3 +1,4 @@
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,44 @@ def test_iscrowd_may_be_left_out(coco_builder: Builder) -> None:
     assert (first.is_crowd, second.is_crowd) == (False, True)
 
 
+def test_the_ground_truth_of_3d_futures_challenge(tmp_path: Path) -> None:
+    """The shape in the README of the organisers' segmentation/inst_segm_evaluation."""
+    Image.new("RGB", (40, 30)).save(tmp_path / "0001.jpg")
+    names = ["Children Cabinet", "Nightstand"]
+    content = {
+        "categories": [
+            {"id": k, "category_name": "Cabinet/Shelf/Desk", "fine-grained category name": name}
+            for k, name in enumerate(names, 1)
+        ],
+        "images": [{"id": 1, "width": 40, "height": 30, "file_name": "0001"}],
+        "annotations": [
+            {"id": 1, "image_id": 1, "category_id": 2, "area": 20.0, "bbox": [10, 0, 1, 20],
+             "segmentation": {"size": [30, 40], "counts": [300, 20, 880]},
+             "model_id": "a", "texture_id": None, "pose": None, "fov": None,
+             "style": None, "theme": None, "material": None},
+        ],
+    }  # fmt: skip
+    file = tmp_path / "train_set.json"
+    file.write_text(json.dumps(content))
+    dataset = read_coco(tmp_path, file)
+    assert [c.name for c in dataset.categories] == names
+    (found,) = dataset.images[0].annotations
+    assert (found.label, found.is_crowd) == (1, False)
+
+
+def test_the_name_of_a_category_has_one_of_three_keys(
+    coco_builder: Builder, tmp_path: Path
+) -> None:
+    def mutate(document: Document) -> None:
+        first, second, third = document["categories"]
+        first["category_name"] = second["category_name"] = "shape"
+        second["fine-grained category name"] = second.pop("name")
+        third["category_name"] = third.pop("name")
+
+    original, renamed = coco_builder(), coco_builder(root=tmp_path / "renamed", mutate=mutate)
+    assert read_train(renamed).categories == read_train(original).categories
+
+
 def test_images_in_subfolders(coco_builder: Builder) -> None:
     def mutate(document: Document) -> None:
         for image in document["images"]:
@@ -104,6 +143,10 @@ BAD = {
     "annotations no list": (lambda d: d.update(annotations={}), "has no list 'annotations'"),
     "no categories": (lambda d: d["categories"].clear(), "lists no categories"),
     "category without name": (drop_from("categories", "name"), "category 7: name is None"),
+    "category whose finer name is a number": (
+        lambda d: d.update(categories=[{"id": 7, "fine-grained category name": 3}]),
+        "category 7: fine-grained category name is 3; write a text",
+    ),
     "repeated category": (repeat("categories"), "category 7: its id appears twice"),
     "image without file name": (drop_from("images", "file_name"), "image 1: file_name is None"),
     "image id is text": (set_in("images", "id", "1"), "image 1: id is '1'; write a whole number"),

@@ -54,7 +54,14 @@ def test_our_reader_and_checks_accept_it(root: Path) -> None:
 
 def test_the_files_are_the_challenges(val: dict[str, Any]) -> None:
     assert all("." not in image["file_name"] for image in val["images"])
+    # As in the README of the organisers' segmentation/inst_segm_evaluation.
+    names = {each["id"]: each for each in val["categories"]}
+    assert all(each.keys() == {"id", "category_name", "fine-grained category name"}
+               for each in names.values())  # fmt: skip
+    assert names[11]["category_name"] == names[5]["category_name"] == "Cabinet/Shelf/Desk"
+    assert names[11]["fine-grained category name"] == "Shelf"
     for entry in val["annotations"]:
+        assert "iscrowd" not in entry
         runs = entry["segmentation"]["counts"]
         assert isinstance(runs, list)
         assert sum(runs) == 640 * 640

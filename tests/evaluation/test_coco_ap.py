@@ -91,6 +91,16 @@ def test_each_class_is_what_the_tool_says_of_it_alone(truth: Path, tmp_path: Pat
     assert len(set(known)) > 1
 
 
+def test_classes_have_the_finer_of_3d_futures_names(truth: Path, tmp_path: Path) -> None:
+    content = json.loads(truth.read_text())
+    for entry in content["categories"]:
+        entry |= {"fine-grained category name": entry.pop("name"), "category_name": "shape"}
+    theirs = write(tmp_path / "theirs.json", content)
+    predictions = write(tmp_path / "p.json", truth_as_predictions(truth))
+    expected = score_coco_ap(truth, predictions, ReadOnce()).by_class
+    assert score_coco_ap(theirs, predictions, ReadOnce()).by_class == expected
+
+
 def test_dispatch_by_name(truth: Path, tmp_path: Path) -> None:
     predictions = write(tmp_path / "p.json", truth_as_predictions(truth)[:3])
     by_name = evaluate_predictions("coco_ap", str(truth), str(predictions))

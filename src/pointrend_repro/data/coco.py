@@ -11,6 +11,7 @@ from typing import Any
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.long_list import LongList, read_with_long_list
+from pointrend_repro.data.category_names import category_name
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
     category_problem,
@@ -141,7 +142,7 @@ def _categories(entries: Collection[Any], path: Path) -> list[Category]:
     for index, entry in enumerate(entries):
         if problem := category_problem(entry, found):
             raise UserError(f"{path}: category {entry_name(entry, index)}: {problem}")
-        found[entry["id"]] = Category(entry["id"], entry["name"], read_definition(entry))
+        found[entry["id"]] = Category(entry["id"], category_name(entry), read_definition(entry))
     if not found:
         raise UserError(f"{path}: lists no categories; add them")
     return [found[key] for key in sorted(found)]

@@ -5,6 +5,7 @@ from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from pointrend_repro.base.json_text import shown
+from pointrend_repro.data.category_names import name_key
 from pointrend_repro.data.keypoint_checks import keypoints_problem
 from pointrend_repro.data.keypoints import KeypointDefinition, read_definition
 
@@ -20,7 +21,7 @@ FARTHEST_PX = 1_000_000
 
 def category_problem(entry: Any, seen: Container[int]) -> str | None:
     """Return what is wrong with an element of `categories`, or None; `seen` are earlier ids."""
-    problem = type_problem(entry, {"id": int, "name": str})
+    problem = type_problem(entry, {"id": int, name_key(entry): str})
     problem = problem or twice_problem(entry, seen, "category")
     if problem is None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pointrend_repro.base.long_list import LongList
+from pointrend_repro.data.category_names import category_name
 from pointrend_repro.evaluation.entry_places import EntryPlaces
 from pointrend_repro.evaluation.official_files import Entry
 
@@ -47,7 +48,10 @@ class Truth:
     @property
     def class_names(self) -> list[str]:
         """In the order of `category_ids`; an id stands for a name that is not there."""
-        names = {entry["id"]: str(entry.get("name", entry["id"])) for entry in self._categories}
+        names = {}
+        for entry in self._categories:
+            name = category_name(entry)
+            names[entry["id"]] = str(entry["id"] if name is None else name)
         return [names[category_id] for category_id in self.category_ids]
 
     def of_images(self, image_ids: Sequence[int]) -> dict[str, Any]:

@@ -16,7 +16,9 @@ import numpy as np
 from pycocotools.cocoeval import COCOeval
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.category_names import category_name
 from pointrend_repro.data.coco import Category
+from pointrend_repro.data.coco_checks import category_problem
 from pointrend_repro.data.keypoint_checks import keypoints_problem
 from pointrend_repro.data.keypoints import KeypointDefinition, read_definition, require_keypoints
 from pointrend_repro.declarations.official_keys import COCO_KEYPOINT_KEYS
@@ -37,7 +39,7 @@ _log = logging.getLogger(__name__)
 _REQUIRED = {
     "images": ("id", "height", "width"),
     "annotations": ("image_id", "category_id", "bbox", "area"),
-    "categories": ("id", "name"),
+    "categories": ("id",),
 }
 
 # The rest of a prediction must not be there: loadRes would take a box's area for the detection's,
@@ -102,10 +104,9 @@ def _read_truth(path: Path) -> tuple[dict[str, Any], Truth, KeypointDefinition]:
 
 
 def _category(entry: Entry, path: Path) -> Category:
-    try:
-        return Category(entry["id"], entry["name"], read_definition(entry))
-    except ValueError as error:
-        raise UserError(f"{path}: category {entry['id']}: {error}") from None
+    if problem := category_problem(entry, ()):
+        raise UserError(f"{path}: category {entry['id']}: {problem}")
+    return Category(entry["id"], category_name(entry), read_definition(entry))
 
 
 def _completed(entry: Entry, count: int) -> Entry:

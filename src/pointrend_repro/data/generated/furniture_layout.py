@@ -21,8 +21,11 @@ from pointrend_repro.settings.values import Split
 def generate_furniture(root: Path, settings: GeneratedSettings) -> None:
     """Write images/train/, images/val/ and annotations/{train,val}_set.json under `root`.
 
-    As in 3D-FUTURE, masks are those of the renderer, in uncompressed run lengths, and `file_name`
-    lacks the ending. A folder made before with the same settings is kept as it is.
+    As in 3D-FUTURE, masks are those of the renderer, in uncompressed run lengths, `file_name` lacks
+    the ending, and nothing has `iscrowd`. Categories have the keys of the ground truth's format in
+    the organisers' README (3D-FUTURE-AI-Challenge-Baseline, segmentation/inst_segm_evaluation);
+    objects lack those of their model and style, which nothing here reads. A folder made before with
+    the same settings is kept as it is.
 
     Raises:
         UserError: `root` holds something else, or cannot be written.
@@ -34,7 +37,11 @@ def _fill(settings: GeneratedSettings, root: Path) -> None:
     (root / "annotations").mkdir()
     categories = sorted(
         (
-            {"supercategory": shape.supercategory, "id": shape.coco_id, "name": shape.name}
+            {
+                "id": shape.coco_id,
+                "category_name": shape.supercategory,
+                "fine-grained category name": shape.name,
+            }
             for shape in furniture_classes(settings)
         ),
         key=lambda category: str(category["id"]).zfill(2),
@@ -82,5 +89,4 @@ def _annotation(item: SceneObject, settings: GeneratedSettings) -> dict[str, Any
         "segmentation": uncompressed_rle(mask_utils.decode(encoded)),
         "area": float(mask_utils.area(encoded)),
         "bbox": [float(value) for value in mask_utils.toBbox(encoded)],
-        "iscrowd": 0,
     }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.json_text import is_finite, shown
+from pointrend_repro.data.category_names import category_name
 from pointrend_repro.data.coco import Category, ImageRecord, is_known_empty
 from pointrend_repro.data.coco_checks import (
     annotation_problem,
@@ -81,7 +82,7 @@ def _categories(entries: list[Any], reading: _Reading) -> dict[int, Category]:
         if problem := category_problem(entry, found):
             reading.fault("wrong categories", f"category {entry_name(entry, index)}: {problem}")
         else:
-            found[entry["id"]] = Category(entry["id"], entry["name"], read_definition(entry))
+            found[entry["id"]] = Category(entry["id"], category_name(entry), read_definition(entry))
     if not entries:
         reading.fault("wrong categories", "lists no categories; add them")
     names = Counter(category.name for category in found.values())
