@@ -23,6 +23,7 @@ from pointrend_repro.config.reading import (
 from pointrend_repro.data.paths import UserData, data_paths, paths_of_all
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.pipeline.workflow import WorkflowConfig, read_workflow_config
+from pointrend_repro.settings.at_test import detector_at_test
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.settings.heads import PointRendHeadSettings
 
@@ -77,6 +78,21 @@ def test_every_preset_resolves(name: str) -> None:
         for part in ("mask_head", "decoder"):
             if hasattr(getattr(variant.model, part, None), "kind"):  # cascades' masks have one
                 assert getattr(settings.model, part).kind == getattr(variant.model, part).kind
+
+
+@pytest.mark.parametrize("name", ["mini", "mini_3dfuture", "mini_pictures", "smoke"])
+def test_scaled_detectors_have_equally_many_proposals(name: str) -> None:
+    """Rows of a table would otherwise differ by more than they say."""
+    grid = load_grid(name, papers=["3dfuture"] if name == "smoke" else [])
+    numbers = set()
+    for prediction in grid.predictions:
+        training = prediction.training
+        model = grid.training_settings(training.dataset, training.variant).model
+        if hasattr(model, "detector"):
+            test = grid.inference_settings(training.variant, prediction.inference).test
+            in_training = model.detector.rpn_post_nms_train or model.detector.rpn_post_nms
+            numbers.add((in_training, detector_at_test(model.detector, test).rpn_post_nms))
+    assert len(numbers) == 1, numbers
 
 
 def test_preset_paper_is_the_paper() -> None:
