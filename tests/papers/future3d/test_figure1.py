@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,18 @@ def test_boxes_are_counted_by_the_root_of_their_area(
     part = counting.box_sizes(dataset)
     assert (part["images"], part) == (2, counting.box_sizes(dataset))
     assert part["boxes"] < found["boxes"]
+
+
+def test_as_many_images_are_drawn_as_in_the_report(dataset: CocoDataset) -> None:
+    (image, *_) = dataset.images
+    many = tuple(replace(image, id=number) for number in range(10_030))
+    found = counting.box_sizes(CocoDataset(dataset.categories, many))
+    objects = sum(not each.is_crowd for each in image.annotations)
+    assert (found["images"], found["boxes"]) == (10_000, 10_000 * objects)
+    assert (
+        f"{objects * 10_000:,} boxes in 10,000"
+        in figure1.draw({"a": described("A", found)}).caption
+    )
 
 
 def test_a_data_set_without_objects_has_no_sizes(dataset: CocoDataset) -> None:
