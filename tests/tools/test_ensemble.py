@@ -1,6 +1,10 @@
 """`ensemble` pools result files as an obvious loop does, and refuses what is wrong."""
 
 import json
+import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +24,7 @@ from pointrend_repro.predictions.pooling import pool
 from pointrend_repro.tools.ensemble.files import PoolSettings, write_ensemble
 from pointrend_repro.tools.ensemble.members import read_members
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 SIDE = 40
 Entry = dict[str, Any]
 
@@ -166,6 +171,26 @@ def test_results_without_boxes_as_solov2_writes_them(tmp_path: Path) -> None:
     assert not any("bbox" in e for e in found)
     run(boxed, bare, "--output", out, "--overlap", "masks", "--nms", "hard")
     assert len(json.loads(out.read_text())) == 1
+
+
+def test_files_of_3d_futures_challenge(tmp_path: Path) -> None:
+    """By the line in docs/ensemble.md: `bbox` begins at the box's centre in the winners' files."""
+    page = (REPOSITORY / "docs/ensemble.md").read_text()
+    (line,) = re.findall(r'`(python -c "[^"`]+")`', page)
+    corner = (entry(1, 3, (4, 4, 20, 20), 0.9), entry(1, 3, (4, 4, 15, 17), 0.8))
+    for number, each in enumerate(corner):
+        x, y, w, h = each["bbox"]
+        centred = each | {"bbox": [x + w / 2, y + h / 2, w, h]}
+        write(tmp_path / f"corner{number}.json", [each])
+        write(tmp_path / "a.json", {"images": [], "annotations": [centred]})
+        subprocess.run([sys.executable, *shlex.split(line)[1:]], check=True, cwd=tmp_path)
+        (tmp_path / "b.json").rename(tmp_path / f"centre{number}.json")
+    scores = {}
+    for name in ("corner", "centre"):
+        out = tmp_path / f"{name}.json"
+        run(tmp_path / f"{name}0.json", tmp_path / f"{name}1.json", "--output", out)
+        scores[name] = [each["score"] for each in json.loads(out.read_text())]
+    assert scores["centre"] == scores["corner"]
 
 
 def test_no_more_than_asked_for_in_an_image(tmp_path: Path) -> None:
