@@ -1,4 +1,6 @@
-"""The record beside a result, `<result>.origin.json`, and whether the result is what it describes.
+"""The record beside a result, and whether the result is what it describes.
+
+That of `model.safetensors` is `model.origin.json`.
 
 A record holds, for each step that led to the result, the digest of what the step wrote
 (`output_digest`) and of what it read (`input_digest`), so that a number can be followed back to its
