@@ -94,6 +94,15 @@ def test_table_4(printed: list[dict[str, str]]) -> None:
     assert numbers(ours("table4")) == expected | ends
 
 
+def test_the_one_number_of_the_text_is_table_1s() -> None:
+    text = ours("text")
+    ((row, column, number),) = numbers(text)
+    assert number == ours("table1").rows["htc"].paper[column]
+    told = text.columns[column].tolerance_source
+    assert f"{number} ({text.rows[row].title})" in told
+    assert ours("table1").columns[column].tolerance_source.split(";")[0] in told
+
+
 def test_candidates_are_the_rows_of_table_3() -> None:
     members = {row.runs for row in ours("table3").rows.values()}
     rows = list(ours("table4").rows.values())
