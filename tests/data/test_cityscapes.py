@@ -24,6 +24,7 @@ from pointrend_repro.data.cityscapes import (
     read_instance_ids,
 )
 from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.fingerprint import names_and_sizes, val_label_images
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.segmentations import segmentation_mask
@@ -262,6 +263,25 @@ def test_a_photograph_with_the_labels_of_another_city_is_refused(tmp_path: Path)
     city_files(tmp_path / "streets", "leftImg8bit/aa/0000", "gtFine/zz/0000")
     with pytest.raises(UserError, match=r"aa/0000_left\S+: lies in another city than \S+/zz/0000"):
         prepared(tmp_path / "streets")
+
+
+def test_label_images_for_other_programs_are_no_other_data(official: Path, tmp_path: Path) -> None:
+    """detectron2 has its users make labelTrainIds, in the folder of the labels that are read."""
+    made_here = names_and_sizes((official / "gtFine/val").glob("*/*Ids.png"))
+    assert val_label_images(official) == made_here  # as finished runs have recorded it
+    downloaded = tmp_path / "downloaded"
+    shutil.copytree(
+        official / "gtFine", downloaded / "gtFine", ignore=shutil.ignore_patterns("*TrainIds.png")
+    )
+    unpacked = val_label_images(downloaded)
+    for path in (official / "gtFine/val").glob("*/*TrainIds.png"):
+        shutil.copy(path, downloaded / path.relative_to(official))
+    assert val_label_images(downloaded) == unpacked
+    found = {unpacked}
+    for kind in ("instanceIds", "labelIds"):
+        (downloaded / f"gtFine/val/{NAME}_gtFine_{kind}.png").write_bytes(b"edited")
+        found.add(val_label_images(downloaded))
+    assert len(found) == 3
 
 
 def test_size_and_ids_of_a_label_image(official: Path) -> None:

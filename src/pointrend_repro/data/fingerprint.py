@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.provenance import digest
 from pointrend_repro.data.coco import CocoDataset
-from pointrend_repro.data.paths import DataPaths
+from pointrend_repro.data.paths import GENERATED_RECORD, DataPaths
 from pointrend_repro.declarations.metric import Truth
 
 Part = Literal["train", "train_labels", "val_images"] | Truth
@@ -100,8 +100,16 @@ def labelled_images(dataset: Any) -> str:
 
 
 def val_label_images(root: Path) -> str:
-    """Return a digest of Cityscapes' label images of the split val, of both kinds."""
-    return names_and_sizes((root / "gtFine" / "val").glob("*/*Ids.png"))
+    """Return a digest of Cityscapes' label images of the split val, of both kinds that are read.
+
+    detectron2 has its users make labelTrainIds in the same folder. A generated folder comes with
+    those, and finished runs have recorded its digest with them.
+    """
+    kinds = ["instanceIds", "labelIds"]
+    if (root / GENERATED_RECORD).is_file():
+        kinds.append("labelTrainIds")
+    folder = root / "gtFine" / "val"
+    return names_and_sizes(path for kind in kinds for path in folder.glob(f"*/*_gtFine_{kind}.png"))
 
 
 def _part(part: Part, fingerprint: str) -> dict[str, str]:

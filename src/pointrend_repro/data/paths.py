@@ -12,6 +12,9 @@ from pointrend_repro.declarations.metric import Layout, Truth
 # Of Cityscapes' label images.
 LabelKind = Literal["instanceIds", "labelIds"]
 
+# What made a generated folder, in that folder.
+GENERATED_RECORD = "generated.json"
+
 
 @dataclass(frozen=True)
 class UserData:

@@ -13,10 +13,9 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.data.paths import GENERATED_RECORD
 from pointrend_repro.settings.generated import RENDERER_VERSION, GeneratedSettings
 from pointrend_repro.settings.identity import identity
-
-RECORD_NAME = "generated.json"
 
 
 def generate_folder(
@@ -43,7 +42,7 @@ def generate_folder(
     try:
         with _whole_folder(root) as part:
             fill(part)
-            write_json(part / RECORD_NAME, {**record, "files": _file_count(part)})
+            write_json(part / GENERATED_RECORD, {**record, "files": _file_count(part)})
     except OSError as error:
         raise UserError(f"{root}: cannot be generated: {error.strerror or error}") from error
 
@@ -64,15 +63,15 @@ def _is_kept(root: Path, record: dict[str, object]) -> bool:
     """Whether `root` already is what `record` describes; False if it has no files yet."""
     if not root.exists() or (root.is_dir() and _file_count(root) == 0):
         return False
-    if not (root / RECORD_NAME).is_file():
+    if not (root / GENERATED_RECORD).is_file():
         raise UserError(
             f"{root}: holds files that were not generated here; move them or choose another folder"
         )
-    found = read_json(root / RECORD_NAME)
+    found = read_json(root / GENERATED_RECORD)
     file_count = found.pop("files", 0) if isinstance(found, dict) else 0
     if found != record:
         raise UserError(
-            f"{root}: was generated with other settings (see {RECORD_NAME}); "
+            f"{root}: was generated with other settings (see {GENERATED_RECORD}); "
             "remove it or choose another folder"
         )
     # Extra files, such as a pipeline's time stamps, do no harm; missing ones do.
