@@ -18,6 +18,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel, build_model
 from pointrend_repro.data.coco import Category, CocoDataset, read_coco
 from pointrend_repro.data.images import read_image
 from pointrend_repro.data.semantic import label_ids, read_labelled_images
+from pointrend_repro.pipeline.steps.sharing import Cores, Sharing
 from pointrend_repro.predictions import image_steps, in_parts
 from pointrend_repro.predictions.ensembles import make_ensemble
 from pointrend_repro.predictions.image_steps import Steps, Timing, predict_images
@@ -27,7 +28,7 @@ from pointrend_repro.predictions.label_maps import predict_image as label
 from pointrend_repro.predictions.label_maps import write_label_maps
 from pointrend_repro.predictions.mask_proposals import write_proposals
 from pointrend_repro.predictions.proposals import read_proposals
-from pointrend_repro.predictions.ranks import Ranks
+from pointrend_repro.predictions.ranks import ONE_RANK, Ranks
 from pointrend_repro.predictions.whole_masks import write_results as write_whole_masks
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
 from pointrend_repro.settings.ensemble import EnsembleSettings
@@ -227,6 +228,22 @@ def test_parts_of_another_result_are_not_taken(
     write_in_parts(file, [4, 5], steps, LIST, Work(made_from="b"))
     assert json.loads(file.read_text()) == [4, 5]
     assert [path.name for path in tmp_path.glob("list*")] == ["list.json"]
+
+
+def test_parts_of_another_device_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record names one device, and threads and kinds of GPUs decide the last bits."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    found, threads = set(), torch.get_num_threads()
+    for device, cores, gpu in [("cpu", 1, ""), ("cpu", 2, ""), ("cuda", 1, "A"), ("cuda", 1, "B")]:
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu=gpu: gpu)
+        works = [Sharing(Cores(cores), ONE_RANK, device).work([], "same") for _ in range(2)]
+        found.add(works[0].made_from)
+        assert works[0].made_from == works[1].made_from
+    torch.set_num_threads(threads)
+    assert len(found) == 4
+    # Those that predict together take parts of one folder, on whatever GPUs they are.
+    ranks = Ranks(1, 2, said_by_main=lambda _: "cuda (A)")
+    assert Sharing(Cores(1), ranks, "cuda").work([], "same").made_from in found
 
 
 def test_a_rank_whose_parts_are_gone_is_missed(tmp_path: Path, monkeypatch: Any) -> None:

@@ -3,7 +3,7 @@
 A part is that of some successive images. Each process makes its share of the parts, which lie
 beside the result until all are finished and joined in order. A process that is killed and started
 again keeps those that are there, whoever has made them. What decides a part is in the name of its
-folder, so that no part of other settings, another model or other data is ever taken.
+folder, so that no part of other settings, another model, data or device is ever taken.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """The processes that predict a data set together, started by `torchrun`; usually there is just one.
 
-Each predicts its own parts of the data set into files (`in_parts.py`), so they have nothing to tell
-each other but that they have come to the same point.
+Each predicts its own parts of the data set into files (`in_parts.py`), so they have little to tell
+each other: that they have come to the same point, and what decides for all of them.
 """
 
 import contextlib
@@ -23,6 +23,10 @@ def _alone() -> None:
     pass
 
 
+def _own(said: str) -> str:
+    return said
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process and the others.
@@ -31,11 +35,13 @@ class Ranks:
         rank: of this process, from 0.
         world_size: how many there are.
         meet: returns once all have called it.
+        said_by_main: returns what rank 0 has called it with, once all have called it.
     """
 
     rank: int = 0
     world_size: int = 1
     meet: Callable[[], None] = _alone
+    said_by_main: Callable[[str], str] = _own
 
     @property
     def is_main(self) -> bool:
@@ -72,7 +78,7 @@ def launched_ranks(device: str) -> Iterator[Ranks]:
         return
     dist.init_process_group("gloo", timeout=_LONGEST)
     try:
-        yield Ranks(dist.get_rank(), dist.get_world_size(), _meet)
+        yield Ranks(dist.get_rank(), dist.get_world_size(), _meet, _said_by_main)
     finally:
         dist.destroy_process_group()
 
@@ -103,10 +109,23 @@ def _take_gpu(local_rank: int) -> None:
 
 
 def _meet() -> None:
-    try:
+    with _ending_together():
         dist.barrier()
+
+
+def _said_by_main(said: str) -> str:
+    told = [said]
+    with _ending_together():
+        dist.broadcast_object_list(told)
+    return told[0]
+
+
+@contextlib.contextmanager
+def _ending_together() -> Iterator[None]:
+    """End this process where another one is gone. Who has failed says why, the others nothing."""
+    try:
+        yield
     except RuntimeError as error:
-        # Who has failed says why; the others end quietly.
         if dist.get_rank() == 0:
             raise UserError(
                 "another process of this prediction has ended; its own message says why; run the "

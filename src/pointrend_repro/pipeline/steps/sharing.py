@@ -84,7 +84,9 @@ class Sharing:
         workers = self.cores.workers_of(own, self.device, here)
         torch.set_num_threads(self.cores.threads(workers, self.device, here))
         code = modules_digest(loaded_modules())
-        decides = digest([made_from, [image.id for image in images], code, versions()])
+        device = self.ranks.said_by_main(device_name(self.device))
+        ids = [image.id for image in images]
+        decides = digest([made_from, ids, code, versions(), device])
         return Work(workers=workers, ranks=self.ranks, made_from=decides)
 
     def told(self, work: "Work | None") -> dict[str, Any]:
