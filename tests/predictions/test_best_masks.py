@@ -14,10 +14,12 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.examples import read_record
+from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.evaluation import evaluate_predictions
 from pointrend_repro.modeling.deepmask.model import DeepMask
 from pointrend_repro.modeling.deepmask.pasting import window_pixels
 from pointrend_repro.modeling.deepmask.windows import boxes_of, find_windows, masks_of
+from pointrend_repro.pipeline.steps.prediction import read_split
 from pointrend_repro.predictions import best_masks
 from pointrend_repro.predictions.mask_proposals import predict_image, write_proposals
 from pointrend_repro.predictions.rle import encode_window
@@ -135,6 +137,23 @@ def test_most_masks_are_never_made(
     whole = len(find_windows(saved.model, image, BOUND, at_most=None))
     assert 0 < max(made) < whole / 2
     assert max(seen) <= 64
+
+
+def test_the_objects_that_choose_are_part_of_what_was_read(truth: Path, tmp_path: Path) -> None:
+    """So that no part of a prediction outlives a correction of them, and the report notices."""
+    objects, images, usual = tmp_path / "objects.json", truth.parent, DeepMaskInferenceSettings()
+    data = DataPaths(images, images, objects, images, objects, None)
+    found = []
+    content = json.loads(truth.read_text())
+    for _ in range(2):
+        objects.write_text(json.dumps(content))
+        found.append([read_split(each, data, "val")[1] for each in (usual, BOUND)])
+        content["annotations"].pop()
+    (of_usual, of_bound), (of_usual_later, of_bound_later) = found
+    assert of_usual == of_usual_later == {"data": of_bound["data"]}
+    chosen, later = of_bound["chosen_by"], of_bound_later["chosen_by"]
+    assert chosen["part"] == later["part"] == "val_annotations"
+    assert chosen["fingerprint"] != later["fingerprint"]
 
 
 def test_one_image_alone_has_no_objects_to_choose_by(saved: SavedModel) -> None:

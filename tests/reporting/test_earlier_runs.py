@@ -85,6 +85,23 @@ def test_data_of_an_earlier_run_count(
     assert in_words(marked).startswith(words)
 
 
+def test_the_objects_that_chose_the_predictions_count_as_data(paper: Grid, tmp_path: Path) -> None:
+    (evaluation, *_) = paper.evaluations
+    objects = {"part": "val_annotations", "fingerprint": "abcdef012345"}
+    read = {"data": DATA | {"part": "val_images"}, "chosen_by": objects}
+    content = make_result(paper, evaluation, {"AP": 1.0})
+    content["origin"]["predict"] |= read
+    record = Record.model_validate(content["origin"]["predict"])
+    for today, changed in ((objects["fingerprint"], False), ("else", True)):
+        parts = {"val_images": DATA["fingerprint"], "val_annotations": today}
+        assert DataState({"coco": parts}).has_changed("coco", record) is changed
+    results_dir = tmp_path / "results" / "paper"
+    write_json(results_dir / evaluation.path, content)
+    write_metrics(paper, results_dir)
+    words = Page(report(paper, results_dir)).words
+    assert "data val_images, 012345abcdef, val_annotations, abcdef012345, not compared" in words
+
+
 def test_the_page_tells_of_earlier_runs(smoke: Grid, tmp_path: Path) -> None:
     results_dir = tmp_path / "results" / "smoke"
     for evaluation in smoke.evaluations:

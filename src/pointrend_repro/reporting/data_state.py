@@ -34,7 +34,8 @@ class DataState:
 
         None: unknown.
         """
-        read = [record.data, *(run.data for run in record.continued_from or ())]
+        chosen_by = [record.chosen_by] if record.chosen_by else []
+        read = [record.data, *chosen_by, *(run.data for run in record.continued_from or ())]
         return _any([self._differs(dataset, data) for data in read])
 
     def _differs(self, dataset: str, read: DataRead | None) -> bool | None:

@@ -25,7 +25,8 @@ class Record(Frozen):
     they were loaded. `continued_from` is of a training: the runs of other code, data or machines
     that it continued, whose time is part of `wall_s`; None says that `wall_s` is of its last run,
     whatever was before. `tested_with` is of a prediction: sizes and limits, the model's own or the
-    inference setting's. `data_changed` is in no file: `data_state.mark_changed` sets it, and None
+    inference setting's. `chosen_by` is of one that keeps what fits the annotated objects, which it
+    reads beside `data`. `data_changed` is in no file: `data_state.mark_changed` sets it, and None
     says that what the step read was not compared with today's data.
     """
 
@@ -46,12 +47,18 @@ class Record(Frozen):
     tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None
+    chosen_by: DataRead | None = None
     input_digest: str | None = None
     output_digest: str | None = None
     started_from: "ModelRead | None" = None
     others: "tuple[ModelRead, ...]" = ()
     proposals_from: "ModelRead | None" = None
     data_changed: bool | None = None
+
+    @property
+    def data_read(self) -> list[DataRead]:
+        """All that the step says it has read of a data set."""
+        return [each for each in (self.data, self.chosen_by) if each is not None]
 
     @property
     def sources(self) -> "list[Source]":

@@ -81,6 +81,11 @@ class DeepMaskInferenceSettings(AnyInferenceSettings):
         return self
 
     @property
+    def chooses_by_objects(self) -> bool:
+        """Whether annotated objects decide which masks are kept."""
+        return self.keep == "best_for_objects"
+
+    @property
     def suppressed_above(self) -> float | None:
         """The IoU with a better mask above which one is left out; None: all are kept."""
         return self.nms_iou if self.test.nms_iou is None else self.test.nms_iou

@@ -53,6 +53,11 @@ class AnyInferenceSettings(Strict):
     family: str
     test: SizeAtTest = added(SizeAtTest(), "what the model is tested with instead of its own")
 
+    @property
+    def chooses_by_objects(self) -> bool:
+        """Whether annotated objects decide which predictions are kept."""
+        return False
+
 
 Inference = TypeVar("Inference", bound=AnyInferenceSettings)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pointrend_repro.base.files import remove_leftovers
 from pointrend_repro.base.origins import origin_written_last, require_as_recorded
 from pointrend_repro.base.provenance import start_record
-from pointrend_repro.data.fingerprint import predicted_data, training_data
+from pointrend_repro.data.fingerprint import predicted_data, scored_data, training_data
 from pointrend_repro.data.paths import DataPaths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.pipeline.steps.devices import device_name
@@ -138,8 +138,12 @@ def read_split(
     """Read a split, and return what the record says of it as well."""
     family = family_of(settings)
     dataset = family.function(family.read)(data, split)
-    used = predicted_data(dataset) if split == "val" else training_data(dataset, data)
-    return dataset, {"data": used}
+    if split == "train":
+        return dataset, {"data": training_data(dataset, data)}
+    read = {"data": predicted_data(dataset)}
+    if settings.chooses_by_objects:
+        read["chosen_by"] = scored_data("val_annotations", data.val_annotations)
+    return dataset, read
 
 
 def _engine_of(origin: dict[str, Any]) -> Engine:

@@ -88,8 +88,8 @@ def _trainings(grid: Grid, sources: Iterable[Evaluation | Cost]) -> frozenset[tu
 def _data(results: Iterable[Result]) -> Iterator[tuple[str, str, str]]:
     for result in results:
         for record in result.origin.steps.values():
-            if record.data is not None:
-                yield result.origin.dataset or "", record.data.part, record.data.fingerprint
+            for read in record.data_read:
+                yield result.origin.dataset or "", read.part, read.fingerprint
 
 
 def _resampled(results: Sequence[Result], key: str) -> Values | None:

@@ -55,8 +55,8 @@ def _facts(side: Side) -> dict[str, tuple[str, ...]]:
         found["device"].add(device(record.device))
         for library, version in record.versions.items():
             found.setdefault(library, set()).add(version)
-        if record.data:
-            found.setdefault(f"data: {record.data.part}", set()).add(record.data.fingerprint)
+        for read in record.data_read:
+            found.setdefault(f"data: {read.part}", set()).add(read.fingerprint)
     return {name: tuple(sorted(values)) for name, values in found.items()}
 
 
