@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from made_up_metrics import make_record, make_result
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_json
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Cost
@@ -82,6 +83,41 @@ def test_counts_scores_and_times_are_of_the_same_model(grid: Grid, tmp_path: Pat
     assert other.ap is not None
     counted = found["4x conv, 224x224"]  # counted, but never trained
     assert (counted.ap, counted.seconds, counted.images) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("of_first_trial", "seconds"),
+    [
+        ({}, 0.4),
+        ({"timing": {"images": 1000}}, 0.4),
+        ({"timing": {"images": 2000}, "others": [{"file": "other.safetensors"}]}, 0.4),  # by two
+        ({"timing": {"images": 360}}, 0.5),  # the others were finished before it was stopped
+        ({"timing": {"images": 1640}, "others": [{"file": "other.safetensors"}]}, 0.5),
+        ({"timing": {"images": 1000}, "world_size": 2}, 0.5),
+    ],
+)
+def test_times_are_of_predictions_of_one_process_in_one_run(
+    grid: Grid, tmp_path: Path, of_first_trial: dict[str, Any], seconds: float
+) -> None:
+    fill(grid, tmp_path)
+    for evaluation in grid.evaluations:
+        path = tmp_path / evaluation.path
+        if evaluation.metric == "coco_ap" and evaluation.prediction.training.trial == 0:
+            content = read_json(path)
+            content["origin"]["predict"] |= of_first_trial
+            write_json(path, content)
+    assert heads(lay_out(grid, tmp_path))["PointRend, 224x224"].seconds == pytest.approx(seconds)
+
+
+def test_without_such_a_prediction_there_is_no_time(grid: Grid, tmp_path: Path) -> None:
+    fill(grid, tmp_path)
+    for path in tmp_path.rglob("coco_ap.json"):
+        content = read_json(path)
+        content["origin"]["predict"]["timing"] = {"images": 16}
+        write_json(path, content)
+    costs = lay_out(grid, tmp_path)
+    assert [plot.name for plot in costs.plots] == ["operations"]
+    assert {(head.seconds, head.devices) for head in costs.heads} == {(None, ())}
 
 
 def test_plots_show_what_has_both(grid: Grid, tmp_path: Path) -> None:

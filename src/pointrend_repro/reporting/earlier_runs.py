@@ -1,4 +1,4 @@
-"""What the record of a training says of the interrupted runs that it continued."""
+"""What a record says of runs: the interrupted ones of a training, the last one of a prediction."""
 
 from typing import Annotated
 
@@ -19,6 +19,15 @@ class DataRead(Frozen):
 
     part: str
     fingerprint: str
+
+
+class Timing(Frozen):
+    """How many images the last run of a prediction has predicted, in its main process.
+
+    Those of an ensemble count for each of its models.
+    """
+
+    images: Annotated[int, Field(ge=0)]
 
 
 class EarlierRun(Frozen):

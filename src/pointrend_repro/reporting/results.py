@@ -10,7 +10,7 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation, Prediction, Training
-from pointrend_repro.reporting.earlier_runs import DataRead, EarlierRun, ModuleName, Number
+from pointrend_repro.reporting.earlier_runs import DataRead, EarlierRun, ModuleName, Number, Timing
 from pointrend_repro.reporting.frozen import Frozen
 from pointrend_repro.reporting.states import ALTERED, Digests, RecordsBeside, State, state_of
 from pointrend_repro.settings.values import Split
@@ -26,8 +26,9 @@ class Record(Frozen):
     that it continued, whose time is part of `wall_s`; None says that `wall_s` is of its last run,
     whatever was before. `tested_with` is of a prediction: sizes and limits, the model's own or the
     inference setting's. `chosen_by` is of one that keeps what fits the annotated objects, which it
-    reads beside `data`. `data_changed` is in no file: `data_state.mark_changed` sets it, and None
-    says that what the step read was not compared with today's data.
+    reads beside `data`; `timing` is of its last run, as is its `wall_s`. `data_changed` is in no
+    file: `data_state.mark_changed` sets it, and None says that what the step read was not compared
+    with today's data.
     """
 
     command: str
@@ -44,6 +45,7 @@ class Record(Frozen):
     code_modules: tuple[ModuleName, ...] | None = None
     changed_during_run: tuple[ModuleName, ...] = ()
     continued_from: tuple[EarlierRun, ...] | None = None
+    timing: Timing | None = None
     tested_with: dict[str, Any] = {}
     versions: dict[str, str]
     data: DataRead | None = None

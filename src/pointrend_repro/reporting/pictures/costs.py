@@ -17,7 +17,7 @@ from pointrend_repro.reporting.pictures.plot import (
     log_ticks,
     place_labels,
 )
-from pointrend_repro.reporting.results import Results
+from pointrend_repro.reporting.results import Record, Results
 from pointrend_repro.reporting.scale import widths
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
 
@@ -32,9 +32,10 @@ class Head:
     Attributes:
         count: the cell with its multiply-adds, in billions for a box.
         ap: the cell with its COCO AP.
-        seconds: wall time of predicting an image, median over the trials.
+        seconds: wall time of predicting an image, median over the trials that one process predicted
+            in one run.
         images: how many were predicted.
-        devices: what predicted them.
+        devices: what predicted them in that time.
         has_other_widths: whether the models behind AP and time have other numbers of channels than
             the head that is counted, which is the paper's in every preset.
     """
@@ -138,7 +139,8 @@ def _head(
     scores = [e for e, _ in ap.values if isinstance(e, Evaluation)] if ap else []
     records = [record for e in scores if (record := results[e].origin.predict) is not None]
     images = _num_images(results_dir, scores[0].prediction.training.dataset) if scores else None
-    seconds = statistics.median(r.wall_s for r in records) / images if records and images else None
+    timed = [record for record in records if images and _is_of_one_run(record, images)]
+    seconds = statistics.median(r.wall_s for r in timed) / images if timed and images else None
     kind = getattr(getattr(grid.variants[runs[0]].model, "mask_head", None), "kind", "")
     return Head(
         title=count.row.title,
@@ -147,12 +149,22 @@ def _head(
         ap=ap if scores else None,
         seconds=seconds,
         images=images,
-        devices=tuple(sorted({record.device for record in records})),
+        devices=tuple(sorted({record.device for record in timed})),
         has_other_widths=any(
             _differs_from_counted(grid, training)
             for training in {score.prediction.training for score in scores}
         ),
     )
+
+
+def _is_of_one_run(prediction: Record, images: int) -> bool:
+    """Whether the wall time is that of all images: of one process, which was never stopped.
+
+    Records from before `timing` do not tell whether it was.
+    """
+    models, timing = 1 + len(prediction.others), prediction.timing
+    is_whole = timing is None or timing.images == models * images
+    return prediction.world_size == 1 and is_whole
 
 
 def _differs_from_counted(grid: Grid, training: Training) -> bool:
