@@ -60,7 +60,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Row:
-    """One training in numbers."""
+    """One training in numbers; losses are those of its first and last point, as thinned."""
 
     trial: int
     updates: int
@@ -196,7 +196,7 @@ def _describe(title: str, rows: list[Row], planned: int) -> str:
     last = sorted(row.last_loss for row in rows)
     to = f"{last[0]:.3g}" if last[0] == last[-1] else f"{last[0]:.3g} to {last[-1]:.3g}"
     return (
-        f"Loss of {title}, {trials}: from {rows[0].first_loss:.3g} to {to} after "
+        f"Mean loss of {title}, {trials}: from {rows[0].first_loss:.3g} to {to} after "
         f"{max(row.updates for row in rows):,} updates. Below: the loss terms and the "
         "learning rate."
     )

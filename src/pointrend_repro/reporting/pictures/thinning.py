@@ -43,12 +43,16 @@ def thin(lines: Sequence[Numbers], max_points: int = MAX_POINTS) -> list[dict[st
         lines: of log.jsonl, in order.
 
     Returns:
-        Rows with `update`, counted from 1, and the means of the finite values. The count of
-        skipped updates is the largest of its run.
+        Rows with `update`, counted from 1, and the means of the finite values. `update` is the mean
+        of its run, too, but in the last row that of the last line, so that a training ends where it
+        ended. The count of skipped updates is the largest of its run.
     """
     count = min(len(lines), max_points)
     bounds = [round(i * len(lines) / count) for i in range(count + 1)] if count else []
-    return [_mean(lines[a:b]) for a, b in pairwise(bounds)]
+    rows = [_mean(lines[a:b]) for a, b in pairwise(bounds)]
+    if rows:
+        rows[-1]["update"] = round(lines[-1]["iteration"]) + 1
+    return rows
 
 
 def _mean(run: Sequence[Numbers]) -> dict[str, float]:
