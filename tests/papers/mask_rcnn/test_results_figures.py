@@ -65,5 +65,8 @@ def test_the_second_figure_shows_other_images_while_there_are_any(
     second = drawn(models, dataset, num_images=2, columns=2, after=2)
     assert len(first.image_ids) == len(second.image_ids) == 2
     assert not set(first.image_ids) & set(second.image_ids)
+    assert first.caption.endswith("those whose names come first.")
+    assert second.caption.endswith("come first, but for the first 2, which another figure shows.")
     beyond = drawn(models, dataset, num_images=2, columns=2, after=9)
     assert set(beyond.image_ids) == {record.id for record in dataset.images}
+    assert beyond.caption == first.caption

@@ -19,6 +19,7 @@ from pointrend_repro.figures.drawing import (
     new_figure,
     view_window,
 )
+from pointrend_repro.figures.of_two import behind_first
 from pointrend_repro.predictions.instances import detect
 from pointrend_repro.settings.instances import InferenceSettings
 
@@ -43,14 +44,14 @@ def draw(
         dataset: whose validation images are shown.
         num_images: at most.
         columns: of panels.
-        after: so many images of those with the most objects are left to another figure.
+        after: so many images of those with the most objects are left to another figure,
+            unless there are no others.
 
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
     saved = models["model"]
-    records = choose_busy(dataset, after + num_images)
-    records = records[after:] or records  # on a small data set both figures show the same images
+    records, but = behind_first(choose_busy(dataset, after + num_images), after)
     views, found = [], []
     for record in records:
         image = read_record(record)
@@ -70,7 +71,7 @@ def draw(
         title="Results of Mask R-CNN on validation images",
         caption=(
             "Masks in colour, with bounding box, category and confidence, as one model predicts "
-            f"them; {rule} Shown are {BUSY_CHOICE}."
+            f"them; {rule} Shown are {BUSY_CHOICE}{but}."
         ),
         alternative_text=(
             f"{len(views)} pictures; each object found is tinted and outlined, in a rectangle with "

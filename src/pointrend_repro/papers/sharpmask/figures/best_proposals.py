@@ -6,7 +6,6 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import Picture
-from pointrend_repro.figures.objects import CHOICE
 from pointrend_repro.papers.sharpmask.figures.closest import (
     choose_shown,
     closest,
@@ -37,7 +36,7 @@ def draw(
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
-    shown = choose_shown(dataset, images, after)
+    shown, choice = choose_shown(dataset, images, after)
     figure, axes = image_grid(shown, columns=_COLUMNS)
     missed = objects = 0
     for ax, each in zip(axes.flat, shown, strict=False):
@@ -52,7 +51,7 @@ def draw(
         caption=(
             "For each annotated object, that of 1000 proposals whose mask overlaps it most. "
             "Objects without a proposal of IoU above 0.5 are red, with their own mask: "
-            f"{missed} of {objects}. Images lie around an object chosen {CHOICE}."
+            f"{missed} of {objects}. Images lie around an object chosen {choice}."
         ),
         alternative_text=(
             f"{len(shown)} photographs with the masks of {objects} objects tinted and outlined, "

@@ -21,7 +21,8 @@ from pointrend_repro.figures.drawing import (
     show_view,
     view_window,
 )
-from pointrend_repro.figures.objects import ShownObject, choose_objects
+from pointrend_repro.figures.objects import CHOICE, ShownObject, choose_objects
+from pointrend_repro.figures.of_two import behind_first
 from pointrend_repro.predictions.mask_proposals import propose
 from pointrend_repro.predictions.rle import encode_window
 from pointrend_repro.settings.deepmask_inference import DeepMaskInferenceSettings
@@ -76,16 +77,19 @@ def show_closest(ax: Axes, image: NDArray[np.uint8], found: Sequence[Closest]) -
         show_mask(ax, each.mask.repeat(times, axis=0).repeat(times, axis=1), color)
 
 
-def choose_shown(dataset: CocoDataset, images: int, after: int) -> list[ShownObject]:
+def choose_shown(dataset: CocoDataset, images: int, after: int) -> tuple[list[ShownObject], str]:
     """Choose objects in `images` images, behind the `after` first, which another figure shows.
 
     On a small data set both figures show the same images.
 
+    Returns:
+        The objects, and how they are chosen, in words.
+
     Raises:
         UserError: there is nothing to show.
     """
-    chosen = choose_objects(dataset, after + images)
-    return chosen[after:] or chosen[-images:]
+    shown, but = behind_first(choose_objects(dataset, after + images), after)
+    return shown[-images:], CHOICE + but
 
 
 def image_grid(

@@ -10,7 +10,7 @@ from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.drawing import Picture
-from pointrend_repro.figures.objects import CHOICE, ShownObject
+from pointrend_repro.figures.objects import ShownObject
 from pointrend_repro.papers.sharpmask.figures.closest import (
     choose_shown,
     closest,
@@ -42,7 +42,7 @@ def draw(
     Raises:
         UserError: there is nothing to show, or an image cannot be read.
     """
-    shown = choose_shown(dataset, images, after)
+    shown, choice = choose_shown(dataset, images, after)
     panels = len(_NAMES)
     figure, axes = image_grid(shown, columns=_PAIRS_A_ROW * panels, panels_an_image=panels)
     for ax, title in zip(axes[0], list(_NAMES.values()) * _PAIRS_A_ROW, strict=True):
@@ -58,7 +58,7 @@ def draw(
             "(right), which share trunk and scores: for each annotated object, that of 1000 whose "
             "mask overlaps it most. Objects without one of IoU above 0.5 are red, with their own "
             f"mask. The mean IoU is {means['deepmask']:.2f} and {means['sharpmask']:.2f}. Images "
-            f"lie around an object chosen {CHOICE}."
+            f"lie around an object chosen {choice}."
         ),
         alternative_text=(
             f"{len(shown)} pairs of the same photograph with objects tinted and outlined: left by "
