@@ -21,7 +21,7 @@ from pointrend_repro.commands import figures
 from pointrend_repro.config.figures import load_figures
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.presets import Preset
-from pointrend_repro.data.coco import CocoDataset, read_coco
+from pointrend_repro.data.coco import Annotation, Category, CocoDataset, ImageRecord, read_coco
 from pointrend_repro.data.examples import inference_image, read_record
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.structures import Detections
@@ -36,7 +36,7 @@ from pointrend_repro.figures.drawing import (
     view_window,
 )
 from pointrend_repro.figures.making import make_figure
-from pointrend_repro.figures.objects import choose_objects
+from pointrend_repro.figures.objects import CHOICE, choose_objects
 from pointrend_repro.figures.regions import mask_logits
 from pointrend_repro.modeling.points import point_sample
 from pointrend_repro.papers.pointrend.figures import figure2, figure4, figure5, figure6, figure7
@@ -291,6 +291,25 @@ def annotation(image_id: int, polygon: list[float], parts: int = 1, crowd: int =
         "area": 10,
         "iscrowd": crowd,
     }
+
+
+def test_a_less_complex_object_of_its_image_is_not_chosen_for_its_class() -> None:
+    """The captions say so: an image's most complex object comes before the spread of classes."""
+
+    def star(label: int, x: float, depth: float) -> Annotation:
+        turns = np.arange(16) * np.pi / 8
+        radius = 40 * np.where(np.arange(16) % 2, 1.0, depth)
+        points = np.stack([x + radius * np.cos(turns), 50 + radius * np.sin(turns)], axis=1)
+        box = (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
+        return Annotation(label, box, [points.ravel().tolist()], is_crowd=False)
+
+    images = tuple(
+        ImageRecord(k, Path(f"{k}.png"), 200, 100, (star(0, 50, 0.5), star(k, 150, 0.6)))
+        for k in (1, 2)
+    )
+    dataset = CocoDataset(tuple(Category(k, str(k)) for k in range(3)), images)
+    assert [shown.annotation.label for shown in choose_objects(dataset, 2)] == [0, 0]
+    assert "of each image the one with the most complex outline" in CHOICE
 
 
 def test_objects_are_of_different_classes(dataset: CocoDataset) -> None:

@@ -19,8 +19,9 @@ _MIN_FILL = 0.25
 
 CHOICE = (
     "from the validation images by their annotations, never by results: large objects that lie "
-    "inside the image and fill at least a quarter of their box, the most complex outlines first "
-    "(perimeter squared over area), one per image and of different classes where possible"
+    "inside the image and fill at least a quarter of their box, of each image the one with the "
+    "most complex outline (perimeter squared over area), and of these the most complex first, with "
+    "one of each class before a second of any"
 )
 
 
