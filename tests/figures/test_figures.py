@@ -27,7 +27,7 @@ from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.shown import trainings_shown
-from pointrend_repro.figures.detections import by_one_rule, corresponding
+from pointrend_repro.figures.detections import by_one_rule, corresponding, corresponding_objects
 from pointrend_repro.figures.drawing import (
     box_window,
     contrasting_color,
@@ -433,6 +433,15 @@ def test_one_object_has_one_colour_in_a_pair() -> None:
     right = torch.tensor([[20.0, 0.0, 30.0, 9.0], [50.0, 50.0, 60.0, 60.0], [20.0, 1.0, 30.0, 9.0]])
     assert corresponding(right, left) == [1, 3, 4]
     assert corresponding(right, left[:0]) == [0, 1, 2]
+
+
+def test_objects_of_different_classes_have_different_colours_in_a_pair() -> None:
+    box, near = [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 9.0, 10.0]
+    people = found([box], [0.9])
+    both = dataclasses.replace(found([box, near], [0.9, 0.8]), labels=torch.tensor([1, 0]))
+    assert corresponding_objects(both, people) == [1, 0]
+    assert corresponding_objects(people, both) == [1]
+    assert corresponding_objects(both, both) == [0, 1]
 
 
 def test_the_tint_differs_from_what_is_under_it() -> None:

@@ -43,15 +43,26 @@ def corresponding(boxes: Tensor, others: Tensor) -> list[int]:
 
     Boxes that correspond to none get the numbers from S on.
     """
-    iou = box_iou(boxes, others)
-    numbers, free = [], set(range(len(others)))
-    for row in range(len(boxes)):
+    return _numbers(box_iou(boxes, others))
+
+
+def corresponding_objects(found: Detections, others: Detections) -> list[int]:
+    """Number detections as `corresponding` does boxes, by those of the same class alone."""
+    of_one_class = found.labels[:, None] == others.labels
+    return _numbers(box_iou(found.boxes, others.boxes) * of_one_class)
+
+
+def _numbers(iou: Tensor) -> list[int]:
+    """Number the rows of an IoU (R, S) as the columns that they overlap most."""
+    rows, columns = iou.shape
+    numbers, free = [], set(range(columns))
+    for row in range(rows):
         best = max(free, key=lambda k: float(iou[row, k]), default=None)
         if best is not None and iou[row, best] >= _SAME_OBJECT_IOU:
             free.remove(best)
             numbers.append(best)
         else:
-            numbers.append(len(others) + row)
+            numbers.append(columns + row)
     return numbers
 
 

@@ -7,7 +7,7 @@ from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.figures.detections import (
     by_one_rule,
-    corresponding,
+    corresponding_objects,
     in_view,
     show_detections,
 )
@@ -59,7 +59,7 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
     for pair, (_, view), (left, right) in zip(pairs, views, selected, strict=False):
         own = list(range(len(left.boxes)))
         show_detections(pair[0], view, left, own, names)
-        same = corresponding(right.boxes, left.boxes)
+        same = corresponding_objects(right, left)
         show_detections(pair[1], view, right, same, names)
     return Picture(
         figure,
@@ -67,9 +67,9 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         caption=(
             "The same windows of validation images, segmented by Mask R-CNN with its standard mask "
             "head (left of each pair) and with PointRend (right), two models that were trained "
-            f"separately; {rule} An object that both find has the same colour in both; class and "
-            "score are written on it. Masks are rendered at print resolution. Each window shows an "
-            f"object chosen {CHOICE}."
+            f"separately; {rule} An object that both find, as the same class, has the same colour "
+            "in both; class and score are written on it. Masks are rendered at print resolution. "
+            f"Each window shows an object chosen {CHOICE}."
         ),
         alternative_text=(
             f"{len(views)} pairs of pictures of the same scenes with the found objects tinted and "

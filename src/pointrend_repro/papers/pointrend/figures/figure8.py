@@ -11,7 +11,7 @@ from pointrend_repro.data.coco import CocoDataset
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.structures import Detections
 from pointrend_repro.figures.busy import BUSY_CHOICE, choose_busy
-from pointrend_repro.figures.detections import by_one_rule, corresponding, show_detections
+from pointrend_repro.figures.detections import by_one_rule, corresponding_objects, show_detections
 from pointrend_repro.figures.drawing import (
     WIDTH_IN,
     Picture,
@@ -77,8 +77,8 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
         caption=(
             "Streets as they are; as Mask R-CNN sees them with its standard mask head and with "
             "PointRend; and as DeepLabV3 labels them at output stride 16, without PointRend and "
-            f"with it. Objects: {rule} An object that both detectors find has one colour; label "
-            f"maps have Cityscapes' colours. Shown are {BUSY_CHOICE}."
+            f"with it. Objects: {rule} An object that both detectors find, as the same class, has "
+            f"one colour; label maps have Cityscapes' colours. Shown are {BUSY_CHOICE}."
         ),
         alternative_text=(
             f"{len(images)} street scenes in columns, each five times: the image, the objects of "
@@ -110,4 +110,4 @@ def _show_objects(
 ) -> None:
     view, (left, right) = _whole(image), found
     show_detections(axes[0], view, left, list(range(len(left.boxes))), names)
-    show_detections(axes[1], view, right, corresponding(right.boxes, left.boxes), names)
+    show_detections(axes[1], view, right, corresponding_objects(right, left), names)
