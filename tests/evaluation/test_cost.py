@@ -1,5 +1,6 @@
 """The counts of Table 2, against arithmetic by hand and the paper's printed digits."""
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -71,6 +72,14 @@ def pointrend_by_hand(points_of_steps):
 def test_pointrend_costs_its_points_and_its_coarse_head(inference, points_of_steps):
     cost = count("pointrend_r50_fpn", **inference)
     assert cost == pytest.approx(pointrend_by_hand(points_of_steps))
+
+
+def test_table_2_says_what_steps_that_are_left_out_would_cost():
+    caption = load_table("table2").caption
+    left_out, said = re.search(r"\(([^)]*), which .* would give (\S+)B", caption).groups()
+    sides = [int(side) for side in re.findall(r"(\d+)x\1", left_out)]
+    points = [side**2 for side in sides] + [784] * 4
+    assert f"{pointrend_by_hand(points)['multiply_adds']:.2f}" == said
 
 
 def test_larger_heads_cost_what_their_layers_cost():
