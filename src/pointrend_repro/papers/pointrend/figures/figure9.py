@@ -52,14 +52,24 @@ def draw(models: Mapping[str, SavedModel], dataset: CocoDataset) -> Picture:
             "The most likely class of each cell at the resolution of each step, without bilinear "
             "interpolation: the coarse prediction of DeepLabV3 at output stride 16, then one panel "
             f"a subdivision step with the at most {settings.points_per_step} points that the step "
-            "predicted again. The first step shown is the last that predicts a whole grid, which "
-            f"discards those before it. Shown is the first of {BUSY_CHOICE}."
+            f"predicted again. {_left_out(steps)}Shown is the first of {BUSY_CHOICE}."
         ),
         alternative_text=(
             f"A street scene and {len(steps)} label maps of it in colours, each finer than "
             "the one before; dots mark the points, most of them where classes meet."
         ),
         image_ids=[record.id],
+    )
+
+
+def _left_out(steps: list[RefinementStep]) -> str:
+    """Say why steps are left out, if any are: the first panel is then not of twice the cells."""
+    heights = [step.logits.shape[2] for step in steps[:2]]
+    if heights[-1] <= 2 * heights[0]:
+        return ""
+    return (
+        "The first step shown is the last that predicts a whole grid, which discards those before "
+        "it. "
     )
 
 
