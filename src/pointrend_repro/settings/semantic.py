@@ -39,8 +39,8 @@ class SemanticInputSettings(InputSettings):
 
     train_short_edges_px: tuple[PositiveInt, ...] = Field(
         tuple(range(512, 2049, 32)),
-        description="paper: 0.5x to 2.0x of the image's 1024 pixels in steps of 32; d2's DeepLabV3 "
-        "takes 512, 768, ... 2048",
+        description="paper: 0.5x to 2.0x of the image's 1024 pixels in steps of 32; d2 takes "
+        "512, 768, ... 2048",
     )
     test_short_edge_px: ImageEdge = 1024
     max_long_edge_px: ImageEdge = Field(
