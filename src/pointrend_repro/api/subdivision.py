@@ -45,7 +45,8 @@ def subdivision(
 ) -> list[SubdivisionStep]:
     """Show how PointRend makes a mask: each grid, and the points that are predicted on it.
 
-    The last step's mask is that of `Model.predict` for the same box and class.
+    The last step's mask is that of `Model.predict` for the same box and class, unless the model is
+    tested in several views of an image, of which this is the first, or in bf16, which this is not.
 
     Args:
         model: a detector whose mask head is PointRend.
