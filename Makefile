@@ -2,7 +2,6 @@
 # this machine can run. Both set up .venv first; nothing else is needed than Python 3.11 or newer.
 
 SHELL := /bin/bash
-.SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -16,7 +15,8 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 GPU_PYTHON = PYTHONPATH="$(CURDIR)/src:$$PYTHONPATH" $(if $(filter-out file,$(origin PYTHON)),$(PYTHON),$(or $(wildcard $(BIN)/python),$(PYTHON)))
 # `anew` if .venv came with a copy of another clone: its commands would run that one's code.
 COPIED := $(shell [ ! -e .venv/.ready ] || { . $(BIN)/activate && [ "$$VIRTUAL_ENV" -ef .venv ]; } || echo anew)
-# "12 of 127 steps (9%): Training ...", and everything from an error on.
+# "12 of 127 steps (9%): Training ...", and everything from an error on. `set -o pipefail` before it
+# lets a failed run fail: make 3.81, which macOS has, knows no .SHELLFLAGS to say so for all.
 QUIETLY := --quiet host reason
 A_LINE_A_STEP := 2>&1 | $(BIN)/python -u -m pointrend_repro.pipeline.progress_lines
 
@@ -39,11 +39,11 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 	@touch $@
 
 smoke: .venv/.ready ## the whole pipeline on generated data: ends in reports/smoke/index.html
-	@$(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke $(A_LINE_A_STEP)
+	@set -o pipefail; $(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke $(A_LINE_A_STEP)
 	@echo "Table 1, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 smoke-papers: .venv/.ready ## the same for all papers, beside what smoke has made
-	@$(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask,3dfuture $(A_LINE_A_STEP)
+	@set -o pipefail; $(RUN) snakemake $(QUIETLY) --cores $(CORES) --config preset=smoke papers=pointrend,mask_rcnn,sharpmask,3dfuture $(A_LINE_A_STEP)
 	@echo "All papers, from generated data (these numbers mean nothing): reports/smoke/index.html"
 
 test: .venv/.ready lint ## style, types, and all tests that this machine can run

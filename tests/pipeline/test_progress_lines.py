@@ -1,8 +1,12 @@
 """`make smoke`: a line for each step, and all that Snakemake says of a failure."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from pointrend_repro.pipeline.progress_lines import shorten
 
@@ -72,3 +76,28 @@ def test_an_error_before_the_first_step_is_passed_on(tmp_path: Path) -> None:
         "[a]",
     ]
     assert list(shorten(["a warning of a library\n", "    more\n"])) == ["a warning of a library"]
+
+
+@pytest.mark.parametrize("target", ["smoke", "smoke-papers"])
+def test_make_fails_with_snakemake(tmp_path: Path, target: str) -> None:
+    repository, commands = Path(__file__).resolve().parents[2], tmp_path / ".venv/bin"
+    commands.mkdir(parents=True)
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(repository / name, tmp_path)
+    (commands / "activate").write_text(f"VIRTUAL_ENV='{tmp_path}/.venv'\n")
+    scripts = {"snakemake": "echo 'error: no'; exit 1", "python": f'exec {sys.executable} "$@"'}
+    for name, script in scripts.items():
+        (commands / name).write_text(f"#!/bin/sh\n{script}\n")
+        (commands / name).chmod(0o755)
+    (tmp_path / ".venv/.ready").touch()
+    done = subprocess.run(
+        # macOS has make 3.81, whose shell has these flags whatever the Makefile says.
+        ["make", ".SHELLFLAGS=-c", target],
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != "MAKEFLAGS"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stdout == "error: no\n"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -43,6 +44,21 @@ def run_programs(*stages: Stage, folder: Path, seconds: float = 60.0) -> dict[st
         until=time.monotonic() + seconds,
         environment=dict(os.environ),
     )
+
+
+@pytest.mark.parametrize("path", [None, "/modules/of a cluster"])
+def test_make_starts_it_whether_or_not_there_is_a_pythonpath(path: str | None) -> None:
+    given = {key: os.environ[key] for key in os.environ.keys() - {"MAKEFLAGS", "PYTHONPATH"}}
+    done = subprocess.run(
+        ["make", "gpu-check", "PYTHON=echo"],
+        cwd=Path(__file__).parents[2],
+        env=given | ({} if path is None else {"PYTHONPATH": path}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("-m benchmarks.gpu_check\n")
 
 
 def test_what_fails_or_hangs_is_noted_and_the_next_runs(tmp_path: Path) -> None:
