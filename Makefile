@@ -80,4 +80,4 @@ lock: ## resolve the newest allowed versions again (needs uv)
 		-o requirements.lock
 
 clean: ## remove what the smoke run made
-	rm -rf results/smoke reports/smoke data/generated_* logs
+	rm -rf results/smoke reports/smoke data/generated_* logs/generated_*

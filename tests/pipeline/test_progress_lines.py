@@ -1,4 +1,4 @@
-"""`make smoke`: a line for each step, and all that Snakemake says of a failure."""
+"""`make smoke`: a line for each step, all that Snakemake says of a failure, and `make clean`."""
 
 import os
 import shutil
@@ -101,3 +101,14 @@ def test_make_fails_with_snakemake(tmp_path: Path, target: str) -> None:
     )
     assert done.returncode != 0
     assert done.stdout == "error: no\n"
+
+
+def test_make_clean_leaves_what_other_presets_made(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).resolve().parents[2] / "Makefile", tmp_path)
+    of_smoke = ["results/smoke", "reports/smoke", "data/generated_coco", "logs/generated_coco"]
+    of_others = ["results/mini", "reports/mini", "data/mini_coco", "logs/mini_coco"]
+    for folder in [*of_smoke, *of_others, "logs/slurm/rule_train"]:
+        (tmp_path / folder).mkdir(parents=True)
+    subprocess.run(["make", "clean"], cwd=tmp_path, capture_output=True, check=True)
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.glob("*/*")]
+    assert sorted(left) == sorted([*of_others, "logs/slurm"])
