@@ -1,12 +1,16 @@
 """Jobs that Slurm refuses, cancels or stops, in a small workflow; scripts stand for Slurm."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+
+from pointrend_repro.pipeline.slurm_attempts import Progress
 
 SNAKEFILE = """\
 import asyncio
@@ -149,6 +153,25 @@ def test_an_attempt_of_a_job_that_gets_on_takes_no_retry(
     done = workflow.snakemake(*BY_SLURM, *tried)
     assert (workflow.folder / "jobs").read_text() == f"{jobs}\n", done.stderr
     assert (done.returncode == 0) == (jobs == 4), done.stderr
+
+
+def test_a_prediction_that_begins_anew_on_another_gpu_gets_on_by_more_parts_alone(
+    tmp_path: Path,
+) -> None:
+    """Or one that fails at the same image on both would be submitted for ever."""
+    job, progress = Mock(output=[tmp_path / "predictions.json"]), Progress()
+    got_on = []
+    for device, parts in [("a", 2), ("b", 2), ("a", 2), ("b", 1), ("b", 2), ("a", 3)]:
+        progress.begin([job])
+        for folder in tmp_path.glob("predictions.parts-*"):
+            if not folder.name.endswith(device):
+                shutil.rmtree(folder)
+        for number in range(parts):
+            part = tmp_path / f"predictions.parts-{device}/0/{16 * number:08d}.json"
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.touch()
+        got_on.append(progress.has_made(job))
+    assert got_on == [True, False, False, False, True, True]
 
 
 def test_what_only_pretends_to_run_removes_nothing(workflow: SmallWorkflow) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ _CHECKPOINTS = ("checkpoints/iter_*.pt", "detectron2/*/model_*.pth")
 # Beside a prediction: its finished parts, and those of each model of an ensemble (`in_parts.py`).
 _PARTS = ("*.parts-*/*", "*.parts-*/*/*")
 _PART = re.compile(r"\d{8}")
+# Another digest is of a prediction that has begun anew, as on another kind of GPU.
+_DIGEST = re.compile(r"\.parts-[^/]+")
 
 
 async def remove_old_outputs(jobs: Iterable[Any]) -> None:
@@ -45,28 +48,31 @@ class Progress:
     """Which trainings and predictions have got on since they were submitted."""
 
     def __init__(self) -> None:
-        self._before: dict[Any, dict[Path, int]] = {}
+        self._before: dict[Any, dict[str, int]] = {}
 
     def begin(self, jobs: Iterable[Any]) -> None:
         """Note what the jobs begin with."""
         self._before |= {job: _kept_by(job) for job in jobs}
 
     def has_made(self, job: Any) -> bool:
-        """Whether a job has saved a newer checkpoint than it began with, or finished a part."""
+        """Whether a job has saved a newer checkpoint, or has more parts, than it began with."""
         before = self._before.pop(job, {})
         now = _kept_by(job)
         return any(reached > before.get(folder, -1) for folder, reached in now.items())
 
 
-def _kept_by(job: Any) -> dict[Path, int]:
+def _kept_by(job: Any) -> dict[str, int]:
     """How far each folder beside a job's outputs has got: its last iteration, or its parts."""
-    found: dict[Path, int] = {}
+    found: dict[str, int] = {}
     folders = {Path(file).parent for file in job.output}
     with contextlib.suppress(OSError):  # of a shared disk; at worst it takes a retry
         for path in [path for each in folders for name in _CHECKPOINTS for path in each.glob(name)]:
             if numbered := re.search(r"_(\d+)$", path.stem):
-                found[path.parent] = max(found.get(path.parent, 0), int(numbered[1]))
-        for path in [path for each in folders for name in _PARTS for path in each.glob(name)]:
-            if _PART.fullmatch(path.stem):
-                found[path.parent] = found.get(path.parent, 0) + 1
+                folder = str(path.parent)
+                found[folder] = max(found.get(folder, 0), int(numbered[1]))
+        parts = [path for each in folders for name in _PARTS for path in each.glob(name)]
+        made = Counter(str(path.parent) for path in parts if _PART.fullmatch(path.stem))
+        for folder, count in made.items():
+            anew = _DIGEST.sub(".parts", folder)
+            found[anew] = max(found.get(anew, 0), count)
     return found
