@@ -1,5 +1,6 @@
 import importlib.metadata
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -92,6 +93,32 @@ def test_git_commit_of_a_clean_and_a_changed_tree(tmp_path: Path) -> None:
     assert git_commit(tmp_path) == commit
     (tmp_path / "code.py").write_text("two\n")
     assert git_commit(tmp_path) == f"{commit}+changes"
+
+
+def test_the_commit_of_a_clone_that_belongs_to_somebody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that colleagues share, or that a container's root runs; git refuses these by itself."""
+    package = tmp_path / "a clone/src/pointrend_repro"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    clone = package.parents[1]
+    git(clone, "init")
+    git(clone, "add", "src")
+    git(clone, "commit", "-m", "first")
+    commit = git(clone, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    ask = ["-C", str(clone), "rev-parse", "HEAD"]
+    excepted = ["-c", f"safe.directory={clone}"]
+    told = [subprocess.run(["git", *said, *ask]).returncode for said in ([], excepted)]
+    if told != [128, 0]:
+        pytest.skip("this git asks nobody whose it is, or takes exceptions from files alone")
+    assert git_commit(package) == commit
+    (package / "__init__.py").write_text("changed = True\n")
+    assert git_commit(package) == f"{commit}+changes"
+    # A repository around the clone is not asked: its settings may name programs of others.
+    shutil.move(clone / ".git", tmp_path / ".git")
+    assert git_commit(package) is None
 
 
 def test_the_commit_of_a_project_around_the_package_is_not_the_code_s(tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def git_commit(folder: Path = PACKAGE_DIR) -> str | None:
     """Return the commit that has the code, with `+changes` if the tree differs.
 
     None outside git, and in a repository that does not have the package but lies around it: of a
-    project with the package in its ignored `.venv`, or with an unpacked archive below it.
+    project with the package in its ignored `.venv`, or with an unpacked archive below it. A clone
+    (`src/<package>`) is asked whoever it belongs to, since its code is already running.
     """
     try:
         # The second is the folder in that commit: without it git refuses to name any.
@@ -163,7 +164,9 @@ def peak_memory_mb() -> float:
 
 
 def _git(folder: Path, *args: str) -> str:
+    # Git refuses other people's clones: one that colleagues share, or that a container mounts.
+    clone = ["-c", f"safe.directory={folder.parent.parent}"]
     done = subprocess.run(
-        ["git", "-C", str(folder), *args], check=True, capture_output=True, text=True
+        ["git", *clone, "-C", str(folder), *args], check=True, capture_output=True, text=True
     )
     return done.stdout.strip()
