@@ -30,7 +30,7 @@ setup: .venv/.ready ## install everything into .venv, pinned by requirements.loc
 .venv/.ready: requirements.lock pyproject.toml $(COPIED)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || .ci/install-venv
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || PYTHON=$(PYTHON) .ci/install-venv
 	$(PYTHON) -m venv $(if $(COPIED),--clear ).venv
 	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
 	$(BIN)/python -m pip uninstall --quiet --yes --disable-pip-version-check opencv-python-headless

@@ -185,3 +185,27 @@ def test_every_rule_has_an_environment_that_is_there() -> None:
         assert path.is_file()
         script = path.with_suffix(".post-deploy.sh")
         assert script.read_text().startswith("#!/bin/bash\n")  # Snakemake runs others by sh
+
+
+def test_make_names_the_venv_module_of_the_python_that_it_is_given(tmp_path: Path) -> None:
+    """As Debian has them: without, and one for each version."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(REPOSITORY / name, tmp_path)
+    shutil.copytree(REPOSITORY / ".ci", tmp_path / ".ci")
+    scripts = {
+        "id": "echo 1000",
+        "python3.99": "case $2 in *ensurepip*) exit 1 ;; *version_info[[]*) echo 3.99 ;; esac",
+    }
+    for name, script in scripts.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    done = subprocess.run(
+        ["make", "setup", "PYTHON=python3.99"],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "type: sudo apt-get install python3.99-venv" in done.stderr
