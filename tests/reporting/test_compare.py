@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from made_up_claims import fill_claims
 from made_up_metrics import with_digests
 
 from pointrend_repro import cli
+from pointrend_repro.base.asked import asking
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
@@ -352,3 +353,40 @@ def test_what_a_terminal_or_a_spreadsheet_would_run_is_only_shown(
     for text in texts:
         assert shown in text.replace("\\", "").replace("\n", "")
         assert not set(text) & {"\u202e", "\x1b"}
+
+
+def test_trials_that_the_preset_does_not_ask_for_are_compared(
+    compare: Run, pair: Pair, tmp_path: Path
+) -> None:
+    """Seeds 7 to 9 in one folder or both, as `--set trials.coco=7..9` makes them."""
+    config = tmp_path / "config"
+    with asking(["trials.coco=7..9", "trials.cityscapes=7..7"]):
+        others = load_grid("smoke", config)
+    for name in ("two", "one"):
+        shutil.rmtree(tmp_path / name)
+        fill_claims(tmp_path / name / "smoke", others, resamples=0, trial_sd=0.0)
+        write_metrics(others, tmp_path / name / "smoke")
+        answer = compare("--output", "-")
+        assert not re.search(r"only [AB]\b.* Same means|Left out", answer.out), name
+    assert f"Cells: {len(pair.grid.cells)} same." in answer.out
+    output = tmp_path / "c.csv"
+    replace(pair, grid=others).edit(
+        lambda content: content["values"].update(AP=99.0),
+        "pointrend_r50_fpn/trial[89]/res224/coco_ap.json",
+    )
+    answer = compare("--output", output)
+    row = rows(answer, output)["PointRend, 224x224", "COCO AP"]
+    assert (answer.code, row["status"], row["trials_a"]) == (1, "differs", "3")
+
+
+def test_numbers_of_no_cell_are_no_agreement(compare: Run, pair: Pair) -> None:
+    for side in (pair.a, pair.b):
+        metrics = pd.read_csv(side / "metrics.csv", dtype=str)
+        of_coco = metrics["dataset"] == "generated_coco"
+        metrics.loc[of_coco, "dataset"] = "other"
+        metrics["file"] = metrics["file"].str.replace("generated_coco/", "other/")
+        metrics.to_csv(side / "metrics.csv", index=False)
+        shutil.rmtree(side / "generated_coco")
+    answer = compare("--output", "-")
+    assert answer.code == 1
+    assert re.search(r"- Left out: \d+ metric files of no cell .* as other/.*\.json\.", answer.out)

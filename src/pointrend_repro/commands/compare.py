@@ -21,7 +21,8 @@ def compare(
     """Compare two results of one preset, cell by cell, and how they were made.
 
     Exit code: 0 if every cell is in both and within its column's tolerance, where that has one; 1
-    if one is not; 2 if the two cannot be compared, as where no cell is measured.
+    if one is not, or a number is of no cell; 2 if the two cannot be compared, as where no cell is
+    measured.
     """
     from rich.console import Console
 

@@ -59,6 +59,7 @@ class Comparison:
 
     Attributes:
         warning: the preset's, if its numbers mean nothing.
+        left_out: metric files of either side that are in no cell, so that nothing is said of them.
     """
 
     preset: str
@@ -68,6 +69,7 @@ class Comparison:
     cells: tuple[ComparedCell, ...]
     numbers: Numbers
     facts: tuple[OriginFact, ...]
+    left_out: tuple[str, ...] = ()
 
     def count(self, status: Status) -> int:
         """How many cells have a status."""
@@ -75,8 +77,10 @@ class Comparison:
 
     @property
     def agrees(self) -> bool:
-        """Whether each cell is on both sides, and the same where the table has a tolerance."""
-        return all(cell.status in ("same", "no tolerance") for cell in self.cells)
+        """Whether each number's cell is on both sides, and the same where it has a tolerance."""
+        return not self.left_out and all(
+            cell.status in ("same", "no tolerance") for cell in self.cells
+        )
 
 
 def compare(grid: Grid, a: Side, b: Side) -> Comparison:
@@ -106,7 +110,12 @@ def compare(grid: Grid, a: Side, b: Side) -> Comparison:
         cells=tuple(cells),
         numbers=count_numbers(a.metrics, b.metrics),
         facts=tuple(origin_facts(a, b)),
+        left_out=tuple(sorted(_files(a, b) - {e.path for c in grid.cells for e in c.evaluations})),
     )
+
+
+def _files(*sides: Side) -> set[str]:
+    return {file for side in sides for file in side.metrics["file"].dropna()}
 
 
 def count_numbers(a: pd.DataFrame, b: pd.DataFrame) -> Numbers:

@@ -16,6 +16,7 @@ from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import METRICS_FILE
 from pointrend_repro.reporting.collect import COLUMNS
+from pointrend_repro.reporting.comparison.trials import with_trials_of
 from pointrend_repro.reporting.csv_text import unguarded
 from pointrend_repro.reporting.results import Results, load_results
 
@@ -40,7 +41,7 @@ class Side:
 
 
 def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
-    """Read both folders, and the preset that they are of.
+    """Read both folders, and the preset that they are of, with the trials that either has.
 
     Raises:
         UserError: one is no results folder or is damaged, or they are of different presets.
@@ -57,7 +58,7 @@ def read_sides(a: Path, b: Path, config_dir: Path) -> tuple[Grid, Side, Side]:
     known = [METRICS.find(name) for name in sorted(names & set(METRICS.names()))]
     has_lvis = any(metric.truth == "lvis_annotations" for metric in known)
     user = UserData(lvis_annotations=Path(METRICS_FILE) if has_lvis else None)
-    grid = load_grid_of_all(presets[0], config_dir, user)
+    grid = with_trials_of(load_grid_of_all(presets[0], config_dir, user), (first, second))
     return (
         grid,
         Side("A", a, presets[0], first, load_results(grid, a)),

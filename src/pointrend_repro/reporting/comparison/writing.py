@@ -135,10 +135,14 @@ def _summary(comparison: Comparison) -> list[str]:
     numbers = comparison.numbers
     counts = [f"{comparison.count(s)} {s}" for s in STATUSES if comparison.count(s)]
     differing = [fact.name for fact in comparison.facts if not fact.same]
+    left_out = comparison.left_out
+    files = count(len(left_out), "metric file")
+    told = [f"Left out: {files} of no cell of the tables, such as {one}." for one in left_out[:1]]
     return [
         f"A: {a.folder}",
         f"B: {b.folder}",
         f"Cells: {', '.join(counts)}. Same means that B − A is within the table's tolerance.",
+        *told,
         f"All numbers: {numbers.identical} identical, {numbers.different} different, "
         f"{numbers.only_a} only in A, {numbers.only_b} only in B.",
         f"Origins: {count(len(differing), 'difference')}"
