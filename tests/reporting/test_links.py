@@ -10,8 +10,24 @@ from pointrend_repro.reporting.links import Links, links_from
 
 def test_results_are_beside_the_reports(tmp_path: Path) -> None:
     links = links_from(tmp_path / "reports" / "mini", tmp_path / "results" / "mini")
-    assert links == Links("../../results/mini", None)
+    assert links == Links("../../results/mini", None, tmp_path / "results" / "mini")
     assert links.file("coco/a b#1/log.txt") == "../../results/mini/coco/a%20b%231/log.txt"
+
+
+def test_what_a_step_read_is_linked_where_it_is(tmp_path: Path) -> None:
+    """Records name files as commands did: below the project's folder, or whole."""
+    results = tmp_path / "results" / "mini"
+    links = links_from(tmp_path / "reports" / "mini", results)
+    model = results / "coco/r50/trial0/model.safetensors"
+    assert links.read(str(model)) is None  # gone
+    model.parent.mkdir(parents=True)
+    model.touch()
+    (tmp_path / "R-50.pkl").touch()
+    address = "../../results/mini/coco/r50/trial0/model.safetensors"
+    for named in ("results/mini/coco/r50/trial0/model.safetensors", str(model)):
+        assert links.read(named) == address
+    for elsewhere in ("data/R-50.pkl", str(tmp_path / "R-50.pkl"), "results/other/coco/x.pt"):
+        assert links.read(elsewhere) is None
 
 
 def test_documents_are_linked_where_they_are(tmp_path: Path) -> None:

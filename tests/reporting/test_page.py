@@ -164,6 +164,28 @@ def test_an_origin_tells_everything(smoke: Grid, tmp_path: Path) -> None:
         assert re.sub(r"\s", "", fact.lower()) in re.sub(r"\s", "", words.lower()), fact
 
 
+def test_models_that_a_step_read_are_links_that_work(smoke: Grid, tmp_path: Path) -> None:
+    results_dir = tmp_path / "results" / "smoke"
+    evaluation = smoke.cells[0].evaluations[0]
+    path = write_result(results_dir, smoke, evaluation, {"AP": 12.3})
+    model = results_dir / evaluation.prediction.training.model_path
+    model.touch()
+    content = json.loads(path.read_text())
+    file = f"results/smoke/{evaluation.prediction.training.model_path}"
+    content["origin"]["train"]["started_from"] = {"file": "data/R-50.pkl"}
+    content["origin"]["predict"]["proposals_from"] = {"file": str(results_dir / "gone.json")}
+    content["origin"]["predict"]["others"] = [{"file": file}]
+    path.write_text(json.dumps(content))
+    write_metrics(smoke, results_dir)
+    page = Page(report(smoke, results_dir))
+    for told in ("data/R-50.pkl", "gone.json", f"together with {file}"):
+        assert told in page.words
+    beside = [link for link in page.attribute("href", "a") if link.startswith("../../results/")]
+    reports_dir = tmp_path / "reports" / "smoke"
+    assert f"../../{file}" in beside
+    assert [link for link in beside if not (reports_dir / link).exists()] == []
+
+
 def test_smoke_never_reproduces(smoke: Grid, fill: Fill) -> None:
     text = report(smoke, fill(smoke, offset=0.2))
     page = Page(text)

@@ -23,14 +23,28 @@ class Links:
     Attributes:
         results: the preset's folder, `results/<preset>`.
         docs: the project's documents; None where they do not lie beside the reports.
+        results_dir: the same folder as `results`, where its files are looked for.
     """
 
     results: str
     docs: str | None
+    results_dir: Path = Path()
 
     def file(self, path: str) -> str:
         """Return the address of a file that is named relative to `results/<preset>`."""
         return quote(f"{self.results}/{path}")
+
+    def read(self, file: str) -> str | None:
+        """Return the address of a file that a step has read, as its record names it.
+
+        None if it is not of these results, as downloaded weights are not, or is gone. Records name
+        files as the commands did, relative to the project's folder: `results/<preset>/...`.
+        """
+        for folder in (self.results_dir, Path(*self.results_dir.parts[-2:])):
+            if Path(file).is_relative_to(folder):
+                path = Path(file).relative_to(folder)
+                return self.file(path.as_posix()) if (self.results_dir / path).exists() else None
+        return None
 
     def text(self, words: str) -> Markup:
         """Return a sentence as HTML, in the spelling of print; what it names is a link."""
@@ -51,4 +65,5 @@ class Links:
 def links_from(reports_dir: Path, results_dir: Path) -> Links:
     """Return the links of a page that lies in `reports_dir`, which is `reports/<preset>`."""
     results = Path(os.path.relpath(results_dir, reports_dir)).as_posix()
-    return Links(results, _DOCS if (reports_dir / _DOCS).is_dir() else None)
+    docs = _DOCS if (reports_dir / _DOCS).is_dir() else None
+    return Links(results, docs, results_dir)
