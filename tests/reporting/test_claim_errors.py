@@ -5,9 +5,9 @@ import pytest
 
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import Prediction, Training
+from pointrend_repro.reporting.claims.cells import JudgedCell
 from pointrend_repro.reporting.claims.contrasts import CellName, Contrast
 from pointrend_repro.reporting.claims.errors import Errors, errors_of
-from pointrend_repro.reporting.claims.files import JudgedCell
 from pointrend_repro.reporting.claims.intervals import Interval, trainings_interval
 from pointrend_repro.reporting.claims.judging import _other_data, _verdict
 from pointrend_repro.reporting.claims.measuring import Measured, _trainings

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.tables import Table
+from pointrend_repro.reporting.claims.cells import JudgedCell
 from pointrend_repro.reporting.claims.contrasts import contrasts
-from pointrend_repro.reporting.claims.files import JudgedCell
 from pointrend_repro.reporting.claims.judging import _judge
 from pointrend_repro.reporting.claims.measuring import Measured
 from pointrend_repro.reporting.claims.schema import _check_cells, _read_claim

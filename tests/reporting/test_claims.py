@@ -450,23 +450,49 @@ def test_files_keep_everything_and_refuse_other_numbers(
     (folder / "claims/gone.json").write_text("{}")
     write_claims(judged, folder)
     results = load_results(small_grid, folder)
-    assert read_claims("paper", results, folder) == judged
+    assert read_claims(small_grid, results, folder) == judged
     about = small_grid.tables
     assert [c.name for c in judged] == [n for n, c in claims.claims.items() if c.table in about]
     with pytest.raises(UserError, match=r"is of claim .* of preset 'paper'; judge"):
-        read_claims("smoke", results, folder)
+        read_claims(replace(small_grid, name="smoke"), results, folder)
 
     path = next(folder.rglob("trial1/res224/coco_ap.json"))
     content = json.loads(path.read_text())
     content["values"]["AP"] += 0.5
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"which now says .*; judge the claims again") as caught:
-        read_claims("paper", load_results(small_grid, folder), folder)
+        read_claims(small_grid, load_results(small_grid, folder), folder)
     assert "\n" not in str(caught.value)
 
     (folder / "claims/pointrend_outperforms_4conv.json").write_text("{}")
     with pytest.raises(UserError, match="not of a claim"):
-        read_claims("paper", results, folder)
+        read_claims(small_grid, results, folder)
+
+
+def test_claims_of_fewer_trials_are_refused(judge: Judge, tmp_path: Path, small_grid: Grid) -> None:
+    """As after `--set trials.coco=5`, or while a preset runs on: values of old trials stay."""
+    partly = judge(skip="trial2/res224/coco_ap.json")["pointrend_outperforms_4conv"]
+    whole = judge()["pointrend_outperforms_4conv"]
+    folder = tmp_path / "results/paper"
+    results = load_results(small_grid, folder)
+    write_claims([partly], folder)
+    with pytest.raises(
+        UserError, match=r"2 of \d trials measured when it was .*, \d trials now; judge"
+    ) as caught:
+        read_claims(small_grid, results, folder)
+    assert "\n" not in str(caught.value)
+    write_claims([whole], folder)
+    assert read_claims(small_grid, results, folder) == [whole]
+    (source, result) = next(each for each in results.items() if each[0].path in _files(whole))
+    edited = results | {source: result.model_copy(update={"state": "other predictions"})}
+    with pytest.raises(
+        UserError, match=r"trials when .*, not scored from the current predictions now"
+    ):
+        read_claims(small_grid, edited, folder)
+
+
+def _files(claim: JudgedClaim) -> set[str]:
+    return {file for part in claim.parts for cell in part.cells for file in cell.trials}
 
 
 def test_data_for_machines_is_json(everything: tuple[Path, list[JudgedClaim]]) -> None:

@@ -52,7 +52,7 @@ def write_report(
     code = TodaysCode()
     conditions = gather_conditions(grid, results, code)
     with made_anew(results_dir / CLAIMS_FOLDER):
-        claims = read_claims(grid.name, results, results_dir)
+        claims = read_claims(grid, results, results_dir)
     summary = summarize(grid, tables, conditions) | {"claims": claims_as_data(claims)}
     write_json(reports_dir / "summary.json", summary)
     measured = Measured(results, absent, tables, claims)

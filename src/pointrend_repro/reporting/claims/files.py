@@ -1,7 +1,5 @@
 """What was judged, as a file for each claim: `results/<preset>/claims/<claim>.json`."""
 
-import statistics
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,41 +8,18 @@ from pydantic import ValidationError
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_folder, read_json, write_json
 from pointrend_repro.base.first_problem import first_problem
+from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims import Method
+from pointrend_repro.reporting.claims.cells import JudgedCell, judged_cell
 from pointrend_repro.reporting.claims.intervals import Interval
 from pointrend_repro.reporting.claims.needed_trials import Needed
+from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.frozen import Frozen
 from pointrend_repro.reporting.results import Record, Results
 
 FOLDER = "claims"
 
 Verdict = Literal["holds", "not-significant", "does-not-hold", "not-measured", "no-verdict"]
-
-
-class JudgedCell(Frozen):
-    """One cell of a difference.
-
-    Attributes:
-        title: in words.
-        key: of the metric, as the official tool names it.
-        paper: the published number, if there is one.
-        trials: the measured number of each trial, by the metric file that it is in.
-        why_not: why there are fewer trials than the preset asks for, or why one of them is no
-            measurement; empty if all are there.
-    """
-
-    row: str
-    column: str
-    title: str
-    key: str
-    paper: float | None
-    trials: dict[str, float]
-    why_not: str = ""
-
-    @property
-    def median(self) -> float:
-        """Over the trials, as in the table."""
-        return statistics.median(self.trials.values())
 
 
 class JudgedPart(Frozen):
@@ -125,25 +100,25 @@ def write_claims(claims: list[JudgedClaim], results_dir: Path) -> None:
             write_json(folder / f"{claim.name}.json", claim.model_dump(mode="json"))
 
 
-def read_claims(preset: str, results: Results, results_dir: Path) -> list[JudgedClaim]:
+def read_claims(grid: Grid, results: Results, results_dir: Path) -> list[JudgedClaim]:
     """Read the claims that were judged, in the order of their files; none if none were.
 
     Args:
-        results: the metric files of today; a claim that was judged by other numbers is refused.
+        results: the metric files of today; a claim that was judged by others is refused.
 
     Raises:
-        UserError: a file is damaged, of another preset, or older than a number in it.
+        UserError: a file is damaged, of another preset, or older than a number that it is about.
     """
-    today = {source.path: result.values for source, result in results.items()}
     found = []
     for path in (results_dir / FOLDER).glob("*.json"):
         claim = _read(path)
-        if (claim.name, claim.preset) != (path.stem, preset):
+        if (claim.name, claim.preset) != (path.stem, grid.name):
             raise UserError(
                 f"{path}: is of claim {claim.name!r} of preset {claim.preset!r}; "
                 "judge the claims again"
             )
-        _check_numbers(path, claim, today)
+        _check_numbers(path, claim, results)
+        _check_trials(path, claim, grid, results)
         found.append(claim)
     return sorted(found, key=lambda claim: claim.number)
 
@@ -163,9 +138,8 @@ def _read(path: Path) -> JudgedClaim:
         ) from None
 
 
-def _check_numbers(
-    path: Path, claim: JudgedClaim, today: Mapping[str, Mapping[str, float | None]]
-) -> None:
+def _check_numbers(path: Path, claim: JudgedClaim, results: Results) -> None:
+    today = {source.path: result.values for source, result in results.items()}
     for part in claim.parts:
         for cell in part.cells:
             for file, value in cell.trials.items():
@@ -175,3 +149,22 @@ def _check_numbers(
                         f"{path}: was judged by {cell.key} {value} of {file}, which now says "
                         f"{now}; judge the claims again"
                     )
+
+
+def _check_trials(path: Path, claim: JudgedClaim, grid: Grid, results: Results) -> None:
+    """Refuse a claim if there are trials now that were not when it was judged, or the reverse."""
+    if claim.table not in grid.tables:
+        return
+    table = grid.tables[claim.table]
+    asked = {(cell.row, cell.column): cell for cell in grid.cells if cell.table == claim.table}
+    for cell in (cell for part in claim.parts for cell in part.cells):
+        place = cell.row, cell.column
+        if not (cell.row in table.rows and cell.column in table.columns):
+            raise UserError(f"{path}: table {claim.table} has no {place}; judge the claims again")
+        now = judged_cell(asked.get(place), table, place, results)
+        if (cell.trials, cell.why_not) != (now.trials, now.why_not):
+            then, today = (each.why_not or count(len(each.trials), "trial") for each in (cell, now))
+            raise UserError(
+                f"{path}: {cell.title}: {then} when it was judged, {today} now; "
+                "judge the claims again"
+            )

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from pointrend_repro.config.tables import Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Training
+from pointrend_repro.reporting.claims.cells import JudgedCell, judged_cell
 from pointrend_repro.reporting.claims.contrasts import CellName
-from pointrend_repro.reporting.claims.files import JudgedCell
-from pointrend_repro.reporting.formats import count
 from pointrend_repro.reporting.results import Result, Results
 
 Values = NDArray[np.float64]
@@ -43,37 +42,16 @@ def measure(
     grid: Grid, cell: Cell | None, table: Table, name: CellName, results: Results
 ) -> Measured:
     """Look up a cell of a table in the results; `cell` is None if the preset does not have it."""
-    row, column = table.rows[name[0]], table.columns[name[1]]
-    sources = cell.evaluations if cell else ()
-    there = [source for source in sources if source in results]
-    numbers = {source: results[source].values.get(column.value) for source in there}
-    found = {source: value for source, value in numbers.items() if value is not None}
-    why_not = ""
-    if cell is None:
-        why_not = "not part of this preset"
-    elif not sources:
-        why_not = cell.not_run_because
-    elif len(found) < len(sources):
-        why_not = f"{len(found)} of {count(len(sources), 'trial')} measured" if there else "not run"
-        if len(found) < len(there):
-            why_not += "; nothing to score"
-    else:  # what somebody has edited is no measurement
-        why_not = next((why for source in found if (why := results[source].altered)), "")
-    judged = JudgedCell(
-        row=name[0],
-        column=name[1],
-        title=f"{row.title}, {column.title}",
-        key=column.value,
-        paper=row.paper.get(name[1]),
-        trials={source.path: value for source, value in found.items()},
-        why_not=why_not,
-    )
+    judged = judged_cell(cell, table, name, results)
+    found = [
+        source for source in (cell.evaluations if cell else ()) if source.path in judged.trials
+    ]
     of_trials = [results[source] for source in found]
     return Measured(
         trainings=_trainings(grid, found),
         data=frozenset(_data(of_trials)),
-        numbers=tuple(found.values()),
-        resampled=_resampled(of_trials, column.value),
+        numbers=tuple(judged.trials.values()),
+        resampled=_resampled(of_trials, judged.key),
         images=min((r.resampled.images for r in of_trials if r.resampled), default=None),
         judged=judged,
     )

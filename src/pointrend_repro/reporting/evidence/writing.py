@@ -50,7 +50,7 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
     """
     results = load_results(grid, results_dir)
     with made_anew(results_dir / CLAIMS_FOLDER):
-        claims = read_claims(grid.name, results, results_dir)
+        claims = read_claims(grid, results, results_dir)
     if not claims:
         raise UserError(f"{results_dir / CLAIMS_FOLDER}: no claims; judge them first")
     compared = mark_changed(results, load_data_state(grid, results_dir))
