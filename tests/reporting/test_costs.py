@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made_up_metrics import make_record, make_result
+from made_up_metrics import make_record, make_result, with_digests
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
@@ -185,3 +185,17 @@ def test_counts_at_other_widths_than_those_that_are_trained_are_told(tmp_path: P
         page = (folder / "reports/index.html").read_text()
         assert ("AP and time are of heads of other widths" in page) == is_other
         assert ("<small>B<br>at the paper's widths</small>" in page) == is_other
+
+
+def test_an_edited_number_is_marked(grid: Grid, tmp_path: Path) -> None:
+    results_dir = tmp_path / "results/paper"
+    fill(grid, results_dir)
+    path = next(results_dir.glob("coco/pointrend_r50_fpn/trial0/res224/coco_ap.json"))
+    content = with_digests(read_json(path))
+    content["values"]["AP"] = 99.0
+    write_json(path, content)
+    write_metrics(grid, results_dir)
+    write_report(grid, results_dir, tmp_path / "reports/paper")
+    page = (tmp_path / "reports/paper/index.html").read_text()
+    table = page.partition('aria-label="AP against cost, in numbers"')[2].partition("</table>")[0]
+    assert table.count('<small class="altered">edited since it was scored</small>') == 1

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from made_up_metrics import make_result, with_digests
+
 from collected import collect_metrics
+from pointrend_repro.base.files import write_json
 from pointrend_repro.experiments.grid import Grid
+from pointrend_repro.experiments.nodes import Cell, Evaluation
 from pointrend_repro.reporting.best import NONE, RULE, best_cells
 from pointrend_repro.reporting.collect import write_metrics
 from pointrend_repro.reporting.exports import to_markdown
@@ -104,6 +108,50 @@ def test_each_class_is_told_worst_first(paper: Grid, fill: Fill, tmp_path: Path)
     # Of a paper's table nobody asks that.
     write_report(paper, results_dir, tmp_path / "reports" / "paper")
     assert "classes-coco_ap" not in (tmp_path / "reports" / "paper" / "index.html").read_text()
+
+
+def test_classes_are_called_by_the_value_that_is_told_of_them(
+    paper: Grid, fill: Fill, tmp_path: Path
+) -> None:
+    """The first of the metric, AP, whichever column comes first; and one table a data set."""
+    grid, results_dir = unpublished(paper), fill(paper)
+    table = grid.tables["table1"]
+    ap = table.columns["coco_ap"]
+    columns = {"coco_ap": ap.model_copy(update={"title": "AP50 <i>", "value": "AP50"})}
+    columns["cityscapes_ap"] = ap.model_copy(update={"title": "AP there", "dataset": "cityscapes"})
+    grid = replace(
+        grid,
+        tables={"table1": table.model_copy(update={"columns": columns})},
+        cells=tuple(
+            each
+            for cell in grid.cells
+            if cell.column == "coco_ap"
+            for each in (cell, _on_cityscapes(cell))
+        ),
+    )
+    for evaluation in grid.evaluations:
+        result = make_result(grid, evaluation, {"AP": 30.0, "AP50": 50.0})
+        write_json(
+            results_dir / evaluation.path, with_digests(result | {"by_class": {"dog": 30.0}})
+        )
+    edited = results_dir / grid.cells[0].evaluations[0].path
+    edited.write_text(edited.read_text().replace('"dog": 30.0', '"dog": 90.0'))
+    write_metrics(grid, results_dir)
+    write_report(grid, results_dir, tmp_path / "reports" / "paper")
+    page = (tmp_path / "reports" / "paper" / "index.html").read_text()
+    titles = re.findall(r'<caption class="hidden">(.*) of each class', page)
+    assert titles == ["AP", "AP there"]
+    marked = page.partition('id="classes-coco_ap"')[2].partition("</thead>")[0]
+    assert marked.count('<small class="altered">edited since it was scored</small>') == 1
+
+
+def _on_cityscapes(cell: Cell) -> Cell:
+    evaluations = []
+    for e in cell.evaluations:
+        assert isinstance(e, Evaluation)
+        training = replace(e.prediction.training, dataset="cityscapes")
+        evaluations.append(replace(e, prediction=replace(e.prediction, training=training)))
+    return replace(cell, column="cityscapes_ap", evaluations=tuple(evaluations))
 
 
 def test_the_page_is_about_the_data(paper: Grid, fill: Fill, tmp_path: Path) -> None:

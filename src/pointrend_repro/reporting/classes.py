@@ -4,6 +4,8 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pointrend_repro.config.tables import Column
+from pointrend_repro.declarations.metric import METRICS
 from pointrend_repro.experiments.nodes import Evaluation
 from pointrend_repro.reporting.results import Results
 from pointrend_repro.reporting.tables import MeasuredTable
@@ -24,11 +26,18 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class ClassTable:
-    """AP by class, worst first. `titles` are those of the rows of the table, as columns here."""
+    """AP by class, or another metric's first value; worst first.
+
+    Attributes:
+        titles: of the rows of the table, which are columns here.
+        altered: why the numbers of each of them are no longer as they were made; empty if they are.
+    """
 
     name: str
     title: str
+    unit: str
     titles: tuple[str, ...]
+    altered: tuple[str, ...]
     classes: tuple[ClassRow, ...]
 
 
@@ -41,14 +50,34 @@ def lay_out_classes(measured: MeasuredTable, results: Results) -> list[ClassTabl
     for name, column in measured.table.columns.items():
         by_row = {row: _of_row(measured, row, name, results) for row in measured.table.rows}
         by_row = {row: values for row, values in by_row.items() if values}
-        if not by_row or column.metric in seen:
+        if not by_row or (column.metric, column.dataset) in seen:
             continue
-        seen.add(column.metric)
-        classes = dict.fromkeys(key for values in by_row.values() for key in values)
-        rows = [ClassRow(key, tuple(v.get(key, ()) for v in by_row.values())) for key in classes]
-        titles = tuple(measured.table.rows[row].title for row in by_row)
-        found.append(ClassTable(f"classes-{name}", column.title, titles, _sorted(rows)))
+        seen.add((column.metric, column.dataset))
+        metric = METRICS.find(column.metric)
+        key, unit = next(iter(metric.keys.items()))
+        classes = dict.fromkeys(each for values in by_row.values() for each in values)
+        rows = [ClassRow(each, tuple(v.get(each, ()) for v in by_row.values())) for each in classes]
+        found.append(
+            ClassTable(
+                name=f"classes-{name}",
+                title=_title(measured, column, key),
+                unit=unit,
+                titles=tuple(measured.table.rows[row].title for row in by_row),
+                altered=tuple(measured.cells[row, name].altered for row in by_row),
+                classes=_sorted(rows, lower_is_better=key in metric.lower_is_better),
+            )
+        )
     return found
+
+
+def _title(measured: MeasuredTable, column: Column, key: str) -> str:
+    """Return what a metric's first value is called in the table, or by its tool if it is not there.
+
+    The first column of a metric may be of another value, such as AP50.
+    """
+    same = (column.metric, column.dataset, key)
+    columns = measured.table.columns.values()
+    return next((c.title for c in columns if (c.metric, c.dataset, c.value) == same), key)
 
 
 def _of_row(
@@ -62,11 +91,12 @@ def _of_row(
     return {key: tuple(numbers) for key, numbers in values.items()}
 
 
-def _sorted(rows: list[ClassRow]) -> tuple[ClassRow, ...]:
+def _sorted(rows: list[ClassRow], *, lower_is_better: bool) -> tuple[ClassRow, ...]:
     """The worst first, by the best of the models; classes without an object last."""
+    sign = -1 if lower_is_better else 1
 
     def best(row: ClassRow) -> tuple[bool, float, str]:
-        known = [median for median in row.medians if median is not None]
+        known = [sign * median for median in row.medians if median is not None]
         return not known, max(known, default=0.0), row.name
 
     return tuple(sorted(rows, key=best))
