@@ -195,3 +195,15 @@ def test_there_is_no_evidence_without_claims(grid: Grid, tmp_path: Path) -> None
     with pytest.raises(UserError, match="no claims; judge them first"):
         write_evidence(grid, tmp_path / "results", tmp_path)
     assert not (tmp_path / "evidence").exists()
+
+
+def test_counts_alone_are_no_run(tmp_path: Path) -> None:
+    whole = load_grid("paper")
+    cells = tuple(cell for cell in whole.cells if cell.table == "table2")
+    grid = replace(whole, tables={"table2": whole.tables["table2"]}, cells=cells)
+    folder = tmp_path / "paper"
+    fill_claims(folder, grid)
+    write_claims(judge_claims(grid, load_claims(), load_results(grid, folder)), folder)
+    with pytest.raises(UserError, match="preset paper trains nothing, so there is no run to keep"):
+        write_evidence(grid, folder, tmp_path / "docs")
+    assert not (tmp_path / "docs").exists()

@@ -45,8 +45,8 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
 
     Raises:
         DamagedError: a metric or a claim cannot be read.
-        UserError: no claim was judged, or one was judged by other numbers; or marks of
-            `evidence.md` are missing; or another run's files cannot be read.
+        UserError: no claim was judged, or one was judged by other numbers; or the preset trains
+            nothing; or marks of `evidence.md` are missing; or another run's files cannot be read.
     """
     results = load_results(grid, results_dir)
     with made_anew(results_dir / CLAIMS_FOLDER):
@@ -67,8 +67,14 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
 
 
 def run_name(grid: Grid) -> str:
-    """Return a name for a run: the preset, and the seeds of its trainings."""
+    """Return a name for a run: the preset, and the seeds of its trainings.
+
+    Raises:
+        UserError: it has none.
+    """
     seeds = {training.trial for training in grid.trainings}
+    if not seeds:
+        raise UserError(f"preset {grid.name} trains nothing, so there is no run to keep")
     first, last = min(seeds), max(seeds)
     span = f"seed_{first}" if first == last else f"seeds_{first}_to_{last}"
     return f"{grid.name}_{span}"
