@@ -527,6 +527,9 @@ def test_the_command_writes_what_the_report_shows(
     assert "each of 200 resamples" in page
     assert "3 trials of each model" in page
     assert page.count('<tbody id="claim-') == 17
+    # So that a reader's sum is that of the page.
+    times_30 = re.findall(r'30&nbsp;×\s+<a class="term"[^>]*>(\d+\.\d+)<', page)
+    assert [len(number.partition(".")[2]) for number in times_30] == [4] * 4
     assert page.count('role="img"') > 50
     # 200 resamples know of no p below 2 / 201, and the smallest of 16 must be at most 0.05 / 16.
     assert "<small>does not survive Holm</small>" in page
