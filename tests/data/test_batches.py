@@ -1,5 +1,7 @@
 """The order of training images is a function of the seed, wherever a training starts."""
 
+import resource
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -185,6 +187,36 @@ def test_a_broken_image_is_told_in_one_line(records: list[ImageRecord], workers:
     with pytest.raises(UserError, match=r"000000000003\.jpg") as caught:
         list(batches(records, workers=workers))
     assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def few_open_files() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("few_open_files")
+def test_batches_of_many_tensors_may_wait_for_a_late_one(records: list[ImageRecord]) -> None:
+    """Each of their tensors is an open file."""
+    micro_batches = MicroBatches(50, 50)
+    late = next(batch_order([True] * 400, micro_batches, seed=0))[0]
+
+    def example(record: ImageRecord, rng: object) -> tuple[torch.Tensor, torch.Tensor]:
+        if record.id == late:
+            time.sleep(2)
+        return torch.zeros(1, dtype=torch.uint8), torch.zeros(1)
+
+    found = training_batches(
+        [replace(records[0], id=number, width=9, height=5) for number in range(400)],
+        example,
+        micro_batches=micro_batches,
+        seed=0,
+        iterations=range(8),
+        workers=4,
+    )
+    assert len(list(found)) == 8
 
 
 def test_nothing_to_train_on_is_refused() -> None:

@@ -111,6 +111,30 @@ def test_truncated_checkpoint(experiment: Experiment, whole: Path) -> None:
     assert_undisturbed(cut, whole)
 
 
+# --- the processes that load images ------------------------------------------------------------
+
+
+def break_the_loader() -> None:
+    """An error that nobody foresees, in a process that loads images, from some batch on."""
+    from pointrend_repro.data import batches
+
+    load = batches._Batches.__getitem__
+
+    def broken(self: Any, batch: Any) -> Any:
+        if batch.iteration >= 4:
+            raise ValueError("broken in a worker")
+        return load(self, batch)
+
+    batches._Batches.__getitem__ = broken  # type: ignore[method-assign]
+
+
+def test_an_error_of_the_loader_ends_the_training(tmp_path: Path) -> None:
+    """Python ends the loader's processes, and would wait for ever for one that does not listen."""
+    children = Experiment(tmp_path, workers=2).start("cut", break_the_loader)
+    assert children.wait() == [1], children.output
+    assert "broken in a worker" in children.output
+
+
 # --- the clock ---------------------------------------------------------------------------------
 
 

@@ -7,7 +7,6 @@ does not depend on the number of ranks.
 """
 
 import itertools
-import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.loader_workers import serving_this_process
 from pointrend_repro.data.patches import PatchTarget
 from pointrend_repro.data.records import Record
 from pointrend_repro.data.structures import Target
@@ -156,20 +156,21 @@ def training_batches(
         raise UserError("no training image has an object that is not a crowd: nothing to train on")
     wide = [by_shape and record.width > record.height for record in records]
     order = batch_order(wide, micro_batches, seed=seed)
-    loader = DataLoader(
-        _Batches(records, make_example, micro_batches, seed),
-        sampler=_numbered(order, iterations),
-        batch_size=None,
-        num_workers=workers,
-        collate_fn=_as_it_is,
-        worker_init_fn=_outlive_signals,
-        # Of its own: a loader draws a number when it starts, and resuming starts one more loader.
-        generator=torch.Generator(),
-    )
-    for batch in loader:
-        if isinstance(batch, UserError):
-            raise batch
-        yield batch
+    with serving_this_process() as begin_worker:
+        loader = DataLoader(
+            _Batches(records, make_example, micro_batches, seed),
+            sampler=_numbered(order, iterations),
+            batch_size=None,
+            num_workers=workers,
+            collate_fn=_as_it_is,
+            worker_init_fn=begin_worker,
+            # Of its own: a loader draws a number when it starts, and resuming starts one more.
+            generator=torch.Generator(),
+        )
+        for batch in loader:
+            if isinstance(batch, UserError):
+                raise batch
+            yield batch
 
 
 @dataclass(frozen=True)
@@ -233,12 +234,6 @@ def micro_batch_seed(seed: int, iteration: int, number: int) -> int:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def _outlive_signals(_: int) -> None:
-    """Ignore signals: the training process stops its workers, although they get its signals too."""
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def to_device(micro_batch: MicroBatch, device: torch.device) -> MicroBatch:
