@@ -295,9 +295,11 @@ def test_process_0_writes_and_says_on_how_many(tmp_path: Path, root: Path) -> No
     assert json.loads((one / "model.origin.json").read_text())["train"]["world_size"] == 1
 
 
-def assert_refused(tmp_path: Path, arguments: list[str], *told: str, count: int = 2) -> None:
+def assert_refused(
+    tmp_path: Path, arguments: list[str], *told: str, count: int = 2, accident: Any = None
+) -> None:
     """One line of one process, and the same exit code of all."""
-    children = Children(command, arguments, count=count, log=tmp_path / "output.txt")
+    children = Children(command, arguments, accident, count=count, log=tmp_path / "output.txt")
     assert children.wait() == [2] * count, children.output
     (line,) = children.told
     for part in told:
@@ -329,6 +331,22 @@ def test_an_error_before_the_processes_meet_is_told_once(tmp_path: Path, root: P
     arguments = commands(tmp_path, root)
     arguments[arguments.index("--variant") + 1] = "nonsense"
     assert_refused(tmp_path, arguments, "'nonsense'")
+
+
+def test_a_gpu_that_only_the_second_process_cannot_use(tmp_path: Path, root: Path) -> None:
+    """The first does not wait for it in vain, to share a model."""
+    arguments = commands(tmp_path, root, precision="bf16")
+    assert_refused(tmp_path, arguments, "no bfloat16", accident=the_second_gpu_is_older)
+
+
+def the_second_gpu_is_older() -> None:
+    from pointrend_repro.training import initial
+
+    def check(_: torch.device) -> None:
+        if rank() == 1:
+            raise UserError("no bfloat16")
+
+    initial.check_bfloat16 = check  # type: ignore[assignment]
 
 
 def test_fewer_gpus_than_processes(monkeypatch: pytest.MonkeyPatch) -> None:

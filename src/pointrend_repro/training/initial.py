@@ -1,6 +1,7 @@
 """What a training has before its first update, and before it reads any checkpoint."""
 
 from accelerate.utils import set_seed
+from torch import nn
 
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.data.batches import MicroBatches
@@ -15,14 +16,16 @@ from pointrend_repro.training.starting import freeze
 from pointrend_repro.training.update import State
 
 
-def initial_state(
+def initial_model(
     settings: AnyTrainingSettings,
     dataset: AnyDataset,
     seed: int,
     processes: Processes,
     micro_batches: MicroBatches,
-) -> State:
-    """Make a model, with random or pretrained weights, and its optimizer.
+) -> tuple[nn.Module, SGD]:
+    """Make a model, with random or pretrained weights, and its optimizer, on the CPU.
+
+    Nothing here waits for the other processes: one of them alone may lack the weights' file.
 
     Raises:
         UserError: these processes cannot share such a training, or there are no such weights.
@@ -43,7 +46,13 @@ def initial_state(
         momentum=settings.optimizer.momentum,
         weight_decay=settings.optimizer.weight_decay,
     )
-    shared, prepared = processes.prepare(
-        model, optimizer, find_unused_parameters=family.leaves_unused(settings)
-    )
+    return model, optimizer
+
+
+def initial_state(
+    settings: AnyTrainingSettings, model: nn.Module, optimizer: SGD, processes: Processes
+) -> State:
+    """Share a model and its optimizer, of `initial_model`, with all processes, which meet here."""
+    unused = family_of(settings).leaves_unused(settings)
+    shared, prepared = processes.prepare(model, optimizer, find_unused_parameters=unused)
     return State(model, shared, prepared)

@@ -28,7 +28,7 @@ from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.digest import checkpoint_digests
 from pointrend_repro.training.early import EarlyLoss
 from pointrend_repro.training.given_boxes import WithProposals
-from pointrend_repro.training.initial import initial_state
+from pointrend_repro.training.initial import initial_model, initial_state
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.parts import Parts
 from pointrend_repro.training.processes import Processes
@@ -146,7 +146,9 @@ def _start(
                 settings, dataset, seed, start_from=start_from, proposals=proposals
             )
         micro_batches = divide(settings.optimizer, processes)
-        state = initial_state(settings, dataset, seed, processes, micro_batches)
+        made = initial_model(settings, dataset, seed, processes, micro_batches)
+    state = initial_state(settings, *made, processes)
+    with processes.sharing_errors():
         found = None
         if processes.is_main:
             found = saving.load(settings.schedule.total_iters)
