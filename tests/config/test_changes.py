@@ -169,6 +169,10 @@ def test_the_rate_follows_the_batch_by_the_linear_rule() -> None:
     assert (small.base_lr, small.warmup_start_lr) == pytest.approx((0.005, 0.00025))
     own = of_paper("optimizer.images_per_batch=4", "linear_rule=true", "optimizer.base_lr=0.1")
     assert own.base_lr == 0.1
+    begun = of_paper(
+        "optimizer.images_per_batch=4", "linear_rule=true", "optimizer.warmup_start_lr=0.0001"
+    )
+    assert (begun.base_lr, begun.warmup_start_lr) == pytest.approx((0.005, 0.0001))
 
 
 def test_the_workflow_shares_its_changes_with_its_commands(

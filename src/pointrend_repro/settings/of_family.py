@@ -126,7 +126,7 @@ class FamilyOverrides(Strict):
         changed = merged(optimizer, self.optimizer)
         batch = changed["images_per_batch"]
         if self.linear_rule and "base_lr" not in self.optimizer and isinstance(batch, int):
-            for key in ("base_lr", "warmup_start_lr"):
+            for key in {"base_lr", "warmup_start_lr"} - set(self.optimizer):
                 changed[key] = optimizer[key] * batch / optimizer["images_per_batch"]
         return changed
 
