@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,25 @@ def test_one_of_two_processes_is_killed(experiment: Experiment, whole: Path) -> 
     (line,) = children.told
     assert "another process of this training has ended" in line
     assert_undisturbed(experiment.finish("lost", count=2), whole)
+
+
+# --- the GPU -----------------------------------------------------------------------------------
+
+
+def fill_the_gpu() -> None:
+    import torch
+
+    raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 1 has ...")
+
+
+def test_a_gpu_whose_memory_does_not_suffice(experiment: Experiment) -> None:
+    """A line says what to change, also where it is of another process than the first."""
+    accident = (partial(before_update, of_rank=1), 4, fill_the_gpu)
+    children = experiment.start("full_gpu", *accident, count=2)
+    assert children.wait() == [2, 2], children.output
+    (line,) = (line for line in children.told if "optimizer.images_per_step" in line)
+    assert "Tried to allocate 2.00 GiB. GPU 1 has" in line
+    assert "Traceback" not in children.output
 
 
 # --- the disk ----------------------------------------------------------------------------------

@@ -86,13 +86,13 @@ def train(
         parts: in process 0: makes the record that checkpoints get.
 
     Raises:
-        UserError: nothing to train on, unreadable images, a loss that is not finite, or settings
-            that do not allow this number of processes.
+        UserError: nothing to train on, unreadable images, a loss that is not finite, a full GPU, or
+            settings that do not allow this number of processes.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """
     processes = Processes(device)
-    with processes.reporting_lost_processes(), contextlib.ExitStack() as stack:
+    with processes.reporting_ends(), contextlib.ExitStack() as stack:
         run = _start(settings, dataset, seed, folder, processes, start_from, proposals, parts)
         with processes.sharing_errors():
             log = _log_of_main(run, stack)

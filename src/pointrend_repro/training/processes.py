@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 
-from pointrend_repro.base.errors import StoppedBySignal, UserError
+from pointrend_repro.base.errors import StoppedBySignal, UserError, printable_line
 from pointrend_repro.modeling.sync_batch_norm import move_sync_batch_norm_to_cpu
 from pointrend_repro.predictions.ranks import require_gpus
 
@@ -147,6 +147,26 @@ class Processes:
                     "run the same command again to continue from the newest checkpoint"
                 )
             )
+
+    @contextlib.contextmanager
+    def reporting_ends(self) -> Iterator[None]:
+        """Report a lost process, as above, and a full GPU in one line each.
+
+        Raises:
+            UserError: the GPU of this process has too little memory; other processes find it gone.
+        """
+        try:
+            with self.reporting_lost_processes():
+                yield
+        except torch.OutOfMemoryError as error:
+            full = UserError(
+                f"the GPU's memory does not suffice ({printable_line(error)}); lower "
+                "optimizer.images_per_step, or set optimizer.precision to bf16: both change the "
+                "weights. More GPUs help models with sync_bn, which take their share of a batch at "
+                "once"
+            )
+            full.is_of_one_rank = True
+            raise full from None
 
     def stop(self, stopped: StoppedBySignal) -> NoReturn:
         """End this process once all others have come as far; process 0 raises the exception."""
