@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from made_up_claims import fill_claims
 
+from pointrend_repro.base.asked import asking
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
@@ -20,7 +21,7 @@ from pointrend_repro.reporting.claims.shown import in_words, show_claims
 from pointrend_repro.reporting.evidence.blocks import END, begin
 from pointrend_repro.reporting.evidence.kept import read_kept
 from pointrend_repro.reporting.evidence.tables import verdicts_of_runs
-from pointrend_repro.reporting.evidence.writing import write_evidence
+from pointrend_repro.reporting.evidence.writing import run_name, write_evidence
 from pointrend_repro.reporting.results import load_results
 
 
@@ -207,3 +208,20 @@ def test_counts_alone_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="preset paper trains nothing, so there is no run to keep"):
         write_evidence(grid, folder, tmp_path / "docs")
     assert not (tmp_path / "docs").exists()
+
+
+@pytest.mark.parametrize(
+    ("trials", "name"),
+    [
+        ({"coco": "0..2", "cityscapes": "0..2"}, "seeds_0_to_2"),
+        ({"coco": "3..3", "cityscapes": "3..3"}, "seed_3"),
+        ({"coco": "1", "cityscapes": "5"}, "seeds_0_to_4"),
+        (
+            {"coco": "0..2", "cityscapes": "3..5"},
+            "seeds_3_to_5_of_mini_cityscapes_and_0_to_2_of_mini_coco",
+        ),
+    ],
+)
+def test_runs_of_other_seeds_have_other_names(trials: dict[str, str], name: str) -> None:
+    with asking([f"trials.{layout}={seeds}" for layout, seeds in trials.items()]):
+        assert run_name(load_grid("mini")) == f"mini_{name}"

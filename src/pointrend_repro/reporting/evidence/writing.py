@@ -1,5 +1,6 @@
 """The folder of a run, `docs/evidence/<preset>_seeds_<first>_to_<last>`, and the page."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -69,15 +70,28 @@ def write_evidence(grid: Grid, results_dir: Path, docs: Path) -> Path:
 def run_name(grid: Grid) -> str:
     """Return a name for a run: the preset, and the seeds of its trainings.
 
+    A data set may have fewer of them than another, as in the paper. If they do not begin with the
+    same one, those of each data set are named, so that no run has another's name.
+
     Raises:
         UserError: it has none.
     """
-    seeds = {training.trial for training in grid.trainings}
-    if not seeds:
+    of_dataset: defaultdict[str, set[int]] = defaultdict(set)
+    for training in grid.trainings:
+        of_dataset[training.dataset].add(training.trial)
+    if not of_dataset:
         raise UserError(f"preset {grid.name} trains nothing, so there is no run to keep")
+    seeds = set[int]().union(*of_dataset.values())
+    if len({min(own) for own in of_dataset.values()}) == 1:
+        named = _span(seeds)
+    else:
+        named = "_and_".join(f"{_span(own)}_of_{name}" for name, own in sorted(of_dataset.items()))
+    return f"{grid.name}_{'seed' if len(seeds) == 1 else 'seeds'}_{named}"
+
+
+def _span(seeds: set[int]) -> str:
     first, last = min(seeds), max(seeds)
-    span = f"seed_{first}" if first == last else f"seeds_{first}_to_{last}"
-    return f"{grid.name}_{span}"
+    return f"{first}" if first == last else f"{first}_to_{last}"
 
 
 def _write_folder(
