@@ -128,6 +128,8 @@ def test_values_with_spaces_are_told_to_go_into_a_list() -> None:
             error.value
         )
         assert """'set=["title=My title"]'""" in str(error.value)
+    with pytest.raises(UserError, match=r"^[^\n]*braces goes into a list: 'set=\[\"optimizer="):
+        read_workflow_config({"preset": "smoke", "set": {"optimizer=": {"base_lr": 0.01}}})
     words = read_workflow_config({"preset": "smoke", "set": ["title=My title"]}).set
     with asking(words):
         assert load_preset("smoke").title == "My title"

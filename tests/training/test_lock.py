@@ -1,6 +1,7 @@
 """Two trainings in one folder: the second is refused, and a dead one keeps nobody out."""
 
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,3 +52,16 @@ def test_it_can_be_taken_again(tmp_path: Path) -> None:
     for _ in range(2):
         with only_training_in(tmp_path / "new"):
             pass
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        told = pytest.raises(UserError, match=r"training\.lock: cannot be written")
+        with told, only_training_in(tmp_path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with only_training_in(tmp_path):
+        pass

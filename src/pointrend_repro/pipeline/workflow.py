@@ -1,7 +1,7 @@
 """What the Snakefile needs to know: its own settings, checked, and their command-line options."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -43,6 +43,11 @@ class WorkflowConfig(Strict):
     @field_validator("set", mode="before")
     @classmethod
     def _with_spaces(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):  # so Snakemake reads what YAML takes for one
+            raise ValueError(
+                f"{value} must be KEY=VALUE; a value with braces goes into a list: "
+                "'set=[\"optimizer={base_lr: 0.01}\"]'"
+            )
         words = (value or "").split() if value is None or isinstance(value, str) else value
         if isinstance(value, str) and (parts := [word for word in words if "=" not in word]):
             raise ValueError(

@@ -107,7 +107,8 @@ def parts_folder(path: Path, work: Work) -> Iterator[Path]:
     kept_folder = path.with_name(f"{path.stem}.parts-{work.made_from}")
     if work.ranks.is_main:
         _remove_parts(path, but=kept_folder)
-    kept_folder.mkdir(exist_ok=True)
+    with write_errors(kept_folder):
+        kept_folder.mkdir(exist_ok=True)
     yield kept_folder
     if work.ranks.is_main:
         shutil.rmtree(kept_folder)

@@ -41,7 +41,7 @@ def only_training_in(folder: Path) -> Iterator[None]:
             ) from None
         except OSError as error:
             _log.warning("%s: this disk has no locks (%s)", path, error.strerror)
-        stream.truncate(0)
-        stream.write(f"{os.getpid()} on {platform.node()}\n")
-        stream.flush()
+        with write_errors(path):  # without a buffer, which would be written again on closing
+            os.ftruncate(stream.fileno(), 0)
+            os.write(stream.fileno(), f"{os.getpid()} on {platform.node()}\n".encode())
         yield
