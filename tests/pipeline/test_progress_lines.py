@@ -92,7 +92,7 @@ def test_make_fails_with_snakemake(tmp_path: Path, target: str) -> None:
     (tmp_path / ".venv/.ready").touch()
     done = subprocess.run(
         # macOS has make 3.81, whose shell has these flags whatever the Makefile says.
-        ["make", ".SHELLFLAGS=-c", target],
+        ["make", "--no-print-directory", ".SHELLFLAGS=-c", target],
         cwd=tmp_path,
         env={key: value for key, value in os.environ.items() if key != "MAKEFLAGS"},
         capture_output=True,

@@ -64,12 +64,14 @@ def test_bf16_predicts_nearly_the_same(
         if isinstance(layer, torch.nn.Conv2d):
             layer.register_forward_hook(lambda _, __, out: convolved.add(out.dtype))
     image = read_image(file)
-    plain = found(saved, image)
+    # Of an untrained RPN's proposals, the first hundred depend on the last bits.
+    many = {"rpn_post_nms": 1000} if hasattr(saved.model.settings, "detector") else {}
+    plain = found(saved, image, **many)
     assert convolved == {torch.float32}
-    in_bf16 = found(saved, image, precision="bf16")
+    in_bf16 = found(saved, image, precision="bf16", **many)
     assert torch.bfloat16 in convolved
     for name, array in plain.items():
-        if array is not None:
+        if isinstance(array, np.ndarray):
             assert in_bf16[name].dtype == array.dtype, name
     if "scores" not in plain:
         assert np.mean(in_bf16["labels"] == plain["labels"]) > 0.9
@@ -77,7 +79,7 @@ def test_bf16_predicts_nearly_the_same(
         # bfloat16 has eight bits, so equal scores of an untrained model change places.
         some = min(len(plain["scores"]), len(in_bf16["scores"]), 5)
         np.testing.assert_allclose(in_bf16["scores"][:some], plain["scores"][:some], atol=0.02)
-    again = found(saved, image, precision="fp32")
+    again = found(saved, image, precision="fp32", **many)
     for name, array in plain.items():
         np.testing.assert_array_equal(again[name], array, err_msg=name)
 

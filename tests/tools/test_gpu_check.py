@@ -50,7 +50,7 @@ def run_programs(*stages: Stage, folder: Path, seconds: float = 60.0) -> dict[st
 def test_make_starts_it_whether_or_not_there_is_a_pythonpath(path: str | None) -> None:
     given = {key: os.environ[key] for key in os.environ.keys() - {"MAKEFLAGS", "PYTHONPATH"}}
     done = subprocess.run(
-        ["make", "gpu-check", "PYTHON=echo"],
+        ["make", "--no-print-directory", "gpu-check", "PYTHON=echo"],
         cwd=Path(__file__).parents[2],
         env=given | ({} if path is None else {"PYTHONPATH": path}),
         capture_output=True,
