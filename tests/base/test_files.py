@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from limits import lowered
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import (
     atomic_folder,
@@ -32,10 +33,8 @@ def umask() -> Iterator[None]:
 @pytest.fixture
 def small_files_only() -> Iterator[None]:
     """No file of this process can grow beyond 20 kB: a real failure to write (EFBIG)."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with lowered(resource.RLIMIT_FSIZE, 20_000):
+        yield
 
 
 def names(folder: Path) -> list[str]:

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from limits import lowered
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.batches import (
     Batch,
@@ -191,10 +192,8 @@ def test_a_broken_image_is_told_in_one_line(records: list[ImageRecord], workers:
 
 @pytest.fixture
 def few_open_files() -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with lowered(resource.RLIMIT_NOFILE, 256):
+        yield
 
 
 @pytest.mark.usefixtures("few_open_files")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from limits import lowered
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.training.lock import only_training_in
 
@@ -55,13 +56,8 @@ def test_it_can_be_taken_again(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        told = pytest.raises(UserError, match=r"training\.lock: cannot be written")
-        with told, only_training_in(tmp_path):
-            pass
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    told = pytest.raises(UserError, match=r"training\.lock: cannot be written")
+    with lowered(resource.RLIMIT_FSIZE, 0), told, only_training_in(tmp_path):
+        pass
     with only_training_in(tmp_path):
         pass
