@@ -234,7 +234,8 @@ def test_a_name_that_is_wrong_does_not_keep_the_file_away(downloads: Downloads, 
 
 
 def test_the_sha256_in_a_name(downloads: Downloads) -> None:
-    right, begins = torch_file(legacy=True), hashlib.sha256(torch_file(legacy=True)).hexdigest()[:8]
+    right = torch_file(legacy=True)  # once: it names storages by their place in memory
+    begins = hashlib.sha256(right).hexdigest()[:8]
     name = f"net-{begins}.pth"
     url = downloads.offer(name, torch_file(legacy=False))
     downloads.add("net", "net", pinned(url, sha256_prefix=begins))
