@@ -17,6 +17,7 @@ from pointrend_repro.data.coco_checks import (
     category_problem,
     entry_name,
     image_problem,
+    meant_files,
 )
 from pointrend_repro.data.keypoints import KeypointDefinition, read_definition, shared_definition
 from pointrend_repro.data.segmentations import Segmentation
@@ -168,14 +169,13 @@ def _files_on_disk(
         folder, name = os.path.split(image["file_name"])
         if folder not in listings:
             listings[folder] = _listing(images_dir / folder, f"{path}: image {image_id}")
-        # 3D-FUTURE's annotations name their images without the ending.
-        on_disk = [each for each in (name, f"{name}.jpg") if each in listings[folder]]
-        if not on_disk:
+        on_disk = next((each for each in meant_files(name) if each in listings[folder]), None)
+        if on_disk is None:
             raise UserError(
                 f"{path}: image {image_id}: {images_dir / image['file_name']} is not on disk; "
                 "fetch it, or take it off the list"
             )
-        found[image_id] = images_dir / folder / on_disk[0]
+        found[image_id] = images_dir / folder / on_disk
     return found
 
 

@@ -31,6 +31,14 @@ def category_problem(entry: Any, seen: Container[int]) -> str | None:
     return problem
 
 
+def meant_files(name: str) -> tuple[str, str]:
+    """Return the names on disk that an image's `file_name` may mean, the likelier one first.
+
+    3D-FUTURE's annotations name their images without the ending.
+    """
+    return name, f"{name}.jpg"
+
+
 def image_problem(entry: Any, seen: Container[int]) -> str | None:
     """Return what is wrong with an element of `images`, or None; `seen` are earlier ids."""
     problem = type_problem(entry, {"id": int, "file_name": str}) or size_problem(entry, seen)

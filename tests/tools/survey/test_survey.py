@@ -404,17 +404,20 @@ def test_categories_of_one_split_alone(tmp_path: Path) -> None:
     assert "labels/val.json" in told[1]
 
 
-def test_categories_named_as_in_3d_future(tmp_path: Path) -> None:
+def test_categories_and_files_named_as_in_3d_future(tmp_path: Path) -> None:
     def rename(k: int, place: Place) -> None:
         for entry in place.document["categories"]:
             name = entry.pop("name", None) or entry["fine-grained category name"]
             entry |= {"category_name": "hardware", "fine-grained category name": name}
+        place.file.rename(place.file.with_suffix(".jpg"))
+        place.image["file_name"] = place.file.stem
 
     for split, count in (("train", 3), ("val", 2)):
         write_split(tmp_path, split, count, rename)
     survey = inspect_folder(tmp_path)
     assert survey.findings == ()
     assert [category.name for category in survey.splits["train"].categories] == ["bolt", "nut"]
+    assert survey.splits["train"].unlisted == 0
 
 
 def test_what_is_counted(tmp_path: Path) -> None:

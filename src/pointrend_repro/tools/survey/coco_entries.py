@@ -3,7 +3,7 @@
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from pointrend_repro.data.coco_checks import (
     category_problem,
     entry_name,
     image_problem,
+    meant_files,
 )
 from pointrend_repro.data.keypoints import read_definition
 from pointrend_repro.tools.survey.content import Form, Split, SplitContent, SurveyedObject
@@ -109,12 +110,21 @@ def _images(found: CocoSplit, reading: _Reading) -> dict[int, ImageRecord]:
 def _on_disk(
     images_dir: Path, images: dict[int, ImageRecord], reading: _Reading
 ) -> tuple[list[int], int]:
-    """Return the images that are missing on disk, and how many unlisted files lie beside others."""
+    """Return the images that are missing on disk, and how many unlisted files lie beside others.
+
+    Images get the path that the pipeline finds them at.
+    """
+    there = {folder: _files(folder) for folder in {image.path.parent for image in images.values()}}
     listed: dict[Path, set[str]] = defaultdict(set)
-    for image in images.values():
-        listed[image.path.parent].add(image.path.name)
-    there = {folder: _files(folder) for folder in listed}
-    missing = [i.id for i in images.values() if i.path.name not in there[i.path.parent]]
+    missing = []
+    for key, image in images.items():
+        folder, name = image.path.parent, image.path.name
+        on_disk = next((each for each in meant_files(name) if each in there[folder]), None)
+        if on_disk is None:
+            missing.append(key)
+        elif on_disk != name:
+            images[key] = replace(image, path=folder / on_disk)
+        listed[folder].add(on_disk or name)
     for key in missing:
         reading.fault(
             "images that are not on disk",

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.data.coco_checks import meant_files
 from pointrend_repro.tools.survey.content import Split
 from pointrend_repro.tools.survey.split_words import WORDS, has_word
 
@@ -122,8 +123,10 @@ def _folders_of(file_name: str, by_name: Mapping[str, Sequence[Path]]) -> Iterat
     """The folders relative to which an image of this name, with its subfolders, exists."""
     if PurePath(file_name).is_absolute():
         return  # it means the same from any folder
-    parts = PurePath(os.path.normpath(file_name)).parts
-    for folder in by_name.get(parts[-1], ()):
-        path = folder / parts[-1]
-        if path.parts[-len(parts) :] == parts:
-            yield Path(*path.parts[: -len(parts)])
+    *above, last = PurePath(os.path.normpath(file_name)).parts
+    for name in meant_files(last):
+        parts = (*above, name)
+        for folder in by_name.get(name, ()):
+            path = folder / name
+            if path.parts[-len(parts) :] == parts:
+                yield Path(*path.parts[: -len(parts)])
