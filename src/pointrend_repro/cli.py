@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import pointrend_repro
-from pointrend_repro.base.errors import StoppedBySignal, UserError
+from pointrend_repro.base.errors import StoppedBySignal, UserError, printable_line
 from pointrend_repro.commands import (
     bench,
     claims,
@@ -117,7 +117,7 @@ for _command in [each for group in _COMMANDS.values() for each in group]:
 def main() -> None:
     """Run the command line; a user's error is one line on stderr and exit code 2.
 
-    A training that a signal has stopped ends with one line and exit code 75.
+    So is a full GPU. A training that a signal has stopped ends with one line and exit code 75.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     try:
@@ -130,3 +130,13 @@ def main() -> None:
     except StoppedBySignal as stopped:
         print(f"pointrend-repro: {stopped}", file=sys.stderr)
         sys.exit(stopped.exit_code)
+    except RuntimeError as error:
+        # By its name: torch is imported by the commands that compute alone. Training tells more.
+        if type(error).__name__ != "OutOfMemoryError":
+            raise
+        print(
+            f"pointrend-repro: error: the GPU's memory does not suffice ({printable_line(error)}); "
+            "nvidia-smi shows what else takes of it, and with `--device cpu` it is not needed",
+            file=sys.stderr,
+        )
+        sys.exit(UserError.exit_code)

@@ -20,6 +20,7 @@ import torch
 from pointrend_repro import cli
 from pointrend_repro.base.files import read_json
 from pointrend_repro.checkpoints.saved_models import SavedModel, save_model
+from pointrend_repro.modeling.box_head import BoxHead
 from pointrend_repro.modeling.build import build_mask_rcnn
 from small_experiment import DATASET, PRESET, VARIANT, small_settings, write_small_config
 
@@ -250,6 +251,17 @@ def test_no_gpu_is_told(commands: Commands, tmp_path: Path) -> None:
     what = ["--preset", "paper", "--dataset", "coco", "--variant", VARIANT, "--trial", "0"]
     where = ["--output", str(tmp_path / "model.safetensors")]
     commands.run("train", *what, *where).refuses("trains on a GPU", "--device cpu")
+
+
+def test_a_full_gpu_is_one_line(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has")
+
+    commands.untrained_model()
+    monkeypatch.setattr(BoxHead, "forward", fill)
+    output = commands.out / "predictions.json"
+    commands.predict(output).refuses("Tried to allocate 2.00 GiB. GPU 0 has", "--device cpu")
+    assert not output.exists()
 
 
 def test_what_no_user_can_mend_is_a_traceback_and_1() -> None:
