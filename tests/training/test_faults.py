@@ -1,5 +1,6 @@
 """Whatever befalls a training, run again it ends with the very model of an undisturbed one."""
 
+import multiprocessing
 import os
 import resource
 import signal
@@ -153,6 +154,29 @@ def test_an_error_of_the_loader_ends_the_training(tmp_path: Path) -> None:
     children = Experiment(tmp_path, workers=2).start("cut", break_the_loader)
     assert children.wait() == [1], children.output
     assert "broken in a worker" in children.output
+
+
+def kill_a_loader() -> None:
+    """As the system does where memory runs out."""
+    (first, *_) = multiprocessing.active_children()
+    assert first.pid is not None
+    os.kill(first.pid, signal.SIGKILL)
+    time.sleep(60)  # until the signal that it has ended
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_killed_loader_is_one_line_and_costs_nothing(
+    experiment: Experiment, whole: Path, count: int
+) -> None:
+    with_loaders = Experiment(experiment.folder, workers=2)
+    name = f"killed_loader_{count}"
+    accident = (partial(before_update, of_rank=count - 1), 4, kill_a_loader)
+    children = with_loaders.start(name, *accident, count=count)
+    assert children.wait() == [2] * count, children.output
+    (line,) = (line for line in children.told if "a process that loads images was killed" in line)
+    assert "signal: Killed" in line
+    assert "Traceback" not in children.output
+    assert_undisturbed(with_loaders.finish(name), whole)
 
 
 # --- the clock ---------------------------------------------------------------------------------

@@ -86,8 +86,8 @@ def train(
         parts: in process 0: makes the record that checkpoints get.
 
     Raises:
-        UserError: nothing to train on, unreadable images, a loss that is not finite, a full GPU, or
-            settings that do not allow this number of processes.
+        UserError: nothing to train on, unreadable images, a loss that is not finite, a full GPU, a
+            killed loader, or settings that do not allow this number of processes.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """

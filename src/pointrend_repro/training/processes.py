@@ -150,23 +150,31 @@ class Processes:
 
     @contextlib.contextmanager
     def reporting_ends(self) -> Iterator[None]:
-        """Report a lost process, as above, and a full GPU in one line each.
+        """Report a lost process, as above, a full GPU and a killed loader in one line each.
 
         Raises:
-            UserError: the GPU of this process has too little memory; other processes find it gone.
+            UserError: the GPU of this process has too little memory, or one that loads its images
+                was killed; other processes find it gone.
         """
         try:
             with self.reporting_lost_processes():
                 yield
         except torch.OutOfMemoryError as error:
-            full = UserError(
+            raise _of_this_one(
                 f"the GPU's memory does not suffice ({printable_line(error)}); lower "
                 "optimizer.images_per_step, or set optimizer.precision to bf16: both change the "
                 "weights. More GPUs help models with sync_bn, which take their share of a batch at "
                 "once"
-            )
-            full.is_of_one_rank = True
-            raise full from None
+            ) from None
+        except RuntimeError as error:
+            if not str(error).startswith("DataLoader worker"):
+                raise
+            raise _of_this_one(
+                f"a process that loads images was killed ({printable_line(error)}): most often by "
+                "the system, for want of memory; ask for more, or lower run.loader_workers, which "
+                "changes no weight, and run the same command again to continue from the newest "
+                "checkpoint"
+            ) from None
 
     def stop(self, stopped: StoppedBySignal) -> NoReturn:
         """End this process once all others have come as far; process 0 raises the exception."""
@@ -199,6 +207,12 @@ def _new_group() -> dist.ProcessGroup:
     group = dist.new_group(backend="gloo")
     assert isinstance(group, dist.ProcessGroup)  # every process is a member
     return group
+
+
+def _of_this_one(told: str) -> UserError:
+    error = UserError(told)
+    error.is_of_one_rank = True
+    return error
 
 
 def _is_of_a_lost_one(error: RuntimeError) -> bool:
