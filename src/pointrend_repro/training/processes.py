@@ -171,9 +171,9 @@ class Processes:
                 raise
             raise _of_this_one(
                 f"a process that loads images was killed ({printable_line(error)}): most often by "
-                "the system, for want of memory; ask for more, or lower run.loader_workers, which "
-                "changes no weight, and run the same command again to continue from the newest "
-                "checkpoint"
+                "the system, for want of memory; ask for more (on Slurm: memory_mb in "
+                "config/resources.yaml), or lower run.loader_workers, which changes no weight, and "
+                "run the same command again to continue from the newest checkpoint"
             ) from None
 
     def stop(self, stopped: StoppedBySignal) -> NoReturn:
