@@ -133,7 +133,7 @@ def test_the_archive_alone_gives_the_same_claims_and_the_same_bytes(
 
 def test_resamples_of_older_files_are_rounded_and_nothing_else_is(tmp_path: Path) -> None:
     folder = tmp_path / "mini"
-    write_json(folder / "today.json", metric_with([12.3457, None, 0.1]))
+    write_json(folder / "today.json", metric_with([12.346, None, 0.1]))
     (folder / "counted.json").write_text('{"values": {"AP": 12.3456789}}')
     write_json(folder / "older.json", metric_with([12.345678, None, 0.1]))
     names = ["counted.json", "older.json", "today.json"]

@@ -22,9 +22,9 @@ from pointrend_repro.evaluation.scoring import Scored
 # Our sums run in another order than the official ones; in percent, far below any digit shown.
 _AGREEMENT = 1e-6
 
-# Of each value in percent: a hundredth of what intervals show. More are noise that files and the
+# Of each value in percent: a tenth of what intervals show. More are noise that files and the
 # archives of runs would have to hold, digit by digit.
-_DECIMALS = 4
+_DECIMALS = 3
 
 
 class ImageCounts(Protocol):
@@ -71,7 +71,7 @@ def resample(
 
     Returns:
         `resamples`, `seed`, `images` (how many) and `values`: for each key a list of one number
-        in percent, to four decimals (None: nothing to score), for each resample.
+        in percent, to three decimals (None: nothing to score), for each resample.
 
     Raises:
         RuntimeError: on the original images, our number is not the official one.
