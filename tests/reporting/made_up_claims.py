@@ -9,7 +9,6 @@ from made_up_metrics import make_record, make_result
 
 from pointrend_repro.base.files import write_json
 from pointrend_repro.declarations.metric import METRICS
-from pointrend_repro.evaluation.bootstrap import rounded
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cost, Evaluation
 
@@ -41,7 +40,7 @@ def fill_claims(
                 "resamples": resamples,
                 "seed": 0,
                 "images": 500,
-                "values": {k: rounded((v + shared + own[k]).tolist()) for k, v in numbers.items()},
+                "values": {key: (v + shared + own[key]).tolist() for key, v in numbers.items()},
             }
         write_json(results_dir / evaluation.path, result)
 

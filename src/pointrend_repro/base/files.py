@@ -184,12 +184,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as JSON to `path` atomically. NaN and infinity are refused: JSON has none."""
-    write_text(path, json_text(value, indent=indent))
-
-
-def json_text(value: Any, *, indent: int | None = 2) -> str:
-    """Return what `write_json` writes."""
-    return json.dumps(value, indent=indent, allow_nan=False) + "\n"
+    write_text(path, json.dumps(value, indent=indent, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, *, allow_nan: bool = False) -> Any:

@@ -91,12 +91,7 @@ def resample(
         "seed": SEED,
         "images": len(counts.images),
         "values": {
-            key: rounded([None if np.isnan(s[key]) else s[key] for s in scores])
+            key: [None if np.isnan(s[key]) else round(s[key], _DECIMALS) for s in scores]
             for key in scores[0]
         },
     }
-
-
-def rounded(values: list[float | None]) -> list[float | None]:
-    """Return a metric's values on resampled images with as many decimals as are kept."""
-    return [None if value is None else round(value, _DECIMALS) for value in values]

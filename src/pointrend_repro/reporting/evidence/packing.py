@@ -2,10 +2,8 @@
 
 Unpacked into a clone (`tar -xmf`), they are what the pipeline left: the claims are judged again
 without a training, and Snakemake trains only what is missing. The archive holds no times, so that
-the same results give the same bytes.
-
-Most of it is resamples, whose last digits no archive makes smaller. Files that were scored before
-resamples were rounded have them rounded here, as scorers do now; all else is kept byte for byte.
+the same results give the same bytes. Files are kept byte for byte: each has a digest of its own
+numbers, and without it they would count as edited.
 """
 
 import io
@@ -13,8 +11,8 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from pointrend_repro.base.files import atomic_path, json_text, read_json
-from pointrend_repro.evaluation.bootstrap import rounded
+from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.files import atomic_path
 
 
 def pack(folder: Path, paths: Iterable[str], output: Path) -> None:
@@ -26,7 +24,7 @@ def pack(folder: Path, paths: Iterable[str], output: Path) -> None:
     Raises:
         UserError: a file cannot be read.
     """
-    contents = {path: _with_rounded_resamples(folder / path) for path in sorted(set(paths))}
+    contents = {path: _read(folder / path) for path in sorted(set(paths))}
     with atomic_path(output) as part, tarfile.open(part, mode="w:xz", preset=9) as archive:
         for path, content in contents.items():
             member = tarfile.TarInfo(str(PurePosixPath("results", folder.name, path)))
@@ -34,12 +32,8 @@ def pack(folder: Path, paths: Iterable[str], output: Path) -> None:
             archive.addfile(member, io.BytesIO(content))
 
 
-def _with_rounded_resamples(path: Path) -> bytes:
-    metric = read_json(path)
-    if "resampled" in metric:
-        values = metric["resampled"]["values"]
-        kept = {key: rounded(value) for key, value in values.items()}
-        if kept != values:
-            metric["resampled"]["values"] = kept
-            return json_text(metric).encode()
-    return path.read_bytes()
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
