@@ -39,9 +39,10 @@ def test_what_is_outside_of_the_image_is_grey(
     left, top = x - scale * side / 2 + far, y - scale * side / 2 + far
     box = (left, top, left + scale * side, top + scale * side)
     expected = np.asarray(canvas.resize((side, side), Image.Resampling.BILINEAR, box=box))
-    # The same filter from another origin: coefficients differ by rounding.
+    # The same filter from another origin: Pillow has the box as 32-bit floats, and rounds to whole
+    # grey values after each of two passes.
     difference = cut.astype(int) - expected.transpose(2, 0, 1)
-    assert np.abs(difference).max() <= 1
+    assert np.abs(difference).max() <= 2
 
 
 def test_a_patch_beside_the_image_is_grey(image: Image.Image) -> None:
