@@ -164,6 +164,25 @@ def test_an_origin_tells_everything(smoke: Grid, tmp_path: Path) -> None:
         assert re.sub(r"\s", "", fact.lower()) in re.sub(r"\s", "", words.lower()), fact
 
 
+def test_a_number_names_the_commits_of_all_its_steps_and_the_times_of_all_its_trials(
+    paper: Grid, tmp_path: Path
+) -> None:
+    results_dir = tmp_path / "results" / "paper"
+    for evaluation in paper.cells[0].evaluations:
+        trial = evaluation.prediction.training.trial
+        facts = {"wall_s": 600.0 * (1 + trial), "peak_memory_mb": 700.0 + trial}
+        path = write_result(results_dir, paper, evaluation, {"AP": 30.0 + trial}, **facts)
+        result = json.loads(path.read_text())
+        result["origin"]["predict"]["git_commit"] = "f" * 40
+        path.write_text(json.dumps(result))
+    write_metrics(paper, results_dir)
+    words = Page(report(paper, results_dir)).words
+    last = paper.cells[0].evaluations[-1].prediction.training.trial
+    times, memory = f"10 min 00 s to {10 * (1 + last)} min 00 s", f"700 MB to {700 + last} MB"
+    assert f"Trained on a device in {times}, {memory}." in words
+    assert "Commits 0123456789ab (train, evaluate), ffffffffffff (predict)" in words
+
+
 def test_models_that_a_step_read_are_links_that_work(smoke: Grid, tmp_path: Path) -> None:
     results_dir = tmp_path / "results" / "smoke"
     evaluation = smoke.cells[0].evaluations[0]

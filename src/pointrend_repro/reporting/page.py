@@ -12,7 +12,7 @@ from pointrend_repro.base.templates import page_templates
 from pointrend_repro.base.texts import script_json
 from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
-from pointrend_repro.reporting import formats, layout
+from pointrend_repro.reporting import briefs, formats, layout
 from pointrend_repro.reporting.claims.shown import ShownClaims
 from pointrend_repro.reporting.classes import ClassTable
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
@@ -135,6 +135,8 @@ def _environment() -> jinja2.Environment:
         "duration": formats.duration,
         "memory": formats.memory,
         "commit": formats.commit,
+        "commits": briefs.commits,
+        "ran": briefs.ran,
         "decimals": formats.decimals,
         "script_json": script_json,
         "short_digest": short,
