@@ -108,6 +108,23 @@ def verify(run: Run, *more: str) -> tuple[int, str]:
     return run.call("verify", "--preset", PRESET, *where, *more)
 
 
+def test_verify_tells_gone_files_from_wrong_ones_and_scores_that_it_was_not_asked_for(
+    run: Run,
+) -> None:
+    run.predictions.unlink()
+    origin_path(run.predictions).unlink()
+    code, told = verify(run)
+    assert code == 2
+    assert "1 of 3 files gone; what is there is as recorded" in told
+    assert "not as recorded" not in told
+    results = run.folder / "results" / PRESET
+    other = results / DATASET / VARIANT / "trial7" / "default" / run.score.name
+    other.parent.mkdir(parents=True)
+    shutil.copy(run.score, other)
+    found = look_at_all(run.grid, results)
+    assert (found.looked_at, found.gone, found.others) == (3, 1, 1)
+
+
 def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     assert verify(run) == (0, "")
     code, told = verify(run, "--set", "trials.coco=7..8")  # trials that this run does not have
@@ -123,7 +140,7 @@ def test_verify_looks_at_what_no_step_reads_any_more(run: Run) -> None:
     assert "edited since it was scored" in verified[1]
     code, told = verify(run)
     assert code == 2
-    assert "2 of 3 files not as recorded" in told
+    assert "2 of 3 files not as recorded; move each away" in told
     for path in (run.predictions, origin_path(run.predictions)):
         path.unlink()
     assert f"{run.predictions}: is gone, but results made from it are still there" in read_problems(

@@ -33,12 +33,23 @@ def verify(
     found = look_at(grid, folder)
     for problem in found.problems:
         print(problem)
-    if found.problems:
-        wrong = f"{len(found.problems)} of {count(found.looked_at, 'file')}"
+    altered, looked_at = len(found.problems) - found.gone, count(found.looked_at, "file")
+    if found.looked_at:
+        print(f"{count(found.looked_at - len(found.problems), 'file')} as recorded")
+    if found.others:
+        print(
+            f"not looked at: {count(found.others, 'score')} of other trials, models or papers; "
+            "ask for them as when they were made, by --set or --papers"
+        )
+    if altered:
         raise UserError(
-            f"{folder}: {wrong} not as recorded; move each away and remake it by "
+            f"{folder}: {altered} of {looked_at} not as recorded; move each away and remake it by "
             "`snakemake --cores N -- FILE`"
+        )
+    if found.gone:
+        raise UserError(
+            f"{folder}: {found.gone} of {looked_at} gone; what is there is as recorded, and "
+            "`snakemake --cores N -- FILE` makes one again"
         )
     if not found.looked_at:
         raise UserError(f"{folder}: holds no model, prediction or score of preset {preset} yet")
-    print(f"{count(found.looked_at, 'file')} as recorded")
