@@ -74,6 +74,7 @@ def test_counts_scores_and_times_are_of_the_same_model(grid: Grid, tmp_path: Pat
     assert pointrend.ap is not None
     assert pointrend.ap.measured == pytest.approx(36.3)
     assert pointrend.seconds == pytest.approx(0.4)  # 200, 400 and 600 s for 1000 images
+    assert pointrend.times == pytest.approx((0.2, 0.4, 0.6))
     assert (pointrend.images, pointrend.devices) == (1000, ("a device",))
     assert pointrend.is_pointrend
     assert not found["4x conv, 28x28"].is_pointrend
@@ -130,6 +131,8 @@ def test_plots_show_what_has_both(grid: Grid, tmp_path: Path) -> None:
     for point in operations.points:
         assert point.ends[1] < point.y < point.ends[0]  # the trials around their median
     assert "PointRend, 224x224: AP 36.3 at 0.92" in operations.description
+    assert all(point.reach == (point.x, point.x) for point in operations.points)
+    assert all(point.reach[0] < point.x < point.reach[1] < 696 for point in time.points)
     titles = {p.title for p in time.points}
     assert {"4x conv, 28x28", "4x conv, 56x56", "PointRend, 28x28"} < titles
     assert "4x conv, 224x224" not in titles

@@ -9,20 +9,10 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training, dataset_path
-from pointrend_repro.reporting.pictures.plot import (
-    Label,
-    Scale,
-    Tick,
-    linear_ticks,
-    log_ticks,
-    place_labels,
-)
+from pointrend_repro.reporting.pictures.cost_plots import Measured, Plot, plot_costs
 from pointrend_repro.reporting.results import Record, Results
 from pointrend_repro.reporting.scale import widths
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
-
-# Of a plot of 720 by 440 units, as in cost_plot.html.j2.
-LEFT, RIGHT, TOP, BOTTOM = 84, 696, 24, 360
 
 
 @dataclass(frozen=True)
@@ -32,8 +22,8 @@ class Head:
     Attributes:
         count: the cell with its multiply-adds, in billions for a box.
         ap: the cell with its COCO AP.
-        seconds: wall time of predicting an image, median over the trials that one process predicted
-            in one run.
+        times: seconds to predict an image (wall time) of each trial that one process predicted in
+            one run, from the least to the most.
         images: how many were predicted.
         devices: what predicted them in that time.
         has_other_widths: whether the models behind AP and time have other numbers of channels than
@@ -44,35 +34,15 @@ class Head:
     is_pointrend: bool
     count: MeasuredCell
     ap: MeasuredCell | None
-    seconds: float | None
+    times: tuple[float, ...]
     images: int | None
     devices: tuple[str, ...]
     has_other_widths: bool
 
-
-@dataclass(frozen=True)
-class Point:
-    """A head in a plot: its place, the ends of its trials, and where its label stands."""
-
-    title: str
-    style: str
-    x: int
-    y: int
-    ends: tuple[int, int]
-    label: Label
-
-
-@dataclass(frozen=True)
-class Plot:
-    """AP against one cost."""
-
-    name: str
-    title: str
-    description: str
-    x_title: str
-    x_ticks: list[Tick]
-    y_ticks: list[Tick]
-    points: list[Point]
+    @property
+    def seconds(self) -> float | None:
+        """The median of the times."""
+        return statistics.median(self.times) if self.times else None
 
 
 @dataclass(frozen=True)
@@ -109,22 +79,22 @@ def lay_out_costs(
     if any(head.has_other_widths for head in heads):
         counted = "billion multiply-adds per box, at the paper's widths"
         remark = "; the AP is of heads of other widths"
+    operations = _measured([(h, [n for _, n in h.count.values]) for h in heads])
+    times = _measured([(head, head.times) for head in heads])
     plots = [
-        _plot(
-            "operations",
-            counted,
-            [(h, h.count.measured) for h in heads],
-            logarithmic=True,
-            remark=remark,
-        ),
-        _plot(
-            "time",
-            "wall time per image, in seconds",
-            [(h, h.seconds) for h in heads],
-            logarithmic=False,
-        ),
+        plot_costs("operations", counted, operations, logarithmic=True, remark=remark),
+        plot_costs("time", "wall time per image, in seconds", times, logarithmic=False),
     ]
     return Costs(heads, [plot for plot in plots if plot is not None])
+
+
+def _measured(heads: Sequence[tuple[Head, Sequence[float]]]) -> list[Measured]:
+    """Return those that have both an AP and the cost."""
+    return [
+        Measured(head.title, head.is_pointrend, [ap for _, ap in head.ap.values], costs)
+        for head, costs in heads
+        if head.ap is not None and costs
+    ]
 
 
 def _head(
@@ -140,14 +110,13 @@ def _head(
     records = [record for e in scores if (record := results[e].origin.predict) is not None]
     images = _num_images(results_dir, scores[0].prediction.training.dataset) if scores else None
     timed = [record for record in records if images and _is_of_one_run(record, images)]
-    seconds = statistics.median(r.wall_s for r in timed) / images if timed and images else None
     kind = getattr(getattr(grid.variants[runs[0]].model, "mask_head", None), "kind", "")
     return Head(
         title=count.row.title,
         is_pointrend=kind == "pointrend",
         count=count,
         ap=ap if scores else None,
-        seconds=seconds,
+        times=tuple(sorted(record.wall_s / images for record in timed)) if images else (),
         images=images,
         devices=tuple(sorted({record.device for record in timed})),
         has_other_widths=any(
@@ -189,55 +158,3 @@ def _num_images(results_dir: Path, dataset: str) -> int | None:
         return int(record["val"]["images"]) or None
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{path}: not the record of a data set; check the data again") from None
-
-
-def _plot(
-    name: str,
-    x_title: str,
-    costs: Sequence[tuple[Head, float | None]],
-    *,
-    logarithmic: bool,
-    remark: str = "",
-) -> Plot | None:
-    placed = [(h, h.ap, c) for h, c in costs if h.ap is not None and c is not None]
-    if not placed:
-        return None
-    aps = [value for _, ap, _ in placed for _, value in ap.values]
-    margin = max(0.12 * (max(aps) - min(aps)), 0.2)
-    y = Scale(max(min(aps) - margin, -margin / 2), max(aps) + margin, BOTTOM, TOP)
-    values = [c for _, _, c in placed]
-    if logarithmic:
-        x = Scale(min(values) / 1.6, max(values) * 1.6, LEFT, RIGHT, logarithmic=True)
-    else:
-        x = Scale(0, max(values) * 1.1, LEFT, RIGHT)
-    return Plot(
-        name=name,
-        title=f"COCO AP against {x_title}",
-        description="; ".join(
-            f"{h.title}: AP {statistics.median(v for _, v in ap.values):.1f} at {c:.3g}"
-            for h, ap, c in placed
-        )
-        + remark,
-        x_title=x_title,
-        x_ticks=log_ticks(x) if logarithmic else linear_ticks(x, 5),
-        y_ticks=[tick for tick in linear_ticks(y, 5) if not tick.text.startswith("-")],
-        points=_points([(h, ap, x(c)) for h, ap, c in placed], y),
-    )
-
-
-def _points(placed: Sequence[tuple[Head, MeasuredCell, int]], y: Scale) -> list[Point]:
-    trials = [[value for _, value in ap.values] for _, ap, _ in placed]
-    places = [(x, y(statistics.median(v))) for (_, _, x), v in zip(placed, trials, strict=True)]
-    titles = [head.title for head, _, _ in placed]
-    labels = place_labels(places, titles, (LEFT, TOP, RIGHT, BOTTOM))
-    return [
-        Point(
-            title=head.title,
-            style="pointrend" if head.is_pointrend else "other",
-            x=place[0],
-            y=place[1],
-            ends=(y(min(values)), y(max(values))),
-            label=label,
-        )
-        for (head, _, _), place, values, label in zip(placed, places, trials, labels, strict=True)
-    ]
