@@ -1,5 +1,6 @@
 """Preset mini is what its text says: sizes of objects, depths of trunks, lengths of schedules."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -105,3 +106,12 @@ def test_deeplabv3_can_be_read_at_another_stride(grid: Grid) -> None:
     """Output stride 8 is exact only where no statistics are over the cells of a map."""
     model = grid.training_settings("mini_cityscapes", "deeplabv3_r103").model
     assert model.backbone.norm == model.decoder.norm == "bn"
+
+
+def test_captions_call_what_it_changes_the_papers(grid: Grid) -> None:
+    """Trunks and lengths of schedules: a caption stands on the page of every preset."""
+    named = re.compile(r"ResNet-\d+|times as many")
+    sentences = [s for t in grid.tables.values() for s in re.split(r"[.;] ", t.caption)]
+    found = [sentence for sentence in sentences if named.search(sentence)]
+    assert len(found) == 4
+    assert all("in the paper" in sentence for sentence in found)
