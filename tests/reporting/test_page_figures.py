@@ -71,7 +71,7 @@ def test_figures_are_embedded_with_all_that_is_said_of_them(smoke: Grid, results
         assert words in page.words
     assert "sha256 0123456789ab" in page.words
     assert page.words.count("Preset smoke: no claim.") == 2
-    assert page.words.count("Not drawn yet.") == len(smoke.preset.figures) - 2
+    assert page.words.count("Not drawn here.") == len(smoke.preset.figures) - 2
     assert page.words.count("Figure 2") == 2  # in the contents and as a heading
     policy = page.attribute("content", "meta")
     assert any("img-src data:" in content for content in policy)

@@ -84,7 +84,7 @@ def test_two_pictures_of_one_template_stand_side_by_side(grid: Grid, results_dir
     ids = page.attribute("id")
     assert len(ids) == len(set(ids))
     assert set(pictures) <= set(ids)
-    assert page.words.count("Not drawn yet.") == page.words.count("Theirs") == 1
+    assert page.words.count("Not drawn here.") == page.words.count("Theirs") == 1
     assert "external code their.module sha256:0123" in " ".join(page.words.split())
     write_picture(results_dir, "made_up_slider", title="Theirs")
     page = Page(report(grid, results_dir))
@@ -94,8 +94,8 @@ def test_two_pictures_of_one_template_stand_side_by_side(grid: Grid, results_dir
 
 def test_what_is_not_there_is_said(grid: Grid, results_dir: Path) -> None:
     words = Page(report(grid, results_dir)).words
-    assert words.count("Not drawn yet.") == 2
-    assert "No training has a log yet." in words
+    assert words.count("Not drawn here.") == 2
+    assert "No training has its log here." in words
     assert "Nothing is measured yet." in words
 
 
