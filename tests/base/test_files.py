@@ -14,13 +14,13 @@ import torch
 from limits import lowered
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import (
-    atomic_folder,
     atomic_path,
     read_json,
     remove_leftovers,
     write_json,
     write_text,
 )
+from pointrend_repro.base.folders import atomic_folder
 
 
 @pytest.fixture
@@ -241,6 +241,74 @@ def test_full_disk_leaves_the_older_folder(tmp_path: Path) -> None:
         fill()
     assert (folder / "a.txt").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["labels"]
+
+
+def make_folder(path: Path, content: str) -> None:
+    with atomic_folder(path) as part:
+        (part / "a.txt").write_text(content)
+
+
+def test_rename_that_fails_leaves_the_older_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "labels"
+    make_folder(folder, "old")
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".part":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(UserError, match="labels: cannot be written: Input/output error"):
+        make_folder(folder, "new")
+    assert (folder / "a.txt").read_text() == "old"
+    assert names(tmp_path) == ["labels"]
+
+
+def test_files_of_a_folder_are_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a power failure leaves a whole folder of empty files."""
+    synced = []
+
+    def sync(number: int) -> None:
+        assert not (tmp_path / "labels").exists()
+        synced.append(os.fstat(number).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with atomic_folder(tmp_path / "labels") as part:
+        (part / "below").mkdir()
+        files = [part / "a.png", part / "below" / "b.png"]
+        for file in files:
+            file.write_text("x")
+        (part / "nowhere").symlink_to("nothing")
+    made = [tmp_path / "labels" / file.relative_to(part) for file in files]
+    assert sorted(synced) == sorted(file.stat().st_ino for file in made)
+
+
+def test_folder_comes_back_whose_process_was_killed_between_two_renames(tmp_path: Path) -> None:
+    for name, content in ((".labels.12ab34cd.old", "old"), (".labels.12ab34cd.part", "new")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(content)
+    remove_leftovers(tmp_path, "labels")
+    assert names(tmp_path) == ["labels"]
+    assert (tmp_path / "labels/a.txt").read_text() == "old"
+
+
+def test_disk_that_becomes_read_only_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even though the half-written file cannot be removed then."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(Path, "unlink", fail)
+    with pytest.raises(UserError, match="text: cannot be written: Read-only file system"):
+        write_text(tmp_path / "text", "x")
 
 
 def test_what_killed_processes_have_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

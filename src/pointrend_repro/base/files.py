@@ -25,12 +25,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, renamed to `path` when the block ends well.
 
     Whatever goes wrong inside the block, the temporary file is removed and an older `path`
-    stays as it was.
+    stays as it was. After a power failure `path` is the older or the new file, whole either way:
+    the folder is not flushed, since file systems keep the order of its changes.
 
     Raises:
         UserError: the disk is full, or the file cannot be written.
     """
-    part = _part_of(path)
+    part = part_of(path)
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         part.touch(exist_ok=False)
@@ -38,19 +39,28 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with write_errors(path):
             yield part
-            with part.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync_file(part)
             part.chmod(mode)  # safetensors replaces it by a private file of its own
             part.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # gone, or a disk whose first error tells more
+            part.unlink()
 
 
 def remove_leftovers(folder: Path, pattern: str) -> None:
     """Remove what killed processes left half-written of files or folders named like `pattern`.
 
-    No process may still be writing one of them.
+    A folder that made room for a newer one, which did not come, gets its name back. No process may
+    still be writing one of them.
+
+    Raises:
+        UserError: it cannot be given back; nothing was removed.
     """
+    for old in folder.glob(f".{pattern}.*.old"):
+        path = old.with_name(old.name[1:].rsplit(".", 2)[0])
+        if not path.exists():
+            with write_errors(path):
+                old.rename(path)
     for part in [*folder.glob(f".{pattern}.*.part"), *folder.glob(f".{pattern}.*.old")]:
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
@@ -58,31 +68,13 @@ def remove_leftovers(folder: Path, pattern: str) -> None:
             part.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, which replaces it when the block ends well.
-
-    Whatever goes wrong inside the block, the temporary folder is removed and an older `path` stays
-    as it was.
-
-    Raises:
-        UserError: the disk is full, or the folder cannot be written.
-    """
-    part = _part_of(path)
-    old = part.with_suffix(".old")
-    try:
-        with write_errors(path):
-            part.mkdir(parents=True)
-            yield part
-            if path.exists():
-                path.rename(old)
-            part.rename(path)
-    finally:
-        for folder in (part, old):
-            shutil.rmtree(folder, ignore_errors=True)
+def sync_file(path: Path) -> None:
+    """Wait until a file's bytes are on the disk: after a power failure they would be missing."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
-def _part_of(path: Path) -> Path:
+def part_of(path: Path) -> Path:
     """Return a temporary path beside a path, also where its name is as long as a disk allows."""
     if len(os.fsencode(path.name)) > MOST_NAME_BYTES:
         # After a kill it stays: `remove_leftovers` knows parts by the names in them.

@@ -19,7 +19,8 @@ from typing import Any
 from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_folder, write_errors
+from pointrend_repro.base.files import write_errors
+from pointrend_repro.base.folders import atomic_folder
 from pointrend_repro.base.json_list import json_list_texts, json_text, write_json_texts
 from pointrend_repro.predictions.image_steps import Steps, Timing, predict_images
 from pointrend_repro.predictions.ranks import ONE_RANK, Ranks

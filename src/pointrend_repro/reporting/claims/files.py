@@ -6,8 +6,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_folder, read_json, write_json
+from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.first_problem import first_problem
+from pointrend_repro.base.folders import atomic_folder
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting.claims import Method
 from pointrend_repro.reporting.claims.cells import JudgedCell, judged_cell

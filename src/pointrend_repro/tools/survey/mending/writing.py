@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import atomic_folder, write_errors, write_text
+from pointrend_repro.base.files import write_errors, write_text
+from pointrend_repro.base.folders import atomic_folder
 from pointrend_repro.tools.survey.content import SPLITS, Split
 from pointrend_repro.tools.survey.mending.depths import write_8_bits
 from pointrend_repro.tools.survey.mending.entries import Document
