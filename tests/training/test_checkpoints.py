@@ -90,6 +90,30 @@ def test_all_damaged_is_an_error(tmp_path: Path) -> None:
     assert len(names(tmp_path)) == 2
 
 
+@pytest.mark.parametrize("unread", ["", "checkpoints"])
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ESTALE])
+def test_folder_that_cannot_be_listed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unread: str, code: int
+) -> None:
+    """As a shared disk for a moment: none would be found, and the training begin anew."""
+    folder = tmp_path / "checkpoints"
+    save(folder, 10, training="mine" if unread else "another")
+
+    def failing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def listed(path: Any = ".") -> Any:
+            if Path(path) == tmp_path / unread:
+                raise OSError(code, os.strerror(code))
+            return real(path)
+
+        return listed
+
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+    with pytest.raises(UserError, match=r"cannot be listed: .*; run the same") as told:
+        load(folder)
+    assert str(told.value).startswith(f"{tmp_path / unread}: ")
+
+
 def test_what_was_just_written_stays(tmp_path: Path) -> None:
     """Even beside files of later iterations, as of a damaged checkpoint before."""
     for iteration in (100, 200, 5):

@@ -7,6 +7,7 @@ sample predictions. Otherwise they would be taken for those of the training that
 import shutil
 from pathlib import Path
 
+from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import write_errors
 
 _NOTES = ("start.json",)
@@ -14,8 +15,31 @@ _BESIDE = ("log.jsonl", "samples")
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """Return the checkpoints in a folder, newest first."""
-    return sorted(folder.glob("iter_*.pt"), reverse=True)
+    """Return the checkpoints in a folder, newest first.
+
+    Raises:
+        UserError: as `listed`.
+    """
+    return sorted((path for path in listed(folder) if path.match("iter_*.pt")), reverse=True)
+
+
+def listed(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing if there is none.
+
+    `Path.glob` finds nothing either where a shared disk fails for a moment, and a training would
+    take itself for a new one.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    try:
+        return list(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(
+            f"{folder}: cannot be listed: {error.strerror}; run the same command again when it can"
+        ) from None
 
 
 def move_aside(folder: Path, name: str) -> Path:

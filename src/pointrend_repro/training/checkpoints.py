@@ -15,7 +15,7 @@ import torch
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, remove_leftovers
 from pointrend_repro.checkpoints.torch_files import read_torch_file
-from pointrend_repro.training.aside import checkpoints_in, move_aside, move_back
+from pointrend_repro.training.aside import checkpoints_in, listed, move_aside, move_back
 
 _log = logging.getLogger(__name__)
 
@@ -60,16 +60,17 @@ def load_checkpoint(
             on.
 
     Raises:
-        UserError: there are checkpoints, but none can be read. A disk that fails for a moment must
-            not cost days, so that only the user can have such a training begin anew.
+        UserError: there are checkpoints, but none can be read, or nobody can tell whether there
+            are. A disk that fails for a moment must not cost days, so that only the user can have
+            such a training begin anew.
     """
-    remove_leftovers(folder, "iter_*.pt")
     ours = {
         "training_digest": training_digest,
         "data_digest": data_digest,
         "source_digest": source_digest,
     }
     state = _newest(folder)
+    remove_leftovers(folder, "iter_*.pt")
     if state is not None and not _is_of(state, ours):
         name = "_".join(str(state[key]) for key in ours if key in state)
         aside = move_aside(folder, name)
@@ -82,8 +83,8 @@ def load_checkpoint(
 def _bring_back(folder: Path, ours: dict[str, str | None]) -> dict[str, Any] | None:
     """Return the state of this training that lies aside, if one does, moved back into `folder`."""
     name = f"{folder.name}.{ours['training_digest']}"
-    # Those of a longer name say more of what they are of.
-    for aside in sorted(folder.parent.glob(f"{name}*"), reverse=True):
+    asides = [path for path in listed(folder.parent) if path.name.startswith(name)]
+    for aside in sorted(asides, reverse=True):  # a longer name says more of what they are of
         others = set(aside.name.removeprefix(name).split("_")) - {"", *ours.values()}
         if others:  # of other data or weights; were they damaged, they need not be read
             continue
