@@ -1,11 +1,20 @@
 """Damaged files are moved aside and kept; where that cannot be, nothing else happens."""
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pointrend_repro.base.damaged import damaged_moved_aside, made_anew
+from pointrend_repro.base.digests import content_digest
 from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.origins import origin_path, require_as_recorded
+from pointrend_repro.experiments.nodes import Cost
+from pointrend_repro.reporting.results import load_result
+from pointrend_repro.reporting.states import Digests
 
 
 def test_all_files_of_a_result_are_kept_under_another_name(tmp_path: Path) -> None:
@@ -53,3 +62,39 @@ def test_a_reader_names_what_is_to_be_made_anew(tmp_path: Path) -> None:
     with pytest.raises(DamagedError) as caught, made_anew(tmp_path):
         raise inner
     assert caught.value is inner
+
+
+def read_as_record(model: Path) -> None:
+    require_as_recorded(model, "train")
+
+
+def read_as_score(model: Path) -> None:
+    load_result(origin_path(model), Cost("v", "i", "m"), "preset", Digests())
+
+
+def read_for_the_page(model: Path) -> None:
+    with made_anew(origin_path(model)):
+        read_json(origin_path(model))
+
+
+@pytest.mark.parametrize("reader", [read_as_record, read_as_score, read_for_the_page])
+def test_what_cannot_be_read_for_now_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: Callable[[Path], None]
+) -> None:
+    """As on a shared disk that fails for a moment: the file may be whole, and days of work."""
+    model = tmp_path / "model.safetensors"
+    model.write_bytes(b"days of work")
+    write_json(origin_path(model), {"train": {"output_digest": content_digest(model)}})
+    before = sorted(tmp_path.iterdir())
+    read_bytes = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.suffix == ".json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    told = r"model\.origin\.json: cannot be read: Input/output error$"
+    with pytest.raises(UserError, match=told), damaged_moved_aside():
+        reader(model)
+    assert sorted(tmp_path.iterdir()) == before

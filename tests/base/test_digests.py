@@ -1,7 +1,9 @@
 """Digests of files, folders and numbers: what changes them, and what does not."""
 
+import errno
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,24 @@ def test_it_can_be_made_piece_by_piece(tmp_path: Path) -> None:
             stream.write(piece)
             streamed.update(piece)
     assert content_digest(tmp_path / "f") == f"sha256:{streamed.hexdigest()}"
+
+
+def test_a_folder_that_cannot_be_listed_has_no_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without one of its folders it would pass for another one, and be moved aside as damaged."""
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "inside/a.png").touch()
+    scandir = os.scandir
+
+    def failing(path: Any = ".") -> Any:
+        if Path(path).name == "inside":
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(UserError, match="cannot be read: Permission denied"):
+        content_digest(tmp_path)
 
 
 def test_a_folders_digest_has_all_names_and_bytes(tmp_path: Path) -> None:

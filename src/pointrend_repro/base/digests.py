@@ -7,9 +7,10 @@ that was just written is still in memory.
 
 import hashlib
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pointrend_repro.base.errors import UserError
 
@@ -62,5 +63,15 @@ def _file_hash(path: Path) -> str:
 
 
 def _files_of(folder: Path) -> list[tuple[str, Path]]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    files = (path for path in _below(folder) if path.is_file() and path.name[0] != ".")
     return sorted((path.relative_to(folder).as_posix(), path) for path in files)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield what is no folder. `Path.rglob` leaves out folders that it cannot list."""
+
+    def fail(error: OSError) -> NoReturn:
+        raise error
+
+    for each, _, names in os.walk(folder, onerror=fail):
+        yield from (Path(each, name) for name in names)

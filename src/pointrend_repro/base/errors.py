@@ -21,6 +21,10 @@ class UserError(Exception):
     is_of_one_rank = False
 
 
+class UnreadError(UserError):
+    """This process cannot read a file now, which says nothing of what is in it."""
+
+
 class DamagedError(UserError):
     """A result is not what its step wrote; the pipeline step that finds it moves it aside.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import UnreadError, UserError
 from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
 
 # Of the name of a file that is made here, without its suffix. With it, disks take 255 bytes, and
@@ -186,6 +186,7 @@ def read_json(path: Path, *, allow_nan: bool = False) -> Any:
         allow_nan: as in `parse_json`: for other people's data, whose numbers the caller checks.
 
     Raises:
+        UnreadError: the system cannot read it, or it does not fit into memory.
         UserError: the file is missing, truncated, or not reasonable JSON.
     """
     with reading_errors(path):
@@ -197,6 +198,7 @@ def reading_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong in a block that reads the JSON of `path` into one line for the user.
 
     Raises:
+        UnreadError: the system cannot read it, or it does not fit into memory.
         UserError: the file is missing, truncated, or not reasonable JSON.
     """
     try:
@@ -206,9 +208,9 @@ def reading_errors(path: Path) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path}: is a folder, not a JSON file") from None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        raise UnreadError(f"{path}: cannot be read: {error.strerror}") from None
     except MemoryError:
-        raise UserError(f"{path}: does not fit into this machine's memory") from None
+        raise UnreadError(f"{path}: does not fit into this machine's memory") from None
     except UnreasonableJsonError as error:
         raise UserError(f"{path}: refused, since {error}") from None
     except ValueError as error:

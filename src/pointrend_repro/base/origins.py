@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 import safetensors
 
 from pointrend_repro.base.digests import content_digest, short
-from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.base.errors import DamagedError, UnreadError, UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.json_text import parse_json
 
@@ -65,8 +65,8 @@ def require_as_recorded(result: Path, step: Maker) -> Recorded:
         step: the step that made it.
 
     Raises:
-        DamagedError: the record cannot be read, or the result does not match it.
-        UserError: the result or its record is missing.
+        DamagedError: the record is none, or the result does not match it.
+        UserError: the result or its record is missing, or the system cannot read it.
     """
     path = origin_path(result)
     origin = _read(path, result, step)
@@ -145,6 +145,8 @@ def _read(path: Path, result: Path, step: Maker) -> dict[str, Any]:
         raise UserError(f"{path}: no such file")
     try:
         origin = read_json(path)
+    except UnreadError:
+        raise
     except UserError as error:
         raise DamagedError(str(error), (result, path), _AGAIN[step]) from None
     if not isinstance(origin, dict):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from pointrend_repro.base.errors import DamagedError, UserError
+from pointrend_repro.base.errors import DamagedError, UnreadError, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.experiments.grid import Grid
@@ -197,8 +197,8 @@ def load_results(grid: Grid, results_dir: Path) -> Results:
         results_dir: the preset's folder, `results/<preset>`.
 
     Raises:
-        DamagedError: a file cannot be read.
-        UserError: a file holds the result of another experiment.
+        DamagedError: a file is no metric file.
+        UserError: a file holds the result of another experiment, or the system cannot read it.
     """
     found: Results = {}
     beside = RecordsBeside(grid, results_dir)
@@ -232,6 +232,8 @@ def load_result(path: Path, evaluation: Evaluation | Cost, preset: str, today: D
 def _read(path: Path) -> Any:
     try:
         return read_json(path)
+    except UnreadError:
+        raise
     except UserError as error:
         raise DamagedError(str(error), (path,), "delete it and evaluate again") from None
 
