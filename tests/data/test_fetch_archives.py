@@ -1,5 +1,6 @@
 """Archives from elsewhere: what is unsafe is refused before anything is put in place."""
 
+import os
 import stat
 import struct
 import tracemalloc
@@ -68,6 +69,21 @@ def test_puts_only_the_wanted_in_place(tmp_path: Path) -> None:
         if p.is_file()
     }
     assert found == {name: content for name, content in FILES.items() if name != "README"}
+
+
+def test_files_are_on_the_disk_before_they_are_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure a folder of the right number of images would have empty ones."""
+    into = tmp_path / "into"
+    found: list[tuple[bool, int]] = []
+
+    def sync() -> None:
+        found.append(((into / "images").exists(), len(list(into.rglob("*.jpg")))))
+
+    monkeypatch.setattr(os, "sync", sync)
+    unpack_images(write_zip(tmp_path / "a.zip", FILES), into)
+    assert found == [(False, 2)]
 
 
 def test_what_is_there_stays(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import re
 import shutil
 import sys
@@ -182,6 +183,19 @@ def test_the_first_download_is_pinned(downloads: Downloads, weights: Path) -> No
     (downloads.data / ".fetched/weights/R-50.pkl.json").unlink()
     downloads.fetch("weights")
     assert weights.read_bytes() == WEIGHTS.replace(b"w", b"v")
+
+
+def test_a_file_is_on_the_disk_before_it_is_in_place(
+    downloads: Downloads, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def sync(number: int) -> None:
+        synced.append((os.fstat(number).st_ino, weights.exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    downloads.fetch("weights")
+    assert (weights.stat().st_ino, False) in synced
 
 
 def test_a_pin_survives_the_record_that_snakemake_deletes(

@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -448,6 +449,19 @@ def test_a_folder_that_lost_files_is_refused(tmp_path):
     (tmp_path / "data/annotations/lvis_v0.5_val.json").unlink()
     with pytest.raises(UserError, match="gone"):
         generate_coco(tmp_path / "data", small)
+
+
+def test_images_are_on_the_disk_before_their_folder_has_its_name(tmp_path, monkeypatch):
+    synced = []
+
+    def sync(number):
+        assert not (tmp_path / "data").exists()
+        synced.append(os.fstat(number).st_ino)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    generate_coco(tmp_path / "data", SETTINGS)
+    files = [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+    assert {path.stat().st_ino for path in files} <= set(synced)
 
 
 def test_empty_folders_count_as_absent(tmp_path):

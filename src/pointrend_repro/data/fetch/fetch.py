@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import write_errors, write_json
+from pointrend_repro.base.files import sync_file, write_errors, write_json
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.addresses import public_address
 from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
@@ -187,6 +187,7 @@ def _put_in_place(job: Job, path: Path, source: Source) -> dict[str, Any]:
         _link(path, job.into / job.file.name)
     else:
         with write_errors(job.into):
+            sync_file(path)
             path.rename(job.into / job.file.name)
     record = _recorded(job, digests, source)
     if source.kind == records.FETCHED:

@@ -13,6 +13,7 @@ from rich.progress import track
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.folders import sync_folder
 from pointrend_repro.data.paths import GENERATED_RECORD
 from pointrend_repro.settings.generated import RENDERER_VERSION, GeneratedSettings
 from pointrend_repro.settings.identity import identity
@@ -90,6 +91,7 @@ def _whole_folder(root: Path) -> Iterator[Path]:
         part = outer / root.name
         part.mkdir()
         yield part
+        sync_folder(part)
         # The caller may have made empty folders; rmdir leaves all others.
         for folder, _, _ in os.walk(root, topdown=False):
             Path(folder).rmdir()
