@@ -72,10 +72,35 @@ def test_damaged_newest_falls_back_and_says_so(
     damage(tmp_path / "iter_00000020.pt")
     with caplog.at_level(logging.WARNING):
         assert iteration_of(load(tmp_path)) == 10
-    (message,) = [record.getMessage() for record in caplog.records]
+    message, kept = [record.getMessage() for record in caplog.records]
     assert "iter_00000020.pt cannot be read" in message
     assert "trying the checkpoint before" in message
     assert "\n" not in message
+    assert kept == f"{tmp_path / 'iter_00000020.pt'}: kept as iter_00000020.pt.damaged"
+
+
+def test_a_damaged_one_takes_no_readable_ones_place(tmp_path: Path) -> None:
+    for iteration in (10, 20):
+        save(tmp_path, iteration)
+    truncate(tmp_path / "iter_00000020.pt")
+    assert iteration_of(load(tmp_path)) == 10
+    save(tmp_path, 25)
+    truncate(tmp_path / "iter_00000025.pt")
+    assert iteration_of(load(tmp_path)) == 10
+
+
+def test_a_damaged_one_that_cannot_be_moved_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for iteration in (10, 20):
+        save(tmp_path, iteration)
+    truncate(tmp_path / "iter_00000020.pt")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    assert iteration_of(load(tmp_path)) == 10
 
 
 def test_all_damaged_is_an_error(tmp_path: Path) -> None:

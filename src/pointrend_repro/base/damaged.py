@@ -22,7 +22,7 @@ def damaged_moved_aside() -> Iterator[None]:
         yield
     except DamagedError as error:
         try:
-            kept = [str(_move_aside(path)) for path in error.files if path.exists()]
+            kept = [str(rename_damaged(path)) for path in error.files if path.exists()]
         except OSError:  # a read-only folder
             raise error from None
         if not kept:  # another job was faster
@@ -47,7 +47,12 @@ def made_anew(*files: Path) -> Iterator[None]:
         raise DamagedError(str(error), files) from error
 
 
-def _move_aside(path: Path) -> Path:
+def rename_damaged(path: Path) -> Path:
+    """Rename a file or folder to the first free name of these, and return that.
+
+    Raises:
+        OSError: it cannot be renamed, or is gone.
+    """
     names = (f"{path.name}.damaged{'' if number == 1 else number}" for number in count(1))
     free = next(aside for name in names if not (aside := path.with_name(name)).exists())
     return path.rename(free)

@@ -4,14 +4,17 @@ They lie in a folder that no Snakemake rule declares as output, since Snakemake 
 outputs before it reruns a job.
 """
 
+import contextlib
 import io
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from pointrend_repro.base.damaged import rename_damaged
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, remove_leftovers
 from pointrend_repro.checkpoints.torch_files import read_torch_file
@@ -98,20 +101,31 @@ def _bring_back(folder: Path, ours: dict[str, str | None]) -> dict[str, Any] | N
 
 def _newest(folder: Path) -> dict[str, Any] | None:
     """Return the newest readable state in a folder; None if it has no checkpoint."""
-    reasons = []
+    reasons: dict[Path, str] = {}
     for path in checkpoints_in(folder):
         try:
-            return _read(path)
+            state = _read(path)
         except Exception as error:  # a damaged file fails in many ways, none of them documented
             reason = " ".join(str(error).removeprefix(f"{path}: ").split())
             _log.warning("%s cannot be read (%s); trying the checkpoint before", path, reason)
-            reasons.append(reason)
+            reasons[path] = reason
+        else:
+            _keep_damaged(reasons)
+            return state
     if reasons:
+        first = next(iter(reasons.values()))
         raise UserError(
-            f"{folder}: none of its {len(reasons)} checkpoints can be read ({reasons[0]}); "
+            f"{folder}: none of its {len(reasons)} checkpoints can be read ({first}); "
             "try again, or move the folder away to begin this training anew"
         )
     return None
+
+
+def _keep_damaged(paths: Iterable[Path]) -> None:
+    """Give other names to what would take a readable checkpoint's place among the two newest."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            _log.warning("%s: kept as %s", path, rename_damaged(path).name)
 
 
 def _is_of(state: dict[str, Any], ours: dict[str, str | None]) -> bool:

@@ -105,7 +105,7 @@ def _record(origin: Path, step: str) -> dict[str, Any] | None:
 
 
 def _newest_checkpoint(folder: Path) -> int:
-    found = (re.match(r"iter_(\d+)", path.name) for path in folder.glob("iter_*"))
+    found = (re.match(r"iter_(\d+)", path.name) for path in folder.glob("iter_*.pt"))
     return max((int(name[1]) for name in found if name), default=0)
 
 
