@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from fvcore.common.checkpoint import Checkpointer
+from fvcore.common.checkpoint import Checkpointer, PeriodicCheckpointer
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.engines.detectron2.resuming import RecordInCheckpoints, require_own_checkpoint
+from pointrend_repro.engines.detectron2.resuming import (
+    RecordInCheckpoints,
+    remove_older,
+    require_own_checkpoint,
+)
 from pointrend_repro.training.parts import Parts
 
 
@@ -63,3 +67,19 @@ def test_its_checkpoints_have_the_record_of_the_training(tmp_path: Path) -> None
     assert parts.record()["wall_s"] == 7.0
     (part,) = parts.record()["continued_from"]
     assert (part["iterations"], part["wall_s"]) == (4, 5.0)
+
+
+def test_checkpoints_of_earlier_runs_do_not_fill_the_disk(tmp_path: Path) -> None:
+    """detectron2 removes only those that it has saved since it was started."""
+    for start in (0, 25, 50):
+        checkpointer = Checkpointer(torch.nn.Linear(1, 1), str(tmp_path))
+        if checkpointer.has_checkpoint():
+            remove_older(Path(checkpointer.get_checkpoint_file()), keep=2)
+        periodic = PeriodicCheckpointer(checkpointer, 10, max_iter=100, max_to_keep=2)
+        for iteration in range(start, start + 25):
+            periodic.step(iteration)
+        checkpointer.save(f"model_{start + 24:07d}")  # as when a signal has come
+    (tmp_path / "model_0000090.pth").touch()  # half-written: `last_checkpoint` names another
+    remove_older(Path(checkpointer.get_checkpoint_file()), keep=2)
+    left = sorted(path.name for path in tmp_path.glob("*.pth"))
+    assert left == ["model_0000069.pth", "model_0000074.pth", "model_0000090.pth"]

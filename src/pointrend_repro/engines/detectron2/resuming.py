@@ -3,6 +3,7 @@
 detectron2 unpickles whatever its folder names.
 """
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,20 @@ def require_own_checkpoint(folder: Path, named: str) -> None:
             "training; remove the file to start again, or write the name of one in this folder"
         )
     read_torch_file(path)
+
+
+def remove_older(newest: Path, *, keep: int) -> None:
+    """Remove the checkpoints of earlier runs, which detectron2 forgets when it is started again.
+
+    Args:
+        newest: the one to go on from.
+        keep: how many stay, with that one. Later ones stay, too: somebody may have named an older
+            one to go on from.
+    """
+    older = [path for path in newest.parent.glob("model_[0-9]*.pth") if path.name < newest.name]
+    for path in sorted(older, reverse=True)[keep - 1 :]:
+        with contextlib.suppress(OSError):  # to go on is worth more than the space
+            path.unlink()
 
 
 class RecordInCheckpoints:

@@ -15,7 +15,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
-from pointrend_repro.engines.detectron2.resuming import RecordInCheckpoints, require_own_checkpoint
+from pointrend_repro.engines.detectron2.resuming import (
+    RecordInCheckpoints,
+    remove_older,
+    require_own_checkpoint,
+)
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.parts import Parts
@@ -108,6 +112,8 @@ class Trainer(DefaultTrainer):
             named = self.checkpointer.get_checkpoint_file()
             require_own_checkpoint(Path(self.cfg.OUTPUT_DIR), named)
             self.resume_or_load(resume=True)
+            if comm.is_main_process():
+                remove_older(Path(named), keep=_KEEP)
             if record is not None:
                 record.go_on(self.start_iter, self.max_iter)
 
