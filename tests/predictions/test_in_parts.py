@@ -1,6 +1,8 @@
 """The same bytes with any number of workers and ranks, interrupted or not, of each kind."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,3 +276,22 @@ def test_tensors_cross_with_little_shared_memory(monkeypatch: pytest.MonkeyPatch
         assert [int(each) for each in found] == [6, 0, 20, 2, 12]
         assert timing.images == 5
         assert 0 <= timing.waited <= 1
+
+
+@pytest.mark.parametrize("left", ["p.parts-mine", "p.parts-others"])
+def test_parts_that_cannot_be_removed_cost_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """As where a first copy of a job still writes there: nobody takes them for anything else."""
+    (tmp_path / left).mkdir()
+    rmdir = os.rmdir
+
+    def failing(path: Any, **more: Any) -> None:
+        if Path(path).name == left:
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        rmdir(path, **more)
+
+    monkeypatch.setattr(os, "rmdir", failing)
+    with in_parts.parts_folder(tmp_path / "p.json", Work(made_from="mine")) as folder:
+        (folder / "00000000.json").touch()
+    assert list((tmp_path / "p.parts-mine").glob("*")) == []

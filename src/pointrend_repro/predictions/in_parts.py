@@ -95,7 +95,8 @@ def write_in_parts(
 def parts_folder(path: Path, work: Work) -> Iterator[Path]:
     """Yield the folder for parts of a result, which is gone when the block has ended well.
 
-    If nothing is to be kept, it is gone whatever happens.
+    What cannot be removed stays: a first copy of the job may still write there, and the result is
+    whole. If nothing is to be kept, it is gone whatever happens.
     """
     with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,7 @@ def parts_folder(path: Path, work: Work) -> Iterator[Path]:
         kept_folder.mkdir(exist_ok=True)
     yield kept_folder
     if work.ranks.is_main:
-        shutil.rmtree(kept_folder)
+        shutil.rmtree(kept_folder, ignore_errors=True)
 
 
 def make_parts(
@@ -174,7 +175,7 @@ def _part(folder: Path, start: int, ending: str) -> Path:
 def _remove_parts(path: Path, but: Path | None = None) -> None:
     for other in path.parent.glob(f"{path.stem}.parts-*"):
         if other != but:
-            shutil.rmtree(other)
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def _text_of_all(entries: Iterable[Any]) -> str:
