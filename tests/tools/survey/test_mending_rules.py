@@ -456,3 +456,19 @@ def test_halves(contents: list[int], share: float, seed: int, order: random.Rand
         seed,
     )
     assert {image["id"] for image in other["val"]["images"]} == set(listed["val"])
+
+
+def test_versions_of_one_photograph_are_on_one_side() -> None:
+    """Roboflow's export holds several augmented versions of each: kunalgkjoshi/
+    dog_instance_segmentation, 7695e78, has 213 images of 71 photographs, all of them in `train`.
+    """
+    versions = [
+        (photo, f"dog_{photo}_jpg.rf.{photo + k:032x}.jpg") for photo in range(9) for k in (0, 99)
+    ]
+    images = [{"id": k, "file_name": name} for k, (_, name) in enumerate(versions)]
+    document = {"images": images, "annotations": []}
+    for seed in range(5):
+        halves = split_in_two(document, {}, val_share=0.3, seed=seed)
+        train, val = ({versions[i["id"]][0] for i in h["images"]} for h in halves.values())
+        assert train.isdisjoint(val)
+        assert len(val) == 2

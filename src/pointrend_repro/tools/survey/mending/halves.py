@@ -3,8 +3,9 @@
 import hashlib
 import os
 import random
+import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,18 @@ from pointrend_repro.data.images import read_image
 from pointrend_repro.tools.survey.content import Split
 from pointrend_repro.tools.survey.mending.entries import Document
 
+# Roboflow's export has several augmented versions of a photograph, called alike up to this end.
+_VERSION = re.compile(r"\.rf\.[0-9A-Za-z]+\.[^./\\]+$")
+
 
 def split_in_two(
     document: Document, pictures: Mapping[int, str], *, val_share: float, seed: int
 ) -> dict[Split, Document]:
-    """Divide the images of a file with their annotations; identical images stay together.
+    """Divide the images of a file with their annotations.
 
+    Identical images stay together, and so do the versions of a photograph that Roboflow made.
     Everything else in the file, such as categories, goes to both. The same images are divided in
-    the same way, whatever their order and names.
+    the same way, whatever their order and, but for such versions, their names.
 
     Args:
         pictures: an identifier of each image's content, by its position in the list of images; an
@@ -37,12 +42,7 @@ def split_in_two(
         UserError: there are fewer than two different images.
     """
     entries = document["images"]
-    groups: dict[str, list[int]] = defaultdict(list)
-    by_id: dict[str, str] = {}
-    for place, entry in enumerate(entries):
-        content = pictures.get(place, f"entry {entry!r}")
-        key = repr(entry.get("id")) if isinstance(entry, dict) else content
-        groups[by_id.setdefault(key, content)].append(place)
+    groups = _groups(entries, pictures)
     if len(groups) < 2:
         raise UserError(
             f"there are {len(entries)} images, which are {len(groups)} different pictures: too "
@@ -70,8 +70,37 @@ def split_in_two(
     }
 
 
+def _groups(entries: Sequence[Any], pictures: Mapping[int, str]) -> dict[str, list[int]]:
+    """Return the positions of images that belong on one side, by the first of their contents."""
+    joined: dict[str, str] = {}
+
+    def first(key: str) -> str:
+        while joined.setdefault(key, key) != key:
+            joined[key] = key = joined[joined[key]]
+        return key
+
+    of_each = [pictures.get(place, f"entry {entry!r}") for place, entry in enumerate(entries)]
+    for content, entry in zip(of_each, entries, strict=True):
+        for key in _shared(entry):
+            before, after = sorted((first(content), first(key)))
+            joined[after] = before
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, content in enumerate(of_each):
+        groups[first(content)].append(place)
+    return groups
+
+
+def _shared(entry: Any) -> Iterator[str]:
+    """Yield what an image may share with others; all of it sorts after the contents."""
+    if isinstance(entry, dict):
+        yield f"~id {entry.get('id')!r}"
+        name = entry.get("file_name")
+        if isinstance(name, str) and (version := _VERSION.search(name)):
+            yield f"~photograph {name[: version.start()]}"
+
+
 def _choose(groups: Mapping[str, list[int]], images: int, val_share: float, seed: int) -> set[int]:
-    """Return the positions of the images for validation: groups of identical images that fit."""
+    """Return the positions of the images for validation: groups, as a whole, that fit."""
     order = sorted(groups)
     random.Random(seed).shuffle(order)
     chosen: set[int] = set()

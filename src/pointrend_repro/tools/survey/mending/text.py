@@ -43,7 +43,7 @@ def to_lines(plan: Plan) -> Iterator[str]:
         yield f"    0 to {2**plan.bits - 1} became 0 to 255, in all of them alike"
     if plan.splits:
         shares = ", ".join(f"{len(d['images'])} images to {n}" for n, d in plan.splits.items())
-        yield f"    {shares}; pictures that are equal are in one of the two"
+        yield f"    {shares}; equal pictures, and versions of one photograph, are in one of the two"
     if plan.left:
         yield f"Left as it is, since it cannot be decided: {len(plan.left)}"
         yield from (f"  {line}" for line in plan.left[:_NAMED])
