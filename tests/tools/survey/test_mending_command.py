@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from broken_folders import BROKEN, coco_file, images, objects
+from broken_folders import BROKEN, add_head, coco_file, images, objects
 from mended_folders import tree
 
 from small_experiment import Run
@@ -128,6 +128,19 @@ def test_one_file_is_told_to_be_split(
     code, _, error = run("data", "mend", root, tmp_path / "none")
     assert (code, (tmp_path / "none").exists()) == (2, False)
     assert "there are 1 images, which are 1 different pictures" in error
+
+
+def test_check_tells_that_a_heading_would_be_a_class(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Roboflow's project, of which the pipeline itself would say no more than that it is empty."""
+    root, out = coco_builder(mutate=add_head), tmp_path / "out"
+    code, told, _ = run("data", "check", root)
+    assert code == 0
+    assert told.count("'my-project-v3' (id 0) would be a class of the model; `pointrend-repro") == 2
+    assert run("data", "mend", root, out)[0] == 0
+    code, told, _ = run("data", "check", out)
+    assert (code, "my-project-v3" in told) == (0, False)
 
 
 def test_what_is_left_is_named(run: Run, coco_builder: Callable[..., Path], tmp_path: Path) -> None:

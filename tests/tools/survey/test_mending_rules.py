@@ -15,7 +15,7 @@ from PIL import Image
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.tools.survey.mending import ids
 from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
-from pointrend_repro.tools.survey.mending.categories import without_empty_heads
+from pointrend_repro.tools.survey.mending.categories import without_copies, without_empty_heads
 from pointrend_repro.tools.survey.mending.depths import to_8_bits
 from pointrend_repro.tools.survey.mending.entries import Document, Mended
 from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures, path_parts
@@ -472,3 +472,33 @@ def test_versions_of_one_photograph_are_on_one_side() -> None:
         train, val = ({versions[i["id"]][0] for i in h["images"]} for h in halves.values())
         assert train.isdisjoint(val)
         assert len(val) == 2
+
+
+# --- categories ------------------------------------------------------------------------------
+
+
+def with_categories(*entries: dict[str, Any]) -> Document:
+    used = [{"category_id": 1}]
+    return {"images": [], "annotations": used, "categories": list(entries)}
+
+
+def test_a_project_may_be_called_like_its_class() -> None:
+    """As Roboflow wrote it in RaviRawal13/BT_Detectron2_MaskRCNN, 97c3fa5."""
+    head = {"id": 0, "name": "Tumor", "supercategory": "none"}
+    tumor = {"id": 1, "name": "Tumor", "supercategory": "Tumor"}
+    (mended,) = without_empty_heads([with_categories(head, tumor)])
+    assert mended.document["categories"] == [tumor]
+    # labelme2coco (summeryao's, e97ebd5) calls each class's super-category like the class.
+    alone = [{"id": k, "name": name, "supercategory": name} for k, name in enumerate("abc")]
+    (mended,) = without_empty_heads([with_categories(*alone)])
+    assert mended.document["categories"] == alone
+
+
+def test_a_category_that_is_listed_for_each_object() -> None:
+    """As VIA 2 wrote them in aimbsg/EVA4_S12, 9a7c57a: 50 times; others of the id stay refused."""
+    dog = {"id": 1, "name": "dog", "supercategory": "class"}
+    cat = {"id": 1, "name": "cat", "supercategory": "class"}
+    mended = without_copies(with_categories(dog, dict(dog), dict(dog)))
+    assert (mended.document["categories"], mended.done.total()) == ([dog], 2)
+    good = with_categories(dog, cat, dog | {"id": 2})
+    assert without_copies(good).document is good

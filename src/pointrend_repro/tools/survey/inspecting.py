@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pointrend_repro.base.files import require_ours
+from pointrend_repro.data.category_names import category_name
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.shifted import shift_of_masks
 from pointrend_repro.declarations.metric import METRICS, Layout
@@ -15,8 +16,9 @@ from pointrend_repro.tools.survey.content import SPLITS, Split, SplitContent
 from pointrend_repro.tools.survey.decoding import open_images
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.image_folders import NO_IMAGES
-from pointrend_repro.tools.survey.layout import CityscapesFolder, find_layout
+from pointrend_repro.tools.survey.layout import CityscapesFolder, CocoFolder, find_layout
 from pointrend_repro.tools.survey.measuring import Counts, Shapes, count, shapes
+from pointrend_repro.tools.survey.mending.categories import empty_heads
 from pointrend_repro.tools.survey.proposing import Proposal, propose
 from pointrend_repro.tools.survey.streets import read_streets
 
@@ -86,7 +88,7 @@ def inspect_folder(
     opened, found = open_images(splits.values(), sample)
     findings += found
     if not isinstance(folder, CityscapesFolder) and not any(f.must_mend for f in findings):
-        findings += _shifted(splits.values())
+        findings += [*_heads(folder, splits.values()), *_shifted(splits.values())]
     layout: Layout = "cityscapes" if isinstance(folder, CityscapesFolder) else "coco"
     trained = shapes(splits["train"])
     return Survey(
@@ -170,6 +172,18 @@ def _of_both(train: SplitContent, val: SplitContent) -> list[Finding]:
             "list other images",
         )
     ]
+
+
+def _heads(folder: CocoFolder, splits: Iterable[SplitContent]) -> Iterator[Finding]:
+    """Categories that only stand above others: the model would have a class that is none."""
+    used = {repr(o.category_id) for split in splits for o in split.objects}
+    for found in folder.splits.values():
+        for entry in empty_heads(found.content["categories"], used):
+            yield oddity(
+                "super-categories listed as a category",
+                f"{found.annotations}: {category_name(entry)!r} (id {entry['id']}) would be a "
+                "class of the model; `pointrend-repro data mend` takes it off the list",
+            )
 
 
 def _shifted(splits: Iterable[SplitContent]) -> Iterator[Finding]:

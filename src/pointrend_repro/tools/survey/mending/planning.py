@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pointrend_repro.tools.survey.content import Split
 from pointrend_repro.tools.survey.mending import ids
 from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
-from pointrend_repro.tools.survey.mending.categories import without_empty_heads
+from pointrend_repro.tools.survey.mending.categories import without_copies, without_empty_heads
 from pointrend_repro.tools.survey.mending.crowds import as_single_objects
 from pointrend_repro.tools.survey.mending.depths import MAX_BITS, common_bits
 from pointrend_repro.tools.survey.mending.entries import Document, Mended
@@ -90,7 +90,10 @@ def preview(sources: Sources, *, no_crowds: bool = False) -> Plan:
     pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
     index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
     roles = list(sources.coco)
-    steps = [as_numbers(source.document).then(ids.image_ids) for source in sources.coco.values()]
+    steps = [
+        as_numbers(source.document).then(without_copies).then(ids.image_ids)
+        for source in sources.coco.values()
+    ]
     if no_crowds:
         steps = [step.then(as_single_objects) for step in steps]
     steps = _jointly(steps, ids.category_ids)
