@@ -209,7 +209,7 @@ BAD = {
         r"annotation 1000 \(image 1\) has bbox \[1, 2, 3, 0\] of zero area; .* or remove it",
     ),
     "box of negative width": (set_in("annotations", "bbox", [1, 2, -3, 1]), "of zero area"),
-    "no polygons": (set_in("annotations", "segmentation", []), "neither polygons nor RLE"),
+    "no polygons": (set_in("annotations", "segmentation", []), "so no mask; draw its outline"),
     "mask is text": (set_in("annotations", "segmentation", "x"), "neither polygons nor RLE"),
     "flat polygon": (set_in("annotations", "segmentation", [1, 1, 5, 1, 5, 5]), "not a list of"),
     "two points": (

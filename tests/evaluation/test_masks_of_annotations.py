@@ -15,7 +15,7 @@ OF_MASKS = (
     *("future3d_ap", "lvis_ap_star", "proposal_recall"),
 )
 FAULTS: dict[str, tuple[Any, str]] = {
-    "nothing": ([], "has a segmentation that is neither polygons nor RLE"),
+    "nothing": ([], "has an empty segmentation, so no mask"),
     "null": (None, "has a segmentation that is neither polygons nor RLE"),
     "an empty polygon": ([[]], "has a polygon of fewer than 3 points"),
     "a line, which pycocotools takes for a box": ([[1, 2, 3, 4]], "fewer than 3 points"),

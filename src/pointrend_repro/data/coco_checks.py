@@ -158,7 +158,9 @@ def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None
     """Return what is wrong with polygons or an RLE for an image of `size` (H, W), or None."""
     if isinstance(segmentation, dict):
         return _rle_problem(segmentation, size)
-    if not isinstance(segmentation, list) or not segmentation:
+    if segmentation == []:  # as tools for detection write all of them
+        return "has an empty segmentation, so no mask; draw its outline, or remove it"
+    if not isinstance(segmentation, list):
         return "has a segmentation that is neither polygons nor RLE; correct it"
     for polygon in segmentation:
         if not isinstance(polygon, list) or not math.isfinite(_length(polygon)):
