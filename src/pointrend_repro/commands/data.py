@@ -1,9 +1,9 @@
 """`pointrend-repro data ...`: make, prepare, check and show data sets."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +21,9 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
+
+if TYPE_CHECKING:
+    from pointrend_repro.tools.survey.content import Split
 
 app = typer.Typer(
     name="data",
@@ -172,33 +175,44 @@ def mend(
         require_free,
         write_copy,
     )
-    from pointrend_repro.tools.survey.text import findings_lines, printable
+    from pointrend_repro.tools.survey.text import findings_lines
 
     require_free(folder, out)
     images = CocoFiles(train, val, train_images, val_images).images
     sources = find_sources(folder, train=train, val=val, images=images)
     plan = plan_mending(sources, val_share=val_share, seed=seed, no_crowds=no_crowds)
-    for line in to_lines(plan):
-        print(printable(line))
+    _print(to_lines(plan))
     if not plan.done:
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
     files = write_copy(plan, out, link=link)
     copied = images_of_copy(plan, out)
     survey = inspect_folder(out, train=files["train"], val=files["val"], images=copied)
-    for line in findings_lines(survey, "To mend before anything is trained", must_mend=True):
-        print(printable(line))
+    # What was named, and a file that was split, no longer show where things are.
+    images_named = bool(images) or "both" in plan.sources.coco
+    again = _check_of(out, files if train or val else None, copied if images_named else None)
+    title, all_by = "To mend before anything is trained", f"{again} --output FILE"
+    _print(findings_lines(survey, title, must_mend=True, all_by=all_by))
     if survey.faults:
         raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
-    # A file that was split, or whose images were named, no longer shows where these are.
-    says_where = bool(images) or "both" in plan.sources.coco
-    print(f"\nNext: {_check_of(out, copied.items() if says_where else ())}")
+    print(f"\nNext: {again} --write")
 
 
-def _check_of(folder: Path, images: Iterable[tuple[str, Path]]) -> str:
-    """Return the command that checks a folder, whose `images` of each split need to be named."""
-    named = "".join(f" --{split}-images {shlex.quote(str(at))}" for split, at in images)
-    return f"pointrend-repro data check {shlex.quote(str(folder))}{named} --write"
+def _print(lines: Iterable[str]) -> None:
+    from pointrend_repro.tools.survey.text import printable
+
+    for line in lines:
+        print(printable(line))
+
+
+def _check_of(
+    folder: Path, files: "Mapping[Split, Path] | None", images: "Mapping[Split, Path] | None"
+) -> str:
+    """Return the command that checks a folder, of which these are named for each split."""
+    named = {f"--{split}": path for split, path in (files or {}).items()}
+    named |= {f"--{split}-images": path for split, path in (images or {}).items()}
+    options = "".join(f" {option} {shlex.quote(str(path))}" for option, path in named.items())
+    return f"pointrend-repro data check {shlex.quote(str(folder))}{options}"
 
 
 @app.command("show", cls=Command, context_settings=HELP_OPTIONS)

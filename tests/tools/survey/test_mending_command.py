@@ -130,6 +130,44 @@ def test_one_file_is_told_to_be_split(
     assert "there are 1 images, which are 1 different pictures" in error
 
 
+def test_one_of_several_files_is_split_when_named(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """As in derejetabzaw/mmdetection_instance_segmentation_demo, a232245: two `trainval.json`."""
+    root, out = coco_builder(), tmp_path / "out"
+    coco_file(root, "val").unlink()
+    named = root / "annotations/trainval.json"
+    coco_file(root, "train").rename(named)
+    (root / "data").mkdir()
+    shutil.copy(named, root / "data")
+    code, _, error = run("data", "check", root)
+    assert (code, "has several train files" in error) == (2, True)
+    code, _, error = run("data", "check", root, "--train", named)
+    assert f"`pointrend-repro data mend {root} OUT --train {named}` mends in a copy" in error
+    code, told, _ = run("data", "mend", root, out, "--train", named, "--val-share", "0.25")
+    assert (code, "3 images to train, 1 images to val" in told) == (0, True)
+    (line,) = [each for each in told.splitlines() if each.startswith("Next: ")]
+    words = line.removeprefix("Next: pointrend-repro ").removesuffix(" --write").split()
+    assert run(*words)[0] == 0
+
+
+def test_all_that_is_left_is_listed_by_the_command_that_is_named(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root, out = coco_builder(train_images=12), tmp_path / "out"
+    objects(lambda e: e.update(segmentation=[], iscrowd="0"))(root)
+    coco_file(root, "train").rename(root / "annotations/0.json")
+    coco_file(root, "val").rename(root / "annotations/1.json")
+    named = [f"--{split}={root}/annotations/{k}.json" for k, split in enumerate(("train", "val"))]
+    code, told, _ = run("data", "mend", root, out, *named)
+    (line,) = [each for each in told.splitlines() if " more (all of them: " in each]
+    command = line.split("(all of them: pointrend-repro ")[1].removesuffix(" FILE)").split()
+    assert (code, command[2]) == (2, str(out))
+    assert run(*command, tmp_path / "all.json")[0] == 2
+    findings = json.loads((tmp_path / "all.json").read_text())["findings"]
+    assert len([f for f in findings if f["kind"] == "wrong annotations"]) > 10
+
+
 def test_check_tells_that_a_heading_would_be_a_class(
     run: Run, coco_builder: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -65,7 +65,11 @@ def small_on_side(root: Path) -> None:
 
 
 UNDECIDED: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "boxes alone": (objects(lambda e: e.update(segmentation=[])), "", "so no mask; draw its outline"),
+    "boxes alone": (
+        objects(lambda e: e.update(segmentation=[])),
+        "",
+        "so no mask; draw its outline",
+    ),
     "half a point": (
         outlines(lambda value: [[*value[0], 3.5]]),
         "",

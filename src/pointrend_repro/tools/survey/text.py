@@ -93,8 +93,14 @@ def _objects(survey: Survey) -> Iterator[str]:
         )
 
 
-def findings_lines(survey: Survey, title: str, *, must_mend: bool) -> Iterator[str]:
-    """Yield all kinds of findings that must be corrected, or the others, with some of each kind."""
+def findings_lines(
+    survey: Survey, title: str, *, must_mend: bool, all_by: str = "--output FILE"
+) -> Iterator[str]:
+    """Yield all kinds of findings that must be corrected, or the others, with some of each kind.
+
+    Args:
+        all_by: the option or command that lists all of them.
+    """
     found = [finding for finding in survey.findings if finding.must_mend == must_mend]
     yield ""
     yield f"{title}: {len(found) or 'nothing'}"
@@ -103,7 +109,7 @@ def findings_lines(survey: Survey, title: str, *, must_mend: bool) -> Iterator[s
         yield from (f"    {finding.text}" for finding in findings[:NAMED_OF_EACH_KIND])
         more = len(findings) - NAMED_OF_EACH_KIND
         if more > 0:
-            yield f"    and {more} more (all of them: --output FILE)"
+            yield f"    and {more} more (all of them: {all_by})"
 
 
 def _proposal(survey: Survey, proposal: Proposal) -> Iterator[str]:

@@ -22,6 +22,7 @@ from pointrend_repro.tools.survey.layout import (
     split_files,
 )
 from pointrend_repro.tools.survey.mending.entries import Document
+from pointrend_repro.tools.survey.split_words import WORDS, has_word
 
 # "both": the only file of a folder, to be split in two.
 Role = Literal["train", "val", "both"]
@@ -69,7 +70,7 @@ def find_sources(
     Args:
         root: the folder.
         train, val: the COCO files, if their names do not show which is which; the same file twice
-            is split.
+            is split, and so is `train` where no file is that of val.
         images: as in `find_layout`; those of a single file are `train`.
 
     Raises:
@@ -105,11 +106,17 @@ def _coco_files(
     try:
         files = split_files(root, jsons, train=train, val=val)
     except UserError:
-        found = [path for path in jsons if is_coco(path)] if train is None is val else []
-        if len(found) != 1:
+        found = [path for path in jsons if is_coco(path)]
+        if train is not None and not any(_is_of_val(path, root) for path in found):
+            found = [train]
+        if len(found) != 1 or val is not None:
             raise
         return {"both": found[0]}
     return {"train": files["train"], "val": files["val"]}
+
+
+def _is_of_val(path: Path, root: Path) -> bool:
+    return has_word(path.relative_to(root), *WORDS["val"])
 
 
 def _as_found(path: Path, jsons: Sequence[Path]) -> Path:
