@@ -21,7 +21,13 @@ from pointrend_repro.data.keypoints import read_definition
 from pointrend_repro.tools.survey.content import Form, Split, SplitContent, SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
-from pointrend_repro.tools.survey.masks import empty_split, mask_findings, rounded
+from pointrend_repro.tools.survey.masks import (
+    empty_split,
+    is_rectangle,
+    mask_findings,
+    rectangles,
+    rounded,
+)
 
 # A share of the objects. COCO has 1 in 100.
 _MANY_CROWDS = 0.05
@@ -153,7 +159,7 @@ def _objects(
     sizes = {key: (image.height, image.width) for key, image in images.items()}
     keypoints = {key: category.keypoints for key, category in categories.items()}
     seen: set[int] = set()
-    objects = []
+    objects, drawn_as_box = [], 0
     for index, entry in enumerate(entries):
         if is_known_empty(entry):
             continue
@@ -168,6 +174,8 @@ def _objects(
         size, where = sizes[surveyed.image_id], f"{reading.path}: {name}"
         reading.findings += mask_findings(surveyed, entry["segmentation"], size, where)
         objects.append(surveyed)
+        drawn_as_box += is_rectangle(entry["segmentation"])
+    reading.findings += rectangles(drawn_as_box, len(objects), reading.path)
     return objects
 
 

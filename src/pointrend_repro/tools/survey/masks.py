@@ -101,6 +101,27 @@ def empty_split(findings: Sequence[Finding], objects: int, path: Path) -> Iterat
         )
 
 
+def rectangles(count: int, objects: int, path: Path) -> Iterator[Finding]:
+    """Yield an oddity if most objects of a file are rectangles: tools write boxes as outlines, too.
+
+    Args:
+        count: how many of them are, by `is_rectangle`.
+    """
+    if 2 * count > objects:
+        yield oddity(
+            "files whose masks are mostly rectangles",
+            f"{path}: {count} of {objects} objects; if boxes were drawn, no outline can be learnt",
+        )
+
+
+def is_rectangle(segmentation: Any) -> bool:
+    """Whether a well-formed segmentation is the outline of one upright rectangle."""
+    if not isinstance(segmentation, list) or len(segmentation) != 1:
+        return False
+    xs, ys = segmentation[0][::2], segmentation[0][1::2]
+    return len(xs) in (4, 5) and len(set(xs)) == len(set(ys)) == 2
+
+
 def shown_as_corners(box: Box, around: Box) -> bool:
     """Whether a mask shows that its `bbox` was written as corners.
 
