@@ -120,7 +120,7 @@ def test_disk_full_at_a_checkpoint(experiment: Experiment, whole: Path, count: i
 
 
 def test_truncated_checkpoint(experiment: Experiment, whole: Path) -> None:
-    """The one before is taken, and a line says so."""
+    """The one before is taken, a line says so, and the broken one is kept under another name."""
     cut = experiment.folder / "truncated"
     assert experiment.start(cut.name, signal_at, 7, [signal.SIGKILL]).wait() == [-signal.SIGKILL]
     assert checkpoints(cut) == ["iter_00000003.pt", "iter_00000006.pt"]
@@ -129,6 +129,7 @@ def test_truncated_checkpoint(experiment: Experiment, whole: Path) -> None:
     assert children.wait() == [0], children.output
     assert "iter_00000006.pt cannot be read" in children.output
     assert "trying the checkpoint before" in children.output
+    (cut / "checkpoints/iter_00000006.pt.damaged").unlink()
     assert_undisturbed(cut, whole)
 
 
