@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,12 @@ from PIL import Image
 import pointrend_repro as pr
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints import loading
+from pointrend_repro.checkpoints.description import read_description
+from pointrend_repro.checkpoints.known_models import known_model
+from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, save_model
+from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import small_settings
 from small_semantic_experiment import small_semantic_settings
@@ -60,6 +67,34 @@ def test_masks_of_another_coarse_resolution_are_subdivided_as_often(tmp_path: Pa
     model = pr.load_model(path)
     assert model.inference.output_resolution == 416  # the 3D-FUTURE report's
     assert model.predict(picture()).masks.shape[1:] == (60, 90)
+
+
+def test_under_a_known_name_a_model_trained_here_predicts_as_its_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name's 224x224 is no doubling of 13x13, and fewer doublings than were asked of 14x14."""
+    name, small = "pointrend_r50_fpn_coco", KINDS["pointrend"]
+    known = replace(known_model(name), model=small)
+    monkeypatch.setattr(loading, "known_model", lambda _: known)
+    for coarse, side in ((13, 416), (14, 448)):
+        head = small.mask_head.model_copy(update={"coarse_resolution": coarse})
+        settings = small.model_copy(update={"mask_head": head})
+        path = tmp_path / f"{coarse}.safetensors"
+        save_model(path, SavedModel(build_model(settings, 2), SMALL, CATEGORIES))
+        assert default_inference(load_known_model(name, path)).output_resolution == side
+
+
+@pytest.mark.parametrize("name", pr.list_models())
+def test_a_converted_model_is_tested_as_the_known_one(name: str, tmp_path: Path) -> None:
+    """By its file alone: R50-C4 keeps 1000 proposals at test time, of 2000 in training."""
+    known = known_model(name)
+    path = tmp_path / "model.safetensors"
+    model = SimpleNamespace(settings=known.model, state_dict=dict, eval=lambda: model)
+    save_model(path, loading._known(known, model))
+    described = read_description(path)
+    found = SavedModel(model, described.input, described.categories, inference=described.inference)
+    assert default_inference(found) == known.inference
+    assert type(described.inference) is type(known.inference)
 
 
 def test_a_file_holds_its_weights(tmp_path: Path) -> None:

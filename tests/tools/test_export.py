@@ -307,7 +307,7 @@ def test_a_graph_s_masks_are_those_of_load_model(tmp_path: Path, coarse: int) ->
     trained = tmp_path / "model.safetensors"
     save_model(trained, SavedModel(model, INPUT, CATEGORIES))
     saved = load_model(trained)
-    assert saved.inference == inference_of_graph(None, saved.saved, Asked())
+    assert saved.inference == inference_of_graph(saved.saved, Asked())
     assert "double from step to step; give one of" in export(
         trained, "--output", graph, "--output-resolution", 5 * coarse
     )
@@ -321,8 +321,10 @@ def test_a_graph_s_masks_are_those_of_load_model(tmp_path: Path, coarse: int) ->
 def test_a_known_model_is_exported_as_load_model_tests_it() -> None:
     for name in ("mask_rcnn_r50_c4_coco", "pointrend_r50_fpn_coco", "solov2_light_r50_fpn_coco"):
         known = known_model(name)
-        saved = SavedModel(small_model("pointrend"), known.input, known.categories)
-        assert inference_of_graph(name, saved, Asked()) == known.inference
+        saved = SavedModel(
+            small_model("pointrend"), known.input, known.categories, inference=known.inference
+        )
+        assert inference_of_graph(saved, Asked()) == known.inference
 
 
 @pytest.mark.parametrize("key", ["short_edge_px", "max_long_edge_px"])

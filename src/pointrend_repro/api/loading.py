@@ -143,15 +143,13 @@ def load_model(
         if weights is not None:
             raise UserError(f"{name}: is a model file, which has its own weights; give no others")
         saved = load_own_file(Path(name), head=head, family=family)
-        inference = default_inference(saved)
+    elif weights is not None:
+        saved = load_known_model(str(name), Path(weights))
     else:
-        known, text = known_model(str(name)), str(name)
-        if weights is None:
-            _warn_of_random_weights(text)
-            saved = new_model(text)
-        else:
-            saved = load_known_model(text, Path(weights))
-        inference = known.inference
+        known_model(str(name))  # or a misspelt one would be called random first
+        _warn_of_random_weights(str(name))
+        saved = new_model(str(name))
+    inference = default_inference(saved)
     if test:
         inference = with_test(inference, test, where="test")
     try:

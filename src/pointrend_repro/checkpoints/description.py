@@ -31,13 +31,15 @@ class ModelDescription(Strict):
     """What a model consists of, its input, and what its classes mean.
 
     `categories` are the data set's (id, name), in the order of the model's classes; `keypoints` are
-    those of their objects, if the model finds any.
+    those of their objects, if the model finds any. `inference` is how it predicts where nobody says
+    otherwise, if not as its family does: that of a known model which was converted.
     """
 
     model: Any
     input: InputSettings
     categories: Annotated[list[tuple[int, str]], Field(min_length=1), FailFast()]
     keypoints: KeypointDefinition | None = None
+    inference: Any = None
 
     @model_validator(mode="after")
     def _has_names_of_its_keypoints(self) -> "ModelDescription":
@@ -54,8 +56,16 @@ class ModelDescription(Strict):
 
 
 @cache
-def _description_class(model: type[AnyModelSettings]) -> type[ModelDescription]:
-    return create_model("ModelDescription", __base__=ModelDescription, model=(model, ...))
+def _description_class(
+    model: type[AnyModelSettings], inference: type[Any]
+) -> type[ModelDescription]:
+    of_family: Any = inference | None
+    return create_model(
+        "ModelDescription",
+        __base__=ModelDescription,
+        model=(model, ...),
+        inference=(of_family, None),
+    )
 
 
 def is_saved_model(path: Path) -> bool:
@@ -89,7 +99,9 @@ def read_description(path: Path, *, family: str | None = None) -> ModelDescripti
             raise ValueError(f"its settings are {len(text)} characters long")
         found = family_in(_mapping(text))
         _require_family(path, found, family)
-        return _description_class(FAMILIES.find(found).model).model_validate_json(text)
+        family_found = FAMILIES.find(found)
+        described = _description_class(family_found.model, family_found.inference)
+        return described.model_validate_json(text)
     except ValidationError as error:
         reason = one_line(error, ModelDescription)
     except (safetensors.SafetensorError, OSError, ValueError) as error:

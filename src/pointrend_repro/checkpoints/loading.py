@@ -2,7 +2,9 @@
 
 import logging
 import pickle
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -45,16 +47,15 @@ def new_model(name: str) -> SavedModel:
         UserError: there is no such model.
     """
     known = known_model(name)
-    model = build_model(known.model, num_classes=len(known.categories))
-    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
+    return _known(known, build_model(known.model, num_classes=len(known.categories)))
 
 
 def load_known_model(name: str, path: Path) -> SavedModel:
     """Load a known model's weights from a file of any kind, ready for inference on the CPU.
 
-    A file of our own contains its settings and class names. Other files can only tell how pixels
-    are fed and where the stride is, which then overrides the known model's. Where a file of
-    mmdetection does not tell, a warning says what is assumed.
+    A file of our own contains its settings and class names, and predicts as these say. Other files
+    can only tell how pixels are fed and where the stride is, which then overrides the known
+    model's. Where a file of mmdetection does not tell, a warning says what is assumed.
 
     Raises:
         UserError: there is no such model, or the file is faulty, does not match the training's
@@ -67,7 +68,14 @@ def load_known_model(name: str, path: Path) -> SavedModel:
     if path.suffix == ".safetensors" and is_saved_model(path):
         described = read_description(path)
         _check_same_architecture(name, path, described.model)
-        return load_described_model(path, described)
+        saved = load_described_model(path, described)
+        # Files that were converted before they told it; a model that was trained here may differ.
+        # How pixels are fed and where the stride is may be the source's, as of other files below.
+        alike = {"backbone": getattr(known.model, "backbone", None)}
+        is_alike = (
+            saved.inference is None and described.model.model_copy(update=alike) == known.model
+        )
+        return replace(saved, inference=known.inference) if is_alike else saved
     checkpoint = read_checkpoint(path)
     _check_fit(name, path, checkpoint)
     require_weights(path, checkpoint.tensors)
@@ -80,7 +88,17 @@ def load_known_model(name: str, path: Path) -> SavedModel:
         )
     model = build_model(settings, num_classes=len(known.categories))
     model.load_state_dict(checkpoint.tensors)
-    return SavedModel(model.eval(), known.input, known.categories, keypoints=known.keypoints)
+    return _known(known, model)
+
+
+def _known(known: KnownModel, model: Any) -> SavedModel:
+    return SavedModel(
+        model.eval(),
+        known.input,
+        known.categories,
+        keypoints=known.keypoints,
+        inference=known.inference,
+    )
 
 
 def load_own_file(path: Path, *, head: str | None = None, family: str | None = None) -> SavedModel:

@@ -86,6 +86,8 @@ def save_model(path: Path, saved: SavedModel) -> None:
     }
     if saved.keypoints is not None:
         metadata["keypoints"] = asdict(saved.keypoints)
+    if saved.inference is not None:
+        metadata["inference"] = saved.inference.model_dump(mode="json")
     tensors = {k: v.detach().cpu().contiguous() for k, v in saved.model.state_dict().items()}
     with atomic_path(path) as part:
         safetensors.torch.save_file(tensors, part, {METADATA_KEY: json.dumps(metadata)})
@@ -141,7 +143,11 @@ def load_described_model(
     except (RuntimeError, TypeError) as error:
         raise UserError(f"{path}: does not fit its settings: {printable_line(error)}") from None
     return SavedModel(
-        model.eval(), described.input, described.categories, keypoints=described.keypoints
+        model.eval(),
+        described.input,
+        described.categories,
+        keypoints=described.keypoints,
+        inference=described.inference,
     )
 
 

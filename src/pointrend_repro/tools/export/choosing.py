@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.checkpoints.known_models import known_model
 from pointrend_repro.checkpoints.saved_models import SavedModel
 from pointrend_repro.config.reading import with_test
 from pointrend_repro.modeling.steps import subdivision_steps
@@ -35,11 +34,8 @@ class Asked:
     test: Mapping[str, Any] | None = None
 
 
-def inference_of_graph(name: str | None, saved: SavedModel, asked: Asked) -> AnyInferenceSettings:
+def inference_of_graph(saved: SavedModel, asked: Asked) -> AnyInferenceSettings:
     """Return how a graph predicts.
-
-    Args:
-        name: of a known model, which may have settings of its own; None for a model's file.
 
     Raises:
         UserError: the model cannot predict in this way, or a graph cannot.
@@ -49,7 +45,7 @@ def inference_of_graph(name: str | None, saved: SavedModel, asked: Asked) -> Any
         raise UserError(
             "--test: precision: an exported model is written in fp32; what runs it may convert it"
         )
-    settings = default_inference(saved) if name is None else known_model(name).inference
+    settings = default_inference(saved)
     masks = {
         key: value
         for key in ("output_resolution", "points_per_step")

@@ -75,7 +75,7 @@ def export_model(
     require_ours(path, ("format", "inputs", "outputs", "classes"), "a graph's description")
     saved = _load(model, weights, head)
     _require_kind(model, saved)
-    settings = inference_of_graph(None if weights is None else model, saved, asked)
+    settings = inference_of_graph(saved, asked)
     graph = _graph(saved, settings)
     finish = start_record(settings=graph.settings.model_dump(mode="json"), seed=None, device="cpu")
     write_graph(graph, form, output)
