@@ -235,6 +235,7 @@ def test_parts_of_another_result_are_not_taken(
 def test_parts_of_another_device_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The record names one device, and threads and kinds of GPUs decide the last bits."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
     found, threads = set(), torch.get_num_threads()
     for device, cores, gpu in [("cpu", 1, ""), ("cpu", 2, ""), ("cuda", 1, "A"), ("cuda", 1, "B")]:
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu=gpu: gpu)

@@ -59,6 +59,20 @@ def test_the_whole_paper_is_planned_offline(ready_to_train: WorkingCopy) -> None
     assert jobs["train"] > 90
 
 
+def test_what_is_given_a_gpu_computes_on_it_or_fails(ready_to_train: WorkingCopy) -> None:
+    """`auto` would time the CPU of a node whose driver is broken, and predict on it for hours."""
+    papers = ("preset=paper", "papers=mask_rcnn,sharpmask")
+    done = ready_to_train.snakemake("--profile", "slurm", "--dry-run", "-p", "--config", *papers)
+    assert done.returncode == 0, done.stderr
+    words = [line.split() for line in re.findall("^Shell command: .*", done.stdout, re.M)]
+    made_by = {command: [w for w in words if command in w] for command in ("predict", "cost")}
+    timed = [line for line in made_by["cost"] if "--metric" in line and "--device" in line]
+    assert len(made_by["predict"]) > 10
+    assert len(timed) > 5
+    for line in [*made_by["predict"], *timed]:
+        assert line[line.index("--device") + 1] == "cuda", line
+
+
 def test_a_training_asks_for_eight_gpus_of_one_node(ready_to_train: WorkingCopy) -> None:
     options, command = submit(ready_to_train)
     assert {"--nodes=1", "--gres=gpu:8", "--cpus-per-task=64", "--requeue"} <= set(options)

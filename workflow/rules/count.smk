@@ -26,7 +26,7 @@ def add_count(metric):
         threads: cost_job(metric).threads
         resources:
             **cost_job(metric).resources,
-            device=SETTINGS.device,
+            device=device_of(JOBS.measure_time),
         params:
             settings=cost_digest(metric),
             in_force=cost_settings(metric),

@@ -27,7 +27,7 @@ for kind, split, (engine, ending) in itertools.product(
         threads: ASKED["predict"].threads
         resources:
             **ASKED["predict"].resources,
-            device=SETTINGS.device,
+            device=device_of(JOBS.predict),
             program=prediction_program,
         params:
             settings=inference_digest,

@@ -28,8 +28,10 @@ def bench(
         return
     where = prepare_device(device, threads, needs_gpu=False)
     from pointrend_repro.base.files import write_json
+    from pointrend_repro.pipeline.steps.devices import device_name
     from pointrend_repro.tools.bench.results import run_case
 
+    device_name(where)  # or without a GPU that works a case would end in a traceback
     for name in chosen:
         record = run_case(name, device=where, threads=threads, rounds=rounds)
         print("\n".join(summary(record)))

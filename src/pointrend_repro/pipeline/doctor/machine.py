@@ -14,6 +14,9 @@ from pointrend_repro.base.provenance import cpu_name
 
 _LIBRARIES = ("pointrend-repro", "torch", "torchvision", "snakemake")
 _GPU_TIMEOUT_S = 10
+# By the release of CUDA that torch is built for: the oldest driver (NVIDIA's release notes), and
+# the least compute capability that PyTorch's wheels have kernels for (its RELEASE.md).
+_NEEDS = {"12": (525, 5.0), "13": (580, 7.5)}
 _MEMORY_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
@@ -30,7 +33,12 @@ def versions() -> str:
 
 def gpus() -> list[str]:
     """Return the NVIDIA GPUs with their memory, as their driver tells; none without a driver."""
-    asked = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    return _nvidia_smi("name,memory.total")
+
+
+def _nvidia_smi(keys: str) -> list[str]:
+    """Return a line for each GPU; none where the driver does not answer, or does not know a key."""
+    asked = ["nvidia-smi", f"--query-gpu={keys}", "--format=csv,noheader"]
     try:
         told = subprocess.run(
             asked, check=True, capture_output=True, text=True, timeout=_GPU_TIMEOUT_S
@@ -40,14 +48,38 @@ def gpus() -> list[str]:
     return [line.strip() for line in told.stdout.splitlines() if line.strip()]
 
 
-def torch_can_use_gpus() -> bool:
-    """Whether the installed torch is built for GPUs, read from its files."""
+def lacking_for_gpus() -> str | None:
+    """Say what this machine lacks for torch to use its GPUs; None: nothing that is known."""
+    cuda = _cuda_of_torch()
+    if cuda is None:
+        return "a torch that is built for GPUs"
+    driver, capability = _NEEDS.get(cuda.split(".")[0], (0, 0.0))
+    older = [version for version in _asked("driver_version") if int(version) < driver]
+    if older:
+        return f"a driver of release {driver} or later, for the installed torch's CUDA {cuda}"
+    found = _asked("compute_cap")
+    if found and max(found) < capability:
+        return (
+            f"a torch with kernels for GPUs below compute capability {capability}, which builds "
+            f"for CUDA {cuda} do not have (docs/slurm.md#gpus-and-drivers)"
+        )
+    return None
+
+
+def _asked(key: str) -> list[float]:
+    """Return a number for each GPU, as 580.65 of 580.65.06; none if the driver does not know it."""
+    return [float(m[0]) for line in _nvidia_smi(key) if (m := re.match(r"\d+(\.\d+)?", line))]
+
+
+def _cuda_of_torch() -> str | None:
+    """Return the release of CUDA or HIP that the installed torch is built for, by its files."""
     with contextlib.suppress(OSError, ValueError):
         spec = importlib.util.find_spec("torch")
         if spec is not None and spec.origin is not None:
             text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-            return re.search(r"^(cuda|hip)\b[^=]*= *['\"]", text, re.M) is not None
-    return False
+            found = re.search(r"^(?:cuda|hip)\b[^=]*= *['\"]([^'\"]*)", text, re.M)
+            return found[1] if found else None
+    return None
 
 
 def gpu_line() -> str:
@@ -55,8 +87,8 @@ def gpu_line() -> str:
     found = gpus()
     if not found:
         return "none: trainings and predictions run on the CPU"
-    unused = "" if torch_can_use_gpus() else "; but the installed torch is built for CPUs alone"
-    return f"{'; '.join(found)}{unused}"
+    lacking = lacking_for_gpus()
+    return "; ".join(found) + (f"; to use them, this machine lacks {lacking}" if lacking else "")
 
 
 def cores() -> int:

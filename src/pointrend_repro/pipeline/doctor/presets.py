@@ -15,7 +15,7 @@ from pointrend_repro.declarations.metric import Layout
 from pointrend_repro.experiments.choosing import chosen_papers, tables_of
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
-from pointrend_repro.pipeline.doctor.machine import gpus, torch_can_use_gpus
+from pointrend_repro.pipeline.doctor.machine import gpus, lacking_for_gpus
 from pointrend_repro.pipeline.planning.disk import estimate_disk, free_bytes
 from pointrend_repro.pipeline.planning.downloads import list_downloads, wanted_paths
 from pointrend_repro.pipeline.planning.published import Speeds
@@ -119,8 +119,8 @@ def _gpu(grid: Grid) -> Iterator[str]:
         return
     if not gpus():
         yield "a GPU; `snakemake --config device=cpu` trains without one, for weeks"
-    elif not torch_can_use_gpus():
-        yield "a torch that is built for GPUs"
+    elif lacking := lacking_for_gpus():
+        yield lacking
 
 
 def _engines(grid: Grid) -> Iterator[str]:
