@@ -20,6 +20,7 @@ from pointrend_repro.pipeline.start_checks import (
     require_sound_data,
     require_workflow_profile,
     require_working_folder,
+    trained_anew_in_words,
 )
 from working_copy import WorkingCopy, make_copy
 
@@ -249,3 +250,22 @@ def test_a_plan_says_at_once_that_results_are_out_of_reach(copy: WorkingCopy) ->
     (line,) = errors(copy.snakemake("--dry-run"))
     assert line.startswith("error: results: is a link to /nowhere, which is not there")
     (copy.folder / "results").unlink()
+
+
+def test_finished_models_that_a_run_makes_anew_are_told(work: Path) -> None:
+    reasons = {"b.safetensors": "Missing output files: b", "a.safetensors": "Params\n  changed"}
+    assert trained_anew_in_words(reasons) is None
+    assert trained_anew_in_words({}) is None
+    for name in ("a.safetensors", "a.origin.json", "b.safetensors"):
+        (work / name).touch()
+    line = trained_anew_in_words(reasons)
+    assert line is not None
+    assert line.startswith(
+        "a.safetensors: finished, and trained anew by this run (Params changed). If "
+    )
+    assert trained_anew_in_words({"a.safetensors": "Incomplete output files: a"}) is None
+    (work / "b.origin.json").touch()
+    line = trained_anew_in_words(reasons | {"a.safetensors": "x" * 9000})
+    assert line is not None
+    assert line.startswith("a.safetensors and 1 more: finished, and trained anew by this run (xxx")
+    assert len(line) < 600

@@ -226,7 +226,7 @@ NO_MATTER: dict[str, tuple[str, str, str]] = {
         "# A comment\nmodel:",
     ),
     "a comment in a rule": ("workflow/rules/train.smk", "rule train:", "# A comment\nrule train:"),
-    "how often a training logs": ("config/presets/smoke.yaml", "log_every_iters: 5", ""),
+    "how often a training logs": ("config/presets/smoke.yaml", "log_every_iters: 2", ""),
     "loader workers": ("config/presets/smoke.yaml", "loader_workers: 0", "loader_workers: 1"),
     "a title of a variant": (
         "config/papers/pointrend/models/pointrend_r50_fpn.yaml",
@@ -385,6 +385,12 @@ def test_another_folder_of_data_trains_again(finished: WorkingCopy) -> None:
     assert finished.plan("--config", "preset=tiny", first) == {}
     jobs = finished.plan("--config", "preset=tiny", second)
     assert (jobs["check_data"], jobs["train"], jobs["predict"]) == (1, 2, 3)
+    assert "trained anew by this run" not in done.stderr
+    done = finished.snakemake("--cores", "1", "--config", "preset=tiny", second)
+    (line,) = [line for line in done.stderr.splitlines() if "trained anew by this run" in line]
+    assert line.startswith("warning: results/tiny/coco_folder/mask_rcnn_r50_fpn/trial0/model.saf")
+    assert " and 1 more: finished, and trained anew by this run (" in line
+    assert "results/tiny/coco_folder/dataset.json" in line  # Snakemake's reason
 
 
 def test_a_check_of_the_wrong_folder_costs_nothing(finished: WorkingCopy) -> None:

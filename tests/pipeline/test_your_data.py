@@ -317,6 +317,20 @@ def test_plans_of_both_layouts(copy: WorkingCopy, run: Run, coco_builder: Builde
     assert copy.plan("--config", "preset=mine_quick") == TABLE | {"evaluate_boundary_ap_coco_ap": 7}
 
 
+def test_images_at_the_top_of_a_folder_below_data(
+    copy: WorkingCopy, run: Run, coco_builder: Builder
+) -> None:
+    """As VIA and Label Studio export them: `data/mine` is then an input, and no rule's output."""
+    config = copy.folder / "config"
+    root = coco_builder(root=copy.folder / "data/mine")
+    assert run("data", "check", root, "--write", "--config-dir", config)[0] == 0
+    dataset = config / "datasets/mine.yaml"
+    content = yaml.safe_load(dataset.read_text()) | {"train_images": ".", "val_images": "."}
+    assert content["root"] == "data/mine"
+    dataset.write_text(yaml.safe_dump(content))
+    assert copy.plan("--config", "preset=mine_quick") == TABLE | {"evaluate_boundary_ap_coco_ap": 7}
+
+
 def test_plan_of_streets(copy: WorkingCopy, run: Run, surveyed: Survey) -> None:
     where = ("--config-dir", copy.folder / "config")
     assert run("data", "check", surveyed.root, "--write", *where)[0] == 0

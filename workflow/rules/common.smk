@@ -42,6 +42,7 @@ from pointrend_repro.pipeline.start_checks import (
     require_sound_data,
     require_workflow_profile,
     require_working_folder,
+    trained_anew_in_words,
 )
 from pointrend_repro.pipeline.training_machines import require_machines
 from pointrend_repro.pipeline.workflow import read_workflow_config
@@ -109,6 +110,8 @@ RESULTS = f"results/{SETTINGS.preset}"
 if workflow.is_main_process and (kept := kept_in_words(GRID, Path(RESULTS))):
     print(f"warning: {kept}", file=sys.stderr)
 
+TRAINING_RULES = ("train", "train_with_detectron2")
+
 # Patterns of what any training and any prediction of it leaves.
 TRAINED = Training("{dataset}", "{variant}", "{trial}")
 INFERENCE = "{inference}"
@@ -136,7 +139,7 @@ onstart:
                         paths, paths.train_annotations, paths.val_annotations
                     )
                     require_sound_data(data_check(job.wildcards), job.output[0])
-                if job.rule.name in ("train", "train_with_detectron2"):
+                if job.rule.name in TRAINING_RULES:
                     require_machines(
                         job.wildcards.variant,
                         GRID.training_settings(
@@ -146,6 +149,21 @@ onstart:
                     )
         except UserError as error:
             sys.exit(f"error: {error}")
+        why = {
+            str(job.output.model): str(workflow.dag.reason(job))
+            for job in to_do
+            if job.rule.name in TRAINING_RULES
+        }
+        if anew := trained_anew_in_words(why):
+            print(f"warning: {anew}", file=sys.stderr)
+
+
+def device_of(job):
+    """Where a job computes. One that is given a GPU fails on a machine where that does not work.
+
+    On the CPU it would time the wrong device, or begin a prediction anew. (`train` refuses by itself.)
+    """
+    return "cuda" if job.gpu else SETTINGS.device
 
 
 def one_of(names):

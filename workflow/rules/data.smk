@@ -31,6 +31,9 @@ rule generate_data:
         "logs/{dataset}/generate.log",
     benchmark:
         "logs/{dataset}/generate.benchmark.tsv"
+    # Or the user's own data/NAME, as the folder of images, would count as what this rule draws.
+    wildcard_constraints:
+        dataset=one_of(n for n, d in GRID.datasets.items() if d.generate),
     conda:
         "../envs/pointrend_repro.yaml"
     threads: ASKED["generate_data"].threads
@@ -61,6 +64,8 @@ rule prepare_cityscapes:
         "logs/{dataset}/prepare.log",
     benchmark:
         "logs/{dataset}/prepare.benchmark.tsv"
+    wildcard_constraints:
+        dataset=one_of(n for n, d in GRID.datasets.items() if d.layout == "cityscapes"),
     conda:
         "../envs/pointrend_repro.yaml"
     threads: ASKED["prepare_cityscapes"].threads

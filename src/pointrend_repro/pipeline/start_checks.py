@@ -7,14 +7,17 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError, suggest
+from pointrend_repro.base.origins import origin_path
 from pointrend_repro.pipeline.resources import Slurm
 
 # A server's clock that is minutes ahead of ours does no harm: it dates all files.
 _CLOCKS_DIFFER_S = 600
+# Of a reason of Snakemake's, which may list hundreds of files.
+_LONGEST_REASON = 300
 
 # In a clone, besides its own files: Snakemake's metadata, and what the rules write.
 _FOLDERS = (".snakemake", "data", "logs", "reports", "results")
@@ -168,6 +171,30 @@ def require_files_of_the_past(files: Iterable[str], now: float) -> None:
             f"{ahead[0]}: is dated {day}, in the future{others}; Snakemake would call everything "
             "made from it outdated. Give it today's date with `touch`, or set this machine's clock"
         )
+
+
+def trained_anew_in_words(reasons: Mapping[str, str]) -> str | None:
+    """Return in one line which finished models a run is about to train anew; None: none.
+
+    Args:
+        reasons: Snakemake's, for each training that is to do, by the model that it makes.
+    """
+    finished = sorted(
+        model
+        for model, reason in reasons.items()
+        if all(path.exists() for path in (Path(model), origin_path(Path(model))))
+        and "Incomplete output" not in reason  # killed while it was written: it goes on
+    )
+    if not finished:
+        return None
+    why = " ".join(reasons[finished[0]].split())
+    why = why if len(why) <= _LONGEST_REASON else f"{why[:_LONGEST_REASON]}..."
+    others = f" and {len(finished) - 1} more" if finished[1:] else ""
+    return (
+        f"{finished[0]}{others}: finished, and trained anew by this run ({why}). If that is not "
+        "meant, stop it: the same settings, and the same folders of data in the same words, keep "
+        "what is there"
+    )
 
 
 def _modified_s(file: str) -> float | None:
