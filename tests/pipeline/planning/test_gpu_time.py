@@ -187,7 +187,8 @@ def test_an_unknown_gpu_is_refused_with_the_list() -> None:
 def test_wall_time_keeps_within_what_any_schedule_can_do(hours: list[float], slots: int) -> None:
     """Graham's bounds for a schedule that leaves no machine idle."""
     machine = Machine(Range(1, 1), gpus_per_training=8, gpus=8 * slots + 3)
-    wall = wall_hours([Range(h, 2 * h) for h in hours], NOTHING, machine, longest=NOTHING)
+    jobs = [(Range(h, 2 * h), 8) for h in hours]
+    wall = wall_hours(jobs, NOTHING, machine, longest=NOTHING)
     assert wall.low >= max(sum(hours) / slots, max(hours)) * (1 - 1e-9)
     assert wall.low <= (sum(hours) / slots + max(hours)) * (1 + 1e-9)
     assert wall.high == pytest.approx(2 * wall.low)
@@ -196,6 +197,20 @@ def test_wall_time_keeps_within_what_any_schedule_can_do(hours: list[float], slo
 def test_predictions_are_spread_over_all_gpus() -> None:
     machine = Machine(Range(1, 1), gpus_per_training=8, gpus=16)
     assert wall_hours([], Range(32, 64), machine, longest=NOTHING) == (2, 4)
-    assert wall_hours([Range(5, 5)], Range(32, 64), machine, longest=Range(5, 5)) == (7, 9)
+    one = [(Range(5, 5), 8)]
+    assert wall_hours(one, Range(32, 64), machine, longest=Range(5, 5)) == (7, 9)
     chain = Range(12, 14)  # that one and another, which waits for it
-    assert wall_hours([Range(5, 5)], Range(32, 64), machine, longest=chain) == (14, 18)
+    assert wall_hours(one, Range(32, 64), machine, longest=chain) == (14, 18)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "hours"),
+    [
+        ([(10, 1)] * 8, 10),  # side by side
+        ([(10, 8), *[(1, 1)] * 8], 11),
+        ([(10, 4), (9, 8), (1, 4)], 20),  # the second waits for all eight
+    ],
+)
+def test_trainings_of_fewer_gpus_share_them(jobs: list[tuple[float, int]], hours: float) -> None:
+    found = wall_hours([(Range(h, h), k) for h, k in jobs], NOTHING, V100S, longest=NOTHING)
+    assert found == (hours, hours)

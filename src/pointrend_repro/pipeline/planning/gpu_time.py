@@ -51,23 +51,22 @@ def prediction_hours(model: ModelSpeed, images: int, machine: Machine, views: in
 
 
 def wall_hours(
-    trainings: list[Range], predictions: Range, machine: Machine, *, longest: Range
+    trainings: list[tuple[Range, int]], predictions: Range, machine: Machine, *, longest: Range
 ) -> Range:
     """Return how long all takes on `machine.gpus` GPUs, in hours.
 
     The longest trainings start first, and the predictions are spread over all GPUs behind them.
 
     Args:
-        trainings: wall time of each.
+        trainings: wall time and number of GPUs of each.
         longest: wall time of the trainings of which each has to wait for the one before.
         predictions: GPU-hours of all.
     """
     if not trainings:
         return predictions * (1 / machine.gpus)
-    slots = machine.gpus // machine.gpus_per_training
     makespan = Range(
-        max(_makespan([t.low for t in trainings], slots), longest.low),
-        max(_makespan([t.high for t in trainings], slots), longest.high),
+        max(_makespan([(t.low, gpus) for t, gpus in trainings], machine.gpus), longest.low),
+        max(_makespan([(t.high, gpus) for t, gpus in trainings], machine.gpus), longest.high),
     )
     return makespan.plus(predictions * (1 / machine.gpus))
 
@@ -81,8 +80,14 @@ def longest(trainings: list[Range]) -> Range:
     return max(trainings, key=lambda t: t.high, default=NOTHING)
 
 
-def _makespan(hours: list[float], slots: int) -> float:
-    busy_until = [0.0] * slots
-    for job in sorted(hours, reverse=True):
-        heapq.heappush(busy_until, heapq.heappop(busy_until) + job)
-    return max(busy_until)
+def _makespan(jobs: list[tuple[float, int]], gpus: int) -> float:
+    """Return when the last of these jobs ends, of (hours, GPUs), on so many GPUs.
+
+    The longest is first, and none overtakes another: a cluster that fills gaps may be faster.
+    """
+    free_at = [0.0] * gpus
+    for hours, taken in sorted(jobs, reverse=True):
+        *_, begins = chosen = [heapq.heappop(free_at) for _ in range(taken)]
+        for _ in chosen:
+            heapq.heappush(free_at, begins + hours)
+    return max(free_at)

@@ -34,6 +34,7 @@ ASSUMPTIONS = (
     "Assumed: time is inversely proportional to the number of GPUs; a prediction uses one GPU.",
     "A training uses no more GPUs than a batch has steps (images_per_batch / images_per_step).",
     "Evaluations, counts, figures and tables run on CPUs and are not included in the hours.",
+    "Wall time is of a cluster; without Slurm, one job runs on GPUs at a time.",
     "Done means on disk and made with today's settings; `snakemake -n` is authoritative.",
 )
 
@@ -104,7 +105,6 @@ def make_plan(
     own = (d.root for d in grid.datasets.values() if d.root and d.layout in places.own_data)
     wanted = wanted_paths(grid, own_roots=own)
     records = fetch_records(catalogue, wanted)
-    hours = [h for h in map(reckoning.hours_left, grid.trainings) if h]
     predicting = reckoning.predict_gpu_hours()
     together = longest([reckoning.hours_with_sources(t) for t in grid.trainings])
     return Plan(
@@ -118,9 +118,9 @@ def make_plan(
         gpus=machine.gpus,
         jobs=tuple(count_jobs(grid, reckoning.progress, places, records)),
         trainings=tuple(reckoning.lines()),
-        train_gpu_hours=reckoning.train_gpu_hours(),
+        train_gpu_hours=total([hours * gpus for hours, gpus in reckoning.to_do()]),
         predict_gpu_hours=predicting,
-        wall_hours=gpu_time.wall_hours(hours, predicting, machine, longest=together),
+        wall_hours=gpu_time.wall_hours(reckoning.to_do(), predicting, machine, longest=together),
         longest_training_hours=together,
         not_estimated=reckoning.not_estimated(),
         refused=refusals(grid, Machines(gpus_per_training)),
@@ -170,10 +170,10 @@ class _Reckoning:
         left = self._updates(training) - done.updates_done
         return NOTHING if done.state == "done" else self._hours(training, max(left, 0))
 
-    def train_gpu_hours(self) -> Range:
-        """GPU-hours until all trainings are done, as far as known."""
+    def to_do(self) -> list[tuple[Range, int]]:
+        """Wall time and GPUs of each training until it is done, of those that are known."""
         left = [(self.hours_left(t), self._gpus(t)) for t in self.grid.trainings]
-        return total([hours * gpus for hours, gpus in left if hours])
+        return [(hours, gpus) for hours, gpus in left if hours]
 
     def hours_with_sources(self, training: Training) -> Range:
         """Wall time until a training is done, with those that it starts from, as far as known."""
