@@ -190,6 +190,13 @@ def test_a_broken_image_is_told_in_one_line(records: list[ImageRecord], workers:
     assert "\n" not in str(caught.value)
 
 
+def two_tensors(record: ImageRecord, rng: object, *, late: int) -> tuple[torch.Tensor, ...]:
+    """An example that takes long for one record; workers that are not forked must find it."""
+    if record.id == late:
+        time.sleep(2)
+    return torch.zeros(1, dtype=torch.uint8), torch.zeros(1)
+
+
 @pytest.fixture
 def few_open_files() -> Iterator[None]:
     with lowered(resource.RLIMIT_NOFILE, 256):
@@ -202,14 +209,9 @@ def test_batches_of_many_tensors_may_wait_for_a_late_one(records: list[ImageReco
     micro_batches = MicroBatches(50, 50)
     late = next(batch_order([True] * 400, micro_batches, seed=0))[0]
 
-    def example(record: ImageRecord, rng: object) -> tuple[torch.Tensor, torch.Tensor]:
-        if record.id == late:
-            time.sleep(2)
-        return torch.zeros(1, dtype=torch.uint8), torch.zeros(1)
-
     found = training_batches(
         [replace(records[0], id=number, width=9, height=5) for number in range(400)],
-        example,
+        partial(two_tensors, late=late),
         micro_batches=micro_batches,
         seed=0,
         iterations=range(8),

@@ -102,8 +102,8 @@ def command(arguments: list[str], accident: Function | None = None, *args: Any) 
 def _run(environment: dict[str, str], log: Path, function: Function, args: Any) -> None:
     import torch
 
-    # As in a process that a person starts; loader workers would be served by a server of their own.
-    multiprocessing.set_start_method("fork", force=True)
+    # As since Python 3.14 in a process that a person starts; of ours it must start no workers.
+    multiprocessing.set_start_method("forkserver", force=True)
     stream = os.open(log, os.O_WRONLY | os.O_APPEND)
     for number in (1, 2):
         os.dup2(stream, number)

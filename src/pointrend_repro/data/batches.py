@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.start_method import worker_context
 from pointrend_repro.data.loader_workers import serving_this_process
 from pointrend_repro.data.patches import PatchTarget
 from pointrend_repro.data.records import Record
@@ -164,6 +165,7 @@ def training_batches(
             num_workers=workers,
             collate_fn=_as_it_is,
             worker_init_fn=begin_worker,
+            multiprocessing_context=worker_context() if workers else None,
             # Of its own: a loader draws a number when it starts, and resuming starts one more.
             generator=torch.Generator(),
         )

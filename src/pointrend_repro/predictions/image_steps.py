@@ -35,6 +35,7 @@ from typing import Any
 import torch
 
 from pointrend_repro.base.errors import UserError, printable_line
+from pointrend_repro.base.start_method import worker_context
 
 # How many images each worker reads ahead.
 _AHEAD = 2
@@ -173,7 +174,7 @@ def _name(record: Any) -> str:
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[Callable[..., Future[Any]]]:
     """Yield what lets workers do something; they are gone when the block ends, however it ends."""
-    pool = ProcessPoolExecutor(count, initializer=_begin_worker)
+    pool = ProcessPoolExecutor(count, worker_context(), _begin_worker)
     try:
         yield pool.submit
     finally:
