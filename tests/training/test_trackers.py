@@ -1,7 +1,9 @@
 """Trackers: one written here, and what is refused before a training begins."""
 
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, get_args
 
 import numpy as np
@@ -33,9 +35,9 @@ class Recorder(tracking.GeneralTracker):
     main_process_only = False
     begun: ClassVar[list["Recorder"]] = []
 
-    def __init__(self, run_name: str, **arguments: Any) -> None:
+    def __init__(self, project: str, /, **arguments: Any) -> None:
         super().__init__()
-        self.project, self.arguments = run_name, arguments
+        self.project, self.arguments = project, arguments
         self.told: list[tuple[Any, ...]] = []
         self.begun.append(self)
 
@@ -98,6 +100,29 @@ def test_a_training_that_continues_continues_its_run(
     begin(tmp_path)
     assert [run.tracker.id for run in recorder.begun] == ["run1", "run1", "run3", "run4"]
     assert {run.arguments["resume"] for run in recorder.begun} == {"allow"}
+
+
+@pytest.mark.parametrize("name", get_args(Tracker))
+def test_runs_are_named_after_their_training(
+    name: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the arguments that accelerate hands to the tracker's own package, or after its start."""
+
+    class Named(Recorder):
+        tracker = SimpleNamespace(id="1", info=SimpleNamespace(run_id="1"), name="", set_name=None)
+
+        def start(self) -> None:
+            self.tracker.set_name = lambda title: setattr(self.tracker, "name", title)
+
+    Named.name = name
+    mlflow = SimpleNamespace(set_experiment=lambda _: None)
+    monkeypatch.setitem(sys.modules, "mlflow", mlflow)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, name, Named)
+    folder = tmp_path / "preset/coco/variant/trial0"
+    Trackers([name], folder, "mine", {})
+    run = Named.begun.pop()
+    told = [*run.arguments.values(), run.tracker.name]
+    assert (str(folder / "dvclive") if name == "dvclive" else "preset/coco/variant/trial0") in told
 
 
 def test_a_killed_training_tells_one_run_every_update(

@@ -40,9 +40,9 @@ def require_trackers(names: Sequence[Tracker]) -> None:
 class Trackers:
     """The runs of one training in its trackers, in process 0.
 
-    A training that continues from its checkpoint continues its runs in `wandb` and `mlflow`; in
-    other trackers it begins further ones. After an error, such as a server out of reach, the
-    training goes on without that tracker.
+    A training that continues from its checkpoint continues its runs in `wandb`, `mlflow` and
+    `dvclive`; in other trackers it begins further ones. After an error, such as a server out of
+    reach, the training goes on without that tracker.
 
     Args:
         names: of the trackers.
@@ -64,7 +64,9 @@ class Trackers:
         self._begun: list[GeneralTracker] = []
         runs = _noted_runs(folder, training_digest)
         for name in names:
-            tracker = _start(name, _arguments(name, folder, runs.get(name)), settings)
+            tracker = _start(
+                name, _title(folder), _arguments(name, folder, runs.get(name)), settings
+            )
             self._begun.append(tracker)
             run = _run_of(tracker)
             if run is not None:
@@ -96,7 +98,7 @@ class Trackers:
 
 
 def _start(
-    name: Tracker, arguments: Mapping[str, Any], settings: Mapping[str, Any]
+    name: Tracker, title: str, arguments: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> GeneralTracker:
     try:
         if name == "mlflow":
@@ -105,6 +107,11 @@ def _start(
             importlib.import_module("mlflow").set_experiment(project)
         tracker: GeneralTracker = LOGGER_TYPE_TO_CLASS[name](PROJECT, **arguments)
         tracker.start()
+        # These two take no name before.
+        if name == "aim":
+            tracker.tracker.name = title
+        if name == "comet_ml":
+            tracker.tracker.set_name(title)
         tracker.store_init_configuration(_flat(settings))
     except Exception as error:  # of any library: no account, no server, no right to write
         raise UserError(f"run.trackers: {name} does not start: {_in_one_line(error)}") from None
@@ -112,19 +119,23 @@ def _start(
 
 
 def _arguments(name: Tracker, folder: Path, run: str | None) -> dict[str, Any]:
-    """Return what begins a run, or continues the one of this id.
-
-    Args:
-        folder: its last four names are preset, data set, variant and trial.
-    """
-    title = "/".join(folder.absolute().parts[-4:])
+    """Return what begins a run, or continues the one of this id."""
+    title = _title(folder)
     if name == "wandb":
         # Its copy of standard output would hold every state of the progress bar.
         quiet = {"console": "off"}
         return {"id": run, "resume": "allow", "name": title, "dir": folder, "settings": quiet}
     if name == "mlflow":
         return {"run_id": run, "run_name": title}
-    return {}
+    if name == "dvclive":  # else each training would empty the folder of the one before
+        return {"dir": str(folder / "dvclive"), "resume": run is not None}
+    names = {"clearml": "task_name", "swanlab": "experiment_name", "trackio": "name"}
+    return {names[name]: title} if name in names else {}
+
+
+def _title(folder: Path) -> str:
+    """Return a run's name: the folder's last four are preset, data set, variant and trial."""
+    return "/".join(folder.absolute().parts[-4:])
 
 
 def _run_of(tracker: GeneralTracker) -> str | None:
@@ -133,7 +144,7 @@ def _run_of(tracker: GeneralTracker) -> str | None:
         return str(tracker.tracker.id)
     if tracker.name == "mlflow":
         return str(tracker.tracker.info.run_id)
-    return None
+    return "its folder" if tracker.name == "dvclive" else None
 
 
 def _noted_runs(folder: Path, training_digest: str) -> dict[str, str]:
