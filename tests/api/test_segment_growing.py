@@ -139,8 +139,8 @@ def test_other_models_and_settings_are_not_mixed(here: Path, weights: Path, kind
     other = ["--weights", write_model(here, kind), "--output", "out"]
     other += ["--test", "detections_per_image=1"] if kind == "4conv" else []
     told = (
-        r"^out: holds a picture of other weights or settings \(one/img\.png\); name them, too, to "
-        r"make them anew, or choose another --output$"
+        r"^out: holds a picture of other weights, settings or code \(one/img\.png\); name them, "
+        r"too, to make them anew, or choose another --output$"
     )
     with pytest.raises(UserError, match=told):
         segment("two", *other)

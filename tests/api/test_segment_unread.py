@@ -6,12 +6,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from pointrend_repro.api.loading import Model
 from pointrend_repro.api.segment.owning import require_safe
 from pointrend_repro.api.segment.pictures import find_pictures
 from pointrend_repro.api.segment.reading import UnreadableError, read_pixels, state_of
@@ -68,6 +71,27 @@ def test_colours_of_more_than_8_bits(tmp_path: Path, monkeypatch: pytest.MonkeyP
         reason = f"photos/deep.{suffix}: has more than 8 bits per channel (mode RGB); convert it to"
         assert f"not read: {reason} 8 bits" in told
     assert "2 could not be read" in Path("out/index.html").read_text()
+
+
+@pytest.mark.parametrize("numpy_s", [True, False])
+def test_a_picture_for_which_memory_does_not_suffice(
+    numpy_s: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_photos(tmp_path / "photos", "a.png", "b.png")
+    predict, calls = Model.predict, []
+
+    def full(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            np.zeros(10**16) if numpy_s else torch.empty(10**16)
+        return predict(*arguments)
+
+    monkeypatch.setattr(Model, "predict", full)
+    code, told = segment("photos", "--weights", write_model(tmp_path, "4conv"), "--output", "out")
+    assert code == 1
+    assert "photos/a.png: needs more memory than there is; make it smaller" in told
+    assert len(json.loads(Path("out/images.json").read_text())["images"]) == 1
 
 
 # --- what is read in part ----------------------------------------------------------------------

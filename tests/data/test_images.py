@@ -218,14 +218,33 @@ def test_planes_of_16_bits_are_refused_since_pillow_takes_them_for_8(tmp_path: P
             read(path)
 
 
-@pytest.mark.parametrize("suffix", ["tif", "ppm"])
+@pytest.mark.parametrize("suffix", ["tif", "ppm", "jp2"])
 def test_other_formats_of_16_bits(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
-    cv2.imwrite(str(path), np.full((4, 5, 3), 4095, np.uint16))
+    cv2.imwrite(str(path), np.full((64, 48, 3), 4095, np.uint16))
     with pytest.raises(UserError, match="has more than 8 bits per channel"):
         read_picture(path)
     with pytest.warns(UserWarning, match="at most 12 of their 16 bits"):
         assert read_image(path).max() <= 16
+
+
+def test_jpeg_2000_of_16_bits_behind_a_long_box(tmp_path: Path) -> None:
+    """As XMP or a place on Earth fills before the pixels."""
+    path = tmp_path / "a.jp2"
+    cv2.imwrite(str(path), np.full((64, 48, 3), 4095, np.uint16))
+    content = path.read_bytes()
+    place = content.index(b"jp2c") - 4
+    box = struct.pack(">I", 100_024) + b"uuid" + bytes(16) + bytes(100_000)
+    path.write_bytes(content[:place] + box + content[place:])
+    with pytest.raises(UserError, match="has more than 8 bits per channel"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("shape", [(64, 48), (64, 48, 3)])
+def test_jpeg_2000_of_8_bits_is_read(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    path = tmp_path / "a.jp2"
+    cv2.imwrite(str(path), np.full(shape, 200, np.uint8))
+    assert abs(int(read_picture(path).min()) - 200) <= 2
 
 
 @pytest.mark.filterwarnings("error")

@@ -43,6 +43,8 @@ def opened_picture(path: Path, *, otherwise: str, advice: str) -> Iterator[Image
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnidentifiedImageError:
         raise UserError(f"{path}: {otherwise} (of no format that is known); {advice}") from None
+    except MemoryError:
+        raise UserError(f"{path}: needs more memory than there is; make it smaller") from None
     # Pillow's decoders report broken files by OSError, SyntaxError (PNG), ValueError, RuntimeError
     # (AVIF), NotImplementedError (DDS), struct.error and others.
     except Exception as error:

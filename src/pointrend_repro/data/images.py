@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from pointrend_repro.data.decoding import opened_picture
 _EXIF_ORIENTATION = 274
 _TIFF_BITS = 258
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_MOST_CHANNELS = 4  # of JPEG 2000 that Pillow reads
 
 # What reverses each EXIF orientation; 1 is upright.
 _UPRIGHT = {
@@ -128,10 +130,49 @@ def is_deep_colour(image: ImageFile.ImageFile) -> bool:
 
     Pillow reads the upper 8 bits, which are nearly black where only 12 are in use.
     """
+    if image.format == "JPEG2000":
+        return max(_bits_of_jpeg_2000(image), default=8) > 8 and not is_deep(image)
     # Of PPM, the number is that of white.
     how = [str(tile[3]) for tile in getattr(image, "tile", ())]
     deep = any(";16" in text or (image.format == "PPM" and "65535" in text) for text in how)
     return deep and not is_deep(image)
+
+
+def _bits_of_jpeg_2000(image: ImageFile.ImageFile) -> list[int]:
+    """Return the bits of each channel, which Pillow does not tell; none where the header is odd."""
+    if image.fp is None:
+        return []
+    place = image.fp.tell()
+    try:
+        image.fp.seek(_codestream_of_jp2(image.fp))
+        # Markers SOC and SIZ (ISO 15444-1, A.5.1); then, after 36 bytes, the number of channels and
+        # three bytes for each, of which the first is the bits less one, and above them the sign.
+        head = image.fp.read(42 + 3 * _MOST_CHANNELS)
+    finally:
+        image.fp.seek(place)
+    if not head.startswith(b"\xff\x4f\xff\x51"):
+        return []
+    depths = head[42::3][: int.from_bytes(head[40:42], "big")]
+    return [(depth & 127) + 1 for depth in depths]
+
+
+def _codestream_of_jp2(file: IO[bytes]) -> int:
+    """Return where the codestream begins: at once, or in the box `jp2c` (ISO 15444-1, I.4)."""
+    file.seek(0)
+    if not file.read(12).startswith(b"\0\0\0\x0cjP  "):
+        return 0
+    place = 12
+    while True:
+        file.seek(place)
+        head = file.read(16)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+        length = 16 if size == 1 else 8
+        if kind == b"jp2c":
+            return place + length
+        size = int.from_bytes(head[8:16], "big") if size == 1 else size
+        if size < length:  # the last box, or none
+            return place
+        place += size
 
 
 def _has_deep_planes(image: ImageFile.ImageFile) -> bool:

@@ -106,7 +106,7 @@ def require_same_maker(
     if others:
         what = "a picture" if len(others) == 1 else f"{len(others)} pictures"
         raise UserError(
-            f"{place.folder}: holds {what} of other weights or settings ({others[0]}"
+            f"{place.folder}: holds {what} of other weights, settings or code ({others[0]}"
             f"{', ...' if len(others) > 1 else ''}); name them, too, to make them anew, or choose "
             "another --output"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
@@ -33,9 +34,10 @@ from pointrend_repro.api.segment.reading import (
 from pointrend_repro.api.segment.results import write_results
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.base.files import atomic_path, write_json
-from pointrend_repro.base.provenance import digest
+from pointrend_repro.base.provenance import digest, outside_code
 from pointrend_repro.predictions.label_maps import LabelMap
 from pointrend_repro.predictions.overlays import draw_found
+from pointrend_repro.settings.heads import PluginHeadSettings
 
 _Outcome = dict[str, Any]
 
@@ -56,15 +58,19 @@ class Segmenter:
 
     @cached_property
     def _maker(self) -> dict[str, Any]:
-        return {
+        made_with = {
             "weights": self.weights,
             "inference": self.model.inference.model_dump(mode="json"),
             "score_threshold": self.score_threshold,
         }
+        network = self.model.saved.model
+        if isinstance(getattr(network.settings, "mask_head", None), PluginHeadSettings):
+            made_with["code"] = outside_code()[type(network.mask_head).__module__]
+        return made_with
 
     @cached_property
     def made_with(self) -> str:
-        """What identifies weights and settings."""
+        """What identifies weights and settings, and a mask head of one's own."""
         return digest(self._maker)
 
     def made_by(self, picture: Path) -> str:
@@ -193,25 +199,39 @@ def _outcome(
             write_json(place.record(name), old | made)
         return True, old | made
     pixels = read()
-    found = segmenter.model.predict(pixels)
     made |= {"width": pixels.shape[1], "height": pixels.shape[0]}
-    frames = count_frames(picture.path)
-    if frames > 1:
+    if (frames := count_frames(picture.path)) > 1:
         made["frames"] = frames
-    threshold = segmenter.score_threshold
+    try:
+        made |= _predicted(name, pixels, segmenter, place)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_of_memory(error):
+            raise
+        raise UnreadableError("needs more memory than there is; make it smaller") from None
+    write_json(place.record(name), made)  # last: what it names is there
+    return False, made
+
+
+def _is_of_memory(error: Exception) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error)  # torch's on a CPU
+
+
+def _predicted(name: str, pixels: NDArray[np.uint8], by: Segmenter, place: Place) -> _Outcome:
+    """Save what is found in a picture's pixels, and return what there is to say of it."""
+    model, threshold = by.model, by.score_threshold
+    found = model.predict(pixels)
     if isinstance(found, LabelMap):
-        made["classes"] = shares_of(found, segmenter.model)
-        ids = category_ids(found, segmenter.model.categories)
-        _save(ids, place.labels(name), "PNG")
+        made = {"classes": shares_of(found, model)}
+        _save(category_ids(found, model.categories), place.labels(name), "PNG")
     else:
-        made["objects"] = objects_of(found, segmenter.model, score_threshold=threshold)
-    drawn = draw_found(pixels, found, segmenter.model.saved, score_threshold=threshold)
+        made = {"objects": objects_of(found, model, score_threshold=threshold)}
+    drawn = draw_found(pixels, found, model.saved, score_threshold=threshold)
     _save(drawn, place.overlay(name), "JPEG")
     _save(drawn, place.thumbnail(name), "JPEG", longest=SMALL_PX)
     if place.has_pictures:
         _save(pixels, place.picture(name), "JPEG")
-    write_json(place.record(name), made)  # last: what it names is there
-    return False, made
+    return made
 
 
 def _read_old(place: Place, name: str, made_by: str) -> _Outcome | None:
