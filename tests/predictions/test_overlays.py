@@ -7,7 +7,7 @@ from PIL import Image, ImageFilter
 
 from pointrend_repro.predictions import overlays
 from pointrend_repro.predictions.instances import Instances
-from pointrend_repro.predictions.overlays import draw_instances
+from pointrend_repro.predictions.overlays import _label, draw_instances
 
 
 def slow_outline(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
@@ -53,3 +53,17 @@ def test_outlines_of_many_small_masks(width: int) -> None:
     for _ in range(50):
         mask = rng.random(rng.integers(1, 40, 2)) < rng.choice([0.02, 0.5, 0.95, 1])
         np.testing.assert_array_equal(overlays._outline(mask, width), slow_outline(mask, width))
+
+
+def test_names_in_other_letters_can_be_told_apart() -> None:
+    """Pillow's own font draws each letter beyond ASCII as the same box."""
+
+    def drawn(name: str) -> bytes:
+        picture = Image.new("RGB", (200, 100))
+        mask = np.zeros((100, 200), np.bool_)
+        mask[50:60, 50:60] = True
+        _label(picture, mask, name, (255, 0, 0))
+        return picture.tobytes()
+
+    for one, other in [("dog", "cat"), ("собака", "машина"), ("café", "cafà")]:
+        assert drawn(one) != drawn(other)

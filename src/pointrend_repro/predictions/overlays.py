@@ -1,7 +1,10 @@
 """An image with what a model finds drawn over it: masks, names, skeletons, or labels."""
 
 import colorsys
+import contextlib
 from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,6 +22,7 @@ _TINT = 0.45  # opacity of a mask's colour
 _LABEL_BACKGROUND = (20, 20, 20)
 # Hues a golden angle apart, so that neighbours in the list have clearly different colours.
 _HUE_STEP = 0.618034
+_LETTERS = "fonts/ttf/DejaVuSans.ttf"
 # Hundreds of proposals overlap.
 PROPOSALS_SHOWN = 10
 
@@ -153,6 +157,15 @@ def _skeleton(
             draw.ellipse([x - r, y - r, x + r, y + r], fill=fill)
 
 
+def _font(text: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's own font, which knows ASCII alone, or else matplotlib's: é, я, λ, not 車."""
+    found = None if text.isascii() else find_spec("matplotlib")  # imports nothing
+    if found is not None and found.origin is not None:
+        with contextlib.suppress(OSError):  # some distributions take its fonts away
+            return ImageFont.truetype(Path(found.origin).with_name("mpl-data") / _LETTERS, size)
+    return ImageFont.load_default(size)
+
+
 def _label(
     picture: Image.Image, mask: NDArray[np.bool_], text: str, colour: tuple[int, int, int]
 ) -> None:
@@ -160,7 +173,7 @@ def _label(
     if not mask.any():
         return
     size = max(10, round(min(picture.size) / 40))
-    font = ImageFont.load_default(size)
+    font = _font(text, size)
     draw = ImageDraw.Draw(picture, "RGBA")
     _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right + 6, bottom + 4
