@@ -122,3 +122,18 @@ def test_a_pyramid_is_needed() -> None:
     values = {"backbone": {"name": "resnet50", "balancing_blocks": 1}, "features": "c4"}
     with pytest.raises(ValidationError, match="balancing_blocks needs features: fpn, not c4"):
         ModelSettings.model_validate(values | {"mask_head": {"kind": "res5"}})
+
+
+def test_attention_has_the_channels_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch's kernels of GPUs ask for it, or it takes the way that keeps H * W by H * W weights."""
+    seen = []
+
+    def attend(*tensors: Tensor, **options: float) -> Tensor:
+        seen.extend(tensor.stride(-1) for tensor in tensors)
+        return tensors[2]
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", attend)
+    x = torch.rand(2, 4, 3, 5)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        NonLocalBlock(4)(x.contiguous(memory_format=memory_format))
+    assert seen == [1] * 6

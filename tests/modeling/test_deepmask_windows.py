@@ -9,7 +9,7 @@ border, since the context's cells are cropped before. In an image both see the i
   the weights are;
 - differs from its patch as in training elsewhere: skip features in the three outermost cells of
   each map, and what comes from the trunk everywhere, more so towards the border, since ResNet-50 up
-  to res4 sees 145 pixels to each side of a cell, and a patch with its context is 192 wide.
+  to res4 sees 133 pixels to each side of a cell, and a patch with its context is 192 wide.
 
 For VGG-A, which pads by zeros and has no context, zeros stand where an image has pixels.
 """

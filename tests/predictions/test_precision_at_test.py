@@ -17,6 +17,7 @@ from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2.detector_keys import detector_inference_problems
 from pointrend_repro.engines.detectron2.semantic_keys import semantic_inference_problems
 from pointrend_repro.experiments.loading import load_grid
+from pointrend_repro.modeling.precision import computing_in
 from pointrend_repro.predictions.by_default import default_inference
 from pointrend_repro.predictions.mask_proposals import propose
 from pointrend_repro.settings.instances import InferenceSettings
@@ -109,3 +110,22 @@ def test_who_cannot_do_it_says_so(tmp_path: Path) -> None:
             tmp_path / "out",
             Asked(test={"precision": "bf16"}),
         )
+
+
+@pytest.mark.parametrize("count", [30, 784])
+def test_masks_are_float32_however_many_points_a_step_has(count: int) -> None:
+    """With few, no step predicts a whole grid: all begin with the coarse mask, which is in bf16."""
+    torch.manual_seed(0)
+    settings = GRID.training_settings("generated_coco", "pointrend_r50_fpn")
+    model = build_model(settings.model, 3).eval()
+    boxes = [torch.tensor([[4.0, 8.0, 60.0, 70.0], [20.0, 10.0, 90.0, 64.0]])]
+    labels = [torch.tensor([0, 2])]
+    asked = InferenceSettings(output_resolution=28, points_per_step=count)
+    found = []
+    with torch.no_grad():
+        for precision in (None, "bf16"):
+            with computing_in(precision, torch.device("cpu")):
+                features = model.backbone([torch.full((3, 96, 128), 90.0)])
+                found.append(model.mask_head.predict(features, boxes, labels, asked))
+    assert [masks.dtype for masks in found] == [torch.float32] * 2
+    torch.testing.assert_close(found[1], found[0], atol=0.05, rtol=0.05)

@@ -93,8 +93,9 @@ class OptimizerSettings(Strict):
     )
     precision: Literal["fp32", "bf16"] = Field(
         "fp32",
-        description="bf16: convolutions and linear layers in bfloat16; weights, losses, boxes, "
-        "and all that PointRend computes at points, in float32",
+        description="fp32: as torch computes by default, which on GPUs from Ampere on rounds the "
+        "factors of convolutions to TF32. bf16: convolutions and linear layers in bfloat16; "
+        "weights, losses, boxes, and all that PointRend computes at points, in float32",
     )
     base_lr: PositiveFloat = 0.02
     momentum: Fraction = 0.9

@@ -105,7 +105,7 @@ class PointRendHead(nn.Module):
                 coarse_in(_boxes_in(boxes, part))
                 for part in _parts(len(classes), _COARSE_BOXES_AT_A_TIME)
             ]
-        )
+        ).float()  # all at points is float32, whatever the trunk computes in
         masks = coarse.new_empty(len(classes), resolution, resolution)
         at_a_time = max(
             1, _points_at_a_time(coarse.device) // max((n for _, n in steps), default=1)
