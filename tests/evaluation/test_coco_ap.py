@@ -101,6 +101,19 @@ def test_classes_have_the_finer_of_3d_futures_names(truth: Path, tmp_path: Path)
     assert score_coco_ap(theirs, predictions, ReadOnce()).by_class == expected
 
 
+def test_classes_of_one_name_are_told_apart_by_their_ids(truth: Path, tmp_path: Path) -> None:
+    content = json.loads(truth.read_text())
+    ids = [entry["id"] for entry in content["categories"]]
+    for entry in content["categories"][:2]:
+        entry["name"] = "cell"
+    theirs = write(tmp_path / "theirs.json", content)
+    predictions = write(tmp_path / "p.json", truth_as_predictions(truth))
+    found = score_coco_ap(theirs, predictions, ReadOnce()).by_class
+    expected = score_coco_ap(truth, predictions, ReadOnce()).by_class
+    assert list(found.values()) == list(expected.values())
+    assert list(found)[:2] == [f"cell ({number})" for number in sorted(ids[:2])]
+
+
 def test_dispatch_by_name(truth: Path, tmp_path: Path) -> None:
     predictions = write(tmp_path / "p.json", truth_as_predictions(truth)[:3])
     by_name = evaluate_predictions("coco_ap", str(truth), str(predictions))

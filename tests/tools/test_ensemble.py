@@ -360,3 +360,16 @@ def test_models_of_other_classes_are_warned_of(tmp_path: Path) -> None:
     )
     assert "has no category id of" in done.stderr
     assert done.exit_code == 0
+
+
+def test_numbers_of_other_pictures_are_refused(tmp_path: Path) -> None:
+    """Those of `segment` count a gallery's pictures, which grow in the order they came."""
+    boxes = [(0, 0, 9, 9), (5, 5, 9, 9)]
+    named = [
+        [entry(k + 1, 1, boxes[k], 0.9) | {"file_name": f} for k, f in enumerate(of)]
+        for of in (["x.jpg", "y.jpg"], ["x.jpg", "y.jpg"], ["y.jpg", "x.jpg"])
+    ]
+    one, same, other = (write(tmp_path / f"{k}.json", each) for k, each in enumerate(named))
+    assert len(read_members([one, same], None)) == 2
+    with pytest.raises(UserError, match=r"2\.json: image 1 is y\.jpg, but in .*0\.json x\.jpg; "):
+        read_members([one, other], None)

@@ -35,6 +35,7 @@ class InstanceResults:
         places: in the file, with each one's image's id.
         category, size: its category's id, and its mask's (height, width) or None.
         points: how many keypoints it has, or None.
+        file: the name of its picture without folders (`file_name`), or None; `segment` writes it.
         has_boxes: whether all have a `bbox`.
     """
 
@@ -42,6 +43,7 @@ class InstanceResults:
     category: Column
     size: Column
     points: Column
+    file: Column
     has_boxes: bool
 
     def __len__(self) -> int:
@@ -88,7 +90,8 @@ def index_results(path: Path) -> InstanceResults:
     if not is_json_list(path):
         read_json(path, allow_nan=True)  # raises if it is not JSON at all
         raise UserError(f"{path}: must be a list of predictions in COCO's results format")
-    places, category, size, points = EntryPlaces(path), Column(), Column(), Column()
+    places = EntryPlaces(path)
+    category, size, points, file = Column(), Column(), Column(), Column()
     has_boxes = True
     runs = WholeRuns(lambda index: f"{path}: prediction {index} (from 0)", _ENTRIES_AT_ONCE)
     for index, found in enumerate(read_json_list(path, allow_nan=True)):
@@ -101,6 +104,7 @@ def index_results(path: Path) -> InstanceResults:
             runs.add(index, mask)
         size.append(None if mask is None else tuple(mask["size"]))
         points.append(len(entry["keypoints"]) // 3 if "keypoints" in entry else None)
+        file.append(Path(str(entry["file_name"])).name if "file_name" in entry else None)
         has_boxes &= "bbox" in entry
     runs.finish()
     return InstanceResults(
@@ -108,6 +112,7 @@ def index_results(path: Path) -> InstanceResults:
         category=category,
         size=size,
         points=points,
+        file=file,
         has_boxes=has_boxes,
     )
 

@@ -3,7 +3,7 @@
 Those of a file are read again block by block, so that few of them are in memory at once.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,12 +47,16 @@ class Truth:
 
     @property
     def class_names(self) -> list[str]:
-        """In the order of `category_ids`; an id stands for a name that is not there."""
+        """In the order of `category_ids`; an id tells apart equal names, and stands for none."""
         names = {}
         for entry in self._categories:
             name = category_name(entry)
             names[entry["id"]] = str(entry["id"] if name is None else name)
-        return [names[category_id] for category_id in self.category_ids]
+        counts = Counter(names[number] for number in self.category_ids)
+        return [
+            names[number] if counts[names[number]] == 1 else f"{names[number]} ({number})"
+            for number in self.category_ids
+        ]
 
     def of_images(self, image_ids: Sequence[int]) -> dict[str, Any]:
         """Return the annotations of some images as a file's content; scorers modify its entries."""

@@ -41,6 +41,7 @@ def read_members(paths: Sequence[Path], annotations: Path | None) -> list[Instan
             )
     _require_same_kind([member for member in members if len(member)])
     _require_same_sizes(members)
+    _require_same_pictures(members)
     return members
 
 
@@ -86,18 +87,35 @@ def require_masks(members: Sequence[InstanceResults]) -> None:
 
 
 def _require_same_sizes(members: Sequence[InstanceResults]) -> None:
+    for member, image, size, expected, path in _differing(members, "size"):
+        raise UserError(
+            f"{member.path}: image {image} has masks of {list(size)} (height, width), but "
+            f"of {list(expected)} in {path}; are both of the same data set?"
+        )
+
+
+def _require_same_pictures(members: Sequence[InstanceResults]) -> None:
+    """Of results that name their pictures, as `segment`'s, whose numbers are a gallery's own."""
+    for member, image, name, expected, path in _differing(members, "file"):
+        raise UserError(
+            f"{member.path}: image {image} is {name}, but in {path} {expected}; predict the same "
+            "pictures in the same order, each time into a new folder"
+        )
+
+
+def _differing(
+    members: Sequence[InstanceResults], column: str
+) -> Iterator[tuple[InstanceResults, Any, Any, Any, Path]]:
+    """Yield members whose images have another value than before: with both, and the file before."""
     known: dict[Any, tuple[Any, Path]] = {}
     for member in members:
-        images, sizes = member.image, member.size
+        images, found = member.image, getattr(member, column)
         if not len(member):
             continue
-        for image_code, size_code in np.unique(np.stack([images.codes, sizes.codes]), axis=1).T:
-            image, size = images.values[image_code], sizes.values[size_code]
-            if size is None:
+        for image_code, code in np.unique(np.stack([images.codes, found.codes]), axis=1).T:
+            image, value = images.values[image_code], found.values[code]
+            if value is None:
                 continue
-            expected, path = known.setdefault(image, (size, member.path))
-            if size != expected:
-                raise UserError(
-                    f"{member.path}: image {image} has masks of {list(size)} (height, width), but "
-                    f"of {list(expected)} in {path}; are both of the same data set?"
-                )
+            expected, path = known.setdefault(image, (value, member.path))
+            if value != expected:
+                yield member, image, value, expected, path
