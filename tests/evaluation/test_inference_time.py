@@ -1,6 +1,7 @@
 """Times of a detector are measured by stage; no test says how long anything may take."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,19 +15,25 @@ from pointrend_repro.declarations.metric import METRICS, Metric
 from pointrend_repro.evaluation import clock
 from pointrend_repro.evaluation import inference_time as measured
 from pointrend_repro.settings.at_test import DetectionAtTest
-from pointrend_repro.settings.instances import InferenceSettings
+from pointrend_repro.settings.instances import InferenceSettings, ModelSettings
 from pointrend_repro.settings.schedule import InputSettings
 from small_experiment import Run, small_settings, write_small_config
 
 SETTINGS = small_settings("4conv")
 
 
-def test_the_stages_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scoring", [None, {}])
+def test_the_stages_add_up(scoring: dict[str, Any] | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock that moves on by one second each time that it is read."""
     seconds = iter(range(10_000))
     monkeypatch.setattr(clock.time, "perf_counter", lambda: float(next(seconds)))
+    values = SETTINGS.model.model_dump()
+    values["mask_head"] |= {"mask_scoring": scoring}
     found = measured.inference_time(
-        SETTINGS.model, InferenceSettings(), size=SETTINGS.input, device="cpu"
+        ModelSettings.model_validate(values),
+        InferenceSettings(),
+        size=SETTINGS.input,
+        device="cpu",
     )
     assert list(found) == list(METRICS.find("inference_time").keys)
     # The network's start and end are read around those of trunk and masks.

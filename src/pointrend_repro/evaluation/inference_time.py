@@ -48,7 +48,7 @@ def inference_time(
 
     Returns:
         `trunk_ms`, `boxes_ms` (proposals, box head, suppression), `masks_ms`, their sum
-        `total_ms`, `pasting_ms` (masks into the image, on the CPU as far as it goes there), and
+        `total_ms`, `pasting_ms` (masks to the CPU and into the image, as predictions do), and
         `images_per_s` of all together; each the median of several rounds after one that is not
         counted.
 
@@ -69,7 +69,9 @@ def inference_time(
     clock = Clock(device)
     model.backbone.forward = clock.timing("trunk", model.backbone.forward)
     if model.mask_head is not None:
-        model.mask_head.predict = clock.timing("masks", model.mask_head.predict)
+        scoring = getattr(model.mask_head, "iou_head", None) is not None  # `masks_and_quality`
+        name = "scored" if scoring else "predict"
+        setattr(model.mask_head, name, clock.timing("masks", getattr(model.mask_head, name)))
     scale = (WIDTH_PX / image.shape[2], HEIGHT_PX / image.shape[1])
     detect, paste = clock.timing("network", model.detect), clock.timing("pasting", _paste)
     rounds = []
@@ -122,6 +124,7 @@ def _with_boxes(model: Any, image: torch.Tensor, inference: InferenceSettings) -
 
 
 def _paste(found: Detections, scale: tuple[float, float]) -> None:
+    found = found.to(torch.device("cpu"))
     if found.mask_logits is None:
         return
     boxes = found.boxes * found.boxes.new_tensor(scale).repeat(2)
