@@ -2,7 +2,7 @@
 
 import pytest
 
-from pointrend_repro.reporting.formats import device, printed
+from pointrend_repro.reporting.formats import between, device, printed
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,10 @@ def test_a_papers_number_keeps_its_decimals(value: float, text: str) -> None:
 )
 def test_one_thread_is_not_several(recorded: str, text: str) -> None:
     assert device(recorded) == text
+
+
+def test_ends_near_zero_have_as_many_digits() -> None:
+    assert between([0.04, 0.06]) == "0.04–0.06"
+    assert between([0.0, 13.0]) == "0.0–13.0"
+    assert between([0.004, 13.0]) == "0.004–13.0"
+    assert between([35.12, 35.34]) == "35.1–35.3"

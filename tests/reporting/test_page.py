@@ -277,7 +277,7 @@ def test_results_of_other_code_are_marked(smoke: Grid, tmp_path: Path, key: str)
     path.write_text(json.dumps(result))
     write_metrics(smoke, results_dir)
     words = Page(report(smoke, results_dir)).words
-    assert "Code changed: 1 of 1 result made by other code (abcdefabcdef)" in words
+    assert "Code changed since 1 of 1 result was made (abcdefabcdef; today's is" in words
     assert words.count("abcdefabcdef, changed since") == 1
 
 
@@ -293,7 +293,7 @@ def test_only_code_that_a_result_ran_through_marks_it(smoke: Grid, tmp_path: Pat
     path.write_text(json.dumps(result))
     write_metrics(smoke, results_dir)
     words = Page(report(smoke, results_dir)).words
-    assert "Code changed: 1 of 1 result made by other code" in words
+    assert "Code changed since 1 of 1 result was made" in words
     assert words.count(f"{told['code_digest']}, changed since") == 1
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
 from pointrend_repro.reporting import altered, data_state, settings_state
+from pointrend_repro.reporting.behind import records_behind
 from pointrend_repro.reporting.code_state import TodaysCode
 from pointrend_repro.reporting.earlier_runs import EarlierRun
 from pointrend_repro.reporting.results import Record, Results
@@ -68,17 +69,15 @@ def gather_conditions(grid: Grid, results: Results, code: TodaysCode) -> Conditi
         code: today's, to tell results of other code.
     """
     trainings = {t: r for t, r in _trainings(results).items() if t in set(grid.trainings)}
-    records = [step for result in results.values() for step in result.origin.steps.values()]
+    behind = [[record for _, record in records_behind(r.origin)] for r in results.values()]
+    records = [record for of_one in behind for record in of_one]
     parts = [run for record in records for run in record.continued_from or ()]
     days = sorted(
         [record.started[:10] for record in records] + [p.started[:10] for p in parts if p.started]
     )
     commits = {record.git_commit for record in records}
     commits |= {part.git_commit for part in parts if part.is_known}
-    others = [
-        {digest for s in result.origin.steps.values() for digest in code.others(s)}
-        for result in results.values()
-    ]
+    others = [{digest for each in of_one for digest in code.others(each)} for of_one in behind]
     runs = [run for record in trainings.values() for run in _runs(record)]
     return Conditions(
         datasets={name: grid.datasets[name].title for name in sorted(grid.datasets)},

@@ -11,6 +11,7 @@ from pointrend_repro.reporting.formats import between, listed, number, printed
 from pointrend_repro.reporting.markdown import escaped, escaped_line, table_row
 from pointrend_repro.reporting.scale import scale_of
 from pointrend_repro.reporting.tables import MeasuredCell, MeasuredTable
+from pointrend_repro.reporting.zero_trials import zero_trials
 
 CSV_COLUMNS = ("row", "column", "paper", "measured", "spread", "trials", "unit", "status")
 
@@ -84,12 +85,13 @@ def best_of_own(measured: MeasuredTable) -> set[tuple[str, str]]:
 
 
 def own_notes(grid: Grid, measured: MeasuredTable) -> list[str]:
-    """Return what is of this table alone: its source, data and tolerances."""
+    """Return what is of this table alone: its source, data, failed trials and tolerances."""
     columns = measured.table.columns.values()
     used = {c.dataset: grid.preset.datasets.get(c.dataset) for c in columns if c.dataset}
     data = [_data_text(grid, measured, wanted, name) for wanted, name in used.items()]
     lines = [f"Source: {measured.table.source}."]
     lines += [f"Data of preset {grid.name}: {'; '.join(data)}."] if data else []
+    lines += zero_trials(measured)
     if not measured.published:
         return [*lines, *_own_rules(measured)]
     lines += _names_note(grid, measured)

@@ -208,7 +208,11 @@ def _code_state(conditions: Conditions) -> str:
         return "nothing measured yet"
     if not other:
         return f"unchanged since the results were made ({conditions.code_digest})"
+    # Any module that a step ran through counts, so after some development there are many states.
+    codes = conditions.other_codes
+    told = ", ".join(codes) if len(codes) <= 3 else f"{len(codes)} states of it, named by each step"
+    were = "was" if other == 1 else "were"
     return (
-        f"changed: {other} of {formats.count(made, 'result')} made by other code "
-        f"({', '.join(conditions.other_codes)}) than today's ({conditions.code_digest})"
+        f"changed since {other} of {formats.count(made, 'result')} {were} made "
+        f"({told}; today's is {conditions.code_digest})"
     )

@@ -17,10 +17,17 @@ from pointrend_repro.base.files import read_json
 from pointrend_repro.config.variants import is_trained
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Evaluation, Training
+from pointrend_repro.settings.values import Split
 
 # `no digest`: some step was recorded before digests were kept, so this is unknown.
 State = Literal[
-    "as made", "no digest", "edited", "other predictions", "other model", "other source"
+    "as made",
+    "no digest",
+    "edited",
+    "other predictions",
+    "other model",
+    "other source",
+    "other boxes",
 ]
 
 # Of those that are no longer what a step has measured; what a reader is told beside the number.
@@ -29,6 +36,7 @@ ALTERED: dict[State, str] = {
     "other predictions": "not scored from the current predictions",
     "other model": "not predicted by the current model",
     "other source": "not trained from the current weights of its source",
+    "other boxes": "not made with the current boxes that it was given",
 }
 
 
@@ -38,11 +46,15 @@ class Digests:
 
     Attributes:
         source: of the model or the file that the training of `model` begins with, if with one.
+        others: of the models that predict together with `model`, in their order.
+        boxes: that the training of `model`, and that the prediction was given, if they were.
     """
 
     model: str | None = None
     predictions: str | None = None
     source: str | None = None
+    others: tuple[str | None, ...] = ()
+    boxes: tuple[str | None, str | None] = (None, None)
 
 
 class RecordsBeside:
@@ -61,7 +73,15 @@ class RecordsBeside:
             self._digest(training.origin_path, "train"),
             self._digest(prediction.origin_path(evaluation.kind), "predict"),
             self._source(training),
+            tuple(self._digest(other.origin_path, "train") for other in prediction.others),
+            (self._boxes(training, "train"), self._boxes(training, prediction.split)),
         )
+
+    def _boxes(self, training: Training, split: Split) -> str | None:
+        boxes = self._grid.boxes_of(training, split)
+        if boxes is None:
+            return None
+        return self._digest(boxes.origin_path(self._grid.kind_of(boxes)), "predict")
 
     def _source(self, training: Training) -> str | None:
         if not is_trained(self._grid.variants[training.variant]):
@@ -107,8 +127,14 @@ def state_of(content: Mapping[str, Any], today: Digests) -> State:
         return "other predictions"
     if _differ(used, train.get("output_digest"), today.model):
         return "other model"
+    together = zip(predict.get("others") or (), today.others, strict=False)
+    if any(_differ(other.get("input_digest"), digest) for other, digest in together):
+        return "other model"
     if _differ((train.get("started_from") or {}).get("input_digest"), today.source):
         return "other source"
+    for step, boxes in zip((train, predict), today.boxes, strict=True):
+        if _differ((step.get("proposals_from") or {}).get("input_digest"), boxes):
+            return "other boxes"
     if any(step and step.get("output_digest") is None for step in steps):
         return "no digest"
     return "as made"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pointrend_repro.config.tables import Table
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.nodes import Cell, Cost, Evaluation, Training
+from pointrend_repro.reporting.behind import records_behind
 from pointrend_repro.reporting.claims.cells import JudgedCell, judged_cell
 from pointrend_repro.reporting.claims.contrasts import CellName
 from pointrend_repro.reporting.results import Result, Results
@@ -65,9 +66,9 @@ def _trainings(grid: Grid, sources: Iterable[Evaluation | Cost]) -> frozenset[tu
 
 def _data(results: Iterable[Result]) -> Iterator[tuple[str, str, str]]:
     for result in results:
-        for record in result.origin.steps.values():
+        for dataset, record in records_behind(result.origin):
             for read in record.data_read:
-                yield result.origin.dataset or "", read.part, read.fingerprint
+                yield dataset, read.part, read.fingerprint
 
 
 def _resampled(results: Sequence[Result], key: str) -> Values | None:
