@@ -36,8 +36,8 @@ def require_to_hold(claim: Any) -> None:
 
 
 def _differences(claim: Any, column: str) -> Iterator[float]:
-    rows = load_table(claim.table).rows
+    rows, times = load_table(claim.table).rows, getattr(claim, "times", 1)
     for better, worse in claim.pairs:
         one, other = rows[better].paper, rows[worse].paper
         if column in one and column in other:
-            yield round(one[column] - other[column], 6)
+            yield round(one[column] - times * other[column], 6)

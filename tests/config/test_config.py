@@ -137,7 +137,7 @@ def test_overrides_of_a_preset_are_merged_by_key() -> None:
     assert settings.model.mask_head.kind == "pointrend"
     assert settings.optimizer.base_lr == 0.01
     assert settings.optimizer.momentum == 0.9  # not overridden
-    assert settings.schedule.lr_drop_iters == (20,)
+    assert settings.schedule.lr_drop_iters == (8,)
 
 
 UNKNOWN_KEYS = [
@@ -310,8 +310,8 @@ WRONG_VALUES = [
     (
         "presets/smoke",
         ("overrides", "schedule", "total_iters"),
-        20,
-        "lr_drop_iters (20,) must lie before total_iters 20",
+        8,
+        "lr_drop_iters (8,) must lie before total_iters 8",
     ),
     (
         "presets/smoke",
@@ -532,5 +532,5 @@ def test_single_schedules_are_shortened_by_name(config_dir: Path) -> None:
         for t in grid.trainings
         if grid.variants[t.variant].family == "mask_rcnn"
     }
-    assert {name: schedule.total_iters for name, schedule in found.items()} == {"1x": 9, "3x": 30}
+    assert {name: schedule.total_iters for name, schedule in found.items()} == {"1x": 9, "3x": 12}
     assert found["1x"].lr_drop_iters == (7,)

@@ -99,7 +99,7 @@ def test_what_stands_for_a_data_set_is_trained_on_alike(config_dir: Path) -> Non
     grid = load_grid("smoke", config_dir, papers=[NAME])
     settings = grid.training_settings("generated_coco", OWN)
     assert settings.optimizer.weight_decay == 0.0005
-    assert settings.schedule.total_iters == 30  # the preset's
+    assert settings.schedule.total_iters == 12  # the preset's
 
 
 def test_a_job_finds_its_experiment_whatever_was_chosen(config_dir: Path) -> None:
