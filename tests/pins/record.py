@@ -1,7 +1,7 @@
-"""Write the pins anew: `python tests/pins/record.py [NAME...]`, all of them without a name.
+"""Write pins anew: `python tests/pins/record.py [NAME...]`.
 
-Old results have to be accepted whatever changes here: think twice before `model_files` or `records`
-is written anew, since what is there now is what users have.
+Without a name, all but `model_files` and `records`. Old results have to be accepted whatever
+changes here: think twice before these two are written anew, since they are what users have.
 """
 
 import json
@@ -15,7 +15,7 @@ import pinned
 
 WRITERS = pinned.PINS | {"model_files": finished.model_files, "records": finished.records}
 
-for name in sys.argv[1:] or WRITERS:
+for name in sys.argv[1:] or pinned.PINS:
     path = pinned.RECORDED / f"{name}.json"
     path.write_text(json.dumps(WRITERS[name](), indent=1) + "\n")
     print(path)
