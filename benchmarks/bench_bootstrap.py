@@ -6,11 +6,11 @@ detections an image; what is matched is drawn at random. One process, one core.
     python benchmarks/bench_bootstrap.py
 """
 
-import resource
 import time
 
 import numpy as np
 
+from pointrend_repro.base.provenance import peak_memory_mb
 from pointrend_repro.evaluation.bootstrap import resample
 from pointrend_repro.evaluation.bootstrap.average_precision import (
     CategoryMatches,
@@ -28,8 +28,7 @@ def main() -> None:
     start = time.perf_counter()
     resample(counts, dict(official), RESAMPLES)
     seconds = time.perf_counter() - start
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{RESAMPLES} resamples in {seconds:.1f} s, peak memory {peak_mb:.0f} MB")
+    print(f"{RESAMPLES} resamples in {seconds:.1f} s, peak memory {peak_memory_mb():.0f} MB")
 
 
 def made_up_counts(rng: np.random.Generator) -> PrecisionCounts:

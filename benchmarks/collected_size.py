@@ -9,7 +9,6 @@ three commands of origins.csv joined to each row, as it was before that file; no
 import argparse
 import csv
 import io
-import resource
 import tempfile
 import time
 from dataclasses import replace
@@ -18,7 +17,7 @@ from typing import Any
 
 from benchmarks.scaling.made_up import write_metrics as write_made_up
 from pointrend_repro.base.files import write_json
-from pointrend_repro.base.provenance import git_commit
+from pointrend_repro.base.provenance import git_commit, peak_memory_mb
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.experiments.nodes import METRICS_FILE, ORIGINS_FILE, Evaluation
@@ -64,7 +63,7 @@ def measured(grid: Grid, folder: Path) -> dict[str, Any]:
     start = time.process_time()
     write_metrics(grid, folder)
     seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    peak = peak_memory_mb()
     metrics, origins = ((folder / name).read_text() for name in (METRICS_FILE, ORIGINS_FILE))
     return {
         "metric_files": len(grid.evaluations),

@@ -12,7 +12,6 @@ boxes. The two tools get everything at once, as their pages say, and resample no
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any
 
 from benchmarks.scaling.made_up import write_many_predictions
 from pointrend_repro.base.files import write_json
-from pointrend_repro.base.provenance import cpu_name, git_commit, versions
+from pointrend_repro.base.provenance import cpu_name, git_commit, peak_memory_mb, versions
 
 RESAMPLES = 1000
 METRICS = {"coco_ap": "truth.json", "lvis_ap_star": "lvis.json", "boundary_ap": "truth.json"}
@@ -95,7 +94,7 @@ def step(what: str, images: int, folder: Path) -> dict[str, Any]:
         "images": images,
         "seconds": round(time.perf_counter() - start, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "peak_mb": round(peak_memory_mb()),
         **told,
     }
 

@@ -169,7 +169,8 @@ def _run(point: Point, folder: Path, size: int) -> dict[str, Any]:
     told = point.run(folder, size)
     seconds, cpu_s = time.perf_counter() - start, _cpu_s() - before
     own, children = (resource.getrusage(who).ru_maxrss for who in _WHO)
-    memory_mb = (children if "jobs" in told else own) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    memory_mb = (children if "jobs" in told else own) * unit / 1e6
     measured = {"seconds": seconds, "cpu_seconds": cpu_s, "memory_mb": memory_mb}
     return {"size": size} | {key: round(v, 3) for key, v in measured.items()} | told
 
