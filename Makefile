@@ -1,5 +1,5 @@
 # Two commands: `make smoke` runs the whole pipeline on generated data, `make test` all tests that
-# this machine can run. Both set up .venv first; nothing else is needed than Python 3.11 or newer.
+# this machine can run. Both set up .venv first; nothing else is needed than Python 3.11 to 3.13.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -28,8 +28,8 @@ help: ## show this
 setup: .venv/.ready ## install everything into .venv, pinned by requirements.lock
 
 .venv/.ready: requirements.lock pyproject.toml $(COPIED)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "error: $(PYTHON) is older than 3.11; say PYTHON=... of a newer one" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' \
+		|| { echo "error: requirements.lock is for Python 3.11 to 3.14, and $(PYTHON) is another; say PYTHON=..." >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || PYTHON=$(PYTHON) .ci/install-venv
 	$(PYTHON) -m venv $(if $(COPIED),--clear ).venv
 	@# Of the lock before: pip would leave it, and all of OpenCV's wheels write the same files.
