@@ -251,6 +251,7 @@ def test_no_gpu_is_told(commands: Commands, tmp_path: Path) -> None:
     what = ["--preset", "paper", "--dataset", "coco", "--variant", VARIANT, "--trial", "0"]
     where = ["--output", str(tmp_path / "model.safetensors")]
     commands.run("train", *what, *where).refuses("trains on a GPU", "--device cpu")
+    commands.run("bench", "mask_head", "--device", "cuda").refuses("no usable GPU")
 
 
 def test_a_full_gpu_is_one_line(commands: Commands, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from pointrend_repro import cli
@@ -17,6 +18,15 @@ from pointrend_repro.pipeline.doctor import machine, presets
 
 APP: Any = typer.main.get_command(cli.app)
 REPOSITORY = Path(__file__).parents[2]
+
+# Answers each query; of a key that it does not know, as older ones of compute_cap, it fails.
+NVIDIA_SMI = """#!/bin/sh
+case "$1" in
+*name,memory.total) echo 'NVIDIA T4, 15360 MiB' ;;
+*driver_version) echo "$DRIVER" ;;
+*) [ -n "$CAPABILITY" ] && echo "$CAPABILITY" ;;
+esac
+"""
 
 
 def commands(group: Any = APP, name: str = "") -> dict[str, Any]:
@@ -139,15 +149,36 @@ def test_doctor_itself_never_fails(
 
 def test_doctor_knows_gpus_without_torch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     driver = tmp_path / "nvidia-smi"
-    driver.write_text("#!/bin/sh\necho 'NVIDIA T4, 15360 MiB'\n")
+    driver.write_text(NVIDIA_SMI)
     driver.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(machine, "torch_can_use_gpus", lambda: True)
-    assert machine.gpu_line() == "NVIDIA T4, 15360 MiB"
-    monkeypatch.setattr(machine, "torch_can_use_gpus", lambda: False)
-    assert "built for CPUs alone" in machine.gpu_line()
+    found = "NVIDIA T4, 15360 MiB"
+    lacks = f"{found}; to use them, this machine lacks a "
+    for cuda, release, capability, line in [
+        ("13.0", "580.65.06", "7.5", found),
+        (
+            "13.0",
+            "580.65.06",
+            "7.0",
+            f"{lacks}torch with kernels for GPUs below compute capability",
+        ),
+        ("12.6", "535.104.05", "7.0", found),
+        ("13.0", "535.104.05", "7.5", f"{lacks}driver of release 580 or later, for the installed"),
+        ("13.0", "580.65.06", "", found),  # an older nvidia-smi does not know the key
+        ("99.0", "1.0", "1.0", found),
+        (None, "580.65.06", "7.5", f"{lacks}torch that is built for GPUs"),
+    ]:
+        monkeypatch.setenv("DRIVER", release)
+        monkeypatch.setenv("CAPABILITY", capability)
+        monkeypatch.setattr(machine, "_cuda_of_torch", lambda cuda=cuda: cuda)
+        told = machine.gpu_line()
+        assert told == line if line == found else told.startswith(line)
     driver.write_text("#!/bin/sh\necho 'cannot reach the driver'\nexit 9\n")
     assert machine.gpu_line().startswith("none")
+
+
+def test_doctor_reads_what_torch_is_built_for() -> None:
+    assert machine._cuda_of_torch() == torch.version.cuda
 
 
 def test_doctor_does_not_import_torch() -> None:
