@@ -15,7 +15,8 @@ from pycocotools.coco import COCO
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import CocoDataset, read_coco
-from pointrend_repro.data.coco_checks import MAX_PIXELS, compressed_runs
+from pointrend_repro.data.coco_checks import MAX_PIXELS, category_problem, image_problem
+from pointrend_repro.data.rle_checks import compressed_runs
 from pointrend_repro.data.segmentations import segmentation_mask
 
 Document = dict[str, Any]
@@ -392,3 +393,16 @@ def test_real_coco_is_read_as_pycocotools_reads_it(shared_data: Path) -> None:
                 np.testing.assert_allclose([x0, y0, x1 - x0, y1 - y0], theirs["bbox"])
                 mask = segmentation_mask(ours.segmentation, image.height, image.width)
                 np.testing.assert_array_equal(mask, reference.annToMask(theirs))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_ids_are_those_that_scorers_tell_apart(sign: int) -> None:
+    """NumPy, in which COCO's scorer sorts them, makes 64 bits with and without a sign floats."""
+    largest = sign * (2**63 - 1)
+    assert np.unique([1, largest]).dtype == np.int64
+    for problem in (category_problem, image_problem):
+        entry = {"id": largest, "name": "a", "file_name": "a.jpg", "width": 8, "height": 8}
+        assert problem(entry, set()) is None
+        told = problem(entry | {"id": largest + sign}, set())
+        assert told is not None
+        assert told.endswith("write a smaller one, or let `pointrend-repro data mend` number them")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.data import coco_checks, whole_runs
+from pointrend_repro.data import rle_checks, whole_runs
 from pointrend_repro.data.coco_checks import segmentation_problem
 from pointrend_repro.data.whole_runs import WholeRuns, all_whole, first_broken
 
@@ -75,5 +75,5 @@ def test_the_broken_one_is_named_wherever_blocks_end(
 def test_no_characters_are_read_one_by_one_where_all_are_whole(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(coco_checks, "compressed_runs", lambda _: 1 / 0)
+    monkeypatch.setattr(rle_checks, "compressed_runs", lambda _: 1 / 0)
     assert first_broken([WHOLE] * 100) is None

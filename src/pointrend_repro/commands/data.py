@@ -1,14 +1,13 @@
 """`pointrend-repro data ...`: make, prepare, check and show data sets."""
 
-import shlex
-from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.commands.folder_check import CocoFiles, TrainImages, ValImages, check_folder
+from pointrend_repro.commands.folder_mend import check_copy, print_lines
 from pointrend_repro.commands.help import HELP_OPTIONS, Command
 from pointrend_repro.commands.options import (
     ConfigDir,
@@ -21,9 +20,6 @@ from pointrend_repro.commands.options import (
 )
 from pointrend_repro.commands.telling import tell_written
 from pointrend_repro.config.folder import CONFIG_DIR
-
-if TYPE_CHECKING:
-    from pointrend_repro.tools.survey.content import Split
 
 app = typer.Typer(
     name="data",
@@ -160,59 +156,32 @@ def mend(
     no_crowds: Annotated[
         bool, typer.Option("--no-crowds", help="set iscrowd 0: each crowd is a single object")
     ] = False,
+    drop_empty: Annotated[
+        bool, typer.Option("--drop-empty", help="take out objects without a mask, or a pixel of it")
+    ] = False,
     link: Annotated[
         bool,
         typer.Option("--link", help="link images instead of copying; editing one then edits both"),
     ] = False,
 ) -> None:
     """Mend in a copy the annotation errors that `data check` finds."""
-    from pointrend_repro.tools.survey.inspecting import inspect_folder
     from pointrend_repro.tools.survey.mending.planning import plan_mending
     from pointrend_repro.tools.survey.mending.sources import find_sources
     from pointrend_repro.tools.survey.mending.text import to_lines
-    from pointrend_repro.tools.survey.mending.writing import (
-        images_of_copy,
-        require_free,
-        write_copy,
-    )
-    from pointrend_repro.tools.survey.text import findings_lines
+    from pointrend_repro.tools.survey.mending.writing import require_free, write_copy
 
     require_free(folder, out)
-    images = CocoFiles(train, val, train_images, val_images).images
-    sources = find_sources(folder, train=train, val=val, images=images)
-    plan = plan_mending(sources, val_share=val_share, seed=seed, no_crowds=no_crowds)
-    _print(to_lines(plan))
+    named = CocoFiles(train, val, train_images, val_images)
+    sources = find_sources(folder, train=train, val=val, images=named.images)
+    plan = plan_mending(
+        sources, val_share=val_share, seed=seed, no_crowds=no_crowds, drop_empty=drop_empty
+    )
+    print_lines(to_lines(plan))
     if not plan.done:
         print(f"{folder}: nothing that can be mended, so {out} is not made")
         return
     files = write_copy(plan, out, link=link)
-    copied = images_of_copy(plan, out)
-    survey = inspect_folder(out, train=files["train"], val=files["val"], images=copied)
-    # What was named, and a file that was split, no longer show where things are.
-    images_named = bool(images) or "both" in plan.sources.coco
-    again = _check_of(out, files if train or val else None, copied if images_named else None)
-    title, all_by = "To mend before anything is trained", f"{again} --output FILE"
-    _print(findings_lines(survey, title, must_mend=True, all_by=all_by))
-    if survey.faults:
-        raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
-    print(f"\nNext: {again} --write")
-
-
-def _print(lines: Iterable[str]) -> None:
-    from pointrend_repro.tools.survey.text import printable
-
-    for line in lines:
-        print(printable(line))
-
-
-def _check_of(
-    folder: Path, files: "Mapping[Split, Path] | None", images: "Mapping[Split, Path] | None"
-) -> str:
-    """Return the command that checks a folder, of which these are named for each split."""
-    named = {f"--{split}": path for split, path in (files or {}).items()}
-    named |= {f"--{split}-images": path for split, path in (images or {}).items()}
-    options = "".join(f" {option} {shlex.quote(str(path))}" for option, path in named.items())
-    return f"pointrend-repro data check {shlex.quote(str(folder))}{options}"
+    check_copy(plan, out, files, named)
 
 
 @app.command("show", cls=Command, context_settings=HELP_OPTIONS)

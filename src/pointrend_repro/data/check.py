@@ -12,7 +12,7 @@ from pointrend_repro.base.provenance import digest
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
-from pointrend_repro.data.drawn import drawn_faults
+from pointrend_repro.data.drawn import TOLERATED_SHARE, drawn_faults
 from pointrend_repro.data.fingerprint import (
     annotated_images,
     file_fingerprint,
@@ -30,9 +30,6 @@ from pointrend_repro.data.splits_apart import require_apart
 
 _log = logging.getLogger(__name__)
 
-# Tiny objects draw no pixel, in the official COCO too, so a few such masks are accepted here.
-# `data check FOLDER` names each of them.
-_TOLERATED_SHARE = 0.01
 _SHOWN = 8  # names in a warning
 _NONE = object()
 
@@ -197,7 +194,7 @@ def _require_drawn(dataset: CocoDataset, annotations: Path) -> None:
         f"{annotations}: {len(faults)} of {objects} objects have no mask that can be used, such "
         f"as the one of image {image} with the box {box} (x0, y0, x1, y1), whose mask is {fault}"
     )
-    if len(faults) > _TOLERATED_SHARE * objects:
+    if len(faults) > TOLERATED_SHARE * objects:
         raise UserError(f"{text}; `pointrend-repro data check FOLDER` names them all")
     _log.warning("%s; they are not used in training", text)
 

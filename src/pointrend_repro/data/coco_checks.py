@@ -8,6 +8,7 @@ from pointrend_repro.base.json_text import shown
 from pointrend_repro.data.category_names import name_key
 from pointrend_repro.data.keypoint_checks import keypoints_problem
 from pointrend_repro.data.keypoints import KeypointDefinition, read_definition
+from pointrend_repro.data.rle_checks import rle_problem
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
 _MIN_COORDINATES = 6  # three points
@@ -17,6 +18,8 @@ MAX_PIXELS = 178_956_970
 # pycocotools walks along an outline in fifths of a pixel, wherever it leads: a million pixels take
 # it 80 MB, and some more overflow its counters. No image is as wide.
 FARTHEST_PX = 1_000_000
+# COCO's scorer sorts ids in NumPy, which rounds them if some are above this and some below.
+LARGEST_ID = 2**63 - 1
 
 
 def category_problem(entry: Any, seen: Container[int]) -> str | None:
@@ -67,7 +70,17 @@ def type_problem(entry: Any, types: dict[str, type]) -> str | None:
         if type(value) is not kind:  # exact, since JSON's true is an int to isinstance
             expected = "a whole number" if kind is int else "a text"
             return f"{key} is {shown(value)}; write {expected}"
+    if types.get("id") is int and not is_id(entry["id"]):
+        return (
+            f"id is {shown(entry['id'])}, and scorers tell ids apart up to {LARGEST_ID}; write a "
+            "smaller one, or let `pointrend-repro data mend` number them"
+        )
     return None
+
+
+def is_id(value: Any) -> bool:
+    """Whether scorers tell this id of an image or a category from others."""
+    return type(value) is int and -LARGEST_ID <= value <= LARGEST_ID
 
 
 def twice_problem(entry: Any, seen: Container[int], what: str) -> str | None:
@@ -157,7 +170,7 @@ def box_problem(box: Any, *, may_be_empty: bool = False) -> str | None:
 def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None:
     """Return what is wrong with polygons or an RLE for an image of `size` (H, W), or None."""
     if isinstance(segmentation, dict):
-        return _rle_problem(segmentation, size)
+        return rle_problem(segmentation, size)
     if segmentation == []:  # as tools for detection write all of them
         return "has an empty segmentation, so no mask; draw its outline, or remove it"
     if not isinstance(segmentation, list):
@@ -182,55 +195,6 @@ def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None
 def is_far_out(polygon: Sequence[float]) -> bool:
     """Return whether a polygon x, y, x, y, ... reaches farther than pycocotools can follow it."""
     return _length(polygon) > FARTHEST_PX and max(map(abs, polygon)) > FARTHEST_PX
-
-
-def compressed_runs(counts: str) -> list[int]:
-    """Decode the run lengths of COCO's compressed RLE.
-
-    Each character holds 5 bits, lowest first, plus 48; bit 5 says that more follow. From the
-    fourth run on, the difference from the run two before is stored (pycocotools, maskApi.c).
-
-    Raises:
-        ValueError: a character is out of range, or the text ends inside a number.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        code = ord(character) - 48
-        if not 0 <= code < 64:
-            raise ValueError(f"not an RLE character: {character!r}")
-        value |= (code & 0x1F) << shift
-        shift += 5
-        if code & 0x20:
-            continue
-        if code & 0x10:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("the RLE ends inside a number")
-    return runs
-
-
-def _rle_problem(rle: dict[str, Any], size: tuple[int, int]) -> str | None:
-    if rle.get("size") != list(size):
-        return (
-            f"has an RLE of size {shown(rle.get('size'))}, not the image's {list(size)}; correct it"
-        )
-    counts = rle.get("counts")
-    try:
-        runs = compressed_runs(counts) if isinstance(counts, str) else counts
-    except ValueError as error:
-        return f"has a broken RLE ({error}); correct it"
-    if not isinstance(runs, list) or set(map(type, runs)) - {int} or min(runs, default=0) < 0:
-        return "has an RLE whose counts are not whole numbers from 0 up; correct it"
-    # pycocotools decodes a run-length encoding that is too short into uninitialised memory.
-    if sum(runs) != size[0] * size[1]:
-        return (
-            f"has an RLE of {shown(sum(runs))} pixels where the image has {size[0] * size[1]}; "
-            "correct it"
-        )
-    return None
 
 
 def _all_finite(numbers: list[Any]) -> bool:

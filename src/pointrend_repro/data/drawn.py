@@ -16,6 +16,8 @@ from pointrend_repro.data.segmentations import Segmentation, segmentation_rle
 Box = tuple[float, float, float, float]
 DrawnFault = Literal["outside its image", "less than a pixel", "outside its box"]
 
+# Tiny objects draw no pixel, in the official COCO too, so a few such masks are accepted.
+TOLERATED_SHARE = 0.01
 # COCO's own outlines and boxes exceed their images by rounding, and pixels exceed their box.
 _ROUNDING_PX = 1.0
 # pycocotools walks along an outline in fifths of a pixel, wherever it leads.

@@ -113,6 +113,11 @@ def as_uuid(number: int) -> str:
     return str(uuid.UUID(int=number * 7919))
 
 
+def of_64_bits(number: int) -> int:
+    """As a hash gives them: half of them above the largest number with a sign."""
+    return 2**62 * (1 + 2 * (number % 2)) + number
+
+
 def uuids_in_another_order(root: Path) -> None:
     rename_ids("categories", "category_id", as_uuid)(root)
     path = coco_file(root, "val")
@@ -263,6 +268,8 @@ BROKEN: dict[str, Break] = {
     "Mask_RCNN 1922 (VIA): image_id as text": objects(
         lambda e: e.update(image_id=str(e["image_id"]))
     ),
+    "image ids of 64 bits without a sign": rename_ids("images", "image_id", of_64_bits),
+    "category ids of 64 bits without a sign": rename_ids("categories", "category_id", of_64_bits),
     "image ids that are names": rename_ids("images", "image_id", lambda n: f"{n}_jpg.rf.5a7c"),
     "pylabel 46: category_id as text": objects(
         lambda e: e.update(category_id=str(e["category_id"]), iscrowd=float(e["iscrowd"]))

@@ -1,5 +1,6 @@
 """`data mend`: broken folders, mended, are the good ones that they were made of."""
 
+import itertools
 import json
 import shutil
 from pathlib import Path
@@ -28,6 +29,9 @@ from pointrend_repro.data.segmentations import segmentation_mask
 from pointrend_repro.tools.survey.inspecting import inspect_folder
 
 UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270,
     7: Image.Transpose.TRANSVERSE,
@@ -100,10 +104,14 @@ def test_so_is_one_of_photographs(key: str, photographs: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("orientation", "said"), [(5, True), (6, True), (6, False), (7, True), (8, True), (8, None)]
+    ("orientations", "said"),
+    [
+        *(([5], True), ([6], True), ([6], False), ([7], True), ([8], True), ([8], None)),
+        ([6, 2, 3, 4], True),  # those that lie on their side show how the others were drawn
+    ],
 )
-def test_objects_drawn_on_pictures_that_lie_on_their_side(
-    orientation: int, said: bool | None, generated: Path, tmp_path: Path
+def test_objects_drawn_on_pictures_that_exif_turns(
+    orientations: list[int], said: bool | None, generated: Path, tmp_path: Path
 ) -> None:
     """A tool that knows nothing of EXIF: all its coordinates are those of the stored picture.
 
@@ -113,12 +121,14 @@ def test_objects_drawn_on_pictures_that_lie_on_their_side(
     shutil.copytree(generated, broken)
     edit(broken, without_rle)
     shutil.copytree(broken, upright)
-    # Stored with 80 rows and 128 columns, as they were drawn; upright they have 128 rows.
-    for path in pictures(broken):
+    # Stored with 80 rows and 128 columns, as they were drawn; upright most have 128 rows.
+    turns = {}
+    for path, orientation in zip(pictures(broken), itertools.cycle(orientations)):
         with Image.open(path) as image:
             exif = Image.Exif()
             exif[274] = orientation
             image.save(path, exif=exif)
+        turns[path.parent.name, path.name] = UPRIGHT[orientation]
     if said is None:
         images(lambda e: e.update(width=None, height=None))(broken)
     elif not said:
@@ -132,11 +142,13 @@ def test_objects_drawn_on_pictures_that_lie_on_their_side(
     for split in SPLITS:
         before, after = (read_split(root, split) for root in (upright, tmp_path / "out"))
         for stored, turned in zip(before.images, after.images, strict=True):
-            assert (turned.width, turned.height) == (80, 128)
+            turn = turns[turned.path.parent.name, turned.path.name]
+            upright_size = Image.new("1", (128, 80)).transpose(turn).size
+            assert (turned.width, turned.height) == upright_size
             for one, other in zip(stored.annotations, turned.annotations, strict=True):
                 mask = segmentation_mask(one.segmentation, 80, 128)
-                picture = Image.fromarray(mask).transpose(UPRIGHT[orientation])
-                drawn = segmentation_mask(other.segmentation, 128, 80)
+                picture = Image.fromarray(mask).transpose(turn)
+                drawn = segmentation_mask(other.segmentation, turned.height, turned.width)
                 wrong = (np.asarray(picture) != drawn).sum()
                 # pycocotools rounds outlines up on one side: a row of pixels may differ.
                 assert wrong <= 0.5 * np.sqrt(mask.sum()) * 4 + 4

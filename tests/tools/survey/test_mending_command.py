@@ -205,6 +205,31 @@ def test_crowds_become_objects_when_asked(
     assert {a["iscrowd"] for a in document["annotations"]} == {0}
 
 
+def test_objects_without_a_mask_are_taken_out_when_asked(
+    run: Run, coco_builder: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Stray clicks; one in 18 is more than the pipeline accepts."""
+    root, out = coco_builder(), tmp_path / "out"
+    path = coco_file(root, "train")
+    document = json.loads(path.read_text())
+    first, second, third, crowd, *others = document["annotations"]
+    first["segmentation"] = [[9, 9, 12, 9]]
+    second["segmentation"] = [[9.1, 9.1, 9.2, 9.1, 9.2, 9.2]]
+    second["bbox"] = [9.1, 9.1, 0.1, 0.1]
+    third["segmentation"] = []
+    crowd |= {"iscrowd": 1, "segmentation": second["segmentation"], "bbox": second["bbox"]}
+    path.write_text(json.dumps(document))
+    code, told, _ = run("data", "check", root)
+    assert code == 2
+    assert "let `pointrend-repro data mend --drop-empty` take them out" in told
+    assert "nothing that can be mended" in run("data", "mend", root, out)[1]
+    code, told, error = run("data", "mend", root, out, "--drop-empty")
+    assert "  objects without a mask, taken out (--drop-empty): 3\n" in told
+    assert code == 0, error
+    left = json.loads(coco_file(out, "train").read_text())["annotations"]
+    assert [entry["id"] for entry in left] == [entry["id"] for entry in (crowd, *others)]
+
+
 def test_places_that_are_refused(
     run: Run, coco_builder: Callable[..., Path], tmp_path: Path
 ) -> None:

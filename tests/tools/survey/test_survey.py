@@ -11,21 +11,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.papers import load_paper
+from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.coco import Category, read_coco
 from pointrend_repro.data.examples import read_record
 from pointrend_repro.data.generated.cityscapes_layout import generate_cityscapes
+from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.settings.generated import GeneratedSettings
 from pointrend_repro.tools.survey.inspecting import Survey, as_data, inspect_folder
 from pointrend_repro.tools.survey.layout import CityscapesFolder, CocoFolder, find_layout
 from pointrend_repro.tools.survey.measuring import Shapes
 from pointrend_repro.tools.survey.proposing import propose
 from pointrend_repro.tools.survey.text import NAMED_OF_EACH_KIND, to_text
+from pointrend_repro.tools.survey.writing import to_yaml
 
 Entry = dict[str, Any]
 WIDTH, HEIGHT = 48, 32
@@ -231,7 +236,7 @@ DEFECTS = {
     ),
     "mask beside the image": Defect(
         lambda p: p.annotation.update(
-            bbox=[60, 10, 20, 15], segmentation=[[60, 10, 80, 10, 80, 25, 60, 25]]
+            bbox=[60, 10, 20, 15], segmentation=[[60, 10, 80, 10, 80, 25, 70, 25, 60, 25]]
         ),
         "masks outside their image",
         "annotation {k}0 (image {k}) has its mask at [60, 10, 80, 25]",
@@ -314,7 +319,7 @@ def test_every_defect_is_found_and_named_and_nothing_else(names: list[str], wher
     # An image without a size makes its object one of no image.
     expected = len(names) + sum(map(names.count, ("text for a width", "size that no image has")))
     empty = [n for n in names if DEFECTS[n].kind == "masks without a pixel"]
-    expected += 2 * len(empty) > len(survey.splits[where].objects)  # then the file is wrong, too
+    expected += bool(empty)  # more than 1 in 100, so the file is wrong, too
     assert len(survey.findings) == expected, survey.findings
     known_only_here = {
         *("corners", "no area", "negative area", "area without a number", "box of another"),
@@ -331,7 +336,9 @@ def test_each_defect_alone(name: str, tmp_path: Path) -> None:
     write_split(tmp_path, "train", 4, lambda k, p: DEFECTS[name].do(p) if k == 1 else None)
     survey = inspect_folder(tmp_path)
     assert DEFECTS[name].kind in {f.kind for f in survey.findings}
-    assert bool(survey.faults) == DEFECTS[name].must_mend
+    # One of four is more than 1 in 100, which is too many.
+    is_empty = DEFECTS[name].kind == "masks without a pixel"
+    assert bool(survey.faults) == (DEFECTS[name].must_mend or is_empty)
     assert DEFECTS[name].told.format(k=2) in to_text(survey)
 
 
@@ -575,6 +582,42 @@ def test_folders_that_cannot_be_told(tmp_path: Path) -> None:
     assert "labels/train.json: not valid JSON" in told_of(tmp_path)
 
 
+def test_json_beside_the_annotations(tmp_path: Path) -> None:
+    """Logs of trainings have a text in each line, and labelme a file for each image."""
+    for split in ("train", "val"):
+        write_split(tmp_path, split, 2, no_harm)
+    (tmp_path / "train_log.json").write_text('{"mode": "train", "lr": 0.1}\n{"mode": "val"}\n')
+    assert not inspect_folder(tmp_path).findings
+    for split in ("train", "val"):
+        (tmp_path / f"labels/{split}.json").rename(tmp_path / f"labels/{split[0]}.json")
+    for k in range(150):
+        (tmp_path / f"{k:03}.json").write_text('{"shapes": []}')
+    assert "(found: labels/t.json, labels/v.json); say" in told_of(tmp_path)
+
+
+@pytest.mark.parametrize("empty", [1, 2])
+def test_as_many_masks_may_be_empty_as_the_pipeline_accepts(empty: int, tmp_path: Path) -> None:
+    def hurt(k: int, place: Place) -> None:
+        if k < empty:
+            DEFECTS["empty mask"].do(place)
+        elif k == empty:  # a crowd is no object
+            rle(place, [WIDTH * HEIGHT])
+            place.annotation.update(iscrowd=1, bbox=[0, 0, WIDTH, HEIGHT], area=0)
+
+    write_split(tmp_path, "train", 101, hurt)
+    write_split(tmp_path, "val", 2, no_harm)
+    survey = inspect_folder(tmp_path)
+    kinds = {finding.kind for finding in survey.faults}
+    assert kinds == ({"files with too many masks without a pixel"} if empty > 1 else set())
+    dataset = Dataset.model_validate(yaml.safe_load(to_yaml(survey, clone=Path("elsewhere"))))
+    paths = data_paths("mine", dataset, UserData())
+    if empty == 1:
+        assert describe_dataset("mine", dataset, paths)["train"]["objects"] == 100
+        return
+    with pytest.raises(UserError, match="2 of 100 objects have no mask that can be used"):
+        describe_dataset("mine", dataset, paths)
+
+
 def test_images_that_are_nowhere(tmp_path: Path) -> None:
     for split in ("train", "val"):
         write_split(tmp_path, split, 2, no_harm)
@@ -629,6 +672,11 @@ def test_streets_with_defects(streets: Path) -> None:
     ]
     assert str(labels[2]) in unread[0]
     assert "bring other classes in COCO's format" in unread[1]
+    cities = {path.parent for path in (streets / "gtFine/train").glob("*/*.png")}
+    for city in cities:
+        city.rename(city.with_name(f"labels of {city.name}"))
+    told = {f.kind: f.text for f in inspect_folder(streets).faults if "val" not in f.text}
+    assert "lies in another city than" in told["label images in another city"]
     shutil.rmtree(streets / "gtFine/val")
     shutil.rmtree(streets / "leftImg8bit/val")
     assert "splits are called train and val" in str(inspect_folder(streets).faults)

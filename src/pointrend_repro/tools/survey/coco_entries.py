@@ -22,6 +22,7 @@ from pointrend_repro.tools.survey.content import Form, Split, SplitContent, Surv
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 from pointrend_repro.tools.survey.layout import CocoSplit
 from pointrend_repro.tools.survey.masks import (
+    NO_PIXEL,
     empty_split,
     is_rectangle,
     mask_findings,
@@ -39,6 +40,7 @@ class _Reading:
 
     path: Path
     findings: list[Finding] = field(default_factory=list)
+    empty: int = 0  # objects without a pixel
 
     def fault(self, kind: str, text: str) -> None:
         self.findings.append(fault(kind, f"{self.path}: {text}"))
@@ -61,7 +63,8 @@ def read_entries(name: Split, found: CocoSplit) -> tuple[SplitContent, list[Find
     crowds = sum(found.is_crowd for found in objects)
     if _MANY_CROWDS * len(objects) < crowds < len(objects):
         reading.oddity("splits with many crowds", crowds_told(crowds, len(objects)))
-    reading.findings += empty_split(reading.findings, len(objects), reading.path)
+    singles = len(objects) - crowds
+    reading.findings += empty_split(reading.empty, singles, reading.path)
     content = SplitContent(
         name=name,
         images_dir=found.images_dir,
@@ -172,7 +175,9 @@ def _objects(
         seen.add(entry["id"])
         surveyed = _surveyed(entry)
         size, where = sizes[surveyed.image_id], f"{reading.path}: {name}"
-        reading.findings += mask_findings(surveyed, entry["segmentation"], size, where)
+        about = list(mask_findings(surveyed, entry["segmentation"], size, where))
+        reading.findings += about
+        reading.empty += not surveyed.is_crowd and any(each.kind == NO_PIXEL for each in about)
         objects.append(surveyed)
         drawn_as_box += is_rectangle(entry["segmentation"])
     reading.findings += rectangles(drawn_as_box, len(objects), reading.path)

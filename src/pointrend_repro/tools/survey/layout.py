@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePath
 from typing import Any
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.json_text import shown
+from pointrend_repro.base.files import reading_errors
+from pointrend_repro.base.json_text import parse_json, shown
 from pointrend_repro.base.long_list import LongList, read_with_long_list
 from pointrend_repro.tools.survey.content import SPLITS, Split
 from pointrend_repro.tools.survey.image_folders import (
@@ -20,6 +22,7 @@ from pointrend_repro.tools.survey.image_folders import (
 from pointrend_repro.tools.survey.split_words import WORDS, has_word
 
 _LISTS = ("images", "annotations", "categories")
+_LONGEST_LINE = 1_000_000  # of a log
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
             raise UserError(f"{root}: has several {split} files: {names}; say --{split} FILE")
         if found:
             return found[0]
-    others = [str(p.relative_to(root)) for p in jsons[:100] if is_coco(p)]
+    others = [str(p.relative_to(root)) for p in islice(filter(is_coco, jsons), 5)]
     if not others:
         raise UserError(
             f"{root}: holds neither COCO's annotations (a JSON file with the lists "
@@ -165,15 +168,32 @@ def _file_of(split: Split, jsons: Sequence[Path], root: Path) -> Path:
         )
     raise UserError(
         f"{root}: no COCO file with {' or '.join(repr(w) for w in WORDS[split])} in its name or "
-        f"folder (found: {', '.join(others[:5])}); say --train FILE and --val FILE, and split the "
+        f"folder (found: {', '.join(others)}); say --train FILE and --val FILE, and split the "
         "file in two where there is but one"
     )
 
 
 def is_coco(path: Path) -> bool:
-    """Whether a JSON file has the lists of a COCO file."""
+    """Whether a JSON file has the lists of a COCO file.
+
+    Raises:
+        UserError: it is not whole. It may be the one that is meant, and another one an old copy.
+    """
+    if _is_log(path):
+        return False
     content = read_with_long_list(path, "annotations", allow_nan=True)
     return all(_has_list(content, key) for key in _LISTS)
+
+
+def _is_log(path: Path) -> bool:
+    """Whether a file has a JSON text in each line, as logs of trainings have."""
+    with reading_errors(path), path.open("rb") as file:
+        first, second = (file.readline(_LONGEST_LINE) for _ in range(2))
+    try:
+        parse_json(first, allow_nan=True)
+    except ValueError:
+        return False
+    return bool(second.strip())
 
 
 def _has_list(content: Any, key: str) -> bool:

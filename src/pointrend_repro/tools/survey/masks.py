@@ -1,14 +1,14 @@
 """Whether an object's mask, once drawn, is usable, and whether its box fits it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.data.drawn import Box, draw, drawn_fault, extent
+from pointrend_repro.data.drawn import TOLERATED_SHARE, Box, draw, drawn_fault, extent
 from pointrend_repro.tools.survey.content import SurveyedObject
 from pointrend_repro.tools.survey.findings import Finding, fault, oddity
 
-_NO_PIXEL = "masks without a pixel"
+NO_PIXEL = "masks without a pixel"
 
 # COCO's own boxes exceed their images by rounding.
 _ROUNDING_PX = 1.0
@@ -35,7 +35,7 @@ def mask_findings(
     wrong = drawn_fault(drawn, found.box)
     around = extent(segmentation, size)
     if around is None or wrong == "less than a pixel":
-        yield oddity(_NO_PIXEL, f"{name} covers less than a pixel: not used in training")
+        yield oddity(NO_PIXEL, f"{name} covers less than a pixel: not used in training")
     elif wrong == "outside its image":
         yield fault(
             "masks outside their image",
@@ -85,20 +85,23 @@ def _area_oddity(area: float, pixels: int, name: str) -> Iterator[Finding]:
         )
 
 
-def empty_split(findings: Sequence[Finding], objects: int, path: Path) -> Iterator[Finding]:
-    """Yield a fault if most objects of a file have no pixel: COCO has a few, no data set many.
+def empty_split(empty: int, objects: int, path: Path) -> Iterator[Finding]:
+    """Yield a fault if more objects of a file have no pixel than the pipeline accepts.
 
     Args:
-        findings: all of the file's.
-        objects: how many objects it has.
+        empty: how many have none.
+        objects: how many the file has; neither counts crowd regions.
     """
-    empty = sum(finding.kind == _NO_PIXEL for finding in findings)
-    if 2 * empty > objects:
-        yield fault(
-            "files whose masks are mostly without a pixel",
-            f"{path}: {empty} of {objects} objects; are coordinates fractions of the image? "
-            "COCO's are pixels",
-        )
+    if empty <= TOLERATED_SHARE * objects:
+        return
+    advice = (
+        "are coordinates fractions of the image? COCO's are pixels"
+        if 2 * empty > objects
+        else f"{TOLERATED_SHARE:.0%} may be: draw the others larger, or let `pointrend-repro data "
+        "mend --drop-empty` take them out"
+    )
+    text = f"{path}: {empty} of {objects} objects; {advice}"
+    yield fault("files with too many masks without a pixel", text)
 
 
 def rectangles(count: int, objects: int, path: Path) -> Iterator[Finding]:

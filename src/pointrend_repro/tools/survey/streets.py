@@ -77,6 +77,15 @@ def _unpaired(
         )
         for stem in sorted(labels.keys() - photographs.keys())
     ]
+    findings += [
+        fault(
+            "label images in another city",
+            f"{photographs[stem]}: lies in another city than {labels[stem]}; put both into "
+            "folders of one name",
+        )
+        for stem in sorted(photographs.keys() & labels.keys())
+        if photographs[stem].parent.name != labels[stem].parent.name
+    ]
     if not photographs and not labels:
         text = f"{images_dir} holds no <city>/*{IMAGE_ENDING}; splits are called train and val"
         findings.append(fault("empty splits", text))

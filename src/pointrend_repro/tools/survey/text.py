@@ -56,9 +56,9 @@ def _table(survey: Survey) -> Iterator[str]:
     yield _row("  small, up to 32² px", [_share(c.small, c) for c in counts])
     yield _row("  medium", [_share(c.medium, c) for c in counts])
     yield _row("  large, over 96² px", [_share(c.large, c) for c in counts])
-    yield _row("crowd regions", [c.crowd_regions for c in counts])
     if any(c.with_keypoints for c in counts):
         yield _row("  with keypoints", [c.with_keypoints for c in counts])
+    yield _row("crowd regions", [c.crowd_regions for c in counts])
     for form in forms:
         yield _row(f"masks as {form}", [c.forms.get(form, 0) for c in counts])
     for name, c in zip(SPLITS, counts, strict=True):

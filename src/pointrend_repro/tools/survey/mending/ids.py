@@ -1,4 +1,4 @@
-"""Ids that are not whole numbers, and ids that several annotations share."""
+"""Ids that are not whole numbers, or too large, and ids that several annotations share."""
 
 import itertools
 import json
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from pointrend_repro.data.coco_checks import is_id
 from pointrend_repro.tools.survey.mending.entries import (
     Document,
     Entry,
@@ -16,17 +17,18 @@ from pointrend_repro.tools.survey.mending.entries import (
 from pointrend_repro.tools.survey.mending.numbers import whole_number_in
 
 _TEXT = "ids as text or with a decimal point"
+_LARGE = "ids beyond 64 bits"
 _TWICE = "ids of several annotations"
 _NONE = "annotations without an id"
 
 
 def category_ids(documents: Sequence[Document]) -> list[Mended]:
-    """Number categories whose ids are text, with the same numbers in all files."""
+    """Number categories whose ids are text or too large, with the same numbers in all files."""
     return _numbered(documents, "categories", "category_id")
 
 
 def image_ids(document: Document) -> Mended:
-    """Number images whose ids are text."""
+    """Number images whose ids are text or too large."""
     return _numbered([document], "images", "image_id")[0]
 
 
@@ -68,14 +70,15 @@ def _numbered(documents: Sequence[Document], key: str, reference: str) -> list[M
 
     def new_id(value: Any) -> Any:
         number = whole_number_in(value)
-        return numbers.get(_key(value), number if _is_id(value) and number in known else value)
+        return numbers.get(_key(value), number if _is_given(value) and number in known else value)
 
     def mend_key(name: str, entry: Entry) -> tuple[Entry, str | None]:
         value = entry.get(name)
-        if not _is_id(value) or type(value) is int:
+        if not _is_given(value) or is_id(value):
             return entry, None
         number = new_id(value)
-        return (entry, None) if number is value else (entry | {name: number}, _TEXT)
+        kind = _LARGE if type(value) is int else _TEXT
+        return (entry, None) if number is value else (entry | {name: number}, kind)
 
     return [
         mend_each(document, key, lambda e: mend_key("id", e)).then(
@@ -87,20 +90,23 @@ def _numbered(documents: Sequence[Document], key: str, reference: str) -> list[M
 
 def _are_alike(values: Iterable[Any]) -> bool:
     """Whether two different ids of a list would become the same number."""
-    distinct = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
+    distinct = {_key(value): whole_number_in(value) for value in values if _is_given(value)}
     numbers = Counter(number for number in distinct.values() if type(number) is int)
     return any(count > 1 for count in numbers.values())
 
 
 def _numbering(values: Iterable[Any]) -> dict[str, int]:
     """The whole number for each id; other files may write the same one in another form."""
-    plain = {_key(value): whole_number_in(value) for value in values if _is_id(value)}
-    taken = [number for number in plain.values() if type(number) is int]
-    unused = itertools.count(max(taken, default=0) + 1)
-    return {k: number if type(number) is int else next(unused) for k, number in plain.items()}
+    plain = {_key(value): whole_number_in(value) for value in values if _is_given(value)}
+    taken = {number for number in plain.values() if is_id(number)}
+    first = max(taken, default=0) + 1
+    if not is_id(first + len(plain)):  # the largest leaves too few above it
+        first = 1
+    unused = (number for number in itertools.count(first) if number not in taken)
+    return {k: number if is_id(number) else next(unused) for k, number in plain.items()}
 
 
-def _is_id(value: Any) -> bool:
+def _is_given(value: Any) -> bool:
     return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 

@@ -11,7 +11,12 @@ from pointrend_repro.tools.survey.mending.pictures import Header
 
 _COUNTED = "numbers of keypoints that disagreed with their visibilities"
 
-_MIRRORED = (Image.Transpose.TRANSPOSE, Image.Transpose.TRANSVERSE)
+_MIRRORED = (
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.TRANSVERSE,
+)
 
 
 def moved(

@@ -12,6 +12,7 @@ from pointrend_repro.tools.survey.mending.boxes import boxes_and_areas
 from pointrend_repro.tools.survey.mending.categories import without_copies, without_empty_heads
 from pointrend_repro.tools.survey.mending.crowds import as_single_objects
 from pointrend_repro.tools.survey.mending.depths import MAX_BITS, common_bits
+from pointrend_repro.tools.survey.mending.empties import without_empty
 from pointrend_repro.tools.survey.mending.entries import Document, Mended
 from pointrend_repro.tools.survey.mending.file_names import PictureIndex, find_pictures
 from pointrend_repro.tools.survey.mending.fractions import in_pixels
@@ -52,7 +53,14 @@ class Plan:
     left: tuple[str, ...] = ()
 
 
-def plan_mending(sources: Sources, *, val_share: float, seed: int, no_crowds: bool = False) -> Plan:
+def plan_mending(
+    sources: Sources,
+    *,
+    val_share: float,
+    seed: int,
+    no_crowds: bool = False,
+    drop_empty: bool = False,
+) -> Plan:
     """Correct everything that can be corrected.
 
     Args:
@@ -60,11 +68,12 @@ def plan_mending(sources: Sources, *, val_share: float, seed: int, no_crowds: bo
             val split.
         seed: decides which images.
         no_crowds: whether each crowd is a single object.
+        drop_empty: whether objects without a mask are taken out.
 
     Raises:
         UserError: a single file has too few images.
     """
-    plan = preview(sources, no_crowds=no_crowds)
+    plan = preview(sources, no_crowds=no_crowds, drop_empty=drop_empty)
     plan = _with_bits(plan)
     if "both" not in plan.documents:
         return plan
@@ -85,7 +94,7 @@ def _with_bits(plan: Plan) -> Plan:
     return replace(plan, bits=bits, deep=deep, left=plan.left + lines, done=+done)
 
 
-def preview(sources: Sources, *, no_crowds: bool = False) -> Plan:
+def preview(sources: Sources, *, no_crowds: bool = False, drop_empty: bool = False) -> Plan:
     """Correct what needs no pixels, and count the rest."""
     pictures = [(f, name) for name, folders in sources.pictures.items() for f in folders]
     index = PictureIndex((f / name).relative_to(sources.root) for f, name in pictures)
@@ -99,6 +108,8 @@ def preview(sources: Sources, *, no_crowds: bool = False) -> Plan:
     steps = _jointly(steps, ids.category_ids)
     named = _with_pictures([step.document for step in steps], sources, index)
     parts = [_mend_file(step, *each) for step, each in zip(steps, named, strict=True)]
+    if drop_empty:
+        parts = [part._replace(mended=part.mended.then(without_empty)) for part in parts]
     heads = without_empty_heads([part.mended.document for part in parts])
     headers = {path: header for part in parts for path, header in part.headers.items()}
     deep = tuple(path for path, header in headers.items() if header.deep)

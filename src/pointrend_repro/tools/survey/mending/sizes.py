@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pointrend_repro.data.coco_checks import segmentation_problem
+from pointrend_repro.data.coco_checks import is_id, segmentation_problem
 from pointrend_repro.data.drawn import extent
 from pointrend_repro.tools.survey.mending.entries import (
     Document,
@@ -27,7 +27,8 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
 
     Where an image lies on its side and its entry has that size or none, its objects were drawn on
     one or the other. An object that fits into only one of them shows which, for the whole file,
-    since a tool always does the same. Objects drawn on the image on its side are turned with it.
+    since a tool always does the same. Objects drawn on the image on its side are turned with it,
+    and so are those of images that are turned without a change of size.
 
     Args:
         headers: of the images, by their position in the document's list of images.
@@ -49,17 +50,38 @@ def upright_sizes(document: Document, headers: Mapping[int, Header]) -> Mended:
         left = Mended(document, left=(_undecided_line(doubtful, contradict=stored),))
         return left.then(lambda d: _write_sizes(d, certain))
 
-    def turn(entry: Entry) -> tuple[Entry, str | None]:
-        if not (stored and _is_one_of(entry.get("image_id"), doubtful) and _outline(entry)):
-            return entry, None
-        return turned(entry, doubtful[entry["image_id"]]), _TURNED
+    turning = doubtful | _turned_in_place(document, headers) if stored else {}
 
-    mirrored = [a for a in objects if stored and sides_unknown(a, doubtful[a["image_id"]])]
+    def turn(entry: Entry) -> tuple[Entry, str | None]:
+        if not (_is_one_of(entry.get("image_id"), turning) and _outline(entry)):
+            return entry, None
+        return turned(entry, turning[entry["image_id"]]), _TURNED
+
+    mirrored = [
+        a
+        for a in annotations_of(document)
+        if _is_one_of(a.get("image_id"), turning) and sides_unknown(a, turning[a["image_id"]])
+    ]
     return (
         _write_sizes(document, headers)
         .then(lambda d: mend_each(d, "annotations", turn))
         .then(lambda d: Mended(d, left=tuple(_sides_left(mirrored))))
     )
+
+
+def _turned_in_place(document: Document, headers: Mapping[int, Header]) -> dict[int, Header]:
+    """Return the images that are turned without a change of size, if one tool wrote the file.
+
+    It did not if an image on its side has the size of the upright one.
+    """
+    entries = [(document["images"][place], header) for place, header in headers.items()]
+    if any(h.stored != h.upright and not _is_doubtful(entry, h) for entry, h in entries):
+        return {}
+    return {
+        entry["id"]: header
+        for entry, header in entries
+        if header.turn is not None and header.stored == header.upright and is_id(entry.get("id"))
+    }
 
 
 def _undecided_line(doubtful: Mapping[int, Header], *, contradict: bool) -> str:

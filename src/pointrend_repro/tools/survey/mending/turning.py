@@ -20,7 +20,7 @@ def turned(entry: Entry, header: Header) -> Entry:
 
     Args:
         entry: with well-formed polygons or an RLE.
-        header: of the image, which is `on_its_side`.
+        header: of the image, which has a `turn`.
     """
     width, height = header.stored
     segmentation: Segmentation = entry["segmentation"]
@@ -41,13 +41,17 @@ def turned(entry: Entry, header: Header) -> Entry:
 def turned_point(x: float, y: float, header: Header) -> tuple[float, float]:
     """Return where a point of the stored image, in pixels, lies on the upright one."""
     width, height = header.stored
-    if header.turn == Image.Transpose.TRANSPOSE:
-        return y, x
-    if header.turn == Image.Transpose.ROTATE_270:
-        return height - y, x
-    if header.turn == Image.Transpose.TRANSVERSE:
-        return height - y, width - x
-    return y, width - x  # ROTATE_90
+    if header.turn is None:
+        return x, y
+    return {
+        Image.Transpose.FLIP_LEFT_RIGHT: (width - x, y),
+        Image.Transpose.ROTATE_180: (width - x, height - y),
+        Image.Transpose.FLIP_TOP_BOTTOM: (x, height - y),
+        Image.Transpose.TRANSPOSE: (y, x),
+        Image.Transpose.ROTATE_270: (height - y, x),
+        Image.Transpose.TRANSVERSE: (height - y, width - x),
+        Image.Transpose.ROTATE_90: (y, width - x),
+    }[header.turn]
 
 
 def _turned_rle(rle: dict[str, Any], header: Header) -> dict[str, Any]:
