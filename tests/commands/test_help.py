@@ -111,6 +111,15 @@ def test_doctor_says_whether_a_preset_can_run(
     assert "data set cityscapes" in out
     assert "- a GPU; " in out
     assert "fetches" not in out  # only said of what can run
+    assert "data set coco" not in out
+    # Removed after they were fetched; a run would not fetch them again.
+    for name in ("coco", "imagenet_r50"):
+        record = tmp_path / f"data/.fetched/{name}.json"
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text('{"origin": "fetched"}')
+    out = run(monkeypatch, capsys, "doctor --preset paper")[1]
+    assert "no folder data/coco; `pointrend-repro data fetch coco` fetches it" in out
+    assert "R-50.pkl: no such file; `pointrend-repro data fetch imagenet_r50` fetches it" in out
     code, out, _ = run(monkeypatch, capsys, f"doctor --preset tiny --data-root {tmp_path}")
     assert (code, "tiny                   can run" in out) == (0, True)
     (tmp_path / "data" / "lvis").mkdir(parents=True)

@@ -122,6 +122,11 @@ DOWNLOAD: dict[str, Any] = {"title": "a", "into": "a", "terms": "none", "files":
         ({}, {"size_bytes": 5}, "either size_bytes or max_bytes"),
         ({}, {"max_bytes": None}, "either size_bytes or max_bytes"),
         ({}, {"urls": []}, "either urls or package"),
+        (
+            {},
+            {"urls": ["https://a.org/s/download", "https://a.org/b.pkl"]},
+            "the addresses end in different names, b.pkl, download; say the file's as `file_name`",
+        ),
         ({}, {"sha256": "abc"}, "sha256"),
         ({"site": "https://a.org"}, {}, "have a `package`"),
     ],

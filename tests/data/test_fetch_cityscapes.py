@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,6 +267,13 @@ def test_the_pipeline_plans_it_only_where_it_can_be_had(
     assert plan.record(root) == [record]
     monkeypatch.delenv(cityscapes.PASSWORD_VARIABLE)
     assert plan.record(root) == []
+    given = downloads.data / "downloads"
+    given.mkdir(parents=True)
+    for file in plan.catalogue.downloads["cityscapes"].files:
+        assert plan.record(root) == []
+        (given / file.name).touch()
+    assert plan.record(root) == [record]
+    shutil.rmtree(given)
     (root / "gtFine").mkdir(parents=True)
     assert plan.record(root) == [record]
     assert plan.found() == ["cityscapes"]

@@ -1,5 +1,6 @@
 """`data fetch` from end to end: fetched once, right or not at all, and never over what is there."""
 
+import errno
 import fcntl
 import hashlib
 import io
@@ -22,6 +23,7 @@ from small_downloads import WEIGHTS, Downloads, add_coco, pinned, published, zip
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.coco import read_coco
+from pointrend_repro.data.fetch import fetch as fetching
 from pointrend_repro.data.fetch.planning import listing
 
 Builder = Callable[..., Path]
@@ -372,6 +374,106 @@ def test_a_link_to_nowhere(downloads: Downloads, coco: Path) -> None:
     (downloads.data / "coco").symlink_to("/nowhere")
     with pytest.raises(UserError, match="is a link to /nowhere, which is not there"):
         downloads.fetch("coco")
+
+
+def test_a_part_of_it_that_is_a_link_to_nowhere(downloads: Downloads, coco: Path) -> None:
+    (downloads.data / "coco").mkdir(parents=True)
+    (downloads.data / "coco/val2017").symlink_to("/nowhere")
+    with pytest.raises(UserError, match="coco/val2017: is a link to /nowhere, which is not there"):
+        downloads.fetch("coco")
+    assert downloads.server.asked == []
+
+
+def test_a_part_of_it_on_another_disk(
+    downloads: Downloads, coco: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is unpacked is renamed into its place, which no system does across disks."""
+    real = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        found = real(path, **options)
+        if "other disk" in os.path.realpath(path):
+            values = list(found)
+            values[2] += 1  # st_dev
+            return os.stat_result(values)
+        return found
+
+    (downloads.data / "coco").mkdir(parents=True)
+    (tmp_path / "other disk").mkdir()
+    (downloads.data / "coco/annotations").symlink_to(tmp_path / "other disk")
+    monkeypatch.setattr(Path, "stat", stat)
+    with pytest.raises(UserError, match=r"coco/annotations: is on another disk than .*/coco, "):
+        downloads.fetch("coco")
+    assert downloads.server.asked == []
+
+
+def read_only(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Refuse as Linux does for a disk that is mounted so, also for what is not there."""
+    for name in ("unlink", "mkdir", "open"):
+        real: Callable[..., Any] = getattr(os, name)
+
+        def refused(
+            path: Any, *rest: Any, real: Callable[..., Any] = real, name: str = name, **options: Any
+        ) -> Any:
+            is_reading = name == "open" and not (rest and rest[0] & (os.O_WRONLY | os.O_RDWR))
+            if not is_reading and str(path).startswith(str(folder)):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+            return real(path, *rest, **options)
+
+        monkeypatch.setattr(os, name, refused)
+
+
+def test_a_disk_that_is_only_read(
+    downloads: Downloads, coco: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(coco, downloads.data / "coco")
+    weights.parent.mkdir()
+    with monkeypatch.context() as patched:
+        read_only(patched, downloads.data / "coco")
+        downloads.fetch("coco")
+    assert record_of(downloads, "coco")["origin"] == "found"
+    read_only(monkeypatch, weights.parent)
+    with pytest.raises(UserError, match=r"R-50\.pkl.*\.part.*: cannot be written: Read-only"):
+        downloads.fetch("weights")
+
+
+def test_a_full_disk_is_no_reason_to_ask_another_server(
+    downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its part, of another address, would replace the one that is to be continued."""
+    url = downloads.offer("R-50.pkl", WEIGHTS)
+    mirror = url.replace("127.0.0.1", "localhost")
+    downloads.add("weights", "imagenet", pinned(url) | {"urls": [url, mirror]})
+    with monkeypatch.context() as patched:
+        patched.setattr(fetching, "sync_file", full)
+        with pytest.raises(UserError, match="No space left"):
+            downloads.fetch("weights")
+    assert len(downloads.server.asked) == 1
+    downloads.fetch("weights")
+    assert downloads.server.asked[1].headers["range"] == f"bytes={len(WEIGHTS)}-"
+    assert len(downloads.server.asked) == 2
+
+
+def full(_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_link_of_ours_to_a_file_that_has_moved(downloads: Downloads, weights: Path) -> None:
+    given = downloads.data / "downloads" / "R-50.pkl"
+    given.parent.mkdir(parents=True)
+    given.write_bytes(WEIGHTS)
+    weights.parent.mkdir()
+    weights.symlink_to("../../before/R-50.pkl")
+    downloads.fetch("weights")
+    assert weights.resolve() == given.resolve()
+
+
+def test_a_mirror_that_calls_it_otherwise(downloads: Downloads) -> None:
+    url = downloads.offer("s/abc/download", WEIGHTS)
+    entry = pinned(url) | {"file_name": "R-50.pkl"}
+    downloads.add("weights", "imagenet", entry | {"urls": [url, "https://a.org/R-50.pkl"]})
+    downloads.fetch("weights")
+    assert (downloads.data / "imagenet/R-50.pkl").read_bytes() == WEIGHTS
 
 
 def test_a_small_disk_is_refused_before_anything_starts(

@@ -146,6 +146,19 @@ def test_complete_but_not_known_to_be(server: FileServer, part: Path) -> None:
     assert part.read_bytes() == CONTENT
 
 
+def test_complete_by_what_was_announced(server: FileServer, part: Path) -> None:
+    """Some servers, S3 among them, do not say with 416 how long the file is."""
+    get(of_unknown_size(server), part)
+    server.script = [saying(416)]
+    get(of_unknown_size(server), part)
+    assert ranges(server) == [None, f"bytes={len(CONTENT)}-"]
+    part.write_bytes(CONTENT[:-1])
+    server.script = [saying(416)]
+    get(of_unknown_size(server), part)
+    assert ranges(server)[2:] == [f"bytes={len(CONTENT) - 1}-", None]
+    assert part.read_bytes() == CONTENT
+
+
 def test_416_for_a_part_of_another_file_starts_over(server: FileServer, part: Path) -> None:
     get(wanted(server), part)
     server.files["/file.zip"] = short = CONTENT[:100]

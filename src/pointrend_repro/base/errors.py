@@ -25,6 +25,10 @@ class UnreadError(UserError):
     """This process cannot read a file now, which says nothing of what is in it."""
 
 
+class UnwrittenError(UserError):
+    """This machine cannot write a file now, whatever is to be written."""
+
+
 class DamagedError(UserError):
     """A result is not what its step wrote; the pipeline step that finds it moves it aside.
 

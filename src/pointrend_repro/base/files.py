@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.base.errors import UnreadError, UserError
+from pointrend_repro.base.errors import UnreadError, UnwrittenError, UserError
 from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
 
 # Of the name of a file that is made here, without its suffix. With it, disks take 255 bytes, and
@@ -87,7 +87,7 @@ def write_errors(path: Path) -> Iterator[None]:
     """Turn the system's errors in a block that writes `path` into one line for the user.
 
     Raises:
-        UserError: the disk is full, or the file cannot be written.
+        UnwrittenError: the disk is full, or the file cannot be written.
     """
     try:
         yield
@@ -96,11 +96,11 @@ def write_errors(path: Path) -> Iterator[None]:
         if number is None:
             raise
         if number in _DISK_FULL:
-            raise UserError(
+            raise UnwrittenError(
                 f"{path}: cannot be written: {os.strerror(number)}; "
                 "free some space and run the same command again"
             ) from error
-        raise UserError(
+        raise UnwrittenError(
             f"{path}: cannot be written: {os.strerror(number)}; choose another place"
         ) from error
 

@@ -13,6 +13,7 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.drawn import TOLERATED_SHARE, drawn_faults
+from pointrend_repro.data.fetch.planning import how_to_fetch
 from pointrend_repro.data.fingerprint import (
     annotated_images,
     file_fingerprint,
@@ -140,7 +141,7 @@ def _require_folders(name: str, config: Dataset, paths: DataPaths) -> None:
         )
         coco_folders = ", ".join(f"{folder}/" for folder in [*both, "annotations"])
         folders = "leftImg8bit/, gtFine/" if is_cityscapes else coco_folders
-        told = f"; {config.obtained}" if config.obtained else ""
+        told = f"; {config.obtained}" if config.obtained else how_to_fetch(paths.root)
         raise UserError(
             f"{paths.root}: no such folder; it should hold {config.title}: {folders}{told}"
         )

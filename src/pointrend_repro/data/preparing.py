@@ -44,7 +44,8 @@ def _prepare_cityscapes(paths: DataPaths) -> None:
     if not paths.root.is_dir():
         raise UserError(
             f"{paths.root}: no such folder; `pointrend-repro data fetch cityscapes` gets it by "
-            "your account, or name yours: `snakemake --config cityscapes_root=FOLDER`"
+            "your account, or from its two archives in data/downloads/; or name yours: "
+            "`snakemake --config cityscapes_root=FOLDER`"
         )
     prepare_instances(paths.root, "train", paths.train_annotations)
     prepare_instances(paths.root, "val", paths.val_annotations)

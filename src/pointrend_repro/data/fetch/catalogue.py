@@ -30,6 +30,10 @@ def _web_address(url: str) -> str:
     return url
 
 
+def _end(url: str) -> str:
+    return PurePosixPath(urlsplit(url).path).name
+
+
 RelativePath = Annotated[str, AfterValidator(_below)]
 Url = Annotated[str, AfterValidator(_web_address)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -48,6 +52,9 @@ class RemoteFile(Strict):
     """One file on a server: an archive to unpack, or a file that stays as it is."""
 
     urls: list[Url] = Field([], description="the first that works is taken")
+    file_name: str | None = Field(
+        None, description="what it is called here, if that is not the end of the first address"
+    )
     package: str | None = Field(None, description="Cityscapes' name for it, in place of `urls`")
     size_bytes: PositiveInt | None = Field(None, description="where its size is published")
     max_bytes: PositiveInt | None = Field(None, description="the most it may have otherwise")
@@ -70,6 +77,11 @@ class RemoteFile(Strict):
             raise ValueError("give either urls or package")
         if (self.size_bytes is None) == (self.max_bytes is None):
             raise ValueError("give either size_bytes or max_bytes")
+        if self.file_name is None and len(ends := {_end(url) for url in self.urls}) > 1:
+            raise ValueError(
+                f"the addresses end in different names, {', '.join(sorted(ends))}; say the file's "
+                "as `file_name`"
+            )
         if not is_file_name(self.name):
             raise ValueError(f"{self.name!r}: a file's name has letters, digits, _, . and - only")
         return self
@@ -77,7 +89,7 @@ class RemoteFile(Strict):
     @property
     def name(self) -> str:
         """The file's own name."""
-        return self.package or PurePosixPath(urlsplit(self.urls[0]).path).name
+        return self.package or self.file_name or _end(self.urls[0])
 
     @property
     def most_bytes(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import UnwrittenError, UserError
 from pointrend_repro.base.files import sync_file, write_errors, write_json
 from pointrend_repro.data.fetch import records
 from pointrend_repro.data.fetch.addresses import public_address
@@ -17,7 +17,7 @@ from pointrend_repro.data.fetch.archives import UnsafeArchiveError, unpack
 from pointrend_repro.data.fetch.asking import OneStepSession
 from pointrend_repro.data.fetch.catalogue import Catalogue
 from pointrend_repro.data.fetch.counts import count
-from pointrend_repro.data.fetch.jobs import Job, require_no_broken_link, space_needed
+from pointrend_repro.data.fetch.jobs import Job, require_places, space_needed
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.progress import shown
 from pointrend_repro.data.fetch.records import Source
@@ -56,7 +56,7 @@ def fetch(
     }
     missing = [job for group in jobs.values() for job in group if not job.is_in_place]
     for job in missing:
-        require_no_broken_link(job.into)
+        require_places(job)
         if job.file.package and not job.given.exists():
             require_credentials(job)
     _make_room(data, missing)
@@ -87,8 +87,8 @@ def _obtain(job: Job, sessions: Sessions) -> dict[str, Any]:
     for number, url in enumerate(urls, start=1):
         try:
             return _fetched(job, session, url)
-        except UnsafeArchiveError:
-            raise
+        except (UnsafeArchiveError, UnwrittenError):
+            raise  # another server would not help
         except UserError as error:
             if number == len(urls):
                 raise
@@ -208,6 +208,8 @@ def _recorded(job: Job, digests: Digests, source: Source) -> dict[str, Any]:
 def _link(source: Path, target: Path) -> None:
     with write_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.is_symlink() and not target.exists():  # to where the file was before
+            target.unlink()
         target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
 
 

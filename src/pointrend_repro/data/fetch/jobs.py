@@ -9,7 +9,7 @@ from pointrend_repro.data.fetch.archives import left_by_kills
 from pointrend_repro.data.fetch.catalogue import Download, RemoteFile
 from pointrend_repro.data.fetch.parts import Part
 from pointrend_repro.data.fetch.request import Patience
-from pointrend_repro.data.fetch.space import Need
+from pointrend_repro.data.fetch.space import Need, existing
 
 _GIVEN_FOLDER = "downloads"
 
@@ -39,7 +39,7 @@ class Job:
     @property
     def given(self) -> Path:
         """Where users put a file that they got by other means; it stays there."""
-        return self.data / _GIVEN_FOLDER / self.file.name
+        return given(self.data, self.file)
 
     @property
     def record(self) -> Path:
@@ -67,6 +67,11 @@ class Job:
         )
 
 
+def given(data: Path, file: RemoteFile) -> Path:
+    """Return where users put a file that they got by other means."""
+    return data / _GIVEN_FOLDER / file.name
+
+
 def is_in_place(data: Path, download: Download) -> bool:
     """Return whether all folders and files of a download are there; they are not counted."""
     return all(
@@ -88,12 +93,26 @@ def space_needed(job: Job) -> Need:
     return Need(job.into, stays_bytes=job.file.unpack.max_bytes, passes_bytes=to_come)
 
 
-def require_no_broken_link(folder: Path) -> None:
-    """Refuse a folder that is, or lies behind, a broken link.
+def require_places(job: Job) -> None:
+    """Refuse places that a file cannot be put into, before it is fetched.
 
     Raises:
-        UserError: there is such a link.
+        UserError: one is, or lies behind, a broken link, or the parts of an archive would have to
+            go to another disk than it is unpacked on, which a rename cannot cross.
     """
+    _require_no_broken_link(job.into)
+    for place in job.file.unpack.places if job.file.unpack else ():
+        target = job.into / place
+        _require_no_broken_link(target)
+        folder = existing(target.parent)
+        if not target.exists() and folder.stat().st_dev != existing(job.into).stat().st_dev:
+            raise UserError(
+                f"{folder}: is on another disk than {job.into}, where {job.file.name} is unpacked; "
+                f"make {job.into} itself a link, or unpack {place} there yourself"
+            )
+
+
+def _require_no_broken_link(folder: Path) -> None:
     for path in (folder, *folder.parents):
         if path.is_symlink() and not path.exists():
             raise UserError(

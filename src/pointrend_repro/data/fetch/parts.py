@@ -9,8 +9,8 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pointrend_repro.base.errors import UserError
-from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.errors import UnwrittenError, UserError
+from pointrend_repro.base.files import read_json, write_errors, write_json
 from pointrend_repro.data.fetch.addresses import public_address
 
 
@@ -61,13 +61,14 @@ class Part:
 
     def become(self, other: "Part") -> None:
         """Take the bytes of another part, which is then no more; what was noted is forgotten."""
-        self._note_path.unlink(missing_ok=True)
+        _remove(self._note_path)
         other.path.replace(self.path)
 
     def discard(self) -> None:
         """Remove it and its notes, since it is wrong or finished."""
-        self.path.unlink(missing_ok=True)
-        self._note_path.unlink(missing_ok=True)
+        with write_errors(self.path):
+            _remove(self.path)
+            _remove(self._note_path)
 
     def etag(self, url: str) -> str | None:
         """Return the version that the server named for exactly this URL, or None."""
@@ -79,11 +80,16 @@ class Part:
         places = self._note(url).get("reached")
         return [str(place) for place in places] if isinstance(places, list) else []
 
-    def note(self, url: str, etag: str | None, reached: str) -> None:
-        """Record the version and the origin of the bytes that follow."""
+    def is_whole(self, url: str) -> bool:
+        """Whether it has all bytes that the server announced for exactly this URL."""
+        return self.size > 0 and self._note(url).get("total") == self.size
+
+    def note(self, url: str, etag: str | None, reached: str, total: int | None) -> None:
+        """Record the version, the origin and the announced size of the bytes that follow."""
         known = self.reached(url) if self.size else []
         places = known if public_address(reached) in known else [*known, public_address(reached)]
-        write_json(self._note_path, {"url": public_address(url), "etag": etag, "reached": places})
+        told = {"url": public_address(url), "etag": etag, "total": total, "reached": places}
+        write_json(self._note_path, told)
 
     @property
     def _note_path(self) -> Path:
@@ -106,12 +112,17 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
+def _remove(path: Path) -> None:
+    if _status(path) is not None:  # a read-only disk refuses to remove even what is not there
+        path.unlink(missing_ok=True)
+
+
 def _require_plain(path: Path, status: os.stat_result | None) -> None:
     if status is None or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1):
         return
     what = "a link" if stat.S_ISLNK(status.st_mode) else "a second name of another file"
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
         what = "not a plain file"
-    raise UserError(
+    raise UnwrittenError(
         f"{path}: is {what}, so nothing is written to it; remove it and run the same command again"
     )

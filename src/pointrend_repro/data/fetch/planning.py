@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.data.fetch import cityscapes, records
-from pointrend_repro.data.fetch.catalogue import Catalogue, Download
-from pointrend_repro.data.fetch.jobs import is_in_place, missing_files
+from pointrend_repro.data.fetch.catalogue import Catalogue, Download, load_catalogue
+from pointrend_repro.data.fetch.jobs import given, is_in_place, missing_files
 
 DATA = Path("data")
 
@@ -30,13 +31,17 @@ class DownloadPlan:
     def record(self, path: str | Path | None) -> list[str]:
         """Return the record that must exist before `path` is used; none for users' own paths.
 
-        None, either, for Cityscapes without an account or the data: the step that needs them
-        reports that.
+        None, either, for Cityscapes without an account, its archives or the data: the step that
+        needs them reports that.
         """
         name = self.catalogue.provider(Path(path), self.data) if path else None
         if name is None or (self.catalogue.downloads[name].site and not self._can_have(name)):
             return []
         return [str(records.download_record(self.data, name))]
+
+    def will_fetch(self, path: str | Path | None) -> bool:
+        """Whether a run will fetch what is to be at `path`; once recorded, nothing is again."""
+        return any(not Path(record).exists() for record in self.record(path))
 
     def found(self) -> list[str]:
         """Return the downloads that are in place without having been fetched: only counted.
@@ -62,12 +67,22 @@ class DownloadPlan:
             return None
 
     def _can_have(self, name: str) -> bool:
-        if self._read(name) is not None or is_in_place(self.data, self.catalogue.downloads[name]):
+        lacking = missing_files(self.data, self.catalogue.downloads[name])
+        if self._read(name) is not None or all(given(self.data, f).exists() for f in lacking):
             return True
         try:
             return cityscapes.find_credentials() is not None
         except UserError:
             return True  # the user intends to; the rule that fetches reports what is wrong
+
+
+def how_to_fetch(path: Path, config_dir: Path = CONFIG_DIR) -> str:
+    """Return the end of a message about what is not at `path`: the command that fetches it."""
+    try:
+        name = load_catalogue(config_dir).provider(path, DATA)
+    except UserError:  # outside a clone
+        return ""
+    return f"; `pointrend-repro data fetch {name}` fetches it" if name else ""
 
 
 def listing(catalogue: Catalogue, data: Path) -> list[str]:

@@ -31,10 +31,10 @@ def require_space(needs: Iterable[Need]) -> None:
     """
     by_disk: dict[int, list[Need]] = defaultdict(list)
     for need in needs:
-        by_disk[_existing(need.folder).stat().st_dev].append(need)
+        by_disk[existing(need.folder).stat().st_dev].append(need)
     for group in by_disk.values():
         needed = sum(n.stays_bytes for n in group) + max(n.passes_bytes for n in group)
-        folder = _existing(group[0].folder)
+        folder = existing(group[0].folder)
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise UserError(
@@ -43,7 +43,8 @@ def require_space(needs: Iterable[Need]) -> None:
             )
 
 
-def _existing(folder: Path) -> Path:
+def existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that exists."""
     folder = folder.absolute()
     while not folder.exists():
         folder = folder.parent

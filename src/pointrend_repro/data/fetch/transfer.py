@@ -111,7 +111,7 @@ def _attempt(
     with asked(session, request, {"Accept-Encoding": "identity"} | headers) as answer:
         check_status(answer, request)
         if answer.status_code == 416:
-            _require_complete(answer, part)
+            _require_complete(answer, part, request.url)
             return
         start, total = offered(answer, request)
         if answer.status_code == 206 and not _continues(answer, request, part, start):
@@ -145,11 +145,15 @@ def _continues(answer: requests.Response, request: FileRequest, part: Part, star
     return start == 0 or known == etag
 
 
-def _require_complete(answer: requests.Response, part: Part) -> None:
+def _require_complete(answer: requests.Response, part: Part, url: str) -> None:
     had = part.size
-    if not says_complete(answer, had):
+    if "Content-Range" in answer.headers:  # it should be, but need not (RFC 9110, 15.5.17)
+        is_complete = says_complete(answer, had)
+    else:
+        is_complete = part.is_whole(url)
+    if not is_complete:
         part.discard()
-        raise TransientError(f"the server's file ends before byte {had}; starting over")
+        raise TransientError(f"the server has nothing from byte {had} on; starting over")
 
 
 def _receive(
@@ -168,7 +172,7 @@ def _receive(
     etag, had, known = answer.headers.get("ETag"), part.size, part.etag(request.url)
     most, have = request.max_bytes if total is None else total, start
     speed = SpeedWatch(receiver.patience, receiver.clock)
-    with Arriving(part, start, lambda: part.note(request.url, etag, answer.url)) as arriving:
+    with Arriving(part, start, lambda: part.note(request.url, etag, answer.url, total)) as arriving:
         for chunk in itertools.chain([first], chunks):
             have += len(chunk)
             if have > most:

@@ -8,7 +8,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.reading import load_preset
 from pointrend_repro.data.fetch.catalogue import Catalogue
-from pointrend_repro.data.fetch.planning import DownloadPlan
+from pointrend_repro.data.fetch.planning import DownloadPlan, how_to_fetch
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import Layout
@@ -68,7 +68,7 @@ def needs_of(preset: str, here: Here) -> Needs:
         files = [f for f in list_downloads(here.catalogue, wanted) if not f.here]
         missing = [
             *_data(grid, plan, here),
-            *_weights(grid, plan),
+            *_weights(grid, plan, here.config_dir),
             *_gpu(grid),
             *_engines(grid),
             *_space(grid, here.speeds, sum(f.at_most_bytes for f in files)),
@@ -92,26 +92,27 @@ def _data(grid: Grid, plan: DownloadPlan, here: Here) -> Iterator[str]:
         if dataset.generate is not None:
             continue
         root = data_paths(name, dataset, UserData(here.own.get(dataset.layout))).root
-        if root.is_dir() or (dataset.layout not in here.own and plan.record(dataset.root)):
+        if root.is_dir() or (dataset.layout not in here.own and plan.will_fetch(dataset.root)):
             continue
-        told = dataset.obtained or _how(name, dataset)
-        yield f"data set {name}, {dataset.title}: no folder {root}; {told}"
+        fetched = how_to_fetch(root, here.config_dir) if dataset.layout != "cityscapes" else ""
+        told = fetched or f"; {dataset.obtained or _how(name, dataset)}"
+        yield f"data set {name}, {dataset.title}: no folder {root}{told}"
 
 
 def _how(name: str, dataset: Dataset) -> str:
     if dataset.layout == "cityscapes":
-        return "it needs your account (docs/data.md), or `cityscapes_root=FOLDER`"
+        return "it needs your account or its archives (docs/data.md), or `cityscapes_root=FOLDER`"
     return f"correct `root` in config/datasets/{name}.yaml, or say `data_root=FOLDER`"
 
 
-def _weights(grid: Grid, plan: DownloadPlan) -> Iterator[str]:
+def _weights(grid: Grid, plan: DownloadPlan, config_dir: Path) -> Iterator[str]:
     pairs = sorted({(t.dataset, t.variant) for t in grid.trainings})
     for settings in (grid.training_settings(*pair) for pair in pairs):
         trunk = family_of(settings).weights(settings.model)
         start = settings.start_from.weights if settings.start_from else None
         for file in (trunk, start):
-            if file and not Path(file).is_file() and not plan.record(file):
-                yield f"weights {file}: no such file"
+            if file and not Path(file).is_file() and not plan.will_fetch(file):
+                yield f"weights {file}: no such file{how_to_fetch(Path(file), config_dir)}"
 
 
 def _gpu(grid: Grid) -> Iterator[str]:
