@@ -332,6 +332,20 @@ def test_the_page_is_one_harmless_file(compare: Run, pair: Pair, tmp_path: Path)
     assert "<script>" not in compare("--output", "-").out
 
 
+def test_tables_of_one_title_are_all_on_the_page(compare: Run, pair: Pair, tmp_path: Path) -> None:
+    for name in ("table1", "table2"):
+        path = next((tmp_path / "config").rglob(f"pointrend/**/{name}.yaml"))
+        path.write_text(re.sub("^title: .*", "title: Results", path.read_text(), flags=re.M))
+    answers = {ending: tmp_path / f"c.{ending}" for ending in ("html", "csv")}
+    for output in answers.values():
+        assert compare("--output", output).code == 0
+    page = answers["html"].read_text()
+    assert page.count("<h2>Results</h2>") == 2
+    facts = page.index("<h2>Origins</h2>")
+    cells = len(rows(Answer(0, "", ""), answers["csv"]))
+    assert page[:facts].count('<th scope="row">') == cells > 6
+
+
 def test_what_a_terminal_or_a_spreadsheet_would_run_is_only_shown(
     compare: Run, pair: Pair, tmp_path: Path
 ) -> None:

@@ -39,3 +39,5 @@ def test_ends_near_zero_have_as_many_digits() -> None:
     assert between([0.0, 13.0]) == "0.0–13.0"
     assert between([0.004, 13.0]) == "0.004–13.0"
     assert between([35.12, 35.34]) == "35.1–35.3"
+    assert between([0.004, 0.004]) == "0.004"
+    assert between([0.0011, 0.0023]) == "0.001–0.002"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from made_up_metrics import fill_whole_grid, nasty
 
 from collected import collect_metrics
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.latex import escape, to_latex
@@ -79,12 +80,53 @@ def test_specials_are_escaped(paper: Grid, tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None)
 def test_no_text_is_a_command(text: str) -> None:
     escaped = escape(text)
-    known = (
-        r"\\textbackslash\{\}|\\textasciitilde\{\}|\\textasciicircum\{\}|\\textless\{\}"
-        r"|\\textgreater\{\}|\\textbar\{\}|\\ldots\{\}|\\[&%$#_{}]|\$\\[a-z]+\$|\$\^2\$|\$-\$|-\{\}-"
-    )
+    known = r"\\(text[a-z]+|ldots)\{\}|\\[&%$#_{}]|\$\\[a-z]+\$|\$\^2\$|\$-\$|-\{\}(?=-)"
     assert not re.search(r"[\\{}$&#^_~%]", re.sub(known, "", escaped))
-    assert not re.search(r"[^\x20-\x7eÀ-ÿ]", escaped)
+    assert not re.search(r"[^\x20-\x7eÀ-ſ]", escaped)
+    assert "--" not in escaped
+
+
+@pytest.mark.parametrize("paper", list_papers())
+def test_the_signs_of_the_papers_own_tables_are_printed(paper: str) -> None:
+    for preset in ("paper", "smoke"):
+        if fills_tables(preset, paper):
+            text = "".join(latex(load_grid(preset, papers=[paper]), Path("nowhere")))
+            assert r"\toprule" in text
+            assert not re.findall(r".*\[U\+.*", text)
+
+
+def fills_tables(preset: str, paper: str) -> bool:
+    return bool(load_grid(preset, papers=[paper]).tables)
+
+
+def test_the_best_of_ones_own_data_is_called_bold(paper: Grid, fill: Fill) -> None:
+    rows = {k: r.model_copy(update={"paper": {}}) for k, r in paper.tables["table1"].rows.items()}
+    table = paper.tables["table1"].model_copy(update={"rows": rows})
+    (text,) = latex(replace(paper, tables={"table1": table}), fill(paper))
+    assert r"\textbf{36.3} [36.2--36.4]" in text
+    assert "Bold: best of its column" in text
+    assert "[U+" not in text
+
+
+def test_a_number_of_fewer_trials_is_marked(paper: Grid, fill: Fill) -> None:
+    gone = frozenset(e.path for e in paper.cells[0].evaluations[2:])
+    (text,) = latex(paper, fill(paper, skip=gone))
+    assert r"35.2 [35.1--35.2] (35.2)$^\ddagger$$^\circ$ &" in text
+    assert r"$^\circ$ trials are missing." in text
+    assert r"\circ" not in latex(paper, fill(paper))[0]
+
+
+@pytest.mark.parametrize("title", ["[26] Mask R-CNN", "* ours", "日本"])
+def test_no_title_is_an_option_of_the_line_before(paper: Grid, title: str) -> None:
+    table = paper.tables["table1"]
+    rows = {
+        name: row.model_copy(update={"title": title, "stub": (), "starts_group": True})
+        for name, row in table.rows.items()
+    }
+    (text,) = latex(
+        replace(paper, tables={"table1": table.model_copy(update={"rows": rows})}), Path()
+    )
+    assert not re.findall(r"^[\[*].*", text, re.MULTILINE)
 
 
 def compile_latex(tables: list[str], folder: Path) -> str:
@@ -110,3 +152,11 @@ def test_every_table_of_the_paper_compiles_and_fits_the_page(tmp_path: Path) -> 
 @pytest.mark.skipif(LATEX is None, reason="no LaTeX is installed")
 def test_nasty_texts_compile(paper: Grid, fill: Fill, tmp_path: Path) -> None:
     compile_latex(latex(nasty(paper), fill(paper, offset=0.5)), tmp_path)
+
+
+@pytest.mark.skipif(LATEX is None, reason="no LaTeX is installed")
+def test_all_that_is_not_a_code_point_is_in_the_fonts(tmp_path: Path) -> None:
+    letters = [chr(k) for k in range(0x20, 0x2714) if "[U+" not in escape(chr(k))]
+    assert {"é", "Ł", "ź", "č", "–", "†", "✓"} < set(letters)
+    log = compile_latex([escape(" ".join(letters))], tmp_path)
+    assert "Missing character" not in log

@@ -349,6 +349,10 @@ def test_report_refuses_stale_metrics(smoke: Grid, fill: Fill) -> None:
     write_result(results_dir, smoke, smoke.evaluations[0], {"AP": 99.0})
     with pytest.raises(UserError, match=r"metrics\.csv: is not what the metric files"):
         report(smoke, results_dir)
+    with (results_dir / "metrics.csv").open("ab") as file:
+        file.write("é".encode("cp1252"))
+    with pytest.raises(UserError, match=r"metrics\.csv: is not what the metric files"):
+        report(smoke, results_dir)
     (results_dir / "metrics.csv").unlink()
     with pytest.raises(UserError, match=r"metrics\.csv: no such file"):
         report(smoke, results_dir)

@@ -77,7 +77,7 @@ def test_figures_are_embedded_with_all_that_is_said_of_them(smoke: Grid, results
     assert any("img-src data:" in content for content in policy)
     ids = page.attribute("id")
     assert len(ids) == len(set(ids))
-    assert {"figures", *smoke.preset.figures} <= set(ids)
+    assert {"figures", *(f"figure-{name}" for name in smoke.preset.figures)} <= set(ids)
 
 
 def test_plots_and_only_plots_turn_dark_with_the_page(smoke: Grid, results_dir: Path) -> None:

@@ -8,6 +8,7 @@ from made_up_metrics import fill_whole_grid
 from test_page import Page
 
 from made_up_paper import NAME, config_with_paper
+from pointrend_repro.config.papers import list_papers
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.files import write_claims
@@ -111,3 +112,19 @@ def test_a_page_knows_the_data_that_models_were_trained_on_before() -> None:
     for training in alone.trainings:
         alone.training_settings(training.dataset, training.variant)
     assert "generated_coco_vehicles" not in grid.of_paper("pointrend").datasets
+
+
+def test_no_two_parts_of_a_page_have_one_id(tmp_path: Path) -> None:
+    """SharpMask has a table and a figure of one name, and the contents lead to both."""
+    papers = list_papers()
+    grid = load_grid("smoke", papers=papers)
+    (tmp_path / "results").mkdir()
+    write_metrics(grid, tmp_path / "results")
+    write_report(grid, tmp_path / "results", tmp_path / "reports")
+    for paper in papers:
+        shown = Page((tmp_path / f"reports/paper_{paper}.html").read_text(encoding="utf-8"))
+        ids = shown.attribute("id")
+        assert len(ids) == len(set(ids))
+        inside = {link[1:] for link in shown.attribute("href", "a") if link.startswith("#")}
+        assert inside <= {*ids, "top"}
+        assert f"{paper} Figure" not in shown.words

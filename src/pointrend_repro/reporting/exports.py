@@ -46,7 +46,7 @@ def to_csv(measured: MeasuredTable) -> str:
 def to_markdown(grid: Grid, measured: MeasuredTable) -> str:
     """Return a page with the table, the preset's warning above it and its rules below it."""
     table = measured.table
-    columns = [escaped(column.title) for column in table.columns.values()]
+    columns = [escaped(f"{c.title} [{c.unit}]") for c in table.columns.values()]
     lines = [f"# {escaped_line(table.title)}", ""]
     if measured.warning:
         lines += [f"> **{escaped_line(measured.warning)}**", ""]

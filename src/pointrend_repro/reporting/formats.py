@@ -33,7 +33,8 @@ def between(values: Sequence[float]) -> str:
     """Return the smallest and the largest of some values, such as `35.1–35.3`; one if equal."""
     ends = [number(min(values)), number(max(values))]
     # Else 0.06 would be 0.1 beside 0.04.
-    if ends[0] == ends[1] or 0.005 <= min(values) < 0.05:
+    # Below 0.005, two would be 0.00.
+    if max(values) >= 0.005 and (ends[0] == ends[1] or 0.005 <= min(values) < 0.05):
         ends = [f"{min(values):.2f}", f"{max(values):.2f}"]
     return "\N{EN DASH}".join(dict.fromkeys(ends))
 

@@ -1,5 +1,6 @@
 """A measured table as LaTeX, laid out as in the paper, with booktabs' rules."""
 
+import re
 import unicodedata
 
 from pointrend_repro.base.texts import visible
@@ -29,13 +30,32 @@ _SPECIALS = {
     "\N{SUPERSCRIPT TWO}": r"$^2$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{HORIZONTAL ELLIPSIS}": r"\ldots{}",
+    "\N{EN DASH}": r"\textendash{}",
+    "\N{EM DASH}": r"\textemdash{}",
+    "\N{LEFT SINGLE QUOTATION MARK}": r"\textquoteleft{}",
+    "\N{RIGHT SINGLE QUOTATION MARK}": r"\textquoteright{}",
+    "\N{LEFT DOUBLE QUOTATION MARK}": r"\textquotedblleft{}",
+    "\N{RIGHT DOUBLE QUOTATION MARK}": r"\textquotedblright{}",
+    "\N{DEGREE SIGN}": r"\textdegree{}",
+    "\N{BULLET}": r"$\bullet$",
+    "\N{MIDDLE DOT}": r"$\cdot$",
+    "\N{RIGHTWARDS ARROW}": r"$\to$",
+    "\N{DAGGER}": r"\textdagger{}",
+    "\N{DOUBLE DAGGER}": r"\textdaggerdbl{}",
+    "\N{CHECK MARK}": r"$\surd$",
 }
+_LETTERS = "ßæÆøØåÅœŒłŁ"
+# Combining accents: grave, acute, circumflex, tilde, macron, breve, dot, diaeresis, ring, double
+# acute, caron, cedilla. What has an ogonek or a stroke (ą, đ) needs another font encoding.
+_ACCENTS = "\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c\u0327"
 _GREEK = {"alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "pi", "rho", "sigma", "tau"}
 _MARKS = {"deviates": r"$^\dagger$", "no-claim": r"$^\ddagger$"}
 _LEGEND = r"$^\dagger$ deviates; $^\ddagger$ not judged; -- not measured; paper in parentheses."
 _DASH = "\N{EN DASH}"
+_NO_DASH = "\0"  # a hyphen before another, which would become one
 _DATA_CHANGED = r"$^\ast$"
 _ALTERED = r"$^\S$"
+_PARTLY = r"$^\circ$"
 
 
 def to_latex(grid: Grid, measured: MeasuredTable) -> str:
@@ -61,11 +81,13 @@ def to_latex(grid: Grid, measured: MeasuredTable) -> str:
             for name in table.columns
         ]
         lines.append(_line([_stub(table, row), *cells]))
-    texts = [escape(note) for note in notes(grid, measured)]
+    texts = [escape(note.replace("★", "Bold:")) for note in notes(grid, measured)]
     if measured.warning:
         texts.insert(0, rf"\textbf{{{escape(measured.warning)}}}")
     if any(cell.data_changed for cell in measured.cells.values()):
         texts.append(rf"{_DATA_CHANGED} the data have changed since.")
+    if any(map(_is_partly_measured, measured.cells.values())):
+        texts.append(rf"{_PARTLY} trials are missing.")
     altered = dict.fromkeys(cell.altered for cell in measured.cells.values() if cell.altered)
     if altered:
         texts.append(rf"{_ALTERED} {escape('; '.join(altered))}.")
@@ -81,19 +103,27 @@ def escape(text: str) -> str:
 
     What no font of a plain LaTeX has is printed as its code point.
     """
-    printed = "".join(_printed(char) for char in " ".join(visible(text).split()))
-    return printed.replace("--", "-{}-")  # which would become a dash
+    words = re.sub("-(?=-)", _NO_DASH, " ".join(visible(text).split()))
+    return "".join(_printed(char) for char in words)
 
 
 def _printed(char: str) -> str:
+    if char == _NO_DASH:
+        return "-{}"
     if char in _SPECIALS:
         return _SPECIALS[char]
-    if char.isascii() or char in "äöüÄÖÜßéèêëàâáåæçîïíñóòôøúùû":
+    if char.isascii() or char in _LETTERS or _is_accented(char):
         return char
     greek = unicodedata.name(char, "").removeprefix("GREEK SMALL LETTER ").lower()
     if greek in _GREEK:
         return rf"$\{greek}$"
     return f"[U+{ord(char):04X}]"
+
+
+def _is_accented(char: str) -> bool:
+    """Whether it is a Latin letter with an accent that all fonts of a plain LaTeX can print."""
+    parts = unicodedata.normalize("NFD", char)
+    return char <= "\u017f" and len(parts) == 2 and parts[0].isascii() and parts[1] in _ACCENTS
 
 
 def _title(grid: Grid, measured: MeasuredTable) -> str:
@@ -148,11 +178,17 @@ def _cell(cell: MeasuredCell, measured: MeasuredTable, *, is_best: bool) -> str:
     mark = (_MARKS.get(cell.status, "") if measured.published else "") + (
         _DATA_CHANGED if cell.data_changed else ""
     )
-    mark += _ALTERED if cell.altered else ""
+    mark += (_ALTERED if cell.altered else "") + (_PARTLY if _is_partly_measured(cell) else "")
     ends = "" if cell.ends is None else f" [{between(cell.ends).replace(_DASH, '--')}]"
     shown = rf"\textbf{{{number(cell.measured)}}}" if is_best else number(cell.measured)
     return f"{shown}{ends}{paper}{mark}"
 
 
 def _line(cells: list[str]) -> str:
-    return rf"{' & '.join(cells)} \\"
+    text = " & ".join(cells)
+    # After \\ and \midrule, these would begin an option of theirs.
+    return rf"{'{}' if text.startswith(('[', '*')) else ''}{text} \\"
+
+
+def _is_partly_measured(cell: MeasuredCell) -> bool:
+    return cell.measured is not None and cell.trials < cell.planned

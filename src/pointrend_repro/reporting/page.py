@@ -13,6 +13,7 @@ from pointrend_repro.base.texts import script_json
 from pointrend_repro.config.papers import PaperFile
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.reporting import briefs, formats, layout
+from pointrend_repro.reporting.claims.judging import MIN_IMAGES
 from pointrend_repro.reporting.claims.shown import ShownClaims
 from pointrend_repro.reporting.classes import ClassTable
 from pointrend_repro.reporting.conditions import Conditions, gpu_count
@@ -127,6 +128,7 @@ def is_own(tables: Sequence[MeasuredTable]) -> bool:
 @functools.cache
 def _environment() -> jinja2.Environment:
     environment = page_templates(Path(__file__).parent)
+    environment.globals["min_images"] = MIN_IMAGES
     environment.filters |= {
         "number": formats.number,
         "printed": formats.printed,

@@ -80,7 +80,7 @@ def _check_collected(path: Path, expected: str) -> None:
     """Refuse to show a number that is not in metrics.csv, or an origin that is not its own."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; collect the metrics first")
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
         found = file.read()
     if found == expected:
         return

@@ -157,15 +157,15 @@ def judge(
     """
     if not numbers:
         return "missing", "not run yet"
+    # A median of some of the trials could still move, so it is shown but not judged.
+    if len(numbers) < planned:
+        return "no-claim", f"{len(numbers)} of {planned} trials measured"
     if not claims:
         return "no-claim", "this preset gives no verdicts"
     if paper is None:
         return "no-claim", "the paper has no number here"
     if tolerance is None:
         return "no-claim", why_none
-    # A median of some of the trials could still move, so it is shown but not judged.
-    if len(numbers) < planned:
-        return "no-claim", f"{len(numbers)} of {planned} trials measured"
     within = abs(statistics.median(numbers) - paper) <= tolerance + _EDGE
     return ("reproduced" if within else "deviates"), ""
 

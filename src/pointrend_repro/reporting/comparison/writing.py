@@ -97,10 +97,10 @@ def to_html(comparison: Comparison) -> str:
     return templates.get_template("compare.html.j2").render(
         comparison=comparison,
         summary=_summary(comparison),
-        tables={
-            comparison.titles[name]: [(cell, _texts(cell)) for cell in cells]
+        tables=[
+            (comparison.titles[name], [(cell, _texts(cell)) for cell in cells])
             for name, cells in tables_of(comparison.cells).items()
-        },
+        ],
     )
 
 

@@ -66,6 +66,14 @@ def _draw_panel(ax: Axes, points: Sequence[_Point]) -> None:
     prepare(ax)
     ax.plot([p[1] for p in points], [p[2] for p in points], "o-", color=COLORS[5], markersize=4)
     for label, time, auc in points:
-        ax.annotate(label, (time, auc), xytext=(4, -9), textcoords="offset points", fontsize=7)
+        is_last = time == max(p[1] for p in points)
+        ax.annotate(
+            label,
+            (time, auc),
+            xytext=(-4 if is_last else 4, -9),
+            textcoords="offset points",
+            fontsize=7,
+            ha="right" if is_last else "left",  # or it would cross the frame
+        )
     ax.set(xlabel="time of an image, ms", ylabel="AUC, %")
     ax.margins(0.15)
