@@ -13,6 +13,7 @@ from pointrend_repro.data.generated.outlines import (
     tapered,
     union,
 )
+from pointrend_repro.data.generated.same_everywhere import power
 
 
 def donut(rng: np.random.Generator) -> Polygon:
@@ -45,7 +46,7 @@ def banana(rng: np.random.Generator) -> Polygon:
     bend = rng.uniform(55, 80)
     line = arc(0, -1, 1.2, start_deg=90 - bend, stop_deg=90 + bend, count=40)
     position = np.linspace(0, 1, 40)
-    body = np.sin(np.pi * np.clip(position * 1.08 - 0.06, 0, 1)) ** 0.55
+    body = power(np.sin(np.pi * np.clip(position * 1.08 - 0.06, 0, 1)), 0.55)
     return tapered(line, rng.uniform(0.2, 0.27) * np.maximum(body, 0.14))
 
 

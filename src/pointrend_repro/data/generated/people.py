@@ -80,7 +80,8 @@ def sample_person(
     matrix = [*scale.ravel(), *center_px]
     placed = [p._replace(outline=affinity.affine_transform(p.outline, matrix)) for p in parts]
     flat = np.stack([body.joints[name][:2] for name in COCO_PERSON])
-    keypoints = flat @ scale.T + center_px
+    # Not as a product of matrices, whose last bits depend on the processor.
+    keypoints = flat[:, :1] * scale[:, 0] + flat[:, 1:] * scale[:, 1] + center_px
     return Person(
         parts=tuple(placed),
         outline=largest(unary_union([part.outline for part in placed])),

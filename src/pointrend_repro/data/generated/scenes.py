@@ -3,6 +3,7 @@
 All geometry is in image pixels, with pixel edges at whole numbers.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,7 @@ def sample_scene(settings: GeneratedSettings, split: Split, index: int) -> list[
 
 def sample_size_px(rng: np.random.Generator, low_px: float, high_px: float) -> float:
     """Return a log-uniform size: as many objects of 16 to 32 px as of 160 to 320 px."""
-    return float(np.exp(rng.uniform(np.log(low_px), np.log(high_px))))
+    return math.exp(rng.uniform(math.log(low_px), math.log(high_px)))
 
 
 def place(

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pointrend_repro.data.generated.classes import RGB, Pattern
+from pointrend_repro.data.generated.same_everywhere import angle
 
 FloatImage = npt.NDArray[np.float32]
 
@@ -104,13 +105,13 @@ def _pattern_weight(
     x, y = _grid(height_px, width_px)
     if pattern == "sectors":
         panels = 2 * rng.integers(1, 4)
-        return _step(np.sin(panels * np.arctan2(y, x) + np.float32(rng.uniform(0, 6))), 0.1)
+        return _step(np.sin(panels * angle(y, x) + np.float32(rng.uniform(0, 6))), 0.1)
     if pattern == "windows":
         columns, rows = rng.uniform(6, 13, 2) * (width_px, height_px) / max(size)
         in_column = _step(np.sin(np.float32(2 * np.pi * columns) * x) - 0.2, 0.1)
         return in_column * _step(np.sin(np.float32(2 * np.pi * rows) * y) - 0.2, 0.1)
-    angle, waves = rng.uniform(0, np.pi), rng.uniform(3, 10)
-    phase = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+    direction, waves = rng.uniform(0, np.pi), rng.uniform(3, 10)
+    phase = x * np.float32(np.cos(direction)) + y * np.float32(np.sin(direction))
     bend = 0.15 * smooth_noise(rng, *size, cells=3)
     return _step(np.sin(np.float32(2 * np.pi * waves) * (phase + bend)), 0.3)
 
