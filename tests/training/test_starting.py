@@ -85,9 +85,7 @@ def test_parts_of_a_file(name: str, dataset: CocoDataset, tmp_path: Path) -> Non
     assert moved(model, source) == {"box_head", "mask_head"}
     noted = noted_start(tmp_path / "run")
     digest = content_digest(tmp_path / name)
-    untold = {"assumed": {"channel_order": "BGR", "stride_in_1x1": True}}
-    told = {} if name.endswith("safetensors") else untold
-    assert noted == {"file": str(tmp_path / name), "input_digest": digest} | told
+    assert noted == {"file": str(tmp_path / name), "input_digest": digest}
 
 
 def test_all_of_a_model_of_the_same_classes(dataset: CocoDataset, tmp_path: Path) -> None:

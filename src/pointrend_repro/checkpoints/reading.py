@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.detectron2_files import told_under_our_key
 from pointrend_repro.checkpoints.detectron2_names import (
     from_caffe2,
     from_detectron2,
@@ -118,6 +119,7 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
         "model",
         _pixel_values(path, "pixel_mean", tensors),
         _pixel_values(path, "pixel_std", tensors),
+        backbone=told_under_our_key(path, about),
     )
 
 
