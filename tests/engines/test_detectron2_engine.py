@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pointrend_repro.base.errors import StoppedBySignal
+from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
@@ -183,6 +183,34 @@ def test_a_stopped_training_goes_on(data: DataPaths, tmp_path: Path) -> None:
     (other,) = {*(tmp_path / "detectron2").iterdir()} - {folder}
     assert (other / "model_final.pth").exists()
     assert read_log(tmp_path)[0]["lr"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_picture_ends_a_training_in_one_line(
+    workers: int, data: DataPaths, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pointrend_repro.engines.detectron2.train import train
+
+    dataset = read_coco(data.train_images, data.train_annotations)
+    for image in dataset.images:
+        image.path.write_bytes(image.path.read_bytes()[:300])
+    settings = settings_of("4conv", run={"loader_workers": workers})
+    with pytest.raises(UserError, match="not a whole image") as error:
+        train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
+    assert "\n" not in str(error.value)
+    assert not [record for record in caplog.records if record.exc_info]  # no page
+
+
+def test_a_prediction_needs_pictures_of_their_recorded_size(
+    data: DataPaths, tmp_path: Path
+) -> None:
+    from pointrend_repro.engines.detectron2.predict import predict
+
+    dataset = read_coco(data.val_images, data.val_annotations)
+    saved = _untrained(settings_of("4conv"), dataset)
+    Image.new("RGB", (96, 65)).save(dataset.images[0].path)
+    with pytest.raises(UserError, match="is 96x65 pixels, but its annotation says 96x64"):
+        predict(saved, dataset, INFERENCE, tmp_path / "predictions.json")
 
 
 def test_a_model_that_is_made_again_keeps_its_record(data: DataPaths, tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ from pointrend_repro.engines.detectron2.records import (
     semantic_records,
 )
 from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
+from pointrend_repro.engines.detectron2.unread import UnreadPictureError
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.digest import training_digest
@@ -70,7 +71,7 @@ def train(
 
     Raises:
         UserError: unsupported settings, nothing to train on, ImageNet weights that are missing or
-            do not fit, or a loss that is not finite.
+            do not fit, a picture that cannot be read, or a loss that is not finite.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """
@@ -149,6 +150,9 @@ def _run(
     except Stopped as stopped:
         name = signal.Signals(stopped.signal_number).name
         processes.stop(StoppedBySignal(name, stopped.iteration))
+    except UnreadPictureError as unread:
+        unread.error.is_of_one_rank = True  # others find this process gone
+        raise unread.error from None
     except FloatingPointError as error:
         message = " ".join(str(error).split())
         processes.end_by(

@@ -20,6 +20,7 @@ from pointrend_repro.engines.detectron2.resuming import (
     remove_older,
     require_own_checkpoint,
 )
+from pointrend_repro.engines.detectron2.unread import RaisingErrors, ReturningErrors
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.parts import Parts
@@ -79,14 +80,15 @@ class Trainer(DefaultTrainer):
 
     def build_train_loader(self, cfg: CfgNode) -> Any:
         """Make detectron2's loader for our records."""
-        return build_detection_train_loader(
+        loader = build_detection_train_loader(
             self._records,
-            mapper=self._mapper,
+            mapper=ReturningErrors(self._mapper),
             sampler=TrainingSampler(len(self._records), seed=cfg.SEED),
             total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
             aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
             num_workers=cfg.DATALOADER.NUM_WORKERS,
         )
+        return RaisingErrors(loader)
 
     def build_hooks(self) -> list[HookBase]:
         """Return hooks for schedule and checkpoints; `train_with` adds those for our files."""
@@ -128,6 +130,7 @@ class Trainer(DefaultTrainer):
 
         Raises:
             Stopped: after a signal, once saved.
+            UnreadPictureError: a picture cannot be read, or is not of its recorded size.
             FloatingPointError: a loss is not finite.
         """
         own: list[HookBase] = [_Stop(processes, stop)]
