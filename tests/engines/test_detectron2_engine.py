@@ -5,6 +5,7 @@ Skipped where detectron2 is not installed (docs/detectron2.md). To run them:
 """
 
 import copy
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Callable
@@ -199,6 +200,28 @@ def test_a_damaged_picture_ends_a_training_in_one_line(
         train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
     assert "\n" not in str(error.value)
     assert not [record for record in caplog.records if record.exc_info]  # no page
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_images_that_are_left_without_objects_are_trained_on(
+    head: str, data: DataPaths, tmp_path: Path
+) -> None:
+    """Alone in a batch, PointRend's labels would be none; with others, our heads' targets."""
+    from pointrend_repro.engines.detectron2.train import train
+
+    dataset = read_coco(data.train_images, data.train_annotations)
+    images = []
+    for n, image in enumerate(dataset.images):
+        x, y = (image.width + 50.0, 5.0) if n % 2 else (10.0, 10.0)  # the odd ones' lie outside
+        square = [[x, y, x + 30, y, x + 30, y + 30, x, y + 30]]
+        changed = dataclasses.replace(
+            image.annotations[0], segmentation=square, box=(x, y, x + 30, y + 30), is_crowd=False
+        )
+        images.append(dataclasses.replace(image, annotations=(changed,)))
+    settings = settings_of(head, optimizer={"images_per_batch": 1 + (head != "pointrend")})
+    dataset = dataclasses.replace(dataset, images=tuple(images))
+    train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
+    assert len(read_log(tmp_path)) == UPDATES
 
 
 def test_a_prediction_needs_pictures_of_their_recorded_size(

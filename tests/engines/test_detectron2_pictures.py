@@ -1,5 +1,6 @@
-"""Pictures on their way to detectron2's models, without detectron2."""
+"""Pictures and batches on their way to detectron2's models, without detectron2."""
 
+import itertools
 import pickle
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ from PIL import Image
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.data.images import read_image
-from pointrend_repro.engines.detectron2.pictures import read_pixels
-from pointrend_repro.engines.detectron2.unread import (
-    RaisingErrors,
+from pointrend_repro.engines.detectron2.batches import (
+    NoBatchError,
     ReturningErrors,
-    UnreadPictureError,
+    UsableBatches,
 )
+from pointrend_repro.engines.detectron2.pictures import read_pixels
 
 SIZE = {"width": 30, "height": 20}
 
@@ -72,8 +73,22 @@ def test_an_error_leaves_the_loader_as_it_is() -> None:
     examples = [pickle.loads(pickle.dumps(mapper(record))) for record in (good, bad)]
     assert examples[0] == good
     assert bad.items() <= examples[1].items()
-    batches = iter(RaisingErrors([examples[:1], examples]))
+    batches = iter(UsableBatches([examples[:1], examples]))
     assert next(batches) == [good]
-    with pytest.raises(UnreadPictureError) as raised:
+    with pytest.raises(NoBatchError) as raised:
         next(batches)
     assert str(raised.value.error) == "a.jpg: not a whole image"
+
+
+def test_batches_without_any_object_are_passed_over() -> None:
+    """detectron2's PointRend fails on one."""
+    empty, some = {"instances": []}, {"instances": [1]}
+    semantic: dict[str, Any] = {"sem_seg": 0}
+    batches = [[empty, some], [empty, empty], [some, empty], [semantic]]
+    assert list(UsableBatches(batches)) == [batches[0], batches[2], batches[3]]
+
+
+def test_a_training_does_not_wait_for_objects_for_ever() -> None:
+    with pytest.raises(NoBatchError) as raised:
+        list(UsableBatches(itertools.repeat([{"instances": []}])))
+    assert "1001 batches one after another have no object" in str(raised.value.error)

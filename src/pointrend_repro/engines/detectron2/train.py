@@ -22,6 +22,7 @@ from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2 import COMMIT
+from pointrend_repro.engines.detectron2.batches import NoBatchError
 from pointrend_repro.engines.detectron2.config import training_config
 from pointrend_repro.engines.detectron2.install import (
     detectron2_version,
@@ -35,7 +36,6 @@ from pointrend_repro.engines.detectron2.records import (
     semantic_records,
 )
 from pointrend_repro.engines.detectron2.trainer import Stopped, Trainer
-from pointrend_repro.engines.detectron2.unread import UnreadPictureError
 from pointrend_repro.settings.identity import identity
 from pointrend_repro.settings.of_family import AnyTrainingSettings
 from pointrend_repro.training.digest import training_digest
@@ -150,9 +150,9 @@ def _run(
     except Stopped as stopped:
         name = signal.Signals(stopped.signal_number).name
         processes.stop(StoppedBySignal(name, stopped.iteration))
-    except UnreadPictureError as unread:
-        unread.error.is_of_one_rank = True  # others find this process gone
-        raise unread.error from None
+    except NoBatchError as ended:
+        ended.error.is_of_one_rank = True  # others find this process gone
+        raise ended.error from None
     except FloatingPointError as error:
         message = " ".join(str(error).split())
         processes.end_by(

@@ -15,12 +15,12 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
+from pointrend_repro.engines.detectron2.batches import ReturningErrors, UsableBatches
 from pointrend_repro.engines.detectron2.resuming import (
     RecordInCheckpoints,
     remove_older,
     require_own_checkpoint,
 )
-from pointrend_repro.engines.detectron2.unread import RaisingErrors, ReturningErrors
 from pointrend_repro.settings.backbone import BackboneSettings
 from pointrend_repro.training.log import TrainingLog
 from pointrend_repro.training.parts import Parts
@@ -88,7 +88,7 @@ class Trainer(DefaultTrainer):
             aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
             num_workers=cfg.DATALOADER.NUM_WORKERS,
         )
-        return RaisingErrors(loader)
+        return UsableBatches(loader)
 
     def build_hooks(self) -> list[HookBase]:
         """Return hooks for schedule and checkpoints; `train_with` adds those for our files."""
@@ -130,7 +130,8 @@ class Trainer(DefaultTrainer):
 
         Raises:
             Stopped: after a signal, once saved.
-            UnreadPictureError: a picture cannot be read, or is not of its recorded size.
+            NoBatchError: a picture cannot be read, or is not of its recorded size; or there are no
+                objects.
             FloatingPointError: a loss is not finite.
         """
         own: list[HookBase] = [_Stop(processes, stop)]
