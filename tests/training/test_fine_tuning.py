@@ -99,6 +99,16 @@ def test_a_file_that_does_not_tell_its_classes_has_others(
     }
 
 
+def test_a_layer_of_classes_that_is_no_weight_is_refused(tmp_path: Path) -> None:
+    source, model = network("pointrend", THERE, seed=1), network("pointrend", THERE, seed=2)
+    name = "mask_head.point_head.layers.0.weight"  # whose last inputs are the classes
+    state = source.state_dict()
+    torch.save(state | {name: state[name].to_sparse()}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=rf"model\.pth: {name} is sparse") as error:
+        begun(model, tmp_path / "model.pth", THERE)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("with_pixels", [False, True])
 def test_what_a_file_does_not_tell_of_its_backbone_is_said_to_be_assumed(
     with_pixels: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
