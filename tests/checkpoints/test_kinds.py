@@ -171,6 +171,13 @@ def test_pixel_statistics_of_detectron2(
     assert found == pytest.approx(mean.flatten(), abs=1e-3)
 
 
+def test_detectron_s_mean_keeps_its_decimals(tmp_path: Path) -> None:
+    mean = np.array([102.9801, 115.9465, 122.7717], np.float32).reshape(3, 1, 1)
+    content = {"model": {"pixel_mean": mean, "a": np.ones(2, np.float32)}}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    assert read_checkpoint(tmp_path / "a.pkl").pixel_mean == (102.9801, 115.9465, 122.7717)
+
+
 @pytest.mark.parametrize("kind", ["one", "complex", "int8", "sparse", "quantised", "meta"])
 def test_a_trunk_to_train_from(tmp_path: Path, kind: str) -> None:
     change, told = CHANGES[kind]

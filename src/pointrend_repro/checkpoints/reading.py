@@ -146,7 +146,8 @@ def _pixel_values(path: Path, name: str, tensors: dict[str, Tensor]) -> tuple[fl
         return None
     found = tensors[name]
     if found.numel() == 3 and kind_of(found) in ("floating-point", "integer"):
-        values = tuple(round(value, 3) for value in found.flatten().tolist())
+        # Detectron's means have four decimals, of which single precision has no more.
+        values = tuple(round(value, 4) for value in found.flatten().tolist())
         if all(map(math.isfinite, values)) and (name == "pixel_mean" or min(values) > 0):
             return values
     raise UserError(f"{path}: its {name} is not three numbers, one for each channel")
