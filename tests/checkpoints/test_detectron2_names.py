@@ -250,6 +250,34 @@ def test_converting_to_an_unknown_kind(trained, tmp_path):
         convert(trained[1], tmp_path / "a.onnx", "pointrend_r50_fpn_cityscapes")
 
 
+NOT_OF_DETECTRON2 = ("mask_scoring_rcnn_", "sharpmask_", "deepmask_", "htc_", "solov2_")
+
+
+@pytest.mark.parametrize("name", KNOWN_MODELS)
+def test_models_that_detectron2_does_not_have_are_not_written_for_it(name, tmp_path):
+    """All others get as far as the file, which is missing."""
+    own = name.startswith(NOT_OF_DETECTRON2)
+    told = rf"m\.pkl: detectron2 has no model like {name}" if own else r"none\.pkl: no such file"
+    with pytest.raises(UserError, match=told) as error:
+        convert(tmp_path / "none.pkl", tmp_path / "m.pkl", name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({"context_ratio": 0.25}, "GC blocks"), ({"balancing_blocks": 1}, "BFP")]
+)
+def test_nor_is_a_model_of_ours_that_has_more(changes, told, tmp_path):
+    known = KNOWN_MODELS["mask_rcnn_r50_fpn_coco"]
+    backbone = known.model.backbone.model_copy(update=changes | {"fpn_channels": 8})
+    detector = known.model.detector.model_copy(update={"box_head_channels": 8})
+    settings = known.model.model_copy(update={"backbone": backbone, "detector": detector})
+    path = tmp_path / "m.safetensors"
+    save_model(path, SavedModel(build_model(settings, 80).eval(), known.input, known.categories))
+    with pytest.raises(UserError, match=f"detectron2 has no model like mask_r.*: no {told}"):
+        convert(path, tmp_path / "m.pkl", "mask_rcnn_r50_fpn_coco")
+    assert not (tmp_path / "m.pkl").exists()
+
+
 def test_caffe2_names():
     names = {
         "conv1_w": "stem.conv1.weight",

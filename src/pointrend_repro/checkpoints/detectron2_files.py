@@ -1,4 +1,4 @@
-"""What detectron2's `.pkl` files leave to its configuration, and which models they cannot hold.
+"""What detectron2's `.pkl` files leave to its configuration, and which models it does not have.
 
 detectron2 takes the order of channels, the place of the stride and the pixels' values from its
 configuration, whatever a file says. So a file that is written here tells what no tensor does under
@@ -21,6 +21,8 @@ _ITS_KEYS = {
     "pixel_mean": "MODEL.PIXEL_MEAN",
     "pixel_std": "MODEL.PIXEL_STD",
 }
+_ITS_MASK_HEADS = ("none", "4conv", "pointrend", "res5")
+_ITS_TRUNKS = ("resnet", "resnext")
 # The pixels' values are tensors of the file.
 _UNDER_OUR_KEY: dict[str, tuple[Any, ...]] = {
     "channel_order": ("RGB", "BGR"),
@@ -65,3 +67,21 @@ def to_configure(backbone: BackboneSettings) -> str:
 
 def _as_yaml(value: Any) -> str:
     return str(list(value) if isinstance(value, tuple) else value)
+
+
+def what_it_lacks(model: Any) -> str | None:
+    """Return a part of a model that detectron2 has not, whatever its configuration; or None.
+
+    Args:
+        model: settings of a detector or a semantic model (families with `engines.detectron2`).
+    """
+    head, backbone = getattr(model, "mask_head", None), model.backbone
+    if head is not None and head.kind not in _ITS_MASK_HEADS:
+        return f"mask head {head.kind}"
+    if getattr(head, "mask_scoring", None) is not None:
+        return "mask scoring"
+    if not backbone.name.startswith(_ITS_TRUNKS):
+        return f"trunk {backbone.name}"
+    if backbone.context_ratio is not None:
+        return "GC blocks"
+    return "BFP" if backbone.balancing_blocks else None

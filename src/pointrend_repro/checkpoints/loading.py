@@ -19,6 +19,7 @@ from pointrend_repro.checkpoints.description import (
 from pointrend_repro.checkpoints.detectron2_files import (
     KEY,
     to_configure,
+    what_it_lacks,
     what_no_tensor_tells,
 )
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
@@ -134,9 +135,11 @@ def convert(source: Path, target: Path, name: str) -> SavedModel:
     writers = {".safetensors": save_model, ".pkl": save_detectron2}
     if target.suffix not in writers:
         raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")
-    if target.suffix == ".pkl" and "detectron2" not in family_of(known_model(name).model).engines:
-        raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
+    if target.suffix == ".pkl":
+        _require_model_of_detectron2(target, name, known_model(name).model)
     saved = load_known_model(name, source)
+    if target.suffix == ".pkl":  # a file of ours may have more than the known model
+        _require_model_of_detectron2(target, name, saved.model.settings)
     writers[target.suffix](target, saved)
     needed = to_configure(saved.model.settings.backbone) if target.suffix == ".pkl" else ""
     if needed:
@@ -169,6 +172,16 @@ def save_detectron2(path: Path, saved: SavedModel) -> None:
     }
     with atomic_path(path) as part, part.open("wb") as file:
         pickle.dump(content, file, protocol=4)
+
+
+def _require_model_of_detectron2(target: Path, name: str, model: AnyModelSettings) -> None:
+    if "detectron2" not in family_of(model).engines:
+        raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
+    lacking = what_it_lacks(model)
+    if lacking is not None:
+        raise UserError(
+            f"{target}: detectron2 has no model like {name}: no {lacking}; write a .safetensors"
+        )
 
 
 def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) -> None:
