@@ -18,6 +18,7 @@ from pointrend_repro.checkpoints.detectron2_names import (
     from_caffe2,
     from_detectron2,
     is_caffe2,
+    is_detectron,
     trunk_only,
 )
 from pointrend_repro.checkpoints.kinds import kind_of
@@ -103,6 +104,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any]) -> Checkpoint:
+    if is_caffe2(tensors) and is_detectron(tensors):
+        raise UserError(f"{path}: is a detector of Detectron (2017), which is not read")
     if is_caffe2(tensors):
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
