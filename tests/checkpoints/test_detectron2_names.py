@@ -1,5 +1,7 @@
 """Weights keep their values on the way to detectron2's names and back."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -13,8 +15,14 @@ from pointrend_repro.checkpoints.detectron2_names import (
 )
 from pointrend_repro.checkpoints.fit import known_shapes
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
-from pointrend_repro.checkpoints.loading import convert, load_known_model, new_model
+from pointrend_repro.checkpoints.loading import (
+    convert,
+    load_known_model,
+    new_model,
+    save_detectron2,
+)
 from pointrend_repro.checkpoints.pickles import read_pickle
+from pointrend_repro.checkpoints.reading import read_checkpoint
 from pointrend_repro.checkpoints.saved_models import (
     SavedModel,
     build_model,
@@ -181,9 +189,93 @@ def test_pixel_statistics_travel(trained, tmp_path):
     assert back.backbone.pixel_std.flatten().tolist() == [57.0, 58.0, 59.5]
 
 
+def rgb_model(tmp_path):
+    """A model as mmdetection trains it, in our own file."""
+    known = KNOWN_MODELS["mask_rcnn_r50_fpn_coco"]
+    trunk = KNOWN_MODELS["mask_rcnn_x101_64x4d_fpn_coco"].model.backbone
+    backbone = trunk.model_copy(update={"name": "resnet50", "fpn_channels": 8})
+    detector = known.model.detector.model_copy(update={"box_head_channels": 8})
+    settings = known.model.model_copy(update={"backbone": backbone, "detector": detector})
+    path = tmp_path / "rgb.safetensors"
+    save_model(path, SavedModel(build_model(settings, 80).eval(), known.input, known.categories))
+    return backbone, path
+
+
+def test_channel_order_and_stride_travel(tmp_path, caplog):
+    backbone, path = rgb_model(tmp_path)
+    pickled = tmp_path / "rgb.pkl"
+    convert(path, pickled, "mask_rcnn_r50_fpn_coco")
+    found = read_checkpoint(pickled)
+    assert dict(found.backbone) == {"channel_order": "RGB", "stride_in_1x1": False}
+    assert (found.pixel_mean, found.pixel_std) == (backbone.pixel_mean, backbone.pixel_std)
+    (told,) = caplog.messages
+    assert told == (
+        f"{pickled}: detectron2 takes from its configuration how pixels are fed and where the "
+        "stride is; what its defaults do not say: INPUT.FORMAT: RGB, "
+        "MODEL.RESNETS.STRIDE_IN_1X1: False, MODEL.PIXEL_MEAN: [123.675, 116.28, 103.53], "
+        "MODEL.PIXEL_STD: [58.395, 57.12, 57.375]"
+    )
+
+
+def test_a_pickle_s_channel_order_and_stride_are_the_model_s(trained, tmp_path):
+    saved, _ = trained
+    changes = {"channel_order": "RGB", "stride_in_1x1": False}
+    backbone = saved.model.settings.backbone.model_copy(update=changes)
+    settings = saved.model.settings.model_copy(update={"backbone": backbone})
+    other = SavedModel(build_model(settings, 8).eval(), saved.input, saved.categories)
+    save_detectron2(tmp_path / "a.pkl", other)
+    back = load_known_model("pointrend_r50_fpn_cityscapes", tmp_path / "a.pkl").model
+    assert back.settings.backbone == backbone
+    assert back.backbone.bottom_up.res3[0].conv1.stride == (1, 1)
+
+
+def test_a_pickle_for_detectron2_s_defaults_needs_no_warning(trained, tmp_path, caplog):
+    convert(trained[1], tmp_path / "a.pkl", "pointrend_r50_fpn_cityscapes")
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "told", [7, {"channel_order": "GBR"}, {"stride_in_1x1": 1}, {"freeze_at": 2}, {"": {}}]
+)
+def test_what_a_pickle_tells_of_its_backbone_is_checked(tmp_path, told):
+    content = {"model": {"a": np.zeros(2)}, "pointrend_repro": told}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+    with pytest.raises(UserError, match=r"a\.pkl: pointrend_repro is not channel_order") as error:
+        read_checkpoint(tmp_path / "a.pkl")
+    assert "\n" not in str(error.value)
+
+
 def test_converting_to_an_unknown_kind(trained, tmp_path):
     with pytest.raises(UserError, match=r"must end in \.safetensors or \.pkl"):
         convert(trained[1], tmp_path / "a.onnx", "pointrend_r50_fpn_cityscapes")
+
+
+NOT_OF_DETECTRON2 = ("mask_scoring_rcnn_", "sharpmask_", "deepmask_", "htc_", "solov2_")
+
+
+@pytest.mark.parametrize("name", KNOWN_MODELS)
+def test_models_that_detectron2_does_not_have_are_not_written_for_it(name, tmp_path):
+    """All others get as far as the file, which is missing."""
+    own = name.startswith(NOT_OF_DETECTRON2)
+    told = rf"m\.pkl: detectron2 has no model like {name}" if own else r"none\.pkl: no such file"
+    with pytest.raises(UserError, match=told) as error:
+        convert(tmp_path / "none.pkl", tmp_path / "m.pkl", name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"), [({"context_ratio": 0.25}, "GC blocks"), ({"balancing_blocks": 1}, "BFP")]
+)
+def test_nor_is_a_model_of_ours_that_has_more(changes, told, tmp_path):
+    known = KNOWN_MODELS["mask_rcnn_r50_fpn_coco"]
+    backbone = known.model.backbone.model_copy(update=changes | {"fpn_channels": 8})
+    detector = known.model.detector.model_copy(update={"box_head_channels": 8})
+    settings = known.model.model_copy(update={"backbone": backbone, "detector": detector})
+    path = tmp_path / "m.safetensors"
+    save_model(path, SavedModel(build_model(settings, 80).eval(), known.input, known.categories))
+    with pytest.raises(UserError, match=f"detectron2 has no model like mask_r.*: no {told}"):
+        convert(path, tmp_path / "m.pkl", "mask_rcnn_r50_fpn_coco")
+    assert not (tmp_path / "m.pkl").exists()
 
 
 def test_caffe2_names():

@@ -3,19 +3,19 @@
 import pytest
 import torch
 import torchvision
+from one_storage import views_of_one_storage
 from safetensors.torch import save_file
 
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
-from pointrend_repro.checkpoints.fit import compare_shapes, known_shapes, looks_like
+from pointrend_repro.checkpoints.fit import compare_shapes, known_shapes, looks_like, shapes_of
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
 from pointrend_repro.checkpoints.loading import load_known_model
 
 
 def _write(path, shapes):
-    """A checkpoint with detectron2's names in PyTorch's format; the values take no space."""
-    state = {name: torch.zeros(1).expand(shape) for name, shape in to_detectron2(shapes).items()}
-    torch.save({"model": state}, path)
+    """A checkpoint with detectron2's names in PyTorch's format."""
+    torch.save({"model": views_of_one_storage(to_detectron2(shapes))}, path)
     return path
 
 
@@ -87,8 +87,7 @@ def test_torchvisions_detector_is_another_model(tmp_path):
         theirs = torchvision.models.detection.maskrcnn_resnet50_fpn(
             weights=None, weights_backbone=None
         )
-    state = {name: torch.zeros(()).expand(x.shape) for name, x in theirs.state_dict().items()}
-    torch.save(state, tmp_path / "file.pth")
+    torch.save(views_of_one_storage(shapes_of(theirs.state_dict())), tmp_path / "file.pth")
     with pytest.raises(UserError, match=r"does not fit mask_rcnn_r50_fpn_coco: .*like none"):
         load_known_model("mask_rcnn_r50_fpn_coco", tmp_path / "file.pth")
 

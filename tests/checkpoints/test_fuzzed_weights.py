@@ -19,3 +19,5 @@ def test_no_file_is_more_than_it_explains() -> None:
         assert counts[f"{kind} read"] > 5
         assert counts[f"{kind} refused"] > 30
         assert counts[f"{kind} not whole"] > 30
+    assert counts["odd read"] > 5
+    assert counts["odd not whole"] > 30  # refused in other words

@@ -12,6 +12,7 @@ from pointrend_repro.base.errors import UserError
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights, load_trunk
 from pointrend_repro.checkpoints.known_models import KNOWN_MODELS
+from pointrend_repro.checkpoints.loading import load_known_model
 from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.config.reading import load_variant
 from pointrend_repro.modeling.build import build_mask_rcnn
@@ -198,3 +199,36 @@ def test_variants_are_the_known_models(head, trunk):
     backbone = model.backbone.model_copy(update={"weights": None})
     settings = model.model_copy(update={"backbone": backbone})
     assert settings == KNOWN_MODELS[f"{head}_{trunk}_fpn_coco"].model
+
+
+@pytest.mark.parametrize(
+    "more", ["fpn_inner_res5_2_sum_w", "conv_rpn_w", "cls_score_w", "_[mask]_fcn1_w", "retnet_x_w"]
+)
+def test_a_detector_of_detectron_is_no_imagenet_backbone(more, tmp_path):
+    """Its trunk has the names of Caffe2's classifiers, and what comes after it would be left out.
+
+    Names as in Detectron's lib/modeling: FPN.py, rpn_heads.py, fast_rcnn_heads.py,
+    mask_rcnn_heads.py, retinanet_heads.py.
+    """
+    path = tmp_path / "model_final.pkl"
+    blobs = {name: np.zeros((2, 2), np.float32) for name in ("conv1_w", more)}
+    path.write_bytes(pickle.dumps({"blobs": blobs, "cfg": "MODEL: {}"}, protocol=2))
+    told = r"model_final\.pkl: is a detector of Detectron \(2017\), which is not read"
+    with pytest.raises(UserError, match=told):
+        load_imagenet_weights(NO_TRUNK, _settings(path))
+    with pytest.raises(UserError, match=told):
+        load_known_model("mask_rcnn_r50_fpn_coco", path)
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "_orig_mod.", "encoder_q."])
+def test_a_resnet_whose_names_begin_otherwise_is_told_so(prefix, tmp_path):
+    """As of mmpretrain, of compiled modules, and of MoCo."""
+    path = tmp_path / "resnet50.pth"
+    state = torchvision.models.resnet50().state_dict()
+    torch.save({"state_dict": {f"{prefix}{name}": each for name, each in state.items()}}, path)
+    told = (
+        rf"resnet50\.pth: names of a ResNet that are not known here, since {prefix} stands before"
+    )
+    with pytest.raises(UserError, match=told) as error:
+        load_imagenet_weights(NO_TRUNK, _settings(path))
+    assert "\n" not in str(error.value)

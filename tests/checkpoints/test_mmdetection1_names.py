@@ -268,3 +268,29 @@ def test_cascades_and_solos_since_2_are_no_such_files() -> None:
     names = ["roi_head.bbox_head.0.fc_cls.weight", "mask_head.conv_cls.weight"]
     assert not is_mmdetection1(names)
     assert is_mmdetection1([*names, "bbox_head.0.fc_cls.weight"])
+
+
+ODD = {
+    "weight without axes": {"bbox_head.fc_cls.weight": torch.tensor(1.0)},
+    "no class at all": {
+        "bbox_head.fc_cls.bias": torch.zeros(0),
+        "mask_head.conv_logits.weight": torch.zeros(3, 3, 1, 1),
+    },
+    "sparse weight": {"bbox_head.fc_cls.weight": torch.zeros(3, 3).to_sparse_csr()},
+    "masks without axes": {"mask_head.conv_logits.weight": torch.tensor(1.0)},
+    "fewer inputs than classes": {
+        "point_rend_roihead.mask_point_head.fc1.weight": torch.zeros(4, 2, 1)
+    },
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_tensors_that_have_no_order_are_refused_in_one_line(kind: str, tmp_path: Path) -> None:
+    state = {
+        "backbone.layer1.0.conv1.weight": torch.zeros(1),
+        "bbox_head.fc_cls.bias": torch.zeros(3),
+    }
+    torch.save({"state_dict": state | ODD[kind]}, tmp_path / "epoch_12.pth")
+    with pytest.raises(UserError, match=r"epoch_12\.pth: is of mmdetection 1\.x") as error:
+        load_known_model("mask_rcnn_r50_fpn_coco", tmp_path / "epoch_12.pth")
+    assert "\n" not in str(error.value)

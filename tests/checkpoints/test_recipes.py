@@ -137,3 +137,21 @@ def test_an_author_who_is_named_is_believed(author: str, tmp_path: Path) -> None
             require(tmp_path / "a.pth", content, BGR)
     else:
         require(tmp_path / "a.pth", content, BGR)
+
+
+@pytest.mark.parametrize(
+    "mean",
+    [
+        torch.zeros(4).to_sparse(),
+        torch.zeros(4, device="meta"),
+        torch.zeros(4).to(torch.float8_e4m3fn),
+    ],
+    ids=["sparse", "meta", "eight bits"],
+)
+def test_statistics_that_are_no_plain_numbers_tell_nothing_or_what_they_are(
+    mean: Tensor, tmp_path: Path
+) -> None:
+    """What is no weight is refused when it is loaded (test_kinds.py)."""
+    path = tmp_path / "a.pth"
+    torch.save(resnet(folded=True) | {"bn1.running_mean": mean}, path)
+    require_recipe(path, read_checkpoint(path), BackboneSettings(name="resnet50"))

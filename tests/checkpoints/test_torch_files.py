@@ -244,6 +244,9 @@ BIG = 1 << 31
         (rebuilt(storage("Float", 1000), 0, (1,), (1,)), "4000 bytes of storage '0'"),
         (rebuilt(storage("Double", 4), 0, (1,), (1,)), "32 bytes of storage '0'"),
         (rebuilt(storage("Float", 4, "1"), 0, (1,), (1,)), "16 bytes of storage '1'"),
+        # The numbers of its storage, again and again: nothing, until it is copied or compared.
+        (rebuilt(storage("Float", 4), 0, (BIG,), (0,)), "more memory than its size explains"),
+        (rebuilt(storage("Float", 4), 0, (3, BIG), (1, 0)), "more memory than its size"),
         # The machine.
         (name("os", "system") + text("true") + b"\x85R", "os.system"),
         (name("torch", "load") + text("x") + b"\x85R", "torch.load"),
@@ -256,6 +259,16 @@ def test_pickles_that_ask_for_more(
 ) -> None:
     monkeypatch.setattr(unpickling, "_MOST_OPERATIONS", 2000)
     assert told in refusal(tmp_path / "a.pth", archive(value))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_repeated_numbers_take_no_more_than_the_size_explains(tmp_path: Path, form: str) -> None:
+    many = {f"a{k}": torch.ones(1).expand(1 << 17) for k in range(4)}  # 2 MB, as copies
+    few = {name: many[name] for name in ("a0", "a1")}
+    told = refusal(tmp_path / "a.pth", saved(many, zipped=FORMATS[form]))
+    assert "more memory than its size explains" in told
+    (tmp_path / "a.pth").write_bytes(saved(few, zipped=FORMATS[form]))
+    assert same(read_torch_file(tmp_path / "a.pth"), few)
 
 
 def test_the_old_format_fills_every_storage(tmp_path: Path) -> None:

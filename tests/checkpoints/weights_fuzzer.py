@@ -7,6 +7,7 @@ that the file has not filled.
 
 import collections
 import io
+import logging
 import pickle
 import resource
 import struct
@@ -25,9 +26,12 @@ from hypothesis import strategies as st
 from pickle_parts import array, dtype, name, number, python2_pickle, raw, state, text
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.kinds import require_weights
 from pointrend_repro.checkpoints.pickles import read_pickle
 from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
+from pointrend_repro.checkpoints.recipes import require_recipe
 from pointrend_repro.checkpoints.torch_files import read_torch_file
+from pointrend_repro.settings.backbone import BackboneSettings
 
 ADDRESS_SPACE_MB = 2000  # beyond what the imports take
 RESIDENT_MB = 500
@@ -199,6 +203,71 @@ def check(read: Callable[[Path], Any], path: Path, content: bytes) -> tuple[str,
         return "refused" if "refused" in told else "not whole", None
 
 
+def odd_tensors() -> dict[str, torch.Tensor]:
+    """Tensors that are no weights, or have no axis or no number along one."""
+    plain = torch.zeros(3, 3)
+    shapes = {f"shape {shape}": torch.zeros(shape) for shape in [(), (0,), (3,), (0, 3), (3, 0)]}
+    layouts = {"COO": plain.to_sparse(), "CSR": plain.to_sparse_csr(), "meta": plain.to("meta")}
+    dtypes = (torch.complex64, torch.bool, torch.int64, torch.float8_e4m3fn, torch.bfloat16)
+    return {
+        **shapes,
+        **layouts,
+        **{str(dtype): torch.ones(3).to(dtype) for dtype in dtypes},
+        "quantised": torch.quantize_per_tensor(torch.zeros(3), 0.1, 0, torch.quint8),
+        "kernels": torch.zeros(64, 64, 3, 3),
+        "points": torch.zeros(3, 3, 1),
+    }
+
+
+# What is looked at, or turned, before tensors are known to be weights.
+LOOKED_AT = {
+    "mmdetection 1": [
+        "bbox_head.fc_cls.weight",
+        "bbox_head.fc_cls.bias",
+        "bbox_head.fc_reg.weight",
+        "mask_head.conv_logits.weight",
+        "point_rend_roihead.mask_point_head.fc1.weight",
+        "point_rend_roihead.mask_coarse_head.prediction.bias",
+    ],
+    "torchvision": [
+        "layer1.0.conv2.weight",
+        "layer1.0.bn1.running_mean",
+        "layer1.0.bn1.running_var",
+        "bn1.running_var",
+    ],
+    "Caffe2": ["res2_0_branch2b_w", "res2_0_branch2b_bn_s"],
+    "detectron2": ["pixel_mean", "pixel_std", "roi_heads.box_predictor.cls_score.weight"],
+}
+TELLS_THE_KIND = {
+    "mmdetection 1": "backbone.layer1.0.conv1.weight",
+    "torchvision": "layer1.0.conv1.weight",
+    "Caffe2": "conv1_w",
+    "detectron2": "roi_heads.box_predictor.cls_score.bias",
+}
+
+
+@st.composite
+def odd_states(draw: st.DrawFn) -> dict[str, torch.Tensor]:
+    kind = draw(st.sampled_from(list(LOOKED_AT)))
+    tensors = odd_tensors()
+    odd = st.sampled_from(list(tensors)).map(tensors.__getitem__)
+    names = draw(st.lists(st.sampled_from(LOOKED_AT[kind]), unique=True))
+    return {name: draw(odd) for name in [TELLS_THE_KIND[kind], *names]}
+
+
+def check_odd(folder: Path, outcomes: Outcome, state: dict[str, torch.Tensor]) -> None:
+    def use(path: Path) -> None:
+        found = read_checkpoint(path)
+        if found.source not in ("model", "mmdetection1"):
+            require_recipe(path, found, BackboneSettings(name="resnet50"))
+        require_weights(path, found.tensors)
+
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    outcome, _ = check(use, folder / "x.pth", buffer.getvalue())
+    outcomes[f"odd {outcome}"] += 1
+
+
 def check_numpy(folder: Path, outcomes: Outcome, content: bytes) -> None:
     outcome, value = check(read_pickle, folder / "x.pkl", content)
     outcomes[f"pickle {outcome}"] += 1
@@ -227,6 +296,7 @@ def check_torch(folder: Path, outcomes: Outcome, content: bytes) -> None:
 
 def main(examples: int) -> Outcome:
     warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
     outcomes: Outcome = collections.Counter()
     folder = Path(tempfile.mkdtemp())
     rounds = settings(
@@ -253,8 +323,14 @@ def main(examples: int) -> Outcome:
     def torch_round(content: bytes) -> None:
         check_torch(folder, outcomes, content)
 
+    @rounds
+    @given(odd_states())
+    def odd_round(state: dict[str, torch.Tensor]) -> None:
+        check_odd(folder, outcomes, state)
+
     numpy_round()
     torch_round()
+    odd_round()
     return outcomes
 
 

@@ -5,6 +5,7 @@ Skipped where detectron2 is not installed (docs/detectron2.md). To run them:
 """
 
 import copy
+import dataclasses
 import importlib.util
 import json
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pointrend_repro.base.errors import StoppedBySignal
+from pointrend_repro.base.errors import StoppedBySignal, UserError
 from pointrend_repro.base.files import read_json
 from pointrend_repro.base.origins import origin_path
 from pointrend_repro.checkpoints.saved_models import SavedModel, build_model, load_saved_model
@@ -183,6 +184,56 @@ def test_a_stopped_training_goes_on(data: DataPaths, tmp_path: Path) -> None:
     (other,) = {*(tmp_path / "detectron2").iterdir()} - {folder}
     assert (other / "model_final.pth").exists()
     assert read_log(tmp_path)[0]["lr"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_damaged_picture_ends_a_training_in_one_line(
+    workers: int, data: DataPaths, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from pointrend_repro.engines.detectron2.train import train
+
+    dataset = read_coco(data.train_images, data.train_annotations)
+    for image in dataset.images:
+        image.path.write_bytes(image.path.read_bytes()[:300])
+    settings = settings_of("4conv", run={"loader_workers": workers})
+    with pytest.raises(UserError, match="not a whole image") as error:
+        train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
+    assert "\n" not in str(error.value)
+    assert not [record for record in caplog.records if record.exc_info]  # no page
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_images_that_are_left_without_objects_are_trained_on(
+    head: str, data: DataPaths, tmp_path: Path
+) -> None:
+    """Alone in a batch, PointRend's labels would be none; with others, our heads' targets."""
+    from pointrend_repro.engines.detectron2.train import train
+
+    dataset = read_coco(data.train_images, data.train_annotations)
+    images = []
+    for n, image in enumerate(dataset.images):
+        x, y = (image.width + 50.0, 5.0) if n % 2 else (10.0, 10.0)  # the odd ones' lie outside
+        square = [[x, y, x + 30, y, x + 30, y + 30, x, y + 30]]
+        changed = dataclasses.replace(
+            image.annotations[0], segmentation=square, box=(x, y, x + 30, y + 30), is_crowd=False
+        )
+        images.append(dataclasses.replace(image, annotations=(changed,)))
+    settings = settings_of(head, optimizer={"images_per_batch": 1 + (head != "pointrend")})
+    dataset = dataclasses.replace(dataset, images=tuple(images))
+    train(settings, dataset, seed=0, folder=tmp_path, device="cpu")
+    assert len(read_log(tmp_path)) == UPDATES
+
+
+def test_a_prediction_needs_pictures_of_their_recorded_size(
+    data: DataPaths, tmp_path: Path
+) -> None:
+    from pointrend_repro.engines.detectron2.predict import predict
+
+    dataset = read_coco(data.val_images, data.val_annotations)
+    saved = _untrained(settings_of("4conv"), dataset)
+    Image.new("RGB", (96, 65)).save(dataset.images[0].path)
+    with pytest.raises(UserError, match="is 96x65 pixels, but its annotation says 96x64"):
+        predict(saved, dataset, INFERENCE, tmp_path / "predictions.json")
 
 
 def test_a_model_that_is_made_again_keeps_its_record(data: DataPaths, tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ def test_environment_names_what_the_package_needs() -> None:
     assert found["python"] == "==3.11"
 
 
+@pytest.mark.parametrize("name", ["detectron2", "pointrend_repro"])
+def test_no_limit_is_undone_by_what_fills_the_environment(name: str) -> None:
+    """`*.post-deploy.sh` installs requirements.lock over what conda has chosen."""
+    locked = dict(
+        re.findall(r"^([\w.-]+)==(\S+)", (REPOSITORY / "requirements.lock").read_text(), re.M)
+    )
+    content = yaml.safe_load((REPOSITORY / f"workflow/envs/{name}.yaml").read_text())
+    limited = [Requirement(each) for each in content["dependencies"] if re.search("[<>]", each)]
+    undone = [str(r) for r in limited if r.name in locked and locked[r.name] not in r.specifier]
+    assert undone == []
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """What pip reads of a clone; building the package's metadata writes into it."""

@@ -99,6 +99,16 @@ def test_a_file_that_does_not_tell_its_classes_has_others(
     }
 
 
+def test_a_layer_of_classes_that_is_no_weight_is_refused(tmp_path: Path) -> None:
+    source, model = network("pointrend", THERE, seed=1), network("pointrend", THERE, seed=2)
+    name = "mask_head.point_head.layers.0.weight"  # whose last inputs are the classes
+    state = source.state_dict()
+    torch.save(state | {name: state[name].to_sparse()}, tmp_path / "model.pth")
+    with pytest.raises(UserError, match=rf"model\.pth: {name} is sparse") as error:
+        begun(model, tmp_path / "model.pth", THERE)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("with_pixels", [False, True])
 def test_what_a_file_does_not_tell_of_its_backbone_is_said_to_be_assumed(
     with_pixels: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -107,10 +117,11 @@ def test_what_a_file_does_not_tell_of_its_backbone_is_said_to_be_assumed(
     source, model = network("4conv", THERE, seed=1), network("4conv", THERE, seed=2)
     path = tmp_path / "model.pkl"
     save_detectron2(path, SavedModel(source, InputSettings(), list(enumerate(THERE))))
+    content = pickle.loads(path.read_bytes())
+    del content["pointrend_repro"]  # which tells them, of files that are written here
     if not with_pixels:
-        content = pickle.loads(path.read_bytes())
         del content["model"]["pixel_mean"], content["model"]["pixel_std"]
-        path.write_bytes(pickle.dumps(content, protocol=4))
+    path.write_bytes(pickle.dumps(content, protocol=4))
     begun(model, path, THERE, tmp_path)
     pixels = {"pixel_mean": [103.53, 116.28, 123.675], "pixel_std": [1.0, 1.0, 1.0]}
     noted = read_json(tmp_path / "checkpoints/start.json")["assumed"]

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.checkpoints.fit import Shape, shapes_of
+from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.saved_models import build_model
 from pointrend_repro.settings.of_family import AnyModelSettings
 
@@ -126,7 +127,9 @@ def with_classes_of(
     found = dict(source)
     for name, axes in _class_axes(settings, shared.here).items():
         theirs = source.get(name)
-        if theirs is not None and theirs.shape == _shape(own[name], axes, shared.there):
+        if theirs is None or kind_of(theirs) != "floating-point":  # the latter is refused later
+            continue
+        if theirs.shape == _shape(own[name], axes, shared.there):
             found[name] = _filled(own[name], theirs, axes, shared)
     return found
 

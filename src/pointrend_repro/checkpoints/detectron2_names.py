@@ -98,6 +98,9 @@ _CAFFE2_TENSORS = {
 _CAFFE2_BLOCK = re.compile(r"^(res[2-5])_(\d+)_(branch1|branch2[abc])_(\w+)$")
 _CAFFE2_STEM = re.compile(r"^(?:res_)?conv1_(\w+)$")
 
+# What a detector of Detectron (lib/modeling) has besides a trunk with these names.
+_OF_DETECTRON = ("fpn_", "conv_rpn_", "rpn_", "cls_score_", "bbox_pred_", "retnet_", "_[mask]_")
+
 # A trunk's own names.
 _TRUNK = re.compile(r"(stem\.conv|res[2-5]\.)")
 _NO_TRUNK_PARAMETER = re.compile(r"(conv\d|shortcut)\.bias$|num_batches_tracked$")
@@ -131,6 +134,11 @@ def from_detectron2(tensors: Mapping[str, T]) -> dict[str, T]:
 def is_caffe2(names: Iterable[str]) -> bool:
     """Return whether these are Caffe2's names for an ImageNet classifier."""
     return "conv1_w" in set(names)
+
+
+def is_detectron(names: Iterable[str]) -> bool:
+    """Return whether names as of `is_caffe2` are those of a detector of Detectron (2017)."""
+    return any(name.startswith(_OF_DETECTRON) for name in names)
 
 
 def from_caffe2(tensors: Mapping[str, T]) -> dict[str, T]:

@@ -12,16 +12,17 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.checkpoints.fit import compare_shapes, shapes_of
 from pointrend_repro.checkpoints.kinds import is_counter, require_weights
-from pointrend_repro.checkpoints.reading import read_checkpoint
+from pointrend_repro.checkpoints.reading import Checkpoint, read_checkpoint
 from pointrend_repro.checkpoints.recipes import require_recipe
+from pointrend_repro.checkpoints.torchvision_names import unknown_prefix
 from pointrend_repro.modeling.resnet import STAGES
 from pointrend_repro.modeling.vgg import VGG
 from pointrend_repro.settings.backbone import BackboneSettings
@@ -100,8 +101,8 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
         where = f"fetch it from {url}, or set" if url else "set"
         raise UserError(f"{path}: no such file; {where} model.backbone.weights to null or a file")
     checkpoint = read_checkpoint(path)
-    if checkpoint.source == "model":
-        raise UserError(f"{path}: is not an ImageNet backbone; model.backbone.weights needs one")
+    if checkpoint.source in ("model", "mmdetection1"):
+        _refuse_other(path, checkpoint)
     require_recipe(path, checkpoint, settings)
     tensors = checkpoint.tensors
     if checkpoint.source == "caffe2":
@@ -115,6 +116,16 @@ def load_imagenet_weights(trunk: nn.Module, settings: BackboneSettings) -> None:
     require_weights(path, tensors)
     trunk.load_state_dict(tensors, strict=False)  # batch counters may be missing
     _log_left_out(path, checkpoint.left_out + cut)
+
+
+def _refuse_other(path: Path, checkpoint: Checkpoint) -> NoReturn:
+    prefix = unknown_prefix(checkpoint.tensors)
+    if prefix is not None:
+        raise UserError(
+            f"{path}: names of a ResNet that are not known here, since {printable_line(prefix)} "
+            "stands before torchvision's; save it without, for model.backbone.weights"
+        )
+    raise UserError(f"{path}: is not an ImageNet backbone; model.backbone.weights needs one")
 
 
 def _without_cut_stages(

@@ -16,6 +16,12 @@ from pointrend_repro.checkpoints.description import (
     is_saved_model,
     read_description,
 )
+from pointrend_repro.checkpoints.detectron2_files import (
+    KEY,
+    to_configure,
+    what_it_lacks,
+    what_no_tensor_tells,
+)
 from pointrend_repro.checkpoints.detectron2_names import to_detectron2
 from pointrend_repro.checkpoints.fit import (
     compare_shapes,
@@ -119,6 +125,8 @@ def load_own_file(path: Path, *, head: str | None = None, family: str | None = N
 def convert(source: Path, target: Path, name: str) -> SavedModel:
     """Rewrite a checkpoint as `.safetensors` (ours) or `.pkl` (detectron2's), and return its model.
 
+    A warning says what detectron2's configuration needs besides a `.pkl`.
+
     Raises:
         UserError: as for `load_known_model`, or `target` is the source, ends in neither, or in
             `.pkl` for a model that detectron2 does not have.
@@ -127,10 +135,19 @@ def convert(source: Path, target: Path, name: str) -> SavedModel:
     writers = {".safetensors": save_model, ".pkl": save_detectron2}
     if target.suffix not in writers:
         raise UserError(f"{target}: the name to write must end in .safetensors or .pkl")
-    if target.suffix == ".pkl" and "detectron2" not in family_of(known_model(name).model).engines:
-        raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
+    if target.suffix == ".pkl":
+        _require_model_of_detectron2(target, name, known_model(name).model)
     saved = load_known_model(name, source)
+    if target.suffix == ".pkl":  # a file of ours may have more than the known model
+        _require_model_of_detectron2(target, name, saved.model.settings)
     writers[target.suffix](target, saved)
+    needed = to_configure(saved.model.settings.backbone) if target.suffix == ".pkl" else ""
+    if needed:
+        _log.warning(
+            "%s: detectron2 takes from its configuration how pixels are fed and where the stride "
+            "is; what its defaults do not say: %s",
+            *(target, needed),
+        )
     return saved
 
 
@@ -138,7 +155,8 @@ def save_detectron2(path: Path, saved: SavedModel) -> None:
     """Write a model as a pickle that detectron2's `DetectionCheckpointer` loads.
 
     The pixels' mean and standard deviation are included, as in detectron2's own early files; it
-    uses those of its configuration and reports these as unused.
+    uses those of its configuration and reports these as unused. What else the weights hang on is
+    told beside them, for our own reader (`detectron2_files`).
     """
     backbone = saved.model.settings.backbone
     tensors = to_detectron2(saved.model.state_dict())
@@ -146,9 +164,24 @@ def save_detectron2(path: Path, saved: SavedModel) -> None:
     for key, values in (("pixel_mean", backbone.pixel_mean), ("pixel_std", backbone.pixel_std)):
         arrays[key] = np.array(values, dtype=np.float32).reshape(3, 1, 1)
     # The names are exact, so detectron2 need not match them heuristically.
-    content = {"model": arrays, "__author__": "pointrend-repro", "matching_heuristics": False}
+    content = {
+        "model": arrays,
+        "__author__": "pointrend-repro",
+        "matching_heuristics": False,
+        KEY: what_no_tensor_tells(backbone),
+    }
     with atomic_path(path) as part, part.open("wb") as file:
         pickle.dump(content, file, protocol=4)
+
+
+def _require_model_of_detectron2(target: Path, name: str, model: AnyModelSettings) -> None:
+    if "detectron2" not in family_of(model).engines:
+        raise UserError(f"{target}: detectron2 has no model like {name}; write a .safetensors")
+    lacking = what_it_lacks(model)
+    if lacking is not None:
+        raise UserError(
+            f"{target}: detectron2 has no model like {name}: no {lacking}; write a .safetensors"
+        )
 
 
 def _check_same_architecture(name: str, path: Path, settings: AnyModelSettings) -> None:

@@ -54,12 +54,23 @@ def has_unread_heads(names: Iterable[str]) -> bool:
 
 
 def from_mmdetection1(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename a state dict of mmdetection 1.x, with its classes in our order."""
+    """Rename a state dict of mmdetection 1.x, with its classes in our order.
+
+    Tensors without an order, such as sparse ones, stay as they are: they are refused later.
+    """
     found = renamed(tensors, (*SHARED, *HEADS, *_POINTREND))
-    if _CLASSES not in found or found[_CLASSES].dim() != 1:
+    classes = found.get(_CLASSES)
+    if classes is None or not _has_an_order(classes) or classes.dim() != 1 or not len(classes):
         return found
-    outputs = len(found[_CLASSES])  # background and the classes
-    return {name: _in_our_order(name, tensor, outputs) for name, tensor in found.items()}
+    outputs = len(classes)  # background and the classes
+    return {
+        name: _in_our_order(name, tensor, outputs) if _has_an_order(tensor) else tensor
+        for name, tensor in found.items()
+    }
+
+
+def _has_an_order(tensor: Tensor) -> bool:
+    return tensor.layout is torch.strided and not tensor.is_quantized and tensor.dim() > 0
 
 
 def _in_our_order(name: str, tensor: Tensor, outputs: int) -> Tensor:
@@ -70,7 +81,7 @@ def _in_our_order(name: str, tensor: Tensor, outputs: int) -> Tensor:
     if name in _BOXES and len(tensor) == 4 * outputs:  # not if all classes share a box
         return _without_background(tensor, outputs)
     if name.startswith(POINTS) and name.endswith(".weight") and tensor.dim() == 3:
-        others = tensor.shape[1] - outputs
+        others = max(tensor.shape[1] - outputs, 0)
         tensor = torch.cat([tensor[:, :others], tensor[:, others + 1 :]], dim=1)
     if name.startswith(f"{POINTS}predictor."):
         return _without_background(tensor, outputs)

@@ -4,6 +4,7 @@ What is named has to be there in full. Nothing is left out in silence, least of 
 classes that are others in the file: these are taken by `match_classes` alone (`classes`).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from pointrend_repro.settings.start_from import StartFrom, lies_in
 # Of a backbone's settings, what its weights hang on although no shape tells.
 _OF_THE_WEIGHTS = ("channel_order", "pixel_mean", "pixel_std", "stride_in_1x1")
 _BACKBONE = "backbone"
+_ROUNDED = 1e-3  # of 255
 
 T = TypeVar("T")
 
@@ -219,9 +221,18 @@ def _require_same_pixels(path: Path, theirs: Mapping[str, Any], ours: BackboneSe
     wrong = [
         f"{key}: {theirs[key]} instead of {getattr(ours, key)}"
         for key in _OF_THE_WEIGHTS
-        if key in theirs and theirs[key] != getattr(ours, key)
+        if key in theirs and not _is_same(theirs[key], getattr(ours, key))
     ]
     if wrong:
         raise UserError(
             f"{path}: its weights were trained with another model.backbone: {'; '.join(wrong)}"
         )
+
+
+def _is_same(theirs: Any, ours: Any) -> bool:
+    """Whether settings are equal; of pixels' values, a file may have a few decimals less."""
+    if not isinstance(ours, tuple):
+        return bool(theirs == ours)
+    return len(theirs) == len(ours) and all(
+        math.isclose(a, b, rel_tol=0, abs_tol=_ROUNDED) for a, b in zip(theirs, ours, strict=True)
+    )

@@ -13,10 +13,12 @@ import torch
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.detectron2_files import told_under_our_key
 from pointrend_repro.checkpoints.detectron2_names import (
     from_caffe2,
     from_detectron2,
     is_caffe2,
+    is_detectron,
     trunk_only,
 )
 from pointrend_repro.checkpoints.kinds import kind_of
@@ -102,6 +104,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any]) -> Checkpoint:
+    if is_caffe2(tensors) and is_detectron(tensors):
+        raise UserError(f"{path}: is a detector of Detectron (2017), which is not read")
     if is_caffe2(tensors):
         return _classifier(tensors, from_caffe2, "caffe2")
     if is_torchvision(tensors):
@@ -118,6 +122,7 @@ def _with_our_names(path: Path, tensors: dict[str, Tensor], about: dict[Any, Any
         "model",
         _pixel_values(path, "pixel_mean", tensors),
         _pixel_values(path, "pixel_std", tensors),
+        backbone=told_under_our_key(path, about),
     )
 
 
@@ -144,7 +149,8 @@ def _pixel_values(path: Path, name: str, tensors: dict[str, Tensor]) -> tuple[fl
         return None
     found = tensors[name]
     if found.numel() == 3 and kind_of(found) in ("floating-point", "integer"):
-        values = tuple(round(value, 3) for value in found.flatten().tolist())
+        # Detectron's means have four decimals, of which single precision has no more.
+        values = tuple(round(value, 4) for value in found.flatten().tolist())
         if all(map(math.isfinite, values)) and (name == "pixel_mean" or min(values) > 0):
             return values
     raise UserError(f"{path}: its {name} is not three numbers, one for each channel")

@@ -28,6 +28,7 @@ from typing import Any
 from torch import Tensor
 
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.checkpoints.kinds import kind_of
 from pointrend_repro.checkpoints.reading import Checkpoint
 from pointrend_repro.settings.backbone import BackboneSettings
 
@@ -136,8 +137,14 @@ def _of_torchvision_names(
 def _are_folded(tensors: Mapping[str, Tensor]) -> bool:
     means = [value for name, value in tensors.items() if name.endswith(".running_mean")]
     variances = [value for name, value in tensors.items() if name.endswith(".running_var")]
-    neutral = all((mean == 0).all() for mean in means) and all((v == 1).all() for v in variances)
+    neutral = all(_is_all(mean, 0) for mean in means) and all(_is_all(v, 1) for v in variances)
     return bool(means) and bool(variances) and neutral
+
+
+def _is_all(tensor: Tensor, value: float) -> bool:
+    """Whether a tensor has no other value; one that is no weight, and is refused later, has."""
+    # Eight-bit floats do not support the test.
+    return kind_of(tensor) == "floating-point" and bool((tensor.float() == value).all())
 
 
 def _sha256(path: Path) -> str:

@@ -1,6 +1,7 @@
 """Runs the pickles in PyTorch files with stand-ins for tensors, to see what they would allocate.
 
-A stand-in for a storage has its size in bytes, one for a tensor was checked to lie in a storage.
+A stand-in for a storage has its size in bytes. One for a tensor was checked to lie in a storage,
+and not to repeat its numbers so often that copies take more memory than the file explains.
 Names that only describe a tensor (types, layouts, devices) stand for nothing and cannot be called.
 """
 
@@ -12,7 +13,7 @@ from typing import Any, BinaryIO
 
 import torch
 
-from pointrend_repro.checkpoints.limits import RefusedError, plain_keys, require, shown
+from pointrend_repro.checkpoints.limits import Budget, RefusedError, plain_keys, require, shown
 from pointrend_repro.checkpoints.unpickling import PlainUnpickler
 
 
@@ -46,15 +47,15 @@ class _Dry(PlainUnpickler):
 
     def __init__(self, file: Any, size: int) -> None:
         admitted = _NAMES | {
-            ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_qtensor"): _rebuild_tensor,
-            ("torch._utils", "_rebuild_tensor_v3"): _rebuild_typed_tensor,
+            ("torch._utils", "_rebuild_tensor"): self._tensor,
+            ("torch._utils", "_rebuild_tensor_v2"): self._tensor,
+            ("torch._utils", "_rebuild_qtensor"): self._tensor,
+            ("torch._utils", "_rebuild_tensor_v3"): self._typed_tensor,
             ("torch._utils", "_rebuild_sparse_tensor"): _of_tensors,
             ("torch._utils", "_rebuild_parameter"): _of_tensors,
             ("torch._utils", "_rebuild_parameter_with_state"): _of_tensors,
             ("torch._utils", "_rebuild_meta_tensor_no_storage"): _of_tensors,
-            ("torch._tensor", "_rebuild_from_type_v2"): _rebuild_from_type,
+            ("torch._tensor", "_rebuild_from_type_v2"): self._tensor_of_type,
             ("torch.nn.parameter", "Parameter"): _of_tensors,
             ("torch.serialization", "_get_layout"): _of_tensors,
             ("torch", "device"): _of_tensors,
@@ -89,8 +90,38 @@ class _Dry(PlainUnpickler):
         if not isinstance(value, _Tensor):
             return super().build(value, state)
         if len(require(state, tuple)) == 4:
-            _rebuild_tensor(*state)
+            self._tensor(*state)
         return None
+
+    def _tensor(self, storage: Any, offset: Any, sides: Any, strides: Any, *_: Any) -> _Tensor:
+        found = require(storage, _Storage)
+        return self._inside(found, found.element, offset, sides, strides)
+
+    def _typed_tensor(self, storage: Any, *arguments: Any) -> _Tensor:
+        offset, sides, strides, _requires_grad, _hooks, dtype, *_ = arguments
+        found = require(storage, _Storage)
+        return self._inside(found, _bytes_of(dtype), offset, sides, strides)
+
+    def _tensor_of_type(self, function: Any, kind: Any, arguments: Any, state: Any) -> _Tensor:
+        if function not in (self._tensor, self._typed_tensor, _of_tensors):
+            raise RefusedError(f"a call of {shown(function)}")
+        made: _Tensor = function(*require(arguments, tuple))
+        return made
+
+    def _inside(
+        self, storage: _Storage, element: int, offset: Any, sides: Any, strides: Any
+    ) -> _Tensor:
+        lengths = [_natural(side) for side in require(sides, tuple, list)]
+        steps = [_natural(step) for step in require(strides, tuple, list)]
+        last = _natural(offset)
+        for length, step in zip(lengths, steps, strict=True):
+            last += (length - 1) * step
+        count = math.prod(lengths)
+        if count and (last + 1) * element > storage.size:
+            raise RefusedError(f"a tensor outside of storage {shown(storage.key)}")
+        if count * element > storage.size:  # the same numbers again and again, and so its copies
+            self.budget.spend(count * element)
+        return _Tensor()
 
     def _mapping_of(self, items: Any = None) -> dict[Any, Any]:
         counts: dict[Any, Any] = dict(require(items or {}, dict))
@@ -108,6 +139,7 @@ def check_archived_pickle(content: bytes, sizes: Mapping[str, int]) -> None:
         RefusedError: it asks for anything but tensors in these storages and plain values.
     """
     dry = _Dry(io.BytesIO(content), len(content))
+    dry.budget = Budget(sum(sizes.values()))
     dry.load()
     for key, size in dry.storages.items():
         if sizes.get(key) != size:
@@ -132,44 +164,8 @@ def check_old_pickles(file: BinaryIO, size: int) -> None:
         raise RefusedError("more memory than its size explains")
 
 
-def _rebuild_tensor(storage: Any, offset: Any, sides: Any, strides: Any, *_: Any) -> _Tensor:
-    found = require(storage, _Storage)
-    return _inside(found, found.element, offset, sides, strides)
-
-
-def _rebuild_typed_tensor(
-    storage: Any,
-    offset: Any,
-    sides: Any,
-    strides: Any,
-    requires_grad: Any,
-    hooks: Any,
-    dtype: Any,
-    *_: Any,
-) -> _Tensor:
-    return _inside(require(storage, _Storage), _bytes_of(dtype), offset, sides, strides)
-
-
-def _inside(storage: _Storage, element: int, offset: Any, sides: Any, strides: Any) -> _Tensor:
-    lengths = [_natural(side) for side in require(sides, tuple, list)]
-    steps = [_natural(step) for step in require(strides, tuple, list)]
-    last = _natural(offset)
-    for length, step in zip(lengths, steps, strict=True):
-        last += (length - 1) * step
-    if math.prod(lengths) and (last + 1) * element > storage.size:
-        raise RefusedError(f"a tensor outside of storage {shown(storage.key)}")
-    return _Tensor()
-
-
 def _of_tensors(*_: Any) -> _Tensor:
     return _Tensor()
-
-
-def _rebuild_from_type(function: Any, kind: Any, arguments: Any, state: Any) -> _Tensor:
-    if function not in (_rebuild_tensor, _rebuild_typed_tensor, _of_tensors):
-        raise RefusedError(f"a call of {shown(function)}")
-    made: _Tensor = function(*require(arguments, tuple))
-    return made
 
 
 def _size(sides: Any) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_FIRST = "layer1.0.conv1.weight"
 _LAYER = re.compile(r"^layer([1-4])\.(\d+)\.(.+)$")
 _NOT_OF_A_TRUNK = re.compile(r"^fc\.|num_batches_tracked$|(conv\d|downsample\.0)\.bias$")
 _NORMS = {f"bn{i}.": f"conv{i}.norm." for i in (1, 2, 3)}
@@ -50,7 +51,13 @@ _VGG_LAYERS = {"classifier.0": "fc1", "classifier.3": "fc2"}
 
 def is_torchvision(names: Iterable[str]) -> bool:
     """Return whether these are torchvision's names for a ResNet, or a Res2Net's."""
-    return "layer1.0.conv1.weight" in set(names)
+    return _FIRST in set(names)
+
+
+def unknown_prefix(names: Iterable[str]) -> str | None:
+    """Return what stands before these names where a ResNet has something there; None: no such."""
+    found = (name.removesuffix(_FIRST) for name in names if name.endswith(f".{_FIRST}"))
+    return next(found, None)
 
 
 def from_torchvision(tensors: Mapping[str, T]) -> dict[str, T]:

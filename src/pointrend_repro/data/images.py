@@ -66,7 +66,8 @@ def open_rgb(path: Path, *, deep_colour: bool = True) -> Image.Image:
     """Read an image upright and in RGB, whatever its file holds, to work on it in Pillow.
 
     Grey, CMYK and palette images are converted; transparency is dropped, not blended, and the
-    EXIF orientation is applied, both as in detectron2's `read_image`.
+    EXIF orientation is applied, both as in detectron2's `read_image` (but that one turns a TIFF
+    twice).
 
     Args:
         deep_colour: read the upper 8 of 16 bits per channel of a colour image; a warning says if
@@ -104,11 +105,20 @@ def open_record(record: ImageRecord) -> Image.Image:
     Raises:
         UserError: the image cannot be read, or its size differs from its record's.
     """
-    image = open_rgb(record.path)
-    if image.size != (record.width, record.height):
+    return open_sized(record.path, width=record.width, height=record.height)
+
+
+def open_sized(path: Path, *, width: int, height: int) -> Image.Image:
+    """Read an image that is annotated as of this size in pixels, as `open_rgb` does.
+
+    Raises:
+        UserError: the image cannot be read, or its size is another.
+    """
+    image = open_rgb(path)
+    if image.size != (width, height):
         raise UserError(
-            f"{record.path}: is {image.width}x{image.height} pixels, but its annotation says "
-            f"{record.width}x{record.height}; image and annotation do not match"
+            f"{path}: is {image.width}x{image.height} pixels, but its annotation says "
+            f"{width}x{height}; image and annotation do not match"
         )
     return image
 

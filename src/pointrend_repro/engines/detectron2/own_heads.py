@@ -130,4 +130,8 @@ def _proposals(instances: Instances) -> Proposals:
 
 
 def _target(instances: Instances) -> Target:
+    if not instances.has("gt_masks"):  # an image without objects, of which its heads copy nothing
+        boxes = instances.proposal_boxes.tensor[:0]
+        masks = torch.zeros((0, *instances.image_size), dtype=torch.bool, device=boxes.device)
+        return Target(boxes, instances.gt_classes[:0], masks)
     return Target(instances.gt_boxes.tensor, instances.gt_classes, instances.gt_masks.tensor.bool())

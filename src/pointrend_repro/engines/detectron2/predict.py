@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.detection_utils import read_image
 from detectron2.data.transforms import ResizeShortestEdge
 from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 from detectron2.structures import Instances
@@ -19,6 +18,7 @@ from pointrend_repro.data.semantic import LabelledImage, LabelledImages
 from pointrend_repro.engines.detectron2.config import inference_config
 from pointrend_repro.engines.detectron2.install import detectron2_version
 from pointrend_repro.engines.detectron2.models import build_with_weights, make_config
+from pointrend_repro.engines.detectron2.pictures import read_pixels
 from pointrend_repro.predictions.image_steps import Steps
 from pointrend_repro.predictions.in_parts import ALONE, LIST, Work, write_in_parts
 from pointrend_repro.predictions.instances import require_same_categories
@@ -41,7 +41,8 @@ def predict(
         work: who predicts.
 
     Raises:
-        UserError: detectron2 does not support the settings, or the categories are not the model's.
+        UserError: detectron2 does not support the settings, the categories are not the model's, or
+            an image cannot be read, or not at its recorded size.
     """
     require_same_categories(saved, dataset)
     record_version("detectron2", detectron2_version())
@@ -61,8 +62,8 @@ def predict(
 
 def _read(record: ImageRecord | LabelledImage, cfg: CfgNode) -> dict[str, Any]:
     """Return the input of a model of detectron2."""
-    image = read_image(str(record.path), format=cfg.INPUT.FORMAT)
-    height, width = image.shape[:2]
+    height, width = record.height, record.width
+    image = read_pixels(record.path, width=width, height=height, order=cfg.INPUT.FORMAT)
     edge = cfg.INPUT.MIN_SIZE_TEST
     resize = ResizeShortestEdge([edge, edge], cfg.INPUT.MAX_SIZE_TEST)
     pixels = resize.get_transform(image).apply_image(image).transpose(2, 0, 1).astype("float32")

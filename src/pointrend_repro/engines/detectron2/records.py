@@ -1,6 +1,8 @@
 """Our data sets as input of detectron2's trainer: a list of plain records and a mapper."""
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +10,14 @@ import pycocotools.mask as mask_utils
 import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper, transforms
-from detectron2.data.detection_utils import read_image
 from detectron2.projects.point_rend import ColorAugSSDTransform
 from detectron2.structures import BoxMode
+from numpy.typing import NDArray
 
 from pointrend_repro.data.coco import Annotation, ImageRecord
 from pointrend_repro.data.semantic import IGNORED, LabelledImage, read_train_ids
 from pointrend_repro.engines.detectron2.left_out import without_faulty
+from pointrend_repro.engines.detectron2.pictures import read_pixels
 
 
 def instance_records(images: Sequence[ImageRecord]) -> list[dict[str, Any]]:
@@ -45,18 +48,26 @@ def semantic_records(images: Sequence[LabelledImage]) -> list[dict[str, Any]]:
     ]
 
 
-class InstanceMapper:
+class InstanceMapper(DatasetMapper):
     """detectron2's own mapper, without objects that our loader leaves out, too.
 
-    It resizes and flips, and makes bit masks.
+    It resizes and flips, and makes bit masks, of pictures that our reader reads.
     """
 
     def __init__(self, cfg: CfgNode) -> None:
-        self.mapper = DatasetMapper(cfg, is_train=True)
+        super().__init__(cfg, is_train=True)
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with `image` (3, H, W) uint8 and `instances`."""
-        example: dict[str, Any] = self.mapper(without_faulty(record))
+        """Return the record with `image` (3, H, W) uint8 and `instances`.
+
+        Raises:
+            UserError: the image cannot be read, or its size differs from its record's.
+        """
+        example = copy.deepcopy(without_faulty(record))  # it is changed below
+        seen = transforms.AugInput(_read(record, self.image_format))
+        done = self.augmentations(seen)
+        example["image"] = torch.from_numpy(np.ascontiguousarray(seen.image.transpose(2, 0, 1)))
+        self._transform_annotations(example, done, seen.image.shape[:2])
         return example
 
 
@@ -84,13 +95,22 @@ class SemanticMapper:
         self.format = size.FORMAT
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return the record with `image` (3, H, W) uint8 and `sem_seg` (H, W) int64."""
-        pixels = read_image(record["file_name"], format=self.format)
+        """Return the record with `image` (3, H, W) uint8 and `sem_seg` (H, W) int64.
+
+        Raises:
+            UserError: the image cannot be read, or its size differs from its record's.
+        """
+        pixels = _read(record, self.format)
         example = transforms.AugInput(pixels, sem_seg=read_train_ids(record["labels"]))
         self.augment(example)
         image = np.ascontiguousarray(example.image.transpose(2, 0, 1))
         labels = torch.from_numpy(example.sem_seg.astype(np.int64))
         return record | {"image": torch.from_numpy(image), "sem_seg": labels}
+
+
+def _read(record: dict[str, Any], order: Any) -> NDArray[np.uint8]:
+    size = {"width": record["width"], "height": record["height"]}
+    return read_pixels(Path(record["file_name"]), **size, order=order)
 
 
 def _object(annotation: Annotation, image: ImageRecord) -> dict[str, Any]:

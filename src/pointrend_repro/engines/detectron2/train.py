@@ -22,6 +22,7 @@ from pointrend_repro.data.records import AnyDataset
 from pointrend_repro.data.semantic import LabelledImages
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.engines.detectron2 import COMMIT
+from pointrend_repro.engines.detectron2.batches import NoBatchError
 from pointrend_repro.engines.detectron2.config import training_config
 from pointrend_repro.engines.detectron2.install import (
     detectron2_version,
@@ -70,7 +71,7 @@ def train(
 
     Raises:
         UserError: unsupported settings, nothing to train on, ImageNet weights that are missing or
-            do not fit, or a loss that is not finite.
+            do not fit, a picture that cannot be read, or a loss that is not finite.
         StoppedBySignal: in process 0; the training is saved.
         SystemExit: in the other processes, where process 0 has one of the errors above.
     """
@@ -149,6 +150,9 @@ def _run(
     except Stopped as stopped:
         name = signal.Signals(stopped.signal_number).name
         processes.stop(StoppedBySignal(name, stopped.iteration))
+    except NoBatchError as ended:
+        ended.error.is_of_one_rank = True  # others find this process gone
+        raise ended.error from None
     except FloatingPointError as error:
         message = " ".join(str(error).split())
         processes.end_by(

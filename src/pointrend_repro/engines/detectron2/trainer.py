@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pointrend_repro.checkpoints.imagenet import load_imagenet_weights
+from pointrend_repro.engines.detectron2.batches import ReturningErrors, UsableBatches
 from pointrend_repro.engines.detectron2.resuming import (
     RecordInCheckpoints,
     remove_older,
@@ -79,14 +80,15 @@ class Trainer(DefaultTrainer):
 
     def build_train_loader(self, cfg: CfgNode) -> Any:
         """Make detectron2's loader for our records."""
-        return build_detection_train_loader(
+        loader = build_detection_train_loader(
             self._records,
-            mapper=self._mapper,
+            mapper=ReturningErrors(self._mapper),
             sampler=TrainingSampler(len(self._records), seed=cfg.SEED),
             total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
             aspect_ratio_grouping=cfg.DATALOADER.ASPECT_RATIO_GROUPING,
             num_workers=cfg.DATALOADER.NUM_WORKERS,
         )
+        return UsableBatches(loader)
 
     def build_hooks(self) -> list[HookBase]:
         """Return hooks for schedule and checkpoints; `train_with` adds those for our files."""
@@ -128,6 +130,8 @@ class Trainer(DefaultTrainer):
 
         Raises:
             Stopped: after a signal, once saved.
+            NoBatchError: a picture cannot be read, or is not of its recorded size; or there are no
+                objects.
             FloatingPointError: a loss is not finite.
         """
         own: list[HookBase] = [_Stop(processes, stop)]
