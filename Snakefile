@@ -46,3 +46,5 @@ rule all:
         f"reports/{SETTINGS.preset}/index.html",
         # Of an unfinished run, `pointrend-repro report` by hand makes the page, too.
         f"{RESULTS}/{COLLECTED_FILE}",
+        # While the page is there, Snakemake would not miss those that somebody has removed.
+        NUMBERS,

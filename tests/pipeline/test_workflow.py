@@ -305,6 +305,21 @@ def test_collected_by_hand_after_a_run_nothing_is_trained_again(finished: Workin
     assert finished.plan() == dict.fromkeys(("collect", "judge_claims", "report", "all"), 1)
 
 
+def test_results_that_are_removed_are_made_again(finished: WorkingCopy) -> None:
+    """As the page and docs/your_head.md say; a model alone may go, to save space."""
+    trained = finished.folder / "results/smoke/generated_coco/mask_rcnn_r50_fpn/trial0"
+    (trained / "model.safetensors").unlink()
+    assert finished.plan() == {}
+    rest = dict.fromkeys(("collect", "judge_claims", "report", "all"), 1)
+    scored = next(trained.rglob("lvis_ap_star.json"))
+    scored.unlink()
+    assert finished.plan() == {EVALUATE: 1} | rest
+    shutil.rmtree(trained)
+    jobs = finished.plan()
+    assert jobs["train"] == 1
+    assert jobs.items() >= rest.items()
+
+
 def test_a_setting_that_matters_trains_again(finished: WorkingCopy) -> None:
     finished.edit("config/presets/smoke.yaml", "base_lr: 0.01", "base_lr: 0.02")
     assert finished.plan() == TRAIN_AGAIN

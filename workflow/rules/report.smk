@@ -1,6 +1,9 @@
+NUMBERS = [f"{RESULTS}/{number.path}" for number in [*GRID.evaluations, *GRID.costs]]
+
+
 rule collect:
     input:
-        [f"{RESULTS}/{number.path}" for number in [*GRID.evaluations, *GRID.costs]],
+        NUMBERS,
     output:
         metrics=f"{RESULTS}/{METRICS_FILE}",
         origins=f"{RESULTS}/{ORIGINS_FILE}",
