@@ -311,6 +311,12 @@ def test_an_output_that_belongs_to_something_else(tmp_path: Path) -> None:
     assert "model.origin.json: is not the record of" in told
     assert json.loads((tmp_path / "model.origin.json").read_text()) == {"train": {}}
     assert (tmp_path / "made.origin.json").read_bytes() == before
+    truth = write(tmp_path / "truth.json", {"images": []})
+    assert "exists, and is no list of predictions" in run(a, "--output", truth)
+    assert json.loads(truth.read_text()) == {"images": []}
+    told = run(a, "--output", tmp_path / "made.origin.json")
+    assert "made.origin.json: is the name of a record; choose another output" in told
+    assert (tmp_path / "made.origin.json").read_bytes() == before
     run(made, "--output", tmp_path / "again.json")
     run(made, "--output", tmp_path / "again.json")  # its own record is replaced
     assert require_as_recorded(tmp_path / "again.json", "predict").origin["predict"]

@@ -17,6 +17,8 @@ from pointrend_repro.base.json_text import UnreasonableJsonError, parse_json
 # Of the name of a file that is made here, without its suffix. With it, disks take 255 bytes, and
 # some that are encrypted 143.
 MOST_NAME_BYTES = 120
+# A result has its record beside it, under its own name but for the ending.
+RECORD_ENDING = ".origin.json"
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -106,11 +108,13 @@ def write_errors(path: Path) -> Iterator[None]:
 
 
 def require_other(output: Path, inputs: Iterable[Path]) -> None:
-    """Refuse to write over a file that is to be read, whatever the two are called.
+    """Refuse to write over a file that is to be read, or over a record, whatever they are called.
 
     Raises:
-        UserError: the output is one of the inputs.
+        UserError: the output is one of the inputs, or has the name of a record.
     """
+    if output.name.endswith(RECORD_ENDING):
+        raise UserError(f"{output}: is the name of a record; choose another output")
     for path in inputs:
         # A link or, where names have no case, another name: what it replaces is the same file.
         same = output.exists() and path.exists() and output.samefile(path)

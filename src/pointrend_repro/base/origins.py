@@ -19,7 +19,7 @@ import safetensors
 
 from pointrend_repro.base.digests import content_digest, short
 from pointrend_repro.base.errors import DamagedError, UnreadError, UserError
-from pointrend_repro.base.files import read_json, write_json
+from pointrend_repro.base.files import RECORD_ENDING, read_json, write_json
 from pointrend_repro.base.json_text import parse_json
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Recorded(NamedTuple):
 
 def origin_path(result: Path) -> Path:
     """Return the path of a result's origin: `model.safetensors` has `model.origin.json`."""
-    return result.with_suffix(".origin.json")
+    return result.with_suffix(RECORD_ENDING)
 
 
 @contextlib.contextmanager

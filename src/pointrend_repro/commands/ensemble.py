@@ -64,6 +64,7 @@ def _pool(
     predictions: list[Path], annotations: Path | None, settings: "PoolSettings", output: Path
 ) -> None:
     from pointrend_repro.predictions.pooling import LEAST_SCORE
+    from pointrend_repro.reporting.formats import count
     from pointrend_repro.tools.ensemble.files import write_ensemble
     from pointrend_repro.tools.ensemble.members import read_members, require_masks, strangers
 
@@ -79,7 +80,8 @@ def _pool(
             "where soft-NMS drops an object; only the ratios of weights matter, so give larger ones"
         )
     told = ", ".join(f"{weight:.3g}" for weight in settings.weights)
-    print(f"{output}: {len(members)} files, weights {told}; {left} of {found} predictions are left")
+    of = count(len(members), "file")
+    print(f"{output}: {of}, weights {told}; {left} of {found} predictions are left")
 
 
 def _warn(message: str) -> None:
