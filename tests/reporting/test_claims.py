@@ -313,7 +313,7 @@ def test_two_images_say_nothing_of_others(
     judged = {c.name: c for c in judge_claims(small_grid, claims, load_results(small_grid, folder))}
     claim = judged["pointrend_outperforms_4conv"]
     assert (claim.verdict, claim.p_value) == ("not-significant", None)
-    assert claim.parts[0].reason == "too few images to judge: 2, of 20 at least"
+    assert claim.parts[0].reason == "too few images to judge: 2, and 20 are needed"
 
 
 def test_a_preset_may_judge_claims_whose_numbers_are_not_the_papers(

@@ -238,6 +238,15 @@ def test_metrics_alone_are_enough(compare: Run, pair: Pair) -> None:
     assert "| settings digests | 123456789012 | 123456789012 | same |" in answer.out
 
 
+def test_what_only_one_side_tells_is_no_difference(compare: Run, pair: Pair) -> None:
+    """B is a metrics.csv alone, as somebody sends it; A has all files."""
+    for path in pair.b.rglob("*.json"):
+        path.unlink()
+    done = compare()
+    assert done.code == 0, done.error
+    assert "Differences in their origins" not in done.out
+
+
 def test_edited_numbers_are_named(compare: Run, pair: Pair) -> None:
     pattern = "pointrend_r50_fpn/trial0/res224/coco_ap.json"
     for path in [*pair.a.rglob(pattern), *pair.b.rglob(pattern)]:

@@ -11,7 +11,7 @@ import pytest
 from made_up_claims import fill_claims
 
 from pointrend_repro.base.asked import asking
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import OtherRunError, UserError
 from pointrend_repro.experiments.grid import Grid
 from pointrend_repro.experiments.loading import load_grid
 from pointrend_repro.reporting.claims.files import JudgedClaim, claims_as_data, write_claims
@@ -194,6 +194,20 @@ def test_a_verdict_names_the_difference_that_decides_it(
     (folder / "claims.json").write_text(json.dumps(kept))
     text = verdicts_of_runs("paper", [read_kept(folder)])
     assert "; counted: exact; 12.3 times |" in text.replace("; survives Holm", "")
+
+
+def test_claims_of_other_trials_are_not_called_damaged(
+    grid: Grid, judged: tuple[Path, list[JudgedClaim]], tmp_path: Path
+) -> None:
+    """Of a run of trials 3 to 5, without saying so."""
+    fewer = replace(
+        grid, cells=tuple(replace(c, evaluations=c.evaluations[:1]) for c in grid.cells)
+    )
+    with pytest.raises(
+        OtherRunError, match=r"trial1/.*, which is not asked for here; give the same"
+    ):
+        write_evidence(fewer, judged[0], tmp_path)
+    assert (judged[0] / "claims").is_dir()
 
 
 def test_there_is_no_evidence_without_claims(grid: Grid, tmp_path: Path) -> None:

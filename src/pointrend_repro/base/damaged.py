@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
-from pointrend_repro.base.errors import DamagedError, UnreadError, UserError
+from pointrend_repro.base.errors import DamagedError, OtherRunError, UnreadError, UserError
 
 
 @contextlib.contextmanager
@@ -37,11 +37,12 @@ def made_anew(*files: Path) -> Iterator[None]:
     """Report a reader's error in the block as damage to `files`, which are cheap to remake.
 
     Raises:
-        DamagedError: in place of the block's `UserError`, unless that is an `UnreadError`.
+        DamagedError: in place of the block's `UserError`, unless that says nothing of the files, as
+            `UnreadError` and `OtherRunError`.
     """
     try:
         yield
-    except (DamagedError, UnreadError):
+    except (DamagedError, UnreadError, OtherRunError):
         raise
     except UserError as error:
         raise DamagedError(str(error), files) from error

@@ -29,6 +29,10 @@ class UnwrittenError(UserError):
     """This machine cannot write a file now, whatever is to be written."""
 
 
+class OtherRunError(UserError):
+    """A result is of other trials or data sets than are asked for; nothing is wrong with it."""
+
+
 class DamagedError(UserError):
     """A result is not what its step wrote; the pipeline step that finds it moves it aside.
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import OtherRunError, UserError
 from pointrend_repro.base.files import read_json, write_json
 from pointrend_repro.base.first_problem import first_problem
 from pointrend_repro.base.folders import atomic_folder
@@ -118,7 +118,7 @@ def read_claims(grid: Grid, results: Results, results_dir: Path) -> list[JudgedC
                 f"{path}: is of claim {claim.name!r} of preset {claim.preset!r}; "
                 "judge the claims again"
             )
-        _check_numbers(path, claim, results)
+        _check_numbers(path, claim, grid, results)
         _check_trials(path, claim, grid, results)
         found.append(claim)
     return sorted(found, key=lambda claim: claim.number)
@@ -139,11 +139,17 @@ def _read(path: Path) -> JudgedClaim:
         ) from None
 
 
-def _check_numbers(path: Path, claim: JudgedClaim, results: Results) -> None:
+def _check_numbers(path: Path, claim: JudgedClaim, grid: Grid, results: Results) -> None:
+    asked = {e.path for e in grid.evaluations} | {cost.path for cost in grid.costs}
     today = {source.path: result.values for source, result in results.items()}
     for part in claim.parts:
         for cell in part.cells:
             for file, value in cell.trials.items():
+                if file not in asked:
+                    raise OtherRunError(
+                        f"{path}: was judged by {file}, which is not asked for here; give the same "
+                        "--set as then, or judge the claims again"
+                    )
                 now = today.get(file, {}).get(cell.key)
                 if value != now:
                     raise UserError(

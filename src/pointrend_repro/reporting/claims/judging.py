@@ -153,7 +153,7 @@ def _too_little(errors: Errors, cells: Iterable[Measured]) -> str:
     """Say that no verdict can rest on what was trained or looked at; or nothing."""
     images = min((cell.images for cell in cells if cell.images is not None), default=None)
     if images is not None and images < MIN_IMAGES:
-        return f"too few images to judge: {images}, of {MIN_IMAGES} at least"
+        return f"too few images to judge: {images}, and {MIN_IMAGES} are needed"
     if errors.is_trained_once and errors.resampled is None:
         return "a single training, not resampled: nothing says how sure it is"
     if errors.is_trained_once:

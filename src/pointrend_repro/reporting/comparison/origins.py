@@ -27,12 +27,13 @@ class OriginFact:
 
 
 def origin_facts(a: Side, b: Side) -> list[OriginFact]:
-    """Return what both were made with: from the metric files, or from metrics.csv without them.
+    """Return what both were made with: from metric files, or metrics.csv if a side has no others.
 
     Settings are compared training by training, and prediction by prediction; a fact stands for
     all of them that differ alike, or one for all if none do.
     """
-    first, second = _facts(a), _facts(b)
+    with_files = bool(a.results and b.results)  # or one side would differ by what it does not tell
+    first, second = (_facts(side, with_files=with_files) for side in (a, b))
     names = [*first, *(name for name in second if name not in first)]
     facts = [OriginFact(name, first.get(name, ()), second.get(name, ())) for name in names]
     altered = OriginFact("numbers not as recorded", *(_altered(side) for side in (a, b)))
@@ -40,9 +41,9 @@ def origin_facts(a: Side, b: Side) -> list[OriginFact]:
     return [*facts, *_settings_facts(a, b)]
 
 
-def _facts(side: Side) -> dict[str, tuple[str, ...]]:
+def _facts(side: Side, *, with_files: bool) -> dict[str, tuple[str, ...]]:
     records = [step for result in side.results.values() for step in result.origin.steps.values()]
-    if not records:
+    if not with_files:
         columns = {"commit": "git_commit", "code": "code_digest", "device": "device"}
         columns |= {"torch": "torch", "settings digests": "settings_digest"}
         told = {name: list(side.metrics[key].dropna().unique()) for name, key in columns.items()}
