@@ -200,8 +200,13 @@ def load_described(
     for part, dataset in datasets_shown(grid, figure).items():
         file = dataset_path(dataset)
         described[part] = read_json(results_dir / file)
-        if any(key not in described[part] for key in figure.drawing.checked):
-            raise UserError(f"{results_dir / file}: is of an older check; check the data again")
+        lacking = [key for key in figure.drawing.checked if key not in described[part]]
+        if lacking:
+            raise UserError(
+                f"{results_dir / file}: has no {', '.join(lacking)}, but "
+                f"{', '.join(described[part])}; unless the drawing asks for the wrong one, the "
+                "file is of an older check: check the data again"
+            )
         used.append(ScoreUsed(file=file, output_digest=content_digest(results_dir / file)))
     return described, used
 

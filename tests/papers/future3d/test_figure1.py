@@ -126,7 +126,7 @@ def test_it_is_drawn_from_the_checks_alone(config_dir: Path, tmp_path: Path) -> 
     ]
     assert (record["models"], record["dataset"]) == ([], "generated_coco")
     (results / "smoke" / files[1]).write_text('{"title": "older"}')
-    with pytest.raises(UserError, match="is of an older check; check the data again"):
+    with pytest.raises(UserError, match=r"has no box_sizes, but title; unless .* check the data"):
         figures.figure("figure20", "smoke", **places)
 
 

@@ -83,7 +83,8 @@ def resample(
             value, np.nan if expected is None else expected, rtol=0, atol=_AGREEMENT, equal_nan=True
         ):
             raise RuntimeError(
-                f"bootstrap: {key} is {value}, but the official tool says {expected}"
+                f"resample gives {key} = {value} where each image counts once, but score gives "
+                f"{expected}; they must be equal"
             )
     scores = [counts.score(row) for row in image_weights(counts.images, resamples)]
     return {

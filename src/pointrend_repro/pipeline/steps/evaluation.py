@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from pointrend_repro.base.errors import UserError
+from pointrend_repro.base.errors import UserError, printable_line
 from pointrend_repro.base.files import remove_leftovers, require_other
-from pointrend_repro.base.origins import Recorded, require_as_recorded
+from pointrend_repro.base.origins import Recorded, origin_path, require_as_recorded
 from pointrend_repro.base.provenance import cpu_name, start_record
 from pointrend_repro.base.standard_output import standard_output_to
 from pointrend_repro.data.fingerprint import scored_data
@@ -87,22 +87,28 @@ def run_evaluations(
     for log in logs.values():
         log.write_text("")  # an older one would be of another run
     _predicted(predictions, once)
-    failed = []
+    failed = {}
     for metric, ground_truth in ground_truths.items():
         with standard_output_to(logs[metric]):
             try:
                 score_once(metric, ground_truth, output=folder / f"{metric}.json")
             except UserError as error:
                 print(f"pointrend-repro: error: {error}", file=sys.stderr)
-                failed.append(metric)
-            except Exception:
+                failed[metric] = str(error)
+            except Exception as error:
                 traceback.print_exc()
-                failed.append(metric)
+                failed[metric] = f"{type(error).__name__}: {printable_line(error)}"
     if failed:
-        failed_logs = ", ".join(str(logs[metric]) for metric in failed)
-        raise UserError(f"{', '.join(failed)} of {predictions} failed; see {failed_logs}")
+        # Here, too: of several logs, Snakemake shows none that comes after an empty one.
+        told = "; ".join(f"{metric}: {why}; see {logs[metric]}" for metric, why in failed.items())
+        raise UserError(f"{predictions}: could not be scored by {told}")
 
 
 def _predicted(predictions: Path, once: ReadOnce) -> Recorded:
+    if predictions.exists() and not origin_path(predictions).exists():
+        raise UserError(
+            f"{predictions}: has no record beside it ({origin_path(predictions).name}), as those "
+            "of other programs have none; score it with pointrend_repro.evaluate_predictions"
+        )
     recorded: Recorded = once(require_as_recorded, predictions, "predict")
     return recorded
