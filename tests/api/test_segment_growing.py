@@ -98,7 +98,7 @@ def test_pictures_that_are_gone_leave_the_gallery_until_they_are_back(
     segment("one", *words)
     Path("one").rename("away")
     told = segment("two", *words)[1]
-    assert "no longer shown, since they are gone: 1 pictures" in told
+    assert "no longer shown, since they are gone: 1 picture" in told
     assert shown("out") == {"b": "two/b.jpg", "img_2": "two/img.png"}
     assert "no longer shown" not in segment("two", *words)[1]
     Path("away").rename("one")

@@ -173,7 +173,7 @@ def test_a_picture_too_long_for_a_jpeg_is_listed(here: Path, weights: Path) -> N
     Image.fromarray(np.zeros((1, 65501, 3), np.uint8)).save(here / "photos/long.png")
     code, told = segment("photos", "--weights", weights, "--output", "out")
     assert code == 1
-    assert "1 pictures" in told
+    assert "1 picture" in told
     reason = "has 65501x1 pixels, and its overlay, a JPEG, at most 65500 a side; make it smaller"
     assert f"not read: photos/long.png: {reason}" in told
     assert len(json.loads((here / "out/images.json").read_text())["images"]) == 1

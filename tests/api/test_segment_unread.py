@@ -39,7 +39,7 @@ def test_links_and_formats_that_lead_nowhere(
     weights = write_model(tmp_path, "4conv")
     code, told = segment(place, "--weights", weights, "--output", "out")
     assert code == 1
-    assert "\n1 pictures, " in told
+    assert "\n1 picture, " in told
     assert sorted(line for line in told.splitlines() if line.startswith("not read: ")) == [
         "not read: photos/DSC_1.NEF: .nef is not read; convert it to JPEG or PNG",
         "not read: photos/IMG_1.HEIC: .heic is not read; convert it to JPEG or PNG",

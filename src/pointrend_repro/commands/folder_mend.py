@@ -36,7 +36,7 @@ def check_copy(plan: "Plan", out: Path, files: "Mapping[Split, Path]", named: Co
     title, all_by = "To mend before anything is trained", f"{again} --output FILE"
     print_lines(findings_lines(survey, title, must_mend=True, all_by=all_by))
     if survey.faults:
-        raise UserError(f"{out}: {len(survey.faults)} are left to mend by hand, named above")
+        raise UserError(f"{out}: left to mend by hand, named above: {len(survey.faults)}")
     print(f"\nNext: {again} --write")
 
 

@@ -87,12 +87,15 @@ def _tell(found: "Found", done: "Segmented") -> None:
     """Print what was done, and end with 1 if a picture was left out."""
     from pointrend_repro.api.segment.naming import as_text
     from pointrend_repro.api.segment.pictures import in_words
+    from pointrend_repro.reporting.formats import count
 
     objects = "" if done.objects is None else f", {done.objects} objects"
     kept = f" ({done.kept} were finished before)" if done.kept else ""
-    print(f"{done.pictures} pictures{kept}{objects}: {as_text(done.page)}")
+    print(f"{count(done.pictures, 'picture')}{kept}{objects}: {as_text(done.page)}")
     if found.gone:
-        print(f"no longer shown, since they are gone: {found.gone} pictures", file=sys.stderr)
+        print(
+            f"no longer shown, since they are gone: {count(found.gone, 'picture')}", file=sys.stderr
+        )
     if found.passed_over:
         print(f"passed over: {in_words(found.passed_over)}", file=sys.stderr)
     for path, frames in done.cut:

@@ -172,7 +172,10 @@ def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None
     if isinstance(segmentation, dict):
         return rle_problem(segmentation, size)
     if segmentation == []:  # as tools for detection write all of them
-        return "has an empty segmentation, so no mask; draw its outline, or remove it"
+        return (
+            "has an empty segmentation, so no mask; draw its outline, or let `pointrend-repro data "
+            "mend --drop-empty` take it out"
+        )
     if not isinstance(segmentation, list):
         return "has a segmentation that is neither polygons nor RLE; correct it"
     for polygon in segmentation:

@@ -35,7 +35,7 @@ _SIDEWAYS = {_UPRIGHT[orientation] for orientation in (5, 6, 7, 8)}
 _DEEP_MODES = ("I", "F")
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: str | Path) -> np.ndarray:
     """Read an image as `open_rgb` does.
 
     Returns:
@@ -44,7 +44,7 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         UserError: as in `open_rgb`.
     """
-    return np.array(open_rgb(path))
+    return np.array(open_rgb(Path(path)))
 
 
 def read_picture(path: Path) -> np.ndarray:

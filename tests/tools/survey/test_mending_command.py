@@ -188,7 +188,7 @@ def test_what_is_left_is_named(run: Run, coco_builder: Callable[..., Path], tmp_
     code, told, error = run("data", "mend", root, out)
     assert code == 2
     assert "000000000002.jpg: not a whole image" in told
-    assert error.endswith(f"error: {out}: 1 are left to mend by hand, named above\n")
+    assert error.endswith(f"error: {out}: left to mend by hand, named above: 1\n")
     assert json.loads(coco_file(out, "val").read_text())["annotations"][0]["area"] > 0
 
 

@@ -15,6 +15,7 @@ from pointrend_repro.data.coco_checks import (
     category_problem,
     entry_name,
     image_problem,
+    is_id,
     meant_files,
 )
 from pointrend_repro.data.keypoints import read_definition
@@ -91,6 +92,8 @@ def _categories(entries: list[Any], reading: _Reading) -> dict[int, Category]:
     for index, entry in enumerate(entries):
         if problem := category_problem(entry, found):
             reading.fault("wrong categories", f"category {entry_name(entry, index)}: {problem}")
+            if isinstance(entry, dict) and is_id(entry.get("id")):  # or its objects were wrong, too
+                found.setdefault(entry["id"], Category(entry["id"], "", None))
         else:
             found[entry["id"]] = Category(entry["id"], category_name(entry), read_definition(entry))
     if not entries:

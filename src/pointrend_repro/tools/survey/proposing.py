@@ -86,7 +86,10 @@ def _input(train: Shapes) -> tuple[DetectorInputSettings, str]:
     # Not the median, which on COCO is below the 480 of a third of its images.
     short = float(np.percentile(train.short_edges_px, 75, method="lower"))
     if short * _ENLARGED < _COCO_SHORT_PX:
-        short_edge, how = short * _ENLARGED, "5/3 of it, as the paper enlarges COCO's 480 to 800"
+        short_edge, how = (
+            short * _ENLARGED,
+            "5/3 of it, as the paper enlarges COCO's 480 to 800, down to a multiple of 32",
+        )
     elif short <= _COCO_SHORT_PX:
         short_edge, how = _COCO_SHORT_PX, "800, as on COCO"
     elif short < _CITYSCAPES_SHORT_PX:

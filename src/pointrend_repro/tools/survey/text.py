@@ -68,7 +68,8 @@ def _table(survey: Survey) -> Iterator[str]:
 
 
 def _classes(survey: Survey) -> Iterator[str]:
-    yield _row(f"{len(survey.categories)} classes", SPLITS)
+    count = len(survey.categories)
+    yield _row("1 class" if count == 1 else f"{count} classes", SPLITS)
     train, val = (survey.counts[name] for name in SPLITS)
     of_val = {c.id: n for c, n in zip(survey.splits["val"].categories, val.by_class, strict=True)}
     for category, count in zip(survey.categories, train.by_class, strict=True):
