@@ -520,7 +520,7 @@ def test_predictions_without_origin(commands: Commands, tmp_path: Path) -> None:
     predictions.write_text("[]")
     truth = commands.root / "annotations/instances_val2017.json"
     answer = commands.evaluate("coco_ap", truth, predictions, commands.out / "coco_ap.json")
-    answer.refuses("theirs.origin.json: no such file")
+    answer.refuses("theirs.json: has no record beside it (theirs.origin.json), as those of other")
 
 
 # --- killed ----------------------------------------------------------------------------------
