@@ -70,10 +70,10 @@ def _draw_panel(ax: Axes, points: Sequence[_Point]) -> None:
         ax.annotate(
             label,
             (time, auc),
-            xytext=(-4 if is_last else 4, -9),
+            xytext=(-4, 4) if is_last else (4, -9),
             textcoords="offset points",
             fontsize=7,
-            ha="right" if is_last else "left",  # or it would cross the frame
+            ha="right" if is_last else "left",  # within the frame, and over no other label
         )
     ax.set(xlabel="time of an image, ms", ylabel="AUC, %")
     ax.margins(0.15)
