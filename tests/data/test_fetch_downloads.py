@@ -22,9 +22,12 @@ from small_downloads import WEIGHTS, Downloads, add_coco, pinned, published, zip
 
 from pointrend_repro import cli
 from pointrend_repro.base.errors import UserError
+from pointrend_repro.config.reading import load_dataset
+from pointrend_repro.data.check import describe_dataset
 from pointrend_repro.data.coco import read_coco
 from pointrend_repro.data.fetch import fetch as fetching
 from pointrend_repro.data.fetch.planning import listing
+from pointrend_repro.data.paths import UserData, data_paths
 
 Builder = Callable[..., Path]
 
@@ -474,6 +477,16 @@ def test_a_mirror_that_calls_it_otherwise(downloads: Downloads) -> None:
     downloads.add("weights", "imagenet", entry | {"urls": [url, "https://a.org/R-50.pkl"]})
     downloads.fetch("weights")
     assert (downloads.data / "imagenet/R-50.pkl").read_bytes() == WEIGHTS
+
+
+def test_who_misses_data_is_told_what_fetches_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = load_dataset("coco")
+    told = r"^data/coco: no such folder; .*; `pointrend-repro data fetch coco` fetches it$"
+    with pytest.raises(UserError, match=told):
+        describe_dataset("coco", config, data_paths("coco", config, UserData()))
 
 
 def test_a_small_disk_is_refused_before_anything_starts(

@@ -13,7 +13,7 @@ from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.data.box_sizes import box_sizes
 from pointrend_repro.data.coco import CocoDataset, read_coco
 from pointrend_repro.data.drawn import TOLERATED_SHARE, drawn_faults
-from pointrend_repro.data.fetch.planning import how_to_fetch
+from pointrend_repro.data.fetch.catalogue import how_to_fetch
 from pointrend_repro.data.fingerprint import (
     annotated_images,
     file_fingerprint,

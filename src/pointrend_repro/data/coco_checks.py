@@ -11,7 +11,7 @@ from pointrend_repro.data.keypoints import KeypointDefinition, read_definition
 from pointrend_repro.data.rle_checks import rle_problem
 
 _REQUIRED = ("id", "image_id", "category_id", "bbox", "segmentation")
-_MIN_COORDINATES = 6  # three points
+MIN_COORDINATES = 6  # three points
 # Pillow's limit (twice `Image.MAX_IMAGE_PIXELS`): no larger image is opened. Masks are drawn at the
 # size that is written here before any image is, so that it decides how much memory they take.
 MAX_PIXELS = 178_956_970
@@ -190,7 +190,7 @@ def segmentation_problem(segmentation: Any, size: tuple[int, int]) -> str | None
             )
         if len(polygon) % 2:
             return f"has a polygon with an odd number of coordinates, {len(polygon)}; correct it"
-        if len(polygon) < _MIN_COORDINATES:
+        if len(polygon) < MIN_COORDINATES:
             return f"has a polygon of fewer than 3 points, {polygon}; correct or remove it"
     return None
 

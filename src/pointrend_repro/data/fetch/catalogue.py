@@ -14,6 +14,7 @@ from pointrend_repro.config.yaml_files import one_line, read_yaml
 from pointrend_repro.settings.values import PositiveInt, Strict
 
 PIN = "pin at first download"
+DATA = Path("data")
 
 
 def _below(path: str) -> str:
@@ -171,3 +172,12 @@ def load_catalogue(config_dir: Path = CONFIG_DIR) -> Catalogue:
         return Catalogue.model_validate(read_yaml(path))
     except ValidationError as error:
         raise UserError(f"{path}: {one_line(error, Catalogue)}") from None
+
+
+def how_to_fetch(path: Path, config_dir: Path = CONFIG_DIR) -> str:
+    """Return the end of a message about what is not at `path`: the command that fetches it."""
+    try:
+        name = load_catalogue(config_dir).provider(path, DATA)
+    except UserError:  # outside a clone
+        return ""
+    return f"; `pointrend-repro data fetch {name}` fetches it" if name else ""

@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pointrend_repro.base.errors import UserError
-from pointrend_repro.config.folder import CONFIG_DIR
 from pointrend_repro.data.fetch import cityscapes, records
-from pointrend_repro.data.fetch.catalogue import Catalogue, Download, load_catalogue
+from pointrend_repro.data.fetch.catalogue import DATA, Catalogue, Download
 from pointrend_repro.data.fetch.jobs import given, is_in_place, missing_files
-
-DATA = Path("data")
 
 
 @dataclass(frozen=True)
@@ -74,15 +71,6 @@ class DownloadPlan:
             return cityscapes.find_credentials() is not None
         except UserError:
             return True  # the user intends to; the rule that fetches reports what is wrong
-
-
-def how_to_fetch(path: Path, config_dir: Path = CONFIG_DIR) -> str:
-    """Return the end of a message about what is not at `path`: the command that fetches it."""
-    try:
-        name = load_catalogue(config_dir).provider(path, DATA)
-    except UserError:  # outside a clone
-        return ""
-    return f"; `pointrend-repro data fetch {name}` fetches it" if name else ""
 
 
 def listing(catalogue: Catalogue, data: Path) -> list[str]:

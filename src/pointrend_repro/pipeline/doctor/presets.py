@@ -7,8 +7,8 @@ from pathlib import Path
 from pointrend_repro.base.errors import UserError
 from pointrend_repro.config.datasets import Dataset
 from pointrend_repro.config.reading import load_preset
-from pointrend_repro.data.fetch.catalogue import Catalogue
-from pointrend_repro.data.fetch.planning import DownloadPlan, how_to_fetch
+from pointrend_repro.data.fetch.catalogue import Catalogue, how_to_fetch
+from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.data.paths import UserData, data_paths
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.declarations.metric import Layout

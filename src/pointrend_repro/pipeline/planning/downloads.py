@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointrend_repro.data.fetch.catalogue import Catalogue, RemoteFile
-from pointrend_repro.data.fetch.planning import DATA, DownloadPlan
+from pointrend_repro.data.fetch.catalogue import DATA, Catalogue, RemoteFile
+from pointrend_repro.data.fetch.planning import DownloadPlan
 from pointrend_repro.declarations.family import family_of
 from pointrend_repro.experiments.grid import Grid
 

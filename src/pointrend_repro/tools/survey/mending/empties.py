@@ -3,12 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from pointrend_repro.data.coco_checks import segmentation_problem
+from pointrend_repro.data.coco_checks import MIN_COORDINATES, segmentation_problem
 from pointrend_repro.data.drawn import draw
 from pointrend_repro.tools.survey.mending.entries import Document, Entry, Mended, image_sizes
 
 _KIND = "objects without a mask, taken out (--drop-empty)"
-_MIN_COORDINATES = 6
 
 
 def without_empty(document: Document) -> Mended:
@@ -32,7 +31,7 @@ def _is_kept(entry: Entry, sizes: Mapping[int, tuple[int, int]]) -> bool:
     if not outline:
         return False
     if isinstance(outline, list) and all(
-        isinstance(part, list) and len(part) < _MIN_COORDINATES for part in outline
+        isinstance(part, list) and len(part) < MIN_COORDINATES for part in outline
     ):
         return False
     size = sizes.get(image) if type(image) is int else None

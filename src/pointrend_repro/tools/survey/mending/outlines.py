@@ -2,13 +2,13 @@
 
 from typing import Any
 
+from pointrend_repro.data.coco_checks import MIN_COORDINATES
 from pointrend_repro.tools.survey.mending.entries import Document, Entry, Mended, mend_each
 
 _FLAT = "outlines as one list of numbers"
 _PAIRS = "outlines as points [x, y]"
 _NESTED = "outlines in too many brackets"
 _SHORT = "parts of outlines with fewer than three points"
-_MIN_COORDINATES = 6
 
 
 def as_polygons(document: Document) -> Mended:
@@ -72,7 +72,7 @@ def _drop_short(entry: Entry) -> tuple[Entry, str | None]:
     value = entry.get("segmentation")
     if not isinstance(value, list) or not all(isinstance(part, list) for part in value):
         return entry, None
-    whole = [part for part in value if len(part) >= _MIN_COORDINATES]
+    whole = [part for part in value if len(part) >= MIN_COORDINATES]
     if not whole or len(whole) == len(value):
         return entry, None
     return entry | {"segmentation": whole}, _SHORT
